@@ -57,9 +57,9 @@ type Job struct {
 	Gang     Gang
 
 	State    JobState
-	Version  int64 // +1 per transition, from 1
-	Wish     Wish  // what was asked for and has not happened yet
-	Attempts int   // runs begun so far; the current run is Attempts'th
+	Version  int64  // +1 per transition, from 1
+	Wish     Wish   // what was asked for and has not happened yet
+	Attempts int    // runs begun so far; the current run is Attempts'th
 	Reason   string // why the job ended as it did; empty otherwise
 
 	Submitted    time.Time

@@ -8,21 +8,21 @@ type ReasonCode uint8
 
 // The reasons, from "nothing was asked yet" to "cannot ever fit".
 const (
-	ReasonNone             ReasonCode = iota
-	ReasonNotConsidered               // the round ended before it was the job's turn
-	ReasonNoExecutor                  // no executor has reported nodes
-	ReasonInsufficient                // no node has enough free resources now
-	ReasonTooLarge                    // no node is large enough even when empty
-	ReasonNodeSelector                // no node matches selector or affinity
-	ReasonTaints                      // every matching node has a taint that is not tolerated
-	ReasonGangIncomplete              // not all members of the gang are queued
-	ReasonGangDoesNotFit              // some members fit, not all together
-	ReasonQueueCordoned               // the queue is cordoned
-	ReasonQueueLimit                  // the queue holds as much as it may
-	ReasonRoundLimit                  // the round has placed as much as it may
-	ReasonGlobalRate                  // all queues together start jobs too fast
-	ReasonQueueRate                   // the queue starts jobs too fast
-	ReasonOverFairShare               // the room is owed to queues that have less
+	ReasonNone           ReasonCode = iota
+	ReasonNotConsidered             // the round ended before it was the job's turn
+	ReasonNoExecutor                // no executor has reported nodes
+	ReasonInsufficient              // no node has enough free resources now
+	ReasonTooLarge                  // no node is large enough even when empty
+	ReasonNodeSelector              // no node matches selector or affinity
+	ReasonTaints                    // every matching node has a taint that is not tolerated
+	ReasonGangIncomplete            // not all members of the gang are queued
+	ReasonGangDoesNotFit            // some members fit, not all together
+	ReasonQueueCordoned             // the queue is cordoned
+	ReasonQueueLimit                // the queue holds as much as it may
+	ReasonRoundLimit                // the round has placed as much as it may
+	ReasonGlobalRate                // all queues together start jobs too fast
+	ReasonQueueRate                 // the queue starts jobs too fast
+	ReasonOverFairShare             // the room is owed to queues that have less
 )
 
 var reasonTexts = [...]string{
