@@ -381,13 +381,16 @@ func TestAQueueIsScheduledOnlyWhileItIsKnown(t *testing.T) {
 		m.must(lifecycle.Change{Kind: lifecycle.Cancel, Job: "j1", By: "ann"})
 		m.deleteQueue("biology")
 		pass(time.Second)
-		if _, known := r.pools["default"].queues["biology"]; !known {
-			t.Error("the queue is forgotten while a run of it lives")
+		if _, known := r.pools["default"].queues["biology"]; known {
+			t.Error("a deleted queue is remembered")
+		}
+		if n := len(r.pools["default"].held); n != 1 {
+			t.Errorf("%d runs hold room, want the one that lives on", n)
 		}
 		m.report(lifecycle.ReportStopped, "j1")
 		pass(time.Second)
-		if _, known := r.pools["default"].queues["biology"]; known {
-			t.Error("the queue is remembered after its last job has ended")
+		if n := len(r.pools["default"].held); n != 0 {
+			t.Errorf("%d runs hold room after the end", n)
 		}
 	})
 }

@@ -46,11 +46,6 @@ func (p *firstFit) SetQueue(q armada.Queue) { p.patches++; p.queues[q.Name] = q 
 
 func (p *firstFit) RemoveQueue(name string) {
 	p.patches++
-	for _, m := range p.queued {
-		if m.Job.Queue == name {
-			panic("queue " + name + " has queued jobs")
-		}
-	}
 	delete(p.queues, name)
 }
 
@@ -96,7 +91,7 @@ func (p *firstFit) Remove(id armada.JobID) {
 func (p *firstFit) free() map[string]armada.Resources {
 	free := map[string]armada.Resources{}
 	for key, n := range p.nodes {
-		if p.open[n.Executor] && !n.Unschedulable {
+		if open, told := p.open[n.Executor]; (open || !told) && !n.Unschedulable {
 			free[key] = n.Allocatable
 		}
 	}
@@ -118,11 +113,6 @@ func (p *firstFit) Round(now time.Time) scheduling.Outcome {
 		}
 	}
 	free := p.free()
-	for key, room := range free {
-		if zero := (armada.Resources{}); !zero.Fits(&room) {
-			panic("node " + key + " is oversubscribed")
-		}
-	}
 	o := scheduling.Outcome{Report: scheduling.Report{Pool: p.pool, At: now}}
 	for _, gang := range p.gangs() {
 		first := gang[0].Job
