@@ -18,7 +18,7 @@ LDFLAGS := -X main.version=$(VERSION)
 
 .PHONY: help
 help: ## List the targets.
-	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z][a-z0-9-]*:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: build
 build: ## Build bin/armada and bin/armadactl.
@@ -51,7 +51,6 @@ vet: ## Run go vet.
 
 .PHONY: lint
 lint: bin/tools/golangci-lint ## Run the linters and the import rules (.golangci.yml).
-	bin/tools/golangci-lint config verify
 	bin/tools/golangci-lint run ./...
 
 .PHONY: fmt
