@@ -176,7 +176,7 @@ func setScalar(v reflect.Value, text string) error {
 		}
 		return unmarshaler.UnmarshalText([]byte(text))
 	}
-	switch t.Kind() { //nolint:exhaustive // isScalar names the kinds
+	switch t.Kind() {
 	case reflect.Pointer:
 		v.Set(reflect.New(t.Elem()))
 		return setScalar(v.Elem(), text)

@@ -254,7 +254,7 @@ func prefixed(path string, err error) []error {
 		return nil
 	}
 	parts := []error{err}
-	//nolint:errorlint // only what errors.Join itself returned is taken apart
+	// Only what errors.Join itself returned is taken apart, not what it wraps.
 	if joined, ok := err.(interface{ Unwrap() []error }); ok {
 		parts = slices.Clone(joined.Unwrap())
 	}

@@ -260,14 +260,14 @@ server:
   LEASE: 1s
 grpcAddr: y
 scheduler:
-  pools: [{nmae: x}]
+  pools: [{nname: x}]
 `)
 	err := loadError(t, settings.Sources{File: file, Flags: map[string]string{"server.leese": "1s"}})
 	want := strings.ReplaceAll(`F:2: dataDri: unknown key; the nearest known key is dataDir
 F:5: server.grpcAdr: unknown key; the nearest known key is server.grpcAddr
 F:6: server.LEASE: unknown key; the nearest known key is server.lease
 F:7: grpcAddr: unknown key; the nearest known key is server.grpcAddr
-F:9: scheduler.pools[0].nmae: unknown key; the nearest known key is scheduler.pools[0].name
+F:9: scheduler.pools[0].nname: unknown key; the nearest known key is scheduler.pools[0].name
 flag server.leese: server.leese: unknown key; the nearest known key is server.lease`, "F", file)
 	if diff := cmp.Diff(want, err.Error()); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
