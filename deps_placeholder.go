@@ -1,11 +1,12 @@
 package armada
 
 import (
+	_ "github.com/google/go-cmp/cmp"
 	_ "github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
+	_ "github.com/klauspost/compress/zstd"
 	_ "github.com/oklog/ulid/v2"
 	_ "github.com/prometheus/client_golang/prometheus/promhttp"
 	_ "github.com/spf13/cobra"
-	_ "github.com/klauspost/compress/zstd"
 	_ "go.uber.org/goleak"
 	_ "golang.org/x/sync/errgroup"
 	_ "golang.org/x/sys/unix"
@@ -15,14 +16,13 @@ import (
 	_ "google.golang.org/grpc"
 	_ "google.golang.org/grpc/encoding/gzip"
 	_ "google.golang.org/protobuf/proto"
+	_ "gopkg.in/yaml.v3"
 	_ "k8s.io/api/core/v1"
 	_ "k8s.io/api/networking/v1"
 	_ "k8s.io/apimachinery/pkg/api/resource"
 	_ "k8s.io/apimachinery/pkg/util/validation"
 	_ "modernc.org/sqlite"
 	_ "pgregory.net/rapid"
-	_ "sigs.k8s.io/yaml"
 	_ "sigs.k8s.io/json"
-	_ "github.com/google/go-cmp/cmp"
-	_ "gopkg.in/yaml.v3"
+	_ "sigs.k8s.io/yaml"
 )

@@ -1,0 +1,14 @@
+package armada
+
+// Gang says with which other jobs a job is placed: all of them or none. A gang
+// is scoped to its job set and to its active members. The zero value is a gang
+// of one.
+type Gang struct {
+	ID              string
+	Cardinality     int    // how many members are placed together; at least 2 when ID is set
+	UniformityLabel string // node label whose value all members' nodes share; may be empty
+	FailFast        bool   // a failed member is not tried again
+}
+
+// Alone tells whether the job needs no other job to be placed.
+func (g Gang) Alone() bool { return g.ID == "" || g.Cardinality <= 1 }

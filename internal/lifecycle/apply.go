@@ -1,0 +1,276 @@
+package lifecycle
+
+import (
+	"fmt"
+	"time"
+
+	"armada"
+)
+
+// Verdict is what became of a change.
+type Verdict uint8
+
+// The verdicts.
+const (
+	Applied Verdict = 1 + iota
+	Already         // it was true before: a repeat, nothing to do, a success
+	Refused         // it cannot happen: too late, or about another run
+)
+
+// Step is the outcome of a change. Job and Run are the values to remember and
+// Events what to append, in order and not yet numbered; with a verdict other
+// than Applied they are those given, and Events is empty.
+type Step struct {
+	Verdict Verdict
+	Why     string // of Refused: for logs, never compared
+	Job     armada.Job
+	Run     armada.Run // meaningful if the job has a run
+	Events  []armada.Event
+}
+
+// Begin returns the state of a job that was just submitted, and its events.
+// The job's submission time must be set.
+func Begin(job armada.Job) Step {
+	job.State, job.Version, job.Transitioned = armada.JobQueued, 1, job.Submitted
+	return Step{Verdict: Applied, Job: job, Events: []armada.Event{
+		{Kind: armada.EventSubmitted, Job: job.ID, Created: job.Submitted, Priority: job.Priority},
+		{Kind: armada.EventQueued, Job: job.ID, Created: job.Submitted},
+	}}
+}
+
+// Apply decides about one change of a job. The run is the job's current or
+// latest one and ignored for a job that was never leased. Now is the time by
+// the store's clock. Neither job nor run is changed.
+func Apply(job armada.Job, run armada.Run, c Change, now time.Time) Step {
+	if why := misdirected(&job, &run, &c); why != "" {
+		return Step{Verdict: Refused, Why: why, Job: job, Run: run}
+	}
+	r, found := rule(&job, &c)
+	if !found {
+		return unruled(job, run, c)
+	}
+	if c.Kind == Reprioritise && job.Priority == c.Priority {
+		return Step{Verdict: Already, Job: job, Run: run}
+	}
+	at := clamp(c.At, job.Transitioned, now)
+	step := Step{Verdict: Applied, Job: job, Run: run}
+	step.perform(r, &c, at)
+	step.emit(r, &c, at)
+	return step
+}
+
+// misdirected tells why a change about a run does not concern the job's
+// current run, or "".
+func misdirected(job *armada.Job, run *armada.Run, c *Change) string {
+	if !c.Kind.FromExecutor() && c.Kind != Expire {
+		return ""
+	}
+	current, leased := job.Run()
+	if !leased || current != c.Run {
+		return fmt.Sprintf("run %q is not the current one", c.Run)
+	}
+	if c.Kind.FromExecutor() && run.Executor != c.Executor {
+		return fmt.Sprintf("run %q belongs to executor %q", c.Run, run.Executor)
+	}
+	return ""
+}
+
+// unruled tells a repeat from a change that came too late.
+func unruled(job armada.Job, run armada.Run, c Change) Step {
+	verdict := Refused
+	switch c.Kind {
+	case Cancel:
+		if job.Wish.Kind == armada.WishCancel && job.State.Active() || job.State == armada.JobCancelled {
+			verdict = Already
+		}
+	case Preempt:
+		// The place is free or will be: that is all that was wanted.
+		if job.Wish.Kind != armada.WishNone || job.State.Terminal() {
+			verdict = Already
+		}
+	case ReportPending, ReportRunning:
+		verdict = Already
+	case ReportSucceeded:
+		if run.State == armada.RunSucceeded {
+			verdict = Already
+		}
+	case ReportFailed, ReportStopped, ReportReturned, ReportUnknown, Expire:
+		if run.State.Terminal() {
+			verdict = Already
+		}
+	default:
+	}
+	why := ""
+	if verdict == Refused {
+		why = fmt.Sprintf("%s: the job is %s", c.Kind, job.State)
+	}
+	return Step{Verdict: verdict, Why: why, Job: job, Run: run}
+}
+
+// clamp returns at within [earliest, latest], and latest for the zero time. A
+// latest before the earliest (the clock stepped back) yields the earliest.
+func clamp(at, earliest, latest time.Time) time.Time {
+	if at.IsZero() || at.After(latest) {
+		at = latest
+	}
+	if at.Before(earliest) {
+		at = earliest
+	}
+	return at
+}
+
+// perform changes job and run as the rule says.
+func (s *Step) perform(r *Rule, c *Change, at time.Time) {
+	job, run := &s.Job, &s.Run
+	if c.Kind == Lease {
+		job.Attempts++
+		*run = armada.Run{
+			ID: armada.NewRunID(job.ID, job.Attempts), Job: job.ID, Attempt: job.Attempts,
+			Executor: c.Lease.Executor, Node: c.Lease.Node, Pool: c.Lease.Pool, After: c.Lease.After,
+		}
+	}
+	if c.Kind.FromExecutor() {
+		learn(run, c)
+	}
+	if r.Run != 0 {
+		run.State = r.Run
+		run.Version++
+		stamp(run, at)
+		if r.Run.Terminal() {
+			run.End = ending(r, c)
+		}
+	}
+	if r.To != 0 {
+		job.State = r.To
+		if r.To.Terminal() {
+			job.Reason = s.reason(r, c)
+		}
+		if r.To == armada.JobQueued {
+			job.Wish = armada.Wish{}
+		}
+	}
+	if r.Wants != armada.WishNone {
+		job.Wish = armada.Wish{Kind: r.Wants, By: c.By, Why: c.Reason, For: c.For, At: at}
+	}
+	if c.Kind == Reprioritise {
+		job.Priority = c.Priority
+	}
+	if c.Kind != ReportUsage && c.Kind != ReportIngress {
+		job.Version++
+	}
+	job.Transitioned = at
+}
+
+// learn takes over what a report tells about the pod.
+func learn(run *armada.Run, c *Change) {
+	if c.Node != "" {
+		run.Node = c.Node
+	}
+	if c.Pod.Name != "" {
+		run.Pod = c.Pod
+	}
+}
+
+// stamp records when the run reached its state.
+func stamp(run *armada.Run, at time.Time) {
+	switch {
+	case run.State == armada.RunLeased:
+		run.Leased = at
+	case run.State == armada.RunPending:
+		run.Pending = at
+	case run.State == armada.RunRunning:
+		run.Started = at
+	case run.State.Terminal():
+		run.Finished = at
+	}
+}
+
+// ending completes what a change tells about a run's end.
+func ending(r *Rule, c *Change) armada.RunEnd {
+	end := c.End
+	switch {
+	case c.Kind == Expire && end.Subcategory == "":
+		end.Category, end.Subcategory = armada.CategoryInternal, armada.SubcategoryLeaseExpired
+		if end.Reason == "" {
+			end.Reason = "the lease expired: the executor was not heard of"
+		}
+	case c.Kind == ReportUnknown && end.Subcategory == "":
+		end.Category, end.Subcategory = armada.CategoryInternal, armada.SubcategoryOutcomeUnknown
+		if end.Reason == "" {
+			end.Reason = "outcome unknown: nobody saw the run's end"
+		}
+	case r.Guard == Exhausted:
+		end.Category, end.Subcategory = armada.CategoryInternal, armada.SubcategoryMaxRuns
+	}
+	return end
+}
+
+// reason says why the job ended.
+func (s *Step) reason(r *Rule, c *Change) string {
+	switch r.To {
+	case armada.JobCancelled:
+		if c.Kind == Cancel {
+			return c.Reason
+		}
+		return s.Job.Wish.Why
+	case armada.JobPreempted:
+		if s.Job.Wish.Why == "" {
+			return "preempted"
+		}
+		return "preempted: " + s.Job.Wish.Why
+	case armada.JobRejected:
+		return c.Reason
+	case armada.JobFailed:
+		if r.Guard == Exhausted {
+			return fmt.Sprintf("given back %d times, the last time because: %s", s.Job.Attempts, s.Run.End.Reason)
+		}
+		return s.Run.End.Reason
+	default:
+		return ""
+	}
+}
+
+// emit makes the events of the rule.
+func (s *Step) emit(r *Rule, c *Change, at time.Time) {
+	kinds := r.Emits
+	if c.Kind == Preempt && c.Announce {
+		kinds = emits(armada.EventPreempting)
+	}
+	for _, kind := range kinds {
+		s.Events = append(s.Events, s.event(kind, c, at))
+	}
+}
+
+// event describes what happened from the job and the run as they are now.
+func (s *Step) event(kind armada.EventKind, c *Change, at time.Time) armada.Event {
+	e := armada.Event{Kind: kind, Job: s.Job.ID, Created: at}
+	if _, leased := s.Job.Run(); leased {
+		e.Run, e.Executor, e.Pool, e.Node, e.Pod = s.Run.ID, s.Run.Executor, s.Run.Pool, s.Run.Node, s.Run.Pod
+	}
+	switch kind {
+	case armada.EventReprioritizing, armada.EventReprioritized:
+		e.Priority, e.By = c.Priority, c.By
+	case armada.EventCancelling, armada.EventPreempting:
+		e.By, e.Reason = c.By, c.Reason
+	case armada.EventCancelled, armada.EventPreempted:
+		wish := s.Job.Wish
+		if c.Kind == Cancel {
+			wish = armada.Wish{By: c.By, Why: c.Reason}
+		}
+		e.By, e.Reason, e.For = wish.By, wish.Why, wish.For
+	case armada.EventFailed:
+		end := s.Run.End
+		if s.Job.State == armada.JobRejected {
+			end = armada.RunEnd{Cause: armada.CauseRejected, Category: armada.CategoryInternal, Subcategory: armada.SubcategoryJobRejected}
+		}
+		e.Reason, e.End = s.Job.Reason, &end
+	case armada.EventLeaseReturned:
+		e.Reason, e.Attempted = c.End.Reason, c.Attempted
+	case armada.EventUtilisation:
+		e.Usage = c.Usage
+	case armada.EventIngressInfo:
+		e.Addresses = c.Addresses
+	default:
+	}
+	return e
+}

@@ -1,0 +1,96 @@
+package lifecycle
+
+import (
+	"time"
+
+	"armada"
+)
+
+// ChangeKind is what happened to a job or was asked for.
+type ChangeKind uint8
+
+// The kinds of changes, by who causes them.
+const (
+	// By users.
+	Cancel       ChangeKind = 1 + iota // the job is not wanted any more
+	Reprioritise                       // the job moves within its queue
+	// By the leader.
+	Lease   // the job may run on a node
+	Preempt // the job's place is taken away (also asked for by users)
+	Reject  // the job can never run
+	Expire  // the run's executor was silent for too long
+	// By the executor that holds the run.
+	ReportPending   // the pod was made
+	ReportRunning   // the containers run
+	ReportSucceeded // every container ended with exit code 0
+	ReportFailed    // the run ended badly
+	ReportStopped   // the run was ended because that was asked for
+	ReportReturned  // the lease is given back: no outcome, another attempt may follow
+	ReportUnknown   // the run is gone and nobody saw its end
+	ReportUsage     // what the run used
+	ReportIngress   // where the run can be reached
+)
+
+var changeNames = [...]string{
+	"none", "cancel", "reprioritise", "lease", "preempt", "reject", "expire", "report pending", "report running",
+	"report succeeded", "report failed", "report stopped", "report returned", "report unknown", "report usage", "report ingress",
+}
+
+// ChangeKinds lists every kind.
+func ChangeKinds() []ChangeKind {
+	kinds := make([]ChangeKind, 0, len(changeNames)-1)
+	for k := Cancel; int(k) < len(changeNames); k++ {
+		kinds = append(kinds, k)
+	}
+	return kinds
+}
+
+// String returns the kind in words.
+func (k ChangeKind) String() string {
+	if int(k) < len(changeNames) {
+		return changeNames[k]
+	}
+	return "unknown"
+}
+
+// FromExecutor tells whether the change is a report about one run.
+func (k ChangeKind) FromExecutor() bool { return k >= ReportPending }
+
+// Change is one thing that happened to a job or was asked for. Fields that the
+// kind does not name are ignored.
+type Change struct {
+	Kind ChangeKind
+	Job  armada.JobID
+	// Run names the run that a report or an Expire speaks of: the change is
+	// refused unless it is the job's current run.
+	Run armada.RunID
+	// At is when it happened by the causer's clock; zero means now. It is
+	// clamped so that a job's events never go back in time nor lie ahead.
+	At time.Time
+
+	By       string       // Cancel, Reprioritise, Preempt: who asked
+	Reason   string       // Cancel, Preempt, Reject: why
+	For      armada.JobID // Preempt: the job that gets the place
+	Announce bool         // Preempt: asked for by a user, so watchers see it before it happens
+	Priority uint32       // Reprioritise
+
+	Lease Terms // Lease
+
+	Executor    armada.ExecutorID // reports: who reports; refused unless it holds the run
+	Node        string            // reports: the node's name as the executor knows it; may be empty
+	Pod         armada.Pod        // reports: what is known of the pod
+	End         armada.RunEnd     // ReportFailed, ReportStopped, ReportReturned, ReportUnknown, Expire
+	Attempted   bool              // ReportReturned: the pod may have run
+	MaxAttempts int               // ReportReturned: when so many runs began the job fails; 0 is no limit
+
+	Usage     *armada.Usage    // ReportUsage
+	Addresses map[int32]string // ReportIngress
+}
+
+// Terms are the terms of a lease.
+type Terms struct {
+	Executor armada.ExecutorID
+	Node     string
+	Pool     string
+	After    []armada.RunID // victims that must have ended before the run starts
+}

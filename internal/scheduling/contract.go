@@ -1,0 +1,89 @@
+package scheduling
+
+import (
+	"time"
+
+	"armada"
+)
+
+// Config is what an installation decides about scheduling.
+type Config struct {
+	Resources armada.ResourceTable
+	Classes   []armada.PriorityClass
+	// FairnessMultipliers weigh the resources for dominant resource fairness,
+	// in the order of the table, in thousandths; 0 leaves a resource out.
+	FairnessMultipliers [armada.MaxResources]int64
+	// Limits of one round; 0 is none.
+	MaxLeasesPerRound int
+	MaxQueueLookback  int // jobs looked at per queue and round
+}
+
+// Input is what a round decides from. The round reads and changes nothing.
+type Input struct {
+	Now  time.Time
+	Pool *Pool
+}
+
+// Outcome is what a round decided. Its slices belong to the caller.
+type Outcome struct {
+	Decisions []Decision // in the order in which they were taken
+	Waiting   []Waiting  // why others wait; one entry per shape and queue
+	// Wake is when a round should run although nothing has changed; zero for
+	// never (a rate that refills, a reservation that ends).
+	Wake   time.Time
+	Report Report
+}
+
+// Decision is a unit: a gang's leases and the preemptions that make room for
+// them, to be taken wholly or not at all.
+type Decision struct {
+	Leases      []Lease
+	Preemptions []Preemption
+}
+
+// Lease places one job.
+type Lease struct {
+	Job      armada.JobID
+	Executor armada.ExecutorID
+	Node     string
+	After    []armada.RunID // victims whose end it waits for
+}
+
+// Preemption takes one run's place away.
+type Preemption struct {
+	Job    armada.JobID
+	Run    armada.RunID
+	For    armada.JobID
+	Reason string
+}
+
+// Waiting tells why queued jobs of one queue and shape were not placed.
+type Waiting struct {
+	Queue  string
+	Shape  armada.ShapeID
+	Jobs   int          // how many
+	First  armada.JobID // the one whose turn came first
+	Reason armada.Reason
+}
+
+// Report explains a round to people.
+type Report struct {
+	Pool     string
+	At       time.Time
+	Capacity armada.Resources
+	Queues   []QueueReport // by name
+}
+
+// QueueReport is one queue's part in a round. Shares are fractions of the pool
+// in millionths.
+type QueueReport struct {
+	Queue         string
+	Weight        float64
+	FairShare     int64 // by weight among the queues with demand
+	AdjustedShare int64 // after idle queues gave theirs away
+	Share         int64 // what it holds after the round, of its dominant resource
+	Allocated     armada.Resources
+	Queued        int
+	Placed        int
+	Stopped       armada.Reason // why its next job was not placed
+}

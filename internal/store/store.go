@@ -1,0 +1,245 @@
+package store
+
+import (
+	"context"
+	"time"
+
+	"armada"
+	"armada/internal/lifecycle"
+)
+
+// Store remembers everything. It is the union of what its users need; each of
+// them asks for the part that it uses.
+type Store interface {
+	Queues
+	Jobs
+	Events
+	Leadership
+	Feed
+	Executors
+	Asking
+	Retention
+
+	// Close waits for calls in flight and releases everything. Calls made
+	// afterwards answer Unavailable.
+	Close() error
+}
+
+// Queues keeps the queues.
+type Queues interface {
+	// PutQueue creates the queue or replaces it whole.
+	PutQueue(ctx context.Context, q armada.Queue) error
+	// UpdateQueue replaces an existing queue; NotFound when there is none.
+	UpdateQueue(ctx context.Context, q armada.Queue) error
+	// DeleteQueue forgets a queue. It succeeds when there is none, and answers
+	// Precondition while the queue has active jobs, other than jobs with a wish
+	// to cancel.
+	DeleteQueue(ctx context.Context, name string) error
+	// Queue returns one queue; NotFound when there is none.
+	Queue(ctx context.Context, name string) (armada.Queue, error)
+	// Queues returns all queues, ordered by name.
+	Queues(ctx context.Context) ([]armada.Queue, error)
+}
+
+// Jobs takes jobs in and moves them through their lives.
+type Jobs interface {
+	// Submit takes jobs of one job set in, all or none: one answer per job, in
+	// order. NotFound when the queue does not exist. Events are written in one
+	// block, in the order of the jobs. A job whose (queue, client id) is known,
+	// from earlier or from earlier in the same submission, is not taken again
+	// and answers with the first one's id. Precondition when a limit of queued
+	// jobs per queue is reached.
+	Submit(ctx context.Context, s Submission) ([]Submitted, error)
+
+	// Transition applies changes. Every unit is taken wholly or, when one of
+	// its changes is refused, not at all; units do not depend on each other and
+	// happen in order. One answer per unit, in order. Changes of unknown jobs
+	// are refused. At most [MaxTransition] changes; callers cut larger lists.
+	// Fenced when the fence does not hold any more; then nothing was done.
+	Transition(ctx context.Context, fence Fence, units []Unit) ([]UnitResult, error)
+}
+
+// MaxTransition bounds the changes of one Transition call.
+const MaxTransition = 1000
+
+// Submission is a request to run jobs.
+type Submission struct {
+	Queue     string
+	JobSet    armada.JobSet
+	Jobs      []NewJob
+	Templates map[armada.TemplateID][]byte            // every template that Jobs name, by content hash
+	Shapes    map[armada.ShapeID]*armada.Requirements // every shape that Jobs name
+}
+
+// NewJob is a job to be taken in. Its Queue, JobSet, Number, State, Version and
+// times are set by the store.
+type NewJob struct {
+	Job     armada.Job
+	Details armada.JobDetails
+}
+
+// Submitted is the answer for one job.
+type Submitted struct {
+	ID        armada.JobID
+	Duplicate bool // the id is that of the job first submitted with the client id
+}
+
+// Unit is a list of changes that happen wholly or not at all.
+type Unit []lifecycle.Change
+
+// UnitResult tells what became of a unit: Applied when every change was applied
+// or already true and at least one was applied, Already when nothing was to be
+// done, Refused when nothing was done because of one of the changes.
+type UnitResult struct {
+	Verdict lifecycle.Verdict
+	Why     string // of Refused
+	// Jobs are the jobs as they are after the unit, one per change in order;
+	// empty when the unit was refused.
+	Jobs []armada.Job
+}
+
+// Fence is what must still be true when a transition commits. The zero value
+// demands nothing.
+type Fence struct {
+	Epoch    int64             // leadership epoch; 0: none demanded
+	Executor armada.ExecutorID // with Session: the executor's current session
+	Session  armada.SessionID
+}
+
+// JobSetKey names a job set.
+type JobSetKey struct {
+	Queue  string
+	JobSet armada.JobSet
+}
+
+// Cursor is a place in the events of a job set. A job set that is forgotten
+// whole (retention, deletion of its queue) and used again begins a new
+// incarnation with numbers from 1.
+type Cursor struct {
+	Incarnation int64
+	Number      int64 // the last event that was seen; 0 before the first
+}
+
+// Events reads and waits for events.
+type Events interface {
+	// ReadEvents returns events after the cursor, at most limit of them, in
+	// order, and the cursor of the last one. The zero cursor, and one of an
+	// incarnation that is gone, begin with the first event kept. OutOfRange
+	// when events after the cursor were pruned already or its number is beyond
+	// the last one written in its incarnation. NotFound when nothing was ever
+	// written for the job set.
+	ReadEvents(ctx context.Context, key JobSetKey, after Cursor, limit int) ([]armada.Event, Cursor, error)
+	// LastEvent returns the cursor of the latest event; NotFound as ReadEvents.
+	LastEvent(ctx context.Context, key JobSetKey) (Cursor, error)
+	// Watch returns a channel that receives after events of the job set may
+	// have been written by any replica (one signal may stand for many), and a
+	// function that ends that. The channel is never closed. To miss nothing
+	// call Watch before the first read.
+	Watch(key JobSetKey) (signal <-chan struct{}, stop func())
+}
+
+// Leadership elects the one replica that schedules.
+type Leadership interface {
+	// Lead asks for leadership for a time. It answers the epoch, which grows
+	// with every change of leader, and true when this replica leads; otherwise
+	// it answers false and who leads. A leader calls it again to stay leader:
+	// its epoch stays.
+	Lead(ctx context.Context, replica string, ttl time.Duration) (Leader, bool, error)
+	// Resign gives leadership up at once, if the epoch is current.
+	Resign(ctx context.Context, epoch int64) error
+}
+
+// Leader is who schedules.
+type Leader struct {
+	Replica string
+	Epoch   int64
+	Until   time.Time // by the store's clock
+}
+
+// Position is a place in the feed, opaque to its users.
+type Position []byte
+
+// Feed tells the leader what changed.
+type Feed interface {
+	// Load calls visit with pieces of the whole state: all queues, executors
+	// and nodes, all active jobs with their current runs, and their shapes (a
+	// shape comes in the same piece or earlier). It returns the position from
+	// which Changes continues: a change committed meanwhile may be in both.
+	Load(ctx context.Context, visit func(Changes) error) (Position, error)
+	// Changes returns the present state of what changed after the position, at
+	// most about limit entries, and the next position. It never misses a
+	// commit and may repeat one: versions tell. It returns at once.
+	Changes(ctx context.Context, after Position, limit int) (Changes, Position, error)
+	// Wake returns a channel that receives after something was committed that
+	// Changes would tell, by this process or another, coalesced.
+	Wake() <-chan struct{}
+	// Subscribe is Wake for any number of listeners, e.g. one per executor's
+	// stream; stop ends it.
+	Subscribe() (signal <-chan struct{}, stop func())
+}
+
+// Changes is a piece of state.
+type Changes struct {
+	Queues    []armada.Queue
+	Gone      []string // queues that were deleted
+	Shapes    map[armada.ShapeID]*armada.Requirements
+	Jobs      []JobAndRun // active jobs, and jobs that ended since the position
+	Executors []ExecutorNodes
+}
+
+// JobAndRun is a job with its current or latest run.
+type JobAndRun struct {
+	Job armada.Job
+	Run *armada.Run // nil when it was never leased
+}
+
+// ExecutorNodes is an executor with its nodes.
+type ExecutorNodes struct {
+	Executor armada.Executor
+	Nodes    []armada.Node
+	Deleted  bool
+}
+
+// Executors keeps what is known of executors.
+type Executors interface {
+	// OpenSession makes e.Session the executor's current session, creating the
+	// executor if need be, and voids older ones. Settings (cordons) stay.
+	OpenSession(ctx context.Context, e armada.Executor) error
+	// Acknowledge records that the executor was heard of, and returns the time
+	// of the record by the store's clock. Fenced when the session is not the
+	// current one. Forms write at most every third of the executor's lease and
+	// answer other calls from memory.
+	Acknowledge(ctx context.Context, id armada.ExecutorID, session armada.SessionID) (time.Time, error)
+	// PutNodes replaces the executor's nodes; equal nodes write nothing.
+	// Fenced when the session is not the current one.
+	PutNodes(ctx context.Context, id armada.ExecutorID, session armada.SessionID, nodes []armada.Node) error
+	// Executors returns all executors with their nodes, ordered by id.
+	Executors(ctx context.Context) ([]ExecutorNodes, error)
+	// CordonExecutor records the setting; NotFound for an unknown executor.
+	CordonExecutor(ctx context.Context, id armada.ExecutorID, cordoned bool, reason string) error
+	// DeleteExecutor forgets an executor; Precondition while it has runs.
+	DeleteExecutor(ctx context.Context, id armada.ExecutorID) error
+	// RunsOf returns the active runs of an executor with their jobs, ordered by
+	// run id: what it should hold.
+	RunsOf(ctx context.Context, id armada.ExecutorID) ([]JobAndRun, error)
+	// Orders returns what an executor needs to start runs. Runs that are not
+	// active any more are left out.
+	Orders(ctx context.Context, runs []armada.RunID) ([]Order, error)
+}
+
+// Order is a run with all that is needed to start it.
+type Order struct {
+	Job      armada.Job
+	Run      armada.Run
+	Details  armada.JobDetails
+	Template []byte // the pod spec's canonical bytes
+}
+
+// Retention forgets what is old.
+type Retention interface {
+	// Prune forgets, in pieces and while serving, jobs that ended before the
+	// time with their runs, their events, and job sets, templates, shapes and
+	// client ids that nothing uses any more. It does at most about limit rows
+	// of work and tells whether more is left.
+	Prune(ctx context.Context, before time.Time, limit int) (more bool, err error)
+}

@@ -1,0 +1,4 @@
+package armada
+
+// DefaultPool is the pool of nodes that name none.
+const DefaultPool = "default"

@@ -1,0 +1,81 @@
+package armada
+
+import (
+	"fmt"
+	"regexp"
+)
+
+// Queue is one tenant's line of jobs.
+type Queue struct {
+	Name           string
+	PriorityFactor float64 // at least 1; the queue's weight is its inverse
+	Permissions    []Permission
+	Limits         map[string]ResourceFractions // by priority class name
+	Cordoned       bool                         // its queued jobs are not started
+	Labels         map[string]string
+	RetryPolicies  []string
+}
+
+// Permission grants verbs on a queue to subjects.
+type Permission struct {
+	Subjects []Subject
+	Verbs    []Verb
+}
+
+// Subject is who a permission is granted to.
+type Subject struct {
+	Kind string // SubjectUser or SubjectGroup
+	Name string
+}
+
+// The kinds of subjects.
+const (
+	SubjectUser  = "User"
+	SubjectGroup = "Group"
+)
+
+// Verb is what a caller may do with a queue's jobs.
+type Verb string
+
+// The verbs.
+const (
+	VerbSubmit       Verb = "submit"
+	VerbCancel       Verb = "cancel"
+	VerbPreempt      Verb = "preempt"
+	VerbReprioritize Verb = "reprioritize"
+	VerbWatch        Verb = "watch"
+)
+
+// Verbs lists all verbs.
+func Verbs() []Verb {
+	return []Verb{VerbSubmit, VerbCancel, VerbPreempt, VerbReprioritize, VerbWatch}
+}
+
+// ResourceFractions bounds what a queue may hold, as fractions of a pool's
+// capacity by resource name.
+type ResourceFractions struct {
+	Maximum       map[string]float64
+	MaximumByPool map[string]map[string]float64
+}
+
+// Weight is the queue's claim relative to others: the inverse of its factor.
+func (q Queue) Weight() float64 {
+	if q.PriorityFactor < 1 {
+		return 1
+	}
+	return 1 / q.PriorityFactor
+}
+
+var labelValue = regexp.MustCompile(`^[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$`)
+
+// ValidateQueueName tells what is wrong with a queue's name, or nil. A name
+// becomes a label value of pods, hence its form.
+func ValidateQueueName(name string) error {
+	if name == "" {
+		return fmt.Errorf("must not be empty")
+	}
+	if !labelValue.MatchString(name) {
+		return fmt.Errorf("%q must be at most 63 letters, digits, '-', '_' or '.', and begin and end with a letter or digit", name)
+	}
+	return nil
+}

@@ -1,0 +1,119 @@
+package armada
+
+import "time"
+
+// RunState is where one attempt stands. The zero value is no state.
+type RunState uint8
+
+// The states of a run.
+const (
+	RunLeased    RunState = 1 + iota // the executor may start it
+	RunPending                       // its pod was made
+	RunRunning                       // its containers run
+	RunSucceeded                     // every container ended with exit code 0
+	RunFailed                        // it ended badly
+	RunCancelled                     // it was stopped because its job was cancelled
+	RunPreempted                     // it was stopped to make room
+	RunReturned                      // the executor gave the lease back without an outcome
+	RunLost                          // nobody saw its end: the lease ran out or the machine died
+)
+
+var runStateNames = [...]string{"none", "leased", "pending", "running", "succeeded", "failed", "cancelled", "preempted", "returned", "lost"}
+
+// RunStates lists every state in the order of a run's life.
+func RunStates() []RunState {
+	return []RunState{RunLeased, RunPending, RunRunning, RunSucceeded, RunFailed, RunCancelled, RunPreempted, RunReturned, RunLost}
+}
+
+// String returns the lower-case name of the state.
+func (s RunState) String() string {
+	if int(s) < len(runStateNames) {
+		return runStateNames[s]
+	}
+	return "unknown"
+}
+
+// Active tells whether the run may hold resources of its node.
+func (s RunState) Active() bool { return s >= RunLeased && s <= RunRunning }
+
+// Terminal tells whether the run has ended.
+func (s RunState) Terminal() bool { return s >= RunSucceeded }
+
+// Run is one attempt of a job on one node.
+type Run struct {
+	ID       RunID
+	Job      JobID
+	Attempt  int // from 1
+	Executor ExecutorID
+	Node     string
+	Pool     string
+	After    []RunID // victims: this run starts only when they have ended
+
+	State   RunState
+	Version int64
+	Pod     Pod
+	End     RunEnd // what is known of its end; zero while active
+
+	Leased, Pending, Started, Finished time.Time // zero while not reached
+}
+
+// Pod is what the executor knows the run's pod by.
+type Pod struct {
+	Name         string
+	Namespace    string
+	KubernetesID string // the uid the cluster gave it
+	Number       int32  // always 0 for jobs of one pod
+}
+
+// RunEnd tells how a run ended.
+type RunEnd struct {
+	Cause       Cause
+	Reason      string // for people
+	Category    string // machine readable, e.g. "internal"
+	Subcategory string // e.g. "lease-expired"
+	Debug       string // whatever helps to find out why; may be long
+	Containers  []ContainerEnd
+}
+
+// ContainerEnd tells how one container of a run ended.
+type ContainerEnd struct {
+	Name     string
+	ExitCode int32
+	Cause    Cause
+	Reason   string
+	Message  string
+}
+
+// Cause is the coarse kind of a failure.
+type Cause uint8
+
+// The causes; the zero value is an error of the job itself.
+const (
+	CauseError Cause = iota
+	CauseEvicted
+	CauseOutOfMemory
+	CauseDeadlineExceeded
+	CauseRejected
+)
+
+var causeNames = [...]string{"error", "evicted", "out of memory", "deadline exceeded", "rejected"}
+
+// String returns the cause in words.
+func (c Cause) String() string {
+	if int(c) < len(causeNames) {
+		return causeNames[c]
+	}
+	return "unknown"
+}
+
+// Subcategories of failures that Armada itself finds; their category is
+// [CategoryInternal].
+const (
+	CategoryInternal = "internal"
+
+	SubcategoryLeaseExpired   = "lease-expired"
+	SubcategoryOutcomeUnknown = "outcome-unknown"
+	SubcategoryJobRejected    = "job-rejected"
+	SubcategoryMaxRuns        = "max-runs-exceeded"
+	SubcategoryCreateFailed   = "job-creation-failed"
+)
