@@ -1,6 +1,6 @@
 # What can be done here. `make help` lists it; CI runs the same targets.
 # Needed: git, make, bash and Go. Every other tool is pinned in tools/go.mod
-# and built into bin/tools at its first use.
+# and built at its first use.
 
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
@@ -42,7 +42,7 @@ race: ## Run the tests of all packages but test/, with the race detector where t
 	@scripts/race.sh $(GOTEST_FLAGS)
 
 .PHONY: e2e
-e2e: build ## Run the tests in test/ against the built binaries.
+e2e: build ## Run the tests in test/: the house rules, and what needs the built binaries.
 	ARMADA_BIN=$(CURDIR)/bin $(GO) test -count=1 -timeout 15m $(GOTEST_FLAGS) ./test/...
 
 .PHONY: vet
@@ -58,11 +58,11 @@ fmt: bin/tools/golangci-lint ## Format all Go files as the linters want them.
 	bin/tools/golangci-lint fmt ./...
 
 .PHONY: generate
-generate: tools ## Write all generated files anew: pkg/api, and whatever has a go:generate line.
+generate: ## Write all generated files anew: pkg/api, and whatever has a go:generate line.
 	@scripts/generate.sh
 
 .PHONY: generate-check
-generate-check: tools ## Fail if a generated file is not what its source generates.
+generate-check: ## Fail if a generated file is not what its source generates.
 	@scripts/generate-check.sh
 
 .PHONY: bench
@@ -74,14 +74,13 @@ bench-short: ## Run every benchmark once, small: it shows that they run, not how
 	$(GO) test -short -run '^$$' -bench . -benchtime 1x -timeout 10m -p 1 ./...
 
 .PHONY: tools
-tools: bin/tools/golangci-lint ## Build the pinned tools into bin/tools.
+tools: bin/tools/golangci-lint ## Build the linter, as pinned in tools/go.mod, into bin/tools.
 
 .PHONY: clean
 clean: ## Delete what was built. Data folders stay.
 	rm -rf bin
 
-# One build makes all tools of tools/go.mod; golangci-lint stands for them.
 bin/tools/golangci-lint: tools/go.mod tools/go.sum
 	@mkdir -p bin/tools
-	cd tools && $(GO) build -o ../bin/tools/ tool
+	cd tools && $(GO) build -o ../$@ github.com/golangci/golangci-lint/v2/cmd/golangci-lint
 	@touch $@

@@ -1,9 +1,8 @@
 #!/usr/bin/env bash
-# Writes all generated files anew, with the tools pinned in tools/go.mod.
+# Writes all generated files anew: those made from the .proto files, and those
+# of the go:generate lines.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-PATH="$PWD/bin/tools:$PATH"
-export PATH
 pkg/api/generate.sh
 "${GO:-go}" generate ./...
