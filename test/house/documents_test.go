@@ -98,9 +98,9 @@ func TestLinksInDocumentsLeadSomewhere(t *testing.T) {
 		if !strings.HasSuffix(name, ".md") {
 			continue
 		}
-		for part := range strings.SplitSeq(content, "](") {
+		for _, part := range strings.Split(content, "](")[1:] {
 			target, _, closed := strings.Cut(part, ")")
-			if part == content || !closed || strings.Contains(target, "://") || strings.ContainsAny(target, " \n") {
+			if !closed || strings.Contains(target, "://") || strings.ContainsAny(target, " \n") {
 				continue
 			}
 			target, _, _ = strings.Cut(target, "#")
