@@ -7,10 +7,11 @@ cd "$(dirname "$0")/.."
 
 # tree prints a hash and a name for every file that git knows or would add.
 tree() {
-	git ls-files -z --cached --others --exclude-standard | sort -zu |
-		while IFS= read -r -d '' file; do
-			[[ ! -f $file ]] || printf '%s\0' "$file"
-		done | xargs -0 sha256sum
+	local files
+	files=$(git ls-files --cached --others --exclude-standard | sort -u | while IFS= read -r file; do
+		[[ ! -f $file ]] || printf '%s\n' "$file"
+	done)
+	paste <(git hash-object --stdin-paths <<<"$files") - <<<"$files"
 }
 
 before=$(mktemp)

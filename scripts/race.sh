@@ -6,9 +6,9 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 go=${GO:-go}
-race=(-race)
+race=-race
 if [[ $("$go" env CGO_ENABLED) != 1 ]] || ! command -v "$("$go" env CC)" >/dev/null; then
-	race=()
+	race=
 	echo "race: no C compiler, the tests run WITHOUT the race detector" >&2
 fi
-exec scripts/unit.sh "${race[@]}" "$@"
+exec scripts/unit.sh ${race:+"$race"} "$@"
