@@ -9,6 +9,6 @@ go=${GO:-go}
 race=-race
 if [[ $("$go" env CGO_ENABLED) != 1 ]] || ! command -v "$("$go" env CC)" >/dev/null; then
 	race=
-	echo "race: no C compiler, the tests run WITHOUT the race detector" >&2
+	echo "note: no C compiler, the tests run WITHOUT the race detector" >&2
 fi
 exec scripts/unit.sh ${race:+"$race"} "$@"
