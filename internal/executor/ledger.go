@@ -79,14 +79,19 @@ func (l *ledger) started(run armada.RunID) (stop bool) {
 }
 
 // giveUp ends a run that the runtime does not know, as a returned lease or,
-// when a stop was asked for, as stopped. It answers false for a run that is not
-// entered, is the runtime's, or is being started: then started tells of the
-// stop.
+// when a stop was asked for, as stopped; a run that was never leased here is as
+// good as stopped. It answers false for a run that is the runtime's, or is being
+// started: then started tells of the stop.
 func (l *ledger) giveUp(run armada.RunID, returned *giveBack) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	e, found := l.entries[run]
-	if !found || !e.ours {
+	if !found {
+		job, _ := run.Job()
+		e = &entry{status: runs.Status{Run: run, Job: job}, ours: true}
+		l.entries[run] = e
+	}
+	if !e.ours {
 		return false
 	}
 	if e.starting && returned == nil {

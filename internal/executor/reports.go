@@ -85,7 +85,7 @@ func (a *Agent) reportNews(ctx context.Context) error {
 
 // voided notes that the server has closed the session, if the error says so.
 func (a *Agent) voided(err error) error {
-	if status.Code(err) == codes.FailedPrecondition {
+	if code := status.Code(err); code == codes.FailedPrecondition || code == codes.Aborted {
 		a.setSession("")
 	}
 	return err

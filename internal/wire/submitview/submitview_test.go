@@ -76,7 +76,7 @@ func TestTheViewOfARequestKeepsItsPodSpecsByteForByte(t *testing.T) {
 		Queue:    "a",
 		JobSetId: "b",
 		JobRequestItems: []*api.JobSubmitRequestItem{
-			{Priority: 3, PodSpec: spec, Labels: map[string]string{"k": "v"}}, //nolint:staticcheck // old clients fill it
+			{Priority: 3, PodSpec: spec, Labels: map[string]string{"k": "v"}},
 			{PodSpecs: []*corev1.PodSpec{spec, spec}, ClientId: "c"},
 		},
 	})
