@@ -135,6 +135,27 @@ func (m *memory) inState(state armada.JobState) int {
 	return n
 }
 
+// epoch returns the epoch of leadership.
+func (m *memory) epoch() int64 {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.leader.Epoch
+}
+
+// size counts the jobs ever submitted.
+func (m *memory) size() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return len(m.jobs)
+}
+
+// committed returns the changes of every transition that committed.
+func (m *memory) committed() []int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return slices.Clone(m.transitions)
+}
+
 // must applies one change on behalf of users and executors.
 func (m *memory) must(c lifecycle.Change) {
 	m.mu.Lock()
