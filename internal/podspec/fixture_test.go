@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
 	"sigs.k8s.io/yaml"
 
 	"armada"
@@ -62,3 +63,18 @@ containers:
     requests: {cpu: "1", memory: 1Gi}
     limits: {cpu: "1", memory: 1Gi}
 `
+
+func quantity(text string) resource.Quantity { return resource.MustParse(text) }
+
+// decoded takes a pod spec over the wire.
+func decoded(t interface{ Fatal(args ...any) }, pod *corev1.PodSpec) *podspec.Spec {
+	raw, err := pod.Marshal()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := podspec.Decode(raw)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}

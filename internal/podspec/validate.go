@@ -8,6 +8,7 @@ import (
 	"unicode/utf8"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
 
 	"armada"
 )
@@ -18,7 +19,9 @@ import (
 func (s *Spec) Validate(rules *Rules, path string) []armada.Violation {
 	v := &validation{rules: rules}
 	v.size(s, path)
-	v.text(reflect.ValueOf(&s.pod).Elem(), path)
+	if pod := reflect.ValueOf(&s.pod).Elem(); !validText(pod) {
+		v.text(pod, path)
+	}
 	v.class(&s.pod, path)
 	v.times(&s.pod, path)
 	v.containers(&s.pod, path)
@@ -45,6 +48,45 @@ func (v *validation) size(s *Spec, path string) {
 		v.add(path, "is %d bytes long, at most %d are taken", size, most)
 	}
 }
+
+// validText tells whether every string of a value is valid UTF-8. It is what
+// text finds out, without the price of naming places that nobody will read.
+func validText(value reflect.Value) bool {
+	switch value.Kind() {
+	case reflect.String:
+		return utf8.ValidString(value.String())
+	case reflect.Pointer:
+		return value.IsNil() || validText(value.Elem())
+	case reflect.Slice:
+		if value.Type().Elem().Kind() == reflect.Uint8 {
+			return true
+		}
+		for i := range value.Len() {
+			if !validText(value.Index(i)) {
+				return false
+			}
+		}
+	case reflect.Map:
+		for entries := value.MapRange(); entries.Next(); {
+			if !validText(entries.Key()) || !validText(entries.Value()) {
+				return false
+			}
+		}
+	case reflect.Struct:
+		if value.Type() == quantityType {
+			return true // was parsed
+		}
+		for i := range value.NumField() {
+			if !validText(value.Field(i)) {
+				return false
+			}
+		}
+	default:
+	}
+	return true
+}
+
+var quantityType = reflect.TypeFor[resource.Quantity]()
 
 // text finds strings that are not valid UTF-8: Kubernetes' decoder lets them
 // pass, and those that the spec is shown to later would not.
@@ -145,7 +187,7 @@ func (v *validation) containers(pod *corev1.PodSpec, path string) {
 // resources checks requests and limits against each other and the rules.
 func (v *validation) resources(r *corev1.ResourceRequirements, path string, init bool) {
 	for _, name := range sortedNames(r.Requests, r.Limits) {
-		requestAt, limitAt := fmt.Sprintf("%s.requests[%s]", path, name), fmt.Sprintf("%s.limits[%s]", path, name)
+		requestAt, limitAt := path+".requests["+string(name)+"]", path+".limits["+string(name)+"]"
 		request, limit := r.Requests[name], r.Limits[name]
 		_, requested := r.Requests[name]
 		_, limited := r.Limits[name]
@@ -197,7 +239,7 @@ func (v *validation) amount(list corev1.ResourceList, name corev1.ResourceName, 
 	if !present {
 		return 0, true
 	}
-	path = fmt.Sprintf("%s[%s]", path, name)
+	path += "[" + string(name) + "]"
 	i, counted := v.rules.table.Index(string(name))
 	if !counted {
 		v.add(path, "is not a resource that is counted here; known are %s", strings.Join(v.rules.table.Names(), ", "))
