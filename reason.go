@@ -23,6 +23,7 @@ const (
 	ReasonGlobalRate                // all queues together start jobs too fast
 	ReasonQueueRate                 // the queue starts jobs too fast
 	ReasonOverFairShare             // the room is owed to queues that have less
+	ReasonNodeClosed                // the nodes accept nothing new: cordoned, unschedulable or silent
 )
 
 var reasonTexts = [...]string{
@@ -41,6 +42,7 @@ var reasonTexts = [...]string{
 	ReasonGlobalRate:     "the global scheduling rate is reached",
 	ReasonQueueRate:      "the queue's scheduling rate is reached",
 	ReasonOverFairShare:  "the room is owed to queues that have less",
+	ReasonNodeClosed:     "the nodes accept nothing new",
 }
 
 // Reason tells why a job waits, with the figures behind it.
