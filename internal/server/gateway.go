@@ -65,10 +65,7 @@ type gateway struct {
 }
 
 func newGateway(config Config, p *pipe, health, ui http.Handler) (*gateway, error) {
-	conn, err := grpc.NewClient("passthrough:gateway",
-		grpc.WithTransportCredentials(insecure.NewCredentials()),
-		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return p.DialContext(ctx) }),
-		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(roomForAnswers), grpc.MaxCallSendMsgSize(roomForAnswers)))
+	conn, err := p.connect()
 	if err != nil {
 		return nil, fmt.Errorf("connect the gateway: %w", err)
 	}
@@ -98,7 +95,15 @@ func newGateway(config Config, p *pipe, health, ui http.Handler) (*gateway, erro
 	return g, nil
 }
 
-// roomForAnswers is what one message between gateway and services may hold.
+// connect returns a connection to the services inside the process.
+func (p *pipe) connect() (*grpc.ClientConn, error) {
+	return grpc.NewClient("passthrough:pipe",
+		grpc.WithTransportCredentials(insecure.NewCredentials()),
+		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return p.DialContext(ctx) }),
+		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(roomForAnswers), grpc.MaxCallSendMsgSize(roomForAnswers)))
+}
+
+// roomForAnswers is what one message over the pipe may hold.
 const roomForAnswers = 128 << 20
 
 // Close ends the connection to the services.

@@ -107,6 +107,16 @@ func (s *Server) GRPCAddr() string { return s.grpcAt.Addr().String() }
 // HTTPAddr is where REST is served, after Listen.
 func (s *Server) HTTPAddr() string { return s.httpAt.Addr().String() }
 
+// Connect returns a connection to the services inside the process, for an
+// executor that lives beside the server. The caller closes it.
+func (s *Server) Connect() (*grpc.ClientConn, error) {
+	conn, err := s.pipe.connect()
+	if err != nil {
+		return nil, fmt.Errorf("connect inside the process: %w", err)
+	}
+	return conn, nil
+}
+
 // Serve serves until the context ends, and then stops in order: streams end with
 // UNAVAILABLE, calls in flight are answered within the stop timeout. It returns
 // nil after such a stop. It binds the addresses unless Listen has.

@@ -37,7 +37,7 @@ type echo struct {
 func (e *echo) SubmitJobs(_ context.Context, r *api.JobSubmitRequest) (*api.JobSubmitResponse, error) {
 	response := &api.JobSubmitResponse{}
 	for _, item := range r.GetJobRequestItems() {
-		cpu := item.GetPodSpec().GetContainers()[0].GetResources().GetLimits()["cpu"].GetString_() // old clients fill it
+		cpu := item.GetPodSpec().GetContainers()[0].GetResources().GetLimits()["cpu"].GetString_()
 		response.JobResponseItems = append(response.JobResponseItems, &api.JobSubmitResponseItem{JobId: r.GetQueue() + "/" + r.GetJobSetId() + "/" + cpu})
 	}
 	return response, nil
