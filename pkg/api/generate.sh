@@ -115,7 +115,8 @@ export PATH="$bin:$PATH"
 	buf generate --template buf.gen.go.yaml --path pkg --path internal --path k8s.io
 	buf generate --template buf.gen.services.yaml --path pkg
 )
-mv "$out/pkg/api/swagger.swagger.json" "$out/pkg/api/swagger.json"
+go run ./pkg/api/internal/swagger <"$out/pkg/api/swagger.swagger.json" >"$out/pkg/api/swagger.json"
+rm "$out/pkg/api/swagger.swagger.json"
 
 stale=0
 list() { # the generated files below a folder

@@ -1,13 +1,17 @@
 package restjson
 
 import (
+	"context"
+	"fmt"
 	"io"
 	"net/http"
 	"strconv"
 	"strings"
 
+	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
 	"google.golang.org/genproto/googleapis/rpc/status"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/protobuf/proto"
 )
 
 // Parameter is the query parameter that says what becomes of names in a body
@@ -43,8 +47,7 @@ func FieldValidation(next http.Handler) http.Handler {
 		body := &checkedBody{ReadCloser: r.Body}
 		switch strings.ToLower(how) {
 		case "ignore":
-			next.ServeHTTP(w, r)
-			return
+			body.ignore = true
 		case "strict":
 			body.strict = true
 		case "warn", "":
@@ -52,14 +55,30 @@ func FieldValidation(next http.Handler) http.Handler {
 			refuse(w, parameterProblem)
 			return
 		}
-		if r.Body == nil || r.Body == http.NoBody {
-			next.ServeHTTP(w, r)
-			return
+		if r.Body != nil && r.Body != http.NoBody {
+			r = r.Clone(r.Context())
+			r.Body = body
 		}
-		r = r.Clone(r.Context())
-		r.Body = body
 		next.ServeHTTP(&warner{ResponseWriter: w, body: body}, r)
 	})
+}
+
+// SendStreamHeaders is a forward response option of the gateway. As soon as a
+// stream was accepted, which the gRPC server says by sending its header, the
+// caller gets status 200 and the headers: some read nothing before, and the
+// first event may be hours away. A stream that is refused keeps its own status.
+// It needs FieldValidation in front.
+func SendStreamHeaders(ctx context.Context, w http.ResponseWriter, message proto.Message) error {
+	metadata, ok := runtime.ServerMetadataFromContext(ctx)
+	if message != nil || !ok || metadata.HeaderMD == nil {
+		return nil
+	}
+	w.Header().Set("Content-Type", ContentType)
+	w.WriteHeader(http.StatusOK)
+	if err := http.NewResponseController(w).Flush(); err != nil {
+		return fmt.Errorf("sending the headers of a stream: %w", err)
+	}
+	return nil
 }
 
 func refuse(w http.ResponseWriter, message string) {
@@ -78,6 +97,7 @@ func refuse(w http.ResponseWriter, message string) {
 type checkedBody struct {
 	io.ReadCloser
 	strict   bool
+	ignore   bool
 	warnings []Warning
 }
 
@@ -86,11 +106,14 @@ func (b *checkedBody) note(warnings []Warning) error {
 	if b.strict && len(warnings) > 0 {
 		return &StrictError{Warnings: warnings}
 	}
-	b.warnings = append(b.warnings, warnings...)
+	if !b.ignore {
+		b.warnings = append(b.warnings, warnings...)
+	}
 	return nil
 }
 
-// warner adds the findings to the headers before they are sent.
+// warner adds the findings to the headers before they are sent, which happens
+// once: the gateway also tries when an error ends a stream without events.
 type warner struct {
 	http.ResponseWriter
 	body *checkedBody
@@ -122,6 +145,9 @@ func shorten(text string) string {
 }
 
 func (w *warner) WriteHeader(code int) {
+	if w.sent {
+		return
+	}
 	if code >= http.StatusOK {
 		w.warn()
 	}
