@@ -16,23 +16,31 @@ import (
 	"armada/internal/telemetry"
 )
 
-// listen takes the addresses and makes the server and the executors behind it.
-func (u *Up) listen(authorizer *auth.Authorizer) error {
+// listen makes the server, takes the addresses, and makes the executors behind
+// it.
+func (u *Up) listen(ctx context.Context, authorizer *auth.Authorizer) error {
 	rules, err := u.config.Jobs.Rules(u.config.resources())
 	if err != nil {
 		return fmt.Errorf("jobs: %w", err)
 	}
-	if u.server, err = server.New(u.config.Server, server.Parts{
-		Store: u.store, Rules: rules, Resources: u.config.resources(), Authorizer: authorizer,
-		ExecutorAPI: u.executors, ExecutorAgent: u.executors, Logs: u.executors,
-		Explanations: u.leader.Explanations(), Metrics: u.registry, Log: u.log.With("part", "server"),
-	}); err != nil {
+	srv, err := server.New(u.config.Server, server.Deps{
+		Store: u.store, Rules: rules, Authenticator: auth.Anonymous{}, Authorizer: authorizer, Executors: u.executors,
+		Explains: u.leader.Explanations(), Log: u.log.With("part", "server"), Registry: u.registry,
+	})
+	if err != nil {
 		return err
 	}
+	if err := srv.Listen(ctx); err != nil {
+		return fmt.Errorf("%w; choose other addresses with --grpc-addr and --http-addr", err)
+	}
+	u.server = srv
 	if addr := u.config.Telemetry.MetricsAddr; addr != "" {
 		if u.metrics, err = net.Listen("tcp", addr); err != nil {
 			return fmt.Errorf("listening for metrics: %w; choose another address with --metrics-addr", err)
 		}
+	}
+	if u.loopback, err = srv.Connect(); err != nil {
+		return err
 	}
 	if u.config.Up.Simulate != "" {
 		return u.simulate()
@@ -73,7 +81,7 @@ func (u *Up) simulate() error {
 }
 
 func (u *Up) addCluster(id armada.ExecutorID, runtime runs.Runtime) error {
-	agent, err := executor.New(u.config.agent(id), u.config.resources(), u.server.Conn(), runtime, u.log.With("part", "executor"))
+	agent, err := executor.New(u.config.agent(id), u.config.resources(), u.loopback, runtime, u.log.With("part", "executor"))
 	if err != nil {
 		return errors.Join(err, runtime.Close())
 	}

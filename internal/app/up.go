@@ -12,6 +12,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/errgroup"
+	"google.golang.org/grpc"
 
 	"armada"
 	"armada/internal/auth"
@@ -36,7 +37,8 @@ type Up struct {
 	executors *executors.Service
 	server    *server.Server
 	registry  *prometheus.Registry
-	metrics   net.Listener // nil when there are none
+	loopback  *grpc.ClientConn // to the server, inside the process
+	metrics   net.Listener     // nil when there are none
 	clusters  []cluster
 
 	scheduling *part // the leader, stopped before the agents drain
@@ -92,7 +94,7 @@ func (u *Up) open(ctx context.Context, version string) error {
 		mayExecute(authorizer), u.log.With("part", "executors")); err != nil {
 		return err
 	}
-	return u.listen(authorizer)
+	return u.listen(ctx, authorizer)
 }
 
 func mayExecute(authorizer *auth.Authorizer) executors.Authorize {
@@ -212,8 +214,8 @@ func (u *Up) Close() error {
 	for _, c := range u.clusters {
 		errs = append(errs, c.runtime.Close())
 	}
-	if u.server != nil {
-		errs = append(errs, u.server.Close())
+	if u.loopback != nil {
+		errs = append(errs, u.loopback.Close())
 	}
 	if u.metrics != nil {
 		if err := u.metrics.Close(); !errors.Is(err, net.ErrClosed) {

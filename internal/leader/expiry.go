@@ -100,7 +100,7 @@ func (w *world) setExecutor(c *store.ExecutorNodes, now time.Time) {
 	if c.Deleted {
 		x.Executor = armada.Executor{ID: x.ID}
 		w.setNodes(x, nil)
-		w.tellOpen(x, was)
+		w.tellOpen(x)
 		if len(x.runs) == 0 {
 			delete(w.executors, x.ID)
 		}
@@ -117,16 +117,15 @@ func (w *world) setExecutor(c *store.ExecutorNodes, now time.Time) {
 	case news:
 		x.heard, x.seen, x.silent = now, now, false
 	}
-	w.tellOpen(x, was)
+	if first || x.open() != was {
+		w.tellOpen(x)
+	}
 	w.setNodes(x, c.Nodes)
 }
 
-// tellOpen tells the pools whether an executor gets anything new, if that is
-// news. A pool that begins later is told then.
-func (w *world) tellOpen(x *agent, was bool) {
-	if x.open() == was {
-		return
-	}
+// tellOpen tells the pools whether an executor gets anything new. A pool that
+// begins later is told then.
+func (w *world) tellOpen(x *agent) {
 	for _, p := range w.pools {
 		p.plan.SetExecutor(x.ID, x.open())
 	}
@@ -169,9 +168,8 @@ func (w *world) setNodes(x *agent, nodes []armada.Node) {
 func (w *world) judge(asked time.Time) {
 	for _, x := range w.executors {
 		if !x.silent && !x.heard.IsZero() && !asked.Before(w.expiry.closes(x)) {
-			was := x.open()
 			x.silent = true
-			w.tellOpen(x, was)
+			w.tellOpen(x)
 		}
 	}
 }
