@@ -19,6 +19,7 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/status"
 	"google.golang.org/grpc/test/bufconn"
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/emptypb"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
@@ -92,6 +93,8 @@ func (e *echo) Health(context.Context, *emptypb.Empty) (*api.HealthCheckResponse
 	return &api.HealthCheckResponse{Status: api.HealthCheckResponse_SERVING}, nil
 }
 
+const maxBody = 2 << 20
+
 // rest serves echo over REST.
 func rest(t *testing.T) (*echo, *httptest.Server) {
 	t.Helper()
@@ -108,13 +111,13 @@ func rest(t *testing.T) (*echo, *httptest.Server) {
 		t.Fatal(err)
 	}
 	mux := runtime.NewServeMux(runtime.WithMarshalerOption(runtime.MIMEWildcard, restjson.Marshaler{}),
-		runtime.WithForwardResponseOption(restjson.SendStreamHeaders))
+		runtime.WithForwardResponseOption(flushFirst))
 	for _, register := range []func(context.Context, *runtime.ServeMux, *grpc.ClientConn) error{api.RegisterSubmitHandler, api.RegisterEventHandler} {
 		if err := register(t.Context(), mux, connection); err != nil {
 			t.Fatal(err)
 		}
 	}
-	front := httptest.NewServer(restjson.FieldValidation(mux))
+	front := httptest.NewServer(http.MaxBytesHandler(restjson.FieldValidation(mux), maxBody))
 	t.Cleanup(func() {
 		front.Close()
 		_ = connection.Close()
@@ -124,6 +127,15 @@ func rest(t *testing.T) (*echo, *httptest.Server) {
 		}
 	})
 	return e, front
+}
+
+// flushFirst sends the headers of a stream that was accepted.
+func flushFirst(ctx context.Context, w http.ResponseWriter, message proto.Message) error {
+	if metadata, _ := runtime.ServerMetadataFromContext(ctx); message != nil || metadata.HeaderMD == nil {
+		return nil
+	}
+	w.Header().Set("Content-Type", restjson.ContentType)
+	return http.NewResponseController(w).Flush()
 }
 
 // call answers status, body and warnings.
@@ -227,6 +239,15 @@ func TestAnErrorIsAnObjectWithItsMessage(t *testing.T) {
 	}
 	code, body, _ = call(t, front, http.MethodPost, "/v1/job/submit", `{"queue":`)
 	if code != http.StatusBadRequest || !strings.Contains(body, "not valid JSON") {
+		t.Errorf("%d %s", code, body)
+	}
+}
+
+func TestABodyThatIsTooLargeIsRefused(t *testing.T) {
+	t.Parallel()
+	_, front := rest(t)
+	code, body, _ := call(t, front, http.MethodPut, "/v1/queue/x", `{"labels":{"a":"`+strings.Repeat("x", maxBody)+`"}}`)
+	if code != http.StatusBadRequest || !strings.Contains(body, "too large") {
 		t.Errorf("%d %s", code, body)
 	}
 }

@@ -1,17 +1,13 @@
 package restjson
 
 import (
-	"context"
-	"fmt"
 	"io"
 	"net/http"
 	"strconv"
 	"strings"
 
-	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
 	"google.golang.org/genproto/googleapis/rpc/status"
 	"google.golang.org/grpc/codes"
-	"google.golang.org/protobuf/proto"
 )
 
 // Parameter is the query parameter that says what becomes of names in a body
@@ -33,6 +29,9 @@ const (
 // names unknown and repeated members of the body in Warning headers; Strict
 // refuses the request with INVALID_ARGUMENT; Ignore says nothing. Streams are
 // passed on as they are flushed.
+//
+// It must be the last handler before the gateway: Marshaler finds what was
+// prepared here by the body itself, which another handler would wrap once more.
 func FieldValidation(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		how := "Warn"
@@ -61,24 +60,6 @@ func FieldValidation(next http.Handler) http.Handler {
 		}
 		next.ServeHTTP(&warner{ResponseWriter: w, body: body}, r)
 	})
-}
-
-// SendStreamHeaders is a forward response option of the gateway. As soon as a
-// stream was accepted, which the gRPC server says by sending its header, the
-// caller gets status 200 and the headers: some read nothing before, and the
-// first event may be hours away. A stream that is refused keeps its own status.
-// It needs FieldValidation in front.
-func SendStreamHeaders(ctx context.Context, w http.ResponseWriter, message proto.Message) error {
-	metadata, ok := runtime.ServerMetadataFromContext(ctx)
-	if message != nil || !ok || metadata.HeaderMD == nil {
-		return nil
-	}
-	w.Header().Set("Content-Type", ContentType)
-	w.WriteHeader(http.StatusOK)
-	if err := http.NewResponseController(w).Flush(); err != nil {
-		return fmt.Errorf("sending the headers of a stream: %w", err)
-	}
-	return nil
 }
 
 func refuse(w http.ResponseWriter, message string) {
