@@ -285,3 +285,9 @@ func (u *Up) urlFlag() string {
 	}
 	return ""
 }
+
+// GRPCAddr is where gRPC is served.
+func (u *Up) GRPCAddr() string { return u.server.GRPCAddr() }
+
+// HTTPAddr is where REST is served.
+func (u *Up) HTTPAddr() string { return u.server.HTTPAddr() }
