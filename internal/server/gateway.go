@@ -88,7 +88,7 @@ func newGateway(config Config, p *pipe, health, ui http.Handler) (*gateway, erro
 		}
 	}
 	g := &gateway{conn: conn, health: health, ui: ui, cors: map[string]bool{}}
-	g.calls = restjson.FieldValidation(http.MaxBytesHandler(mux, config.MaxBodyBytes))
+	g.calls = http.MaxBytesHandler(restjson.FieldValidation(mux), config.MaxBodyBytes)
 	for _, origin := range config.CORSAllowedOrigins {
 		g.cors[origin] = true
 	}
