@@ -102,6 +102,22 @@ func TestACordonedExecutorGetsNothingNew(t *testing.T) {
 	})
 }
 
+func TestACordonedExecutorThatFellSilentStaysClosedWhenUncordoned(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m := aStore()
+		e := anExecutor("east")
+		e.Cordoned = true
+		m.acknowledge(e, aNode("n1", 4))
+		start(t, m, "a")
+		pass(time.Minute)
+		m.uncordon("east")
+		m.submit(aJob("j1"))
+		pass(time.Second)
+		wantState(t, m, armada.JobQueued, "j1")
+	})
+}
+
 func TestLostRunsAreHeldAndThenGivenUp(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {

@@ -111,6 +111,14 @@ func (m *memory) acknowledge(e armada.Executor, nodes ...armada.Node) {
 	m.changed(change{executor: e.ID})
 }
 
+// uncordon changes the setting of an executor, which need not live.
+func (m *memory) uncordon(id armada.ExecutorID) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.executors[id].Executor.Cordoned = false
+	m.changed(change{executor: id})
+}
+
 // job returns a job as it is now, with its run.
 func (m *memory) job(id armada.JobID) (armada.Job, armada.Run) {
 	m.mu.Lock()

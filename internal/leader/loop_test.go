@@ -4,9 +4,12 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
 
 	"armada"
 	"armada/internal/lifecycle"
@@ -258,6 +261,68 @@ func (f *forgetful) Transition(ctx context.Context, fence store.Fence, units []s
 		return nil, errors.New("the connection broke")
 	}
 	return results, err
+}
+
+func TestAFeedThatWasTrimmedLoadsTheWorldAgain(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m := aStore()
+		m.acknowledge(anExecutor("east"), aNode("n1", 2))
+		s := &trimmed{memory: m}
+		start(t, s, "a")
+		s.gone.Store(true)
+		m.submit(aJob("j1"))
+		pass(time.Second)
+		wantState(t, m, armada.JobLeased, "j1")
+	})
+}
+
+// trimmed forgets its feed once.
+type trimmed struct {
+	*memory
+	gone atomic.Bool
+}
+
+func (s *trimmed) Changes(ctx context.Context, after store.Position, limit int) (store.Changes, store.Position, error) {
+	if s.gone.CompareAndSwap(true, false) {
+		return store.Changes{}, nil, &armada.Error{Code: armada.CodeOutOfRange, Message: "trimmed"}
+	}
+	return s.memory.Changes(ctx, after, limit)
+}
+
+func TestWhatTheLeaderDoesIsCounted(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m := aStore()
+		m.acknowledge(anExecutor("east"), aNode("n1", 2))
+		m.submit(someJobs(3)...)
+		registry := prometheus.NewRegistry()
+		start(t, m, "a", realPools, func(l *Leader, _ *replica) {
+			var err error
+			if l.metrics, err = newMetrics(registry, &l.explanations); err != nil {
+				t.Error(err)
+			}
+		})
+		pass(time.Second)
+		families, err := registry.Gather()
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := map[string]float64{}
+		for _, f := range families {
+			for _, metric := range f.GetMetric() {
+				got[f.GetName()] += metric.GetCounter().GetValue() + metric.GetGauge().GetValue() + float64(metric.GetHistogram().GetSampleCount())
+			}
+		}
+		for name, want := range map[string]float64{
+			"armada_leader_leading": 1, "armada_leader_decisions_total": 2, "armada_leader_commit_seconds": 1,
+			"armada_leader_queued_jobs": 1, "armada_leader_round_seconds": 1,
+		} {
+			if got[name] != want {
+				t.Errorf("%s is %v, want %v", name, got[name], want)
+			}
+		}
+	})
 }
 
 func TestManyDecisionsGoInPieces(t *testing.T) {
