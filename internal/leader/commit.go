@@ -3,6 +3,7 @@ package leader
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"armada/internal/store"
@@ -78,7 +79,7 @@ type committer struct {
 	fence   store.Fence
 	heads   chan []proposal
 	answers chan answer
-	log     logger
+	log     *slog.Logger
 }
 
 func (c *committer) run(ctx context.Context) error {

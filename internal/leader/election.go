@@ -16,7 +16,7 @@ type Leader struct {
 	config       Config
 	store        Store
 	replica      string
-	log          logger
+	log          *slog.Logger
 	clock        Clock
 	metrics      *metrics
 	explanations Explanations

@@ -3,6 +3,7 @@ package leader
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"armada"
@@ -27,7 +28,7 @@ type reader struct {
 	wake     <-chan struct{}
 	ask      chan struct{} // takes a request to ask for all executors; holds one
 	pieces   chan piece
-	log      logger
+	log      *slog.Logger
 }
 
 // run reads whenever it is woken, asked or the poll is due, until nothing is
