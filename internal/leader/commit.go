@@ -9,8 +9,9 @@ import (
 	"armada/internal/store"
 )
 
-// minPiece is the least number of changes that a transition is cut to.
-const minPiece = 50
+// minPiece is the least number of changes that a transition is cut to: most of
+// the time that a smaller one takes is waiting for the disk.
+const minPiece = 200
 
 // outbox holds proposals that were decided and not sent yet, in order, and
 // decides how many go into one transition.

@@ -219,3 +219,70 @@ func BenchmarkRestart(b *testing.B) {
 		b.StartTimer()
 	}
 }
+
+// BenchmarkWholeLives is how many jobs per second are submitted, leased, run and
+// finished, by an executor that reports every start and end at once.
+func BenchmarkWholeLives(b *testing.B) {
+	const jobs = 10_000
+	s := openSQLite(b, b.TempDir())
+	prepare(b, s, 500)
+	_, stop := runLeader(b, s)
+	ctx, cancel := context.WithCancel(b.Context())
+	done := make(chan int, 1)
+	go func() { done <- finishWhatIsLeased(ctx, b, s) }()
+	ended := 0
+	for b.Loop() {
+		ended -= jobs
+		submitLone(b, s, jobs, fmt.Sprint("x", -ended, "x"))
+		until(b, s, "all ends", func() bool {
+			return counted(b, s, armada.JobQueued)+counted(b, s, armada.JobLeased)+counted(b, s, armada.JobRunning) == 0
+		})
+	}
+	b.ReportMetric(float64(b.N*jobs)/b.Elapsed().Seconds(), "jobs/s")
+	cancel()
+	if n := <-done; n != -ended {
+		b.Errorf("%d jobs ended, want %d", n, -ended)
+	}
+	stop()
+	must(b, s.Close())
+}
+
+// finishWhatIsLeased reports that leased jobs run, and then that they
+// succeeded, and counts them.
+func finishWhatIsLeased(ctx context.Context, b *testing.B, s *sqlite.Store) (ended int) {
+	signal, stop := s.Subscribe()
+	defer stop()
+	at, err := s.End(b.Context())
+	must(b, err)
+	for ctx.Err() == nil {
+		c, next, err := s.Changes(b.Context(), at, 1000)
+		must(b, err)
+		at = next
+		for _, kind := range []lifecycle.ChangeKind{lifecycle.ReportRunning, lifecycle.ReportSucceeded} {
+			var units []store.Unit
+			for _, j := range c.Jobs {
+				if j.Job.State == armada.JobLeased {
+					units = append(units, store.Unit{{Kind: kind, Job: j.Job.ID, Run: j.Run.ID, Executor: "east"}})
+				}
+			}
+			if len(units) == 0 {
+				break
+			}
+			results, err := s.Transition(b.Context(), store.Fence{}, units)
+			must(b, err)
+			for _, r := range results {
+				if kind == lifecycle.ReportSucceeded && r.Verdict == lifecycle.Applied {
+					ended++
+				}
+			}
+		}
+		if len(c.Jobs) > 0 {
+			continue
+		}
+		select {
+		case <-signal:
+		case <-ctx.Done():
+		}
+	}
+	return ended
+}
