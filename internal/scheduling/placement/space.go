@@ -352,3 +352,6 @@ func (s *Space) LabelOf(ref NodeRef, label string) (string, bool) {
 	v, ok := n.spec.Labels[label]
 	return v, ok
 }
+
+// NodeAt returns the node at a position as it was told.
+func (s *Space) NodeAt(at int32) armada.Node { return s.nodes[at].spec }
