@@ -143,7 +143,7 @@ func BenchmarkRoundAfterThreeSmallChanges(b *testing.B) {
 	var times []time.Duration
 	i := 0
 	var queued *job
-	for _, l := range p.byName[0].lanes {
+	for _, l := range p.byName[0].inOrder {
 		queued = l.blocks[0][0].job
 	}
 	for b.Loop() {
