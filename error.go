@@ -11,15 +11,17 @@ type ErrorCode uint8
 
 // The codes. Errors without a code are internal.
 const (
-	CodeInternal     ErrorCode = iota
-	CodeInvalid                // the request is wrong; Violations say where
-	CodeNotFound               // what was named does not exist
-	CodePrecondition           // not in the present state
-	CodeDenied                 // the caller may not
-	CodeExhausted              // too much at the moment; a retry within seconds helps
-	CodeUnavailable            // nothing was done; try again
-	CodeFenced                 // the caller's epoch or session is void
-	CodeOutOfRange             // a cursor that is not kept any more
+	CodeInternal        ErrorCode = iota
+	CodeInvalid                   // the request is wrong; Violations say where
+	CodeNotFound                  // what was named does not exist
+	CodePrecondition              // not in the present state
+	CodeDenied                    // the caller may not
+	CodeExhausted                 // too much at the moment; a retry within seconds helps
+	CodeUnavailable               // nothing was done; try again
+	CodeFenced                    // the caller's epoch or session is void
+	CodeOutOfRange                // a cursor that is not kept any more
+	CodeUnauthenticated           // nobody knows who the caller is
+	CodeUnimplemented             // what was asked for does not exist here
 )
 
 // Error is an error that a caller can act on.

@@ -116,4 +116,5 @@ const (
 	SubcategoryJobRejected    = "job-rejected"
 	SubcategoryMaxRuns        = "max-runs-exceeded"
 	SubcategoryCreateFailed   = "job-creation-failed"
+	SubcategoryDrained        = "executor-stopped" // a lease given back because its executor stops
 )

@@ -34,7 +34,8 @@ type Runtime interface {
 	// that can never work ends at once as Failed; an error means that nothing
 	// was done and the lease may be returned.
 	Start(ctx context.Context, o Order) error
-	// Stop asks a run to end: politely, after grace by force. A run that ends
+	// Stop asks a run to end: politely, after grace by force; grace 0 stands for
+	// the grace period of its pod spec. A run that ends
 	// by itself first keeps its outcome. Stopping an ended run does nothing.
 	// ErrUnknownRun when the run is not known.
 	Stop(ctx context.Context, run armada.RunID, grace time.Duration) error

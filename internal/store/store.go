@@ -170,6 +170,9 @@ type Feed interface {
 	// most about limit entries, and the next position. It never misses a
 	// commit and may repeat one: versions tell. It returns at once.
 	Changes(ctx context.Context, after Position, limit int) (Changes, Position, error)
+	// End returns the position of the feed's present end, for those who read
+	// the state by other means.
+	End(ctx context.Context) (Position, error)
 	// Wake returns a channel that receives after something was committed that
 	// Changes would tell, by this process or another, coalesced.
 	Wake() <-chan struct{}
@@ -205,11 +208,11 @@ type Executors interface {
 	// OpenSession makes e.Session the executor's current session, creating the
 	// executor if need be, and voids older ones. Settings (cordons) stay.
 	OpenSession(ctx context.Context, e armada.Executor) error
-	// Acknowledge records that the executor was heard of, and returns the time
-	// of the record by the store's clock. Fenced when the session is not the
-	// current one. Forms write at most every third of the executor's lease and
-	// answer other calls from memory.
-	Acknowledge(ctx context.Context, id armada.ExecutorID, session armada.SessionID) (time.Time, error)
+	// Acknowledge records that the executor was heard of, and returns how much
+	// is left of its lease, counted from the record. Fenced when the session is
+	// not the current one. Forms write at most every third of the lease and
+	// answer other calls from memory, with accordingly less left.
+	Acknowledge(ctx context.Context, id armada.ExecutorID, session armada.SessionID) (left time.Duration, err error)
 	// PutNodes replaces the executor's nodes; equal nodes write nothing.
 	// Fenced when the session is not the current one.
 	PutNodes(ctx context.Context, id armada.ExecutorID, session armada.SessionID, nodes []armada.Node) error

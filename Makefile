@@ -1,0 +1,86 @@
+# What can be done here. `make help` lists it; CI runs the same targets.
+# Needed: git, make, bash and Go. Every other tool is pinned in tools/go.mod
+# and built at its first use.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-print-directory
+
+# For flags: make test GOTEST_FLAGS=-v, make bench BENCH=Submit
+GO ?= go
+BENCH ?= .
+export GO
+
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+LDFLAGS := -X main.version=$(VERSION)
+
+.PHONY: help
+help: ## List the targets.
+	@awk -F ':.*## ' '/^[a-z][a-z0-9-]*:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: ## Build bin/armada and bin/armadactl.
+	@mkdir -p bin
+	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/...
+
+.PHONY: demo
+demo: build ## Build, start everything in one process and run an example job set before your eyes.
+	bin/armada up --demo
+
+.PHONY: test
+test: ## Run every check: generated files, lint, vet, tests with the race detector, e2e, short benchmarks.
+	@scripts/test.sh
+
+.PHONY: unit
+unit: ## Run the tests of all packages but test/, without the race detector: the quick look.
+	@scripts/unit.sh $(GOTEST_FLAGS)
+
+.PHONY: race
+race: ## Run the tests of all packages but test/, with the race detector where there is a C compiler.
+	@scripts/race.sh $(GOTEST_FLAGS)
+
+.PHONY: e2e
+e2e: build ## Run the tests in test/: the house rules, and what needs the built binaries.
+	ARMADA_BIN=$(CURDIR)/bin $(GO) test -count=1 -timeout 15m $(GOTEST_FLAGS) ./test/...
+
+.PHONY: vet
+vet: ## Run go vet.
+	$(GO) vet ./...
+
+.PHONY: lint
+lint: bin/tools/golangci-lint ## Run the linters and the import rules (.golangci.yml).
+	bin/tools/golangci-lint run ./...
+
+.PHONY: fmt
+fmt: bin/tools/golangci-lint ## Format all Go files as the linters want them.
+	bin/tools/golangci-lint fmt ./...
+
+.PHONY: generate
+generate: ## Write all generated files anew: pkg/api, and whatever has a go:generate line.
+	@scripts/generate.sh
+
+.PHONY: generate-check
+generate-check: ## Fail if a generated file is not what its source generates.
+	@scripts/generate-check.sh
+
+.PHONY: bench
+bench: ## Run the benchmarks, several times each (BENCH=regexp picks some).
+	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem -count=5 -timeout 60m -p 1 ./...
+
+.PHONY: bench-short
+bench-short: ## Run every benchmark once, small: it shows that they run, not how fast.
+	$(GO) test -short -run '^$$' -bench . -benchtime 1x -timeout 10m -p 1 ./...
+
+.PHONY: tools
+tools: bin/tools/golangci-lint ## Build the linter, as pinned in tools/go.mod, into bin/tools.
+
+.PHONY: clean
+clean: ## Delete what was built. Data folders stay.
+	rm -rf bin
+
+bin/tools/golangci-lint: tools/go.mod tools/go.sum
+	@mkdir -p bin/tools
+	cd tools && $(GO) build -o ../$@ github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+	@touch $@

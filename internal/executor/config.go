@@ -1,0 +1,66 @@
+package executor
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"armada"
+)
+
+// Config is what an operator decides about an agent.
+type Config struct {
+	// ID names the executor; it must be unique among all executors of a server.
+	ID armada.ExecutorID
+	// Pool is the pool of nodes that name none.
+	Pool string
+	// Heartbeat is how often the agent tells what it holds.
+	Heartbeat time.Duration
+	// Margin is how long before the end of its lease the agent begins to stop
+	// its runs. It must be longer than stopping takes.
+	Margin time.Duration
+	// FirstLease is how long runs that were found at the start may live before
+	// the first acknowledgement.
+	FirstLease time.Duration
+	// RetryMin and RetryMax bound the pause after a failed call or connection;
+	// it doubles in between.
+	RetryMin, RetryMax time.Duration
+	// Starts is how many runs are started at a time.
+	Starts int
+}
+
+// DefaultConfig returns the defaults; the id must still be set.
+func DefaultConfig() Config {
+	return Config{
+		Pool:       armada.DefaultPool,
+		Heartbeat:  3 * time.Second,
+		Margin:     15 * time.Second,
+		FirstLease: 2 * time.Minute,
+		RetryMin:   100 * time.Millisecond,
+		RetryMax:   5 * time.Second,
+		Starts:     16,
+	}
+}
+
+// Validate tells everything that is wrong with the config.
+func (c Config) Validate() error {
+	var errs []error
+	if err := armada.ValidateQueueName(string(c.ID)); err != nil {
+		errs = append(errs, fmt.Errorf("id: %w", err))
+	}
+	if c.Pool == "" {
+		errs = append(errs, errors.New("pool: must not be empty"))
+	}
+	for _, d := range []struct {
+		name  string
+		value time.Duration
+	}{{"heartbeat", c.Heartbeat}, {"margin", c.Margin}, {"firstLease", c.FirstLease}, {"retryMin", c.RetryMin}, {"retryMax", c.RetryMax}} {
+		if d.value <= 0 {
+			errs = append(errs, fmt.Errorf("%s: must be longer than 0, is %s", d.name, d.value))
+		}
+	}
+	if c.Starts < 1 {
+		errs = append(errs, fmt.Errorf("starts: must be at least 1, is %d", c.Starts))
+	}
+	return errors.Join(errs...)
+}

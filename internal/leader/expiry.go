@@ -1,0 +1,195 @@
+package leader
+
+import (
+	"cmp"
+	"reflect"
+	"slices"
+	"time"
+
+	"armada"
+	"armada/internal/store"
+)
+
+// agent is an executor as the world knows it. Its runs are those that the store
+// knows of, whether it reports nodes or not.
+type agent struct {
+	armada.Executor
+	nodes map[string]armada.Node
+	runs  map[armada.JobID]*entry
+
+	// heard is when the store last recorded it, by our clock; what is placed
+	// there depends on it. Clocks that disagree can only close an executor too
+	// early or too late, which costs time and no run.
+	heard time.Time
+	// seen is when we learned of a record that was new to us. Runs are given up
+	// by it, so that neither a new leader nor a clock that jumped takes an
+	// executor's time away.
+	seen   time.Time
+	silent bool
+	// retried is when giving up its runs was last tried.
+	retried time.Time
+}
+
+// retryExpiry is the pause between attempts to give up the same runs.
+const retryExpiry = time.Second
+
+// open tells whether anything new may be placed there.
+func (x *agent) open() bool { return !x.silent && !x.Cordoned && x.Session != "" }
+
+// closes is when the executor counts as silent: its lease is counted from the
+// store's record, whatever was answered later from memory.
+func (e *Expiry) closes(x *agent) time.Time {
+	switch x.Kind {
+	case armada.Executor2026:
+		return x.heard.Add(e.Original2026.ClosedAfter)
+	case armada.Executor2020:
+		return x.heard.Add(e.Original2020.ClosedAfter)
+	default:
+		return x.heard.Add(cmp.Or(x.Lease, e.Lease))
+	}
+}
+
+// givesUp is when the executor's runs end.
+func (e *Expiry) givesUp(x *agent) time.Time {
+	switch x.Kind {
+	case armada.Executor2026:
+		return x.seen.Add(e.Original2026.GivenUp)
+	case armada.Executor2020:
+		return x.seen.Add(e.Original2020.GivenUp)
+	default:
+		return x.seen.Add(cmp.Or(x.Lease, e.Lease) + e.Margin + e.LostTimeout)
+	}
+}
+
+// givesUp is when giving up the executor's runs is to be tried next.
+func (w *world) givesUp(x *agent) time.Time {
+	at := w.expiry.givesUp(x)
+	if !x.retried.IsZero() && x.retried.Add(retryExpiry).After(at) {
+		return x.retried.Add(retryExpiry)
+	}
+	return at
+}
+
+// agents returns the executors by id.
+func (w *world) agents() []*agent {
+	agents := make([]*agent, 0, len(w.executors))
+	for _, x := range w.executors {
+		agents = append(agents, x)
+	}
+	slices.SortFunc(agents, func(a, b *agent) int { return cmp.Compare(a.ID, b.ID) })
+	return agents
+}
+
+// agent returns an executor that holds a run, known to the store or not.
+func (w *world) agent(id armada.ExecutorID) *agent {
+	x := w.executors[id]
+	if x == nil {
+		x = &agent{Executor: armada.Executor{ID: id}, runs: map[armada.JobID]*entry{}, seen: w.now}
+		w.executors[id] = x
+	}
+	return x
+}
+
+// setExecutor takes over an executor and its nodes.
+func (w *world) setExecutor(c *store.ExecutorNodes, now time.Time) {
+	x := w.agent(c.Executor.ID)
+	was := x.open()
+	if c.Deleted {
+		x.Executor = armada.Executor{ID: x.ID}
+		w.setNodes(x, nil)
+		w.tellOpen(x)
+		if len(x.runs) == 0 {
+			delete(w.executors, x.ID)
+		}
+		return
+	}
+	news := c.Executor.Session != x.Session || c.Executor.Acknowledged.After(x.Acknowledged)
+	first := x.heard.IsZero()
+	x.Executor = c.Executor
+	switch {
+	case first:
+		age := max(0, now.Add(w.skew).Sub(c.Executor.Acknowledged))
+		x.heard, x.seen = now.Add(-age), now
+		x.silent = !now.Before(w.expiry.closes(x))
+	case news:
+		x.heard, x.seen, x.silent = now, now, false
+	}
+	if first || x.open() != was {
+		w.tellOpen(x)
+	}
+	w.setNodes(x, c.Nodes)
+}
+
+// tellOpen tells the pools whether an executor gets anything new. A pool that
+// begins later is told then.
+func (w *world) tellOpen(x *agent) {
+	for _, p := range w.pools {
+		p.plan.SetExecutor(x.ID, x.open())
+	}
+	w.stir()
+}
+
+// setNodes replaces an executor's nodes and patches the pools where they differ.
+func (w *world) setNodes(x *agent, nodes []armada.Node) {
+	next := make(map[string]armada.Node, len(nodes))
+	for _, n := range nodes {
+		n.Executor, n.Pool = x.ID, poolName(n.Pool)
+		next[n.Name] = n
+	}
+	for _, was := range x.nodes {
+		if n, stays := next[was.Name]; !stays || n.Pool != was.Pool {
+			p := w.pool(was.Pool)
+			p.plan.RemoveNode(x.ID, was.Name)
+			p.nodes--
+			p.dirty = true
+		}
+	}
+	for _, n := range nodes {
+		n = next[n.Name]
+		was, had := x.nodes[n.Name]
+		if had && reflect.DeepEqual(was, n) {
+			continue
+		}
+		p := w.pool(n.Pool)
+		p.plan.SetNode(n)
+		p.dirty = true
+		if !had || was.Pool != n.Pool {
+			p.nodes++
+		}
+	}
+	x.nodes = next
+}
+
+// judge closes executors that were silent for too long when the store was
+// asked, which is the time of the latest answer that told of all of them.
+func (w *world) judge(asked time.Time) {
+	for _, x := range w.executors {
+		if !x.silent && !x.heard.IsZero() && !asked.Before(w.expiry.closes(x)) {
+			x.silent = true
+			w.tellOpen(x)
+		}
+	}
+}
+
+// suspicious is when an executor seems to have been silent for too long next,
+// so that the store must be asked; zero for never.
+func (w *world) suspicious() time.Time {
+	var next time.Time
+	for _, x := range w.executors {
+		if x.open() {
+			next = earlier(next, w.expiry.closes(x))
+		}
+		if len(x.runs) > 0 {
+			next = earlier(next, w.givesUp(x))
+		}
+	}
+	return next
+}
+
+// earlier returns the earlier of two times, of which zero is never.
+func earlier(a, b time.Time) time.Time {
+	if a.IsZero() || !b.IsZero() && b.Before(a) {
+		return b
+	}
+	return a
+}

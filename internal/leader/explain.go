@@ -1,0 +1,101 @@
+package leader
+
+import (
+	"slices"
+	"sync/atomic"
+
+	"armada"
+	"armada/internal/scheduling"
+)
+
+// Explanations tell what the latest round of each pool saw and why jobs wait.
+// They are empty while this replica does not lead. All methods may be called
+// from many goroutines and never block; what they return must not be changed.
+type Explanations struct {
+	latest atomic.Pointer[[]explanation]
+}
+
+// explanation is that of one pool.
+type explanation struct {
+	report  scheduling.Report
+	waiting []scheduling.Waiting
+}
+
+// Leading tells whether there are explanations: this replica leads and has
+// looked at every pool.
+func (x *Explanations) Leading() bool { return x.latest.Load() != nil }
+
+// Reports returns the latest report of every pool, by name.
+func (x *Explanations) Reports() []scheduling.Report {
+	all := x.all()
+	reports := make([]scheduling.Report, len(all))
+	for i := range all {
+		reports[i] = all[i].report
+	}
+	return reports
+}
+
+// Waiting returns why jobs of a pool wait, one entry per shape and queue, and
+// false for a pool that is not known.
+func (x *Explanations) Waiting(pool string) ([]scheduling.Waiting, bool) {
+	for _, e := range x.all() {
+		if e.report.Pool == pool {
+			return e.waiting, true
+		}
+	}
+	return nil, false
+}
+
+// Reasons returns why a queued job waits in each pool that may still take it,
+// the most hopeful reason first. They hold for all queued jobs of its queue and
+// shape. There are none for a job that is not queued or while nobody leads
+// here.
+func (x *Explanations) Reasons(job armada.Job) []armada.Reason {
+	if job.State != armada.JobQueued || !x.Leading() {
+		return nil
+	}
+	all := x.all()
+	if len(all) == 0 {
+		return []armada.Reason{{Code: armada.ReasonNoExecutor}}
+	}
+	reasons := make([]armada.Reason, 0, len(all))
+	for _, e := range all {
+		i := slices.IndexFunc(e.waiting, func(w scheduling.Waiting) bool { return w.Queue == job.Queue && w.Shape == job.Shape })
+		reason := armada.Reason{Code: armada.ReasonNotConsidered}
+		if i >= 0 {
+			reason = e.waiting[i].Reason
+		}
+		reason.Pool = e.report.Pool
+		reasons = append(reasons, reason)
+	}
+	slices.SortStableFunc(reasons, func(a, b armada.Reason) int { return int(a.Code) - int(b.Code) })
+	return reasons
+}
+
+func (x *Explanations) all() []explanation {
+	if all := x.latest.Load(); all != nil {
+		return *all
+	}
+	return nil
+}
+
+// pools is how many pools are explained, -1 while there are no explanations.
+func (x *Explanations) pools() int {
+	if all := x.latest.Load(); all != nil {
+		return len(*all)
+	}
+	return -1
+}
+
+// publish replaces the explanations by those of the pools' latest rounds.
+func (x *Explanations) publish(pools []*pool) {
+	all := make([]explanation, len(pools))
+	for i, p := range pools {
+		all[i] = explanation{report: p.report, waiting: p.waiting}
+		all[i].report.Pool = p.name
+	}
+	x.latest.Store(&all)
+}
+
+// clear drops the explanations: others lead.
+func (x *Explanations) clear() { x.latest.Store(nil) }

@@ -1,0 +1,307 @@
+package leader
+
+import (
+	"cmp"
+	"reflect"
+	"slices"
+	"time"
+
+	"armada"
+	"armada/internal/scheduling"
+	"armada/internal/store"
+)
+
+// planner is one pool as the world patches it and asks it for decisions. The
+// real one is a [scheduling.Pool] with its rounds.
+type planner interface {
+	SetQueue(q armada.Queue)
+	RemoveQueue(name string)
+	SetNode(n armada.Node)
+	RemoveNode(executor armada.ExecutorID, name string)
+	SetExecutor(id armada.ExecutorID, open bool)
+	Enqueue(job armada.Job, requirements *armada.Requirements)
+	Occupy(job armada.Job, run armada.Run, requirements *armada.Requirements)
+	Remove(job armada.JobID)
+	Round(now time.Time) scheduling.Outcome
+}
+
+// fairPool is the planner of production.
+type fairPool struct{ *scheduling.Pool }
+
+// Round runs one round of the pool.
+func (p fairPool) Round(now time.Time) scheduling.Outcome {
+	return scheduling.Round(scheduling.Input{Now: now, Pool: p.Pool})
+}
+
+// world is everything that rounds decide from: all active jobs with their runs
+// and shapes, the queues, the executors with their nodes, and one planner per
+// pool that is patched to show the same. One goroutine owns it; it does no I/O
+// and is told the time.
+type world struct {
+	plan   func(pool string) planner
+	expiry Expiry
+	// skew is how far the store's clock is ahead of ours.
+	skew time.Duration
+	now  time.Time // of the latest change
+
+	jobs      map[armada.JobID]*entry
+	shapes    map[armada.ShapeID]*shape
+	queues    map[string]armada.Queue
+	executors map[armada.ExecutorID]*agent
+	pools     []*pool          // by name
+	withheld  []*entry         // queued jobs that are offered again later, see entry.until
+	unused    []armada.ShapeID // shapes that lost their last job, perhaps for a moment
+}
+
+// entry is an active job with what the world does with it.
+type entry struct {
+	job   armada.Job  // as last told by the store
+	run   *armada.Run // its current run; nil while queued
+	shape *shape
+	agent *agent // of run
+
+	intent   intent     // what is in flight
+	lease    armada.Run // of leasing: the run as it will be
+	shown    shown      // what the pools were told
+	refusals int        // how often a decision about this version lost
+	until    time.Time  // withheld until then; zero if it is not
+}
+
+// intent is the decision about a job that is in flight.
+type intent uint8
+
+const (
+	idle intent = iota
+	leasing
+	preempting
+	expiring
+)
+
+// shape is the requirements that jobs share.
+type shape struct {
+	requirements *armada.Requirements
+	users        int
+}
+
+// pool is a planner and what the loop knows of it.
+type pool struct {
+	name  string
+	plan  planner
+	nodes int
+	runs  int
+	dirty bool      // something changed that may matter to it
+	wake  time.Time // when its last round asked to be repeated; zero for never
+
+	report  scheduling.Report
+	waiting []scheduling.Waiting
+}
+
+// newWorld makes an empty world.
+func newWorld(plan func(pool string) planner, expiry Expiry, skew time.Duration) *world {
+	return &world{
+		plan: plan, expiry: expiry, skew: skew,
+		jobs:      map[armada.JobID]*entry{},
+		shapes:    map[armada.ShapeID]*shape{},
+		queues:    map[string]armada.Queue{},
+		executors: map[armada.ExecutorID]*agent{},
+	}
+}
+
+// missing returns the shapes of jobs that are new to the world which neither
+// the world nor the piece knows.
+func (w *world) missing(c store.Changes) []armada.ShapeID {
+	var missing []armada.ShapeID
+	for i := range c.Jobs {
+		job := &c.Jobs[i].Job
+		if !job.State.Active() || w.jobs[job.ID] != nil || w.shapes[job.Shape] != nil || c.Shapes[job.Shape] != nil {
+			continue
+		}
+		if !slices.Contains(missing, job.Shape) {
+			missing = append(missing, job.Shape)
+		}
+	}
+	return missing
+}
+
+// learnShape remembers a shape.
+func (w *world) learnShape(id armada.ShapeID, requirements *armada.Requirements) {
+	if w.shapes[id] == nil {
+		w.shapes[id] = &shape{requirements: requirements}
+	}
+}
+
+// apply takes a piece of state over. What the world knows already, or knows
+// better, changes nothing. A job whose shape nobody knows is left out.
+func (w *world) apply(c store.Changes, now time.Time) {
+	w.now = now
+	for _, q := range c.Queues {
+		w.setQueue(q)
+	}
+	for _, name := range c.Gone {
+		w.dropQueue(name)
+	}
+	for id, requirements := range c.Shapes {
+		w.learnShape(id, requirements)
+	}
+	for i := range c.Executors {
+		w.setExecutor(&c.Executors[i], now)
+	}
+	for i := range c.Jobs {
+		w.setJob(c.Jobs[i].Job, c.Jobs[i].Run)
+	}
+	w.dropEmptyPools()
+	w.dropUnusedShapes()
+}
+
+// setJob takes over a job if this version of it is news.
+func (w *world) setJob(job armada.Job, run *armada.Run) {
+	e := w.jobs[job.ID]
+	switch {
+	case e != nil && job.Version <= e.job.Version:
+		return
+	case !job.State.Active():
+		if e != nil {
+			w.forget(e)
+		}
+		return
+	case e == nil:
+		if e = w.admit(job); e == nil {
+			return
+		}
+	}
+	w.learn(e, job, run)
+	w.place(e)
+}
+
+// admit makes the entry of a job that is new to the world, or returns nil when
+// its shape is unknown.
+func (w *world) admit(job armada.Job) *entry {
+	s := w.shapes[job.Shape]
+	if s == nil {
+		return nil
+	}
+	s.users++
+	e := &entry{shape: s}
+	w.jobs[job.ID] = e
+	return e
+}
+
+// learn records what the store says of a job.
+func (w *world) learn(e *entry, job armada.Job, run *armada.Run) {
+	if job.State == armada.JobQueued {
+		run = nil
+	}
+	e.job, e.run, e.refusals, e.until = job, run, 0, time.Time{}
+	var holder *agent
+	if run != nil {
+		holder = w.agent(run.Executor)
+	}
+	if e.agent == holder {
+		return
+	}
+	if e.agent != nil {
+		delete(e.agent.runs, job.ID)
+	}
+	if e.agent = holder; holder != nil {
+		holder.runs[job.ID] = e
+	}
+}
+
+// forget drops a job that has ended, everywhere.
+func (w *world) forget(e *entry) {
+	w.show(e, shown{})
+	if e.agent != nil {
+		delete(e.agent.runs, e.job.ID)
+	}
+	delete(w.jobs, e.job.ID)
+	if e.shape.users--; e.shape.users == 0 {
+		w.unused = append(w.unused, e.job.Shape)
+	}
+}
+
+// setQueue takes over a queue's settings.
+func (w *world) setQueue(q armada.Queue) {
+	if was, known := w.queues[q.Name]; known && reflect.DeepEqual(was, q) {
+		return
+	}
+	w.queues[q.Name] = q
+	for _, p := range w.pools {
+		p.plan.SetQueue(q)
+		p.dirty = true
+	}
+}
+
+// dropQueue forgets a queue that was deleted. Runs of it may live on.
+func (w *world) dropQueue(name string) {
+	delete(w.queues, name)
+	for _, p := range w.pools {
+		p.plan.RemoveQueue(name)
+		p.dirty = true
+	}
+}
+
+// find returns the pool of a name, or nil.
+func (w *world) find(name string) *pool {
+	i, found := slices.BinarySearchFunc(w.pools, name, func(p *pool, name string) int { return cmp.Compare(p.name, name) })
+	if !found {
+		return nil
+	}
+	return w.pools[i]
+}
+
+// pool returns the pool of a name. A pool that is new learns the queues, the
+// executors and the jobs that wait.
+func (w *world) pool(name string) *pool {
+	i, found := slices.BinarySearchFunc(w.pools, name, func(p *pool, name string) int { return cmp.Compare(p.name, name) })
+	if found {
+		return w.pools[i]
+	}
+	p := &pool{name: name, plan: w.plan(name), dirty: true}
+	w.pools = slices.Insert(w.pools, i, p)
+	for _, q := range w.queues {
+		p.plan.SetQueue(q)
+	}
+	for id, x := range w.executors {
+		p.plan.SetExecutor(id, x.open())
+	}
+	for _, e := range w.waitingJobs() {
+		p.plan.Enqueue(e.job, e.shape.requirements)
+	}
+	return p
+}
+
+// waitingJobs returns the jobs that are offered to the pools, in order of
+// submission.
+func (w *world) waitingJobs() []*entry {
+	var waiting []*entry
+	for _, e := range w.jobs {
+		if e.shown.spot == offered {
+			waiting = append(waiting, e)
+		}
+	}
+	slices.SortFunc(waiting, func(a, b *entry) int { return cmp.Compare(a.job.Number, b.job.Number) })
+	return waiting
+}
+
+// dropEmptyPools forgets pools that have neither nodes nor runs.
+func (w *world) dropEmptyPools() {
+	w.pools = slices.DeleteFunc(w.pools, func(p *pool) bool { return p.nodes == 0 && p.runs == 0 })
+}
+
+// dropUnusedShapes forgets shapes whose last job has ended. It is done after a
+// piece was applied whole: its later jobs may have the same shape.
+func (w *world) dropUnusedShapes() {
+	for _, id := range w.unused {
+		if s := w.shapes[id]; s != nil && s.users == 0 {
+			delete(w.shapes, id)
+		}
+	}
+	w.unused = w.unused[:0]
+}
+
+// stir marks every pool.
+func (w *world) stir() {
+	for _, p := range w.pools {
+		p.dirty = true
+	}
+}

@@ -1,0 +1,86 @@
+package executors
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"armada"
+	"armada/internal/store"
+	"armada/pkg/api/executorapi"
+)
+
+// Config is what an operator decides about serving executors.
+type Config struct {
+	// Lease is how long an executor may run its runs after an acknowledged
+	// request.
+	Lease time.Duration
+	// MaxAttempts bounds the runs of a job whose leases are given back.
+	MaxAttempts int
+	// Replica and ReplicaAddr tell other replicas where an executor's stream is.
+	Replica, ReplicaAddr string
+}
+
+// DefaultConfig returns the defaults.
+func DefaultConfig() Config {
+	return Config{Lease: 2 * time.Minute, MaxAttempts: 4, Replica: "local"}
+}
+
+// Validate tells everything that is wrong with the config.
+func (c Config) Validate() error {
+	var errs []error
+	if c.Lease < 10*time.Second {
+		errs = append(errs, fmt.Errorf("lease: must be at least 10s, is %s", c.Lease))
+	}
+	if c.MaxAttempts < 1 {
+		errs = append(errs, fmt.Errorf("maxAttempts: must be at least 1, is %d", c.MaxAttempts))
+	}
+	return errors.Join(errs...)
+}
+
+// Store is the part of the store that serving executors needs.
+type Store interface {
+	store.Executors
+	store.Feed
+	Requirements(ctx context.Context, id armada.ShapeID) (*armada.Requirements, error)
+	Transition(ctx context.Context, fence store.Fence, units []store.Unit) ([]store.UnitResult, error)
+}
+
+// Authorize tells whether the caller of a context may act as an executor.
+type Authorize func(ctx context.Context, id armada.ExecutorID) error
+
+// Service serves executors. Run must be running while it does.
+type Service struct {
+	executorapi.UnimplementedExecutorApiServer
+	executorapi.UnimplementedExecutorAgentServer
+
+	config    Config
+	table     armada.ResourceTable
+	classes   map[string]armada.PriorityClass
+	store     Store
+	authorize Authorize
+	log       *slog.Logger
+	specs     *specCache
+
+	mu      sync.Mutex
+	streams map[armada.ExecutorID]*stream
+	orders  map[string]*logOrder // unanswered log orders, by request id
+}
+
+// New makes a service.
+func New(config Config, table armada.ResourceTable, classes []armada.PriorityClass, st Store, authorize Authorize, log *slog.Logger) (*Service, error) {
+	if err := config.Validate(); err != nil {
+		return nil, fmt.Errorf("executors config: %w", err)
+	}
+	byName := make(map[string]armada.PriorityClass, len(classes))
+	for _, c := range classes {
+		byName[c.Name] = c
+	}
+	return &Service{
+		config: config, table: table, classes: byName, store: st, authorize: authorize, log: log, specs: newSpecCache(4096),
+		streams: map[armada.ExecutorID]*stream{}, orders: map[string]*logOrder{},
+	}, nil
+}

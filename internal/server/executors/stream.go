@@ -1,0 +1,308 @@
+package executors
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"sync"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"armada"
+	"armada/internal/store"
+	"armada/internal/wire"
+	"armada/pkg/api/executorapi"
+)
+
+var (
+	errSuperseded = &armada.Error{Code: armada.CodeFenced, Message: "a newer session of this executor has been opened"}
+	errNoSession  = &armada.Error{Code: armada.CodeInvalid, Violations: []armada.Violation{{Path: "session_id", Message: "must be the executor's open session"}}}
+	errShutdown   = &armada.Error{Code: armada.CodeUnavailable, Message: "the server is shutting down; connect to another replica"}
+)
+
+type leaseStream = grpc.BidiStreamingServer[executorapi.LeaseRequest, executorapi.LeaseStreamMessage]
+
+// stream is one session of an executor, held by this replica. Its handler's
+// goroutine owns everything but the inbox.
+type stream struct {
+	executor armada.ExecutorID
+	session  armada.SessionID
+	wire     leaseStream
+	cancel   context.CancelCauseFunc
+
+	// sequence is the latest request's.
+	sequence uint64
+	// pushed tells after which request a run was sent that may start. The list
+	// of the next request may have been made before the lease arrived; the list
+	// of the one after it has the run, or the lease was not delivered.
+	pushed map[armada.RunID]uint64
+	// stopped are the runs that the executor was told to stop since its last
+	// request.
+	stopped map[armada.RunID]bool
+
+	// logs brings orders for logs to the handler; ended is closed when the
+	// stream has ended.
+	logs  chan *executorapi.LogsOrder
+	ended chan struct{}
+
+	mu    sync.Mutex
+	inbox map[armada.RunID]*store.JobAndRun // what the feed brought, latest only
+	mail  chan struct{}
+}
+
+// hand puts a run's present state into the inbox.
+func (st *stream) hand(j *store.JobAndRun) {
+	st.mu.Lock()
+	if had, ok := st.inbox[j.Run.ID]; !ok || had.Job.Version <= j.Job.Version {
+		st.inbox[j.Run.ID] = j
+	}
+	st.mu.Unlock()
+	select {
+	case st.mail <- struct{}{}:
+	default:
+	}
+}
+
+// collect empties the inbox, in order of run ids.
+func (st *stream) collect() []store.JobAndRun {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	jobs := make([]store.JobAndRun, 0, len(st.inbox))
+	for _, j := range st.inbox {
+		jobs = append(jobs, *j)
+	}
+	clear(st.inbox)
+	slices.SortFunc(jobs, func(a, b store.JobAndRun) int { return int(a.Job.Number - b.Job.Number) })
+	return jobs
+}
+
+// order sends an order for a log.
+func (st *stream) order(ctx context.Context, o *executorapi.LogsOrder) error {
+	select {
+	case st.logs <- o:
+		return nil
+	case <-st.ended:
+		return errShutdown
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// end closes the stream with an error for the executor.
+func (st *stream) end(cause error) { st.cancel(cause) }
+
+// LeaseJobRuns serves one session of an executor; see the proto file.
+func (s *Service) LeaseJobRuns(ls leaseStream) error {
+	first, err := ls.Recv()
+	if errors.Is(err, io.EOF) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	id := armada.ExecutorID(first.GetExecutorId())
+	if err := armada.ValidateQueueName(string(id)); err != nil {
+		return &armada.Error{Code: armada.CodeInvalid, Violations: []armada.Violation{{Path: "executor_id", Message: err.Error()}}}
+	}
+	if err := s.authorize(ls.Context(), id); err != nil {
+		return err
+	}
+	if first.GetProtocol() == 0 || first.GetSessionId() == "" {
+		return status.Error(codes.Unimplemented, "LeaseJobRuns without session_id and protocol (executors of the original) is not implemented yet")
+	}
+	ctx, cancel := context.WithCancelCause(ls.Context())
+	defer cancel(nil)
+	st := &stream{
+		executor: id, session: armada.SessionID(first.GetSessionId()), wire: ls, cancel: cancel,
+		pushed: map[armada.RunID]uint64{}, stopped: map[armada.RunID]bool{},
+		inbox: map[armada.RunID]*store.JobAndRun{}, mail: make(chan struct{}, 1),
+		logs: make(chan *executorapi.LogsOrder), ended: make(chan struct{}),
+	}
+	if err := s.store.OpenSession(ctx, armada.Executor{
+		ID: id, Kind: armada.ExecutorNative, Session: st.session, Lease: s.config.Lease,
+		Replica: s.config.Replica, ReplicaAddr: s.config.ReplicaAddr,
+	}); err != nil {
+		return fmt.Errorf("opening the session: %w", err)
+	}
+	s.attach(st)
+	defer s.detach(st)
+	defer close(st.ended)
+	s.log.Info("executor connected", "executor", id, "session", st.session)
+	err = s.serve(ctx, st, first)
+	s.log.Info("executor disconnected", "executor", id, "session", st.session, "error", err)
+	return err
+}
+
+// serve answers requests and pushes what the feed brings.
+func (s *Service) serve(ctx context.Context, st *stream, first *executorapi.LeaseRequest) error {
+	requests := make(chan *executorapi.LeaseRequest)
+	received := make(chan error, 1)
+	go func() {
+		for {
+			r, err := st.wire.Recv()
+			if err != nil {
+				received <- err
+				return
+			}
+			select {
+			case requests <- r:
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	if err := s.answer(ctx, st, first); err != nil {
+		return err
+	}
+	for {
+		var err error
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case err = <-received:
+			if errors.Is(err, io.EOF) {
+				return nil
+			}
+		case r := <-requests:
+			err = s.answer(ctx, st, r)
+		case <-st.mail:
+			err = s.push(ctx, st, st.collect())
+		case o := <-st.logs:
+			err = st.wire.Send(&executorapi.LeaseStreamMessage{Event: &executorapi.LeaseStreamMessage_Logs{Logs: o}})
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// answer brings executor and server to agree about nodes and runs, and renews
+// the lease.
+func (s *Service) answer(ctx context.Context, st *stream, r *executorapi.LeaseRequest) error {
+	if armada.ExecutorID(r.GetExecutorId()) != st.executor || armada.SessionID(r.GetSessionId()) != st.session {
+		return &armada.Error{Code: armada.CodeInvalid, Message: "executor_id and session_id must stay the same within a stream"}
+	}
+	if !r.GetNodesUnchanged() {
+		nodes := wire.Nodes(r, s.table)
+		if err := s.store.PutNodes(ctx, st.executor, st.session, nodes); err != nil {
+			return fmt.Errorf("recording the nodes: %w", err)
+		}
+	}
+	left, err := s.store.Acknowledge(ctx, st.executor, st.session)
+	if err != nil {
+		return fmt.Errorf("renewing the lease: %w", err)
+	}
+	wanted, err := s.store.RunsOf(ctx, st.executor)
+	if err != nil {
+		return fmt.Errorf("listing the runs: %w", err)
+	}
+	if err := s.reconcile(ctx, st, r, wanted); err != nil {
+		return err
+	}
+	return st.wire.Send(&executorapi.LeaseStreamMessage{Event: &executorapi.LeaseStreamMessage_End{End: &executorapi.EndMarker{
+		AcknowledgedSequence: r.GetSequence(), LeaseMillis: left.Milliseconds(),
+	}}})
+}
+
+// reconcile compares what the executor holds with what it should hold. A run
+// that it should run and does not hold was never started, and is sent (again),
+// or is gone: the executor drops nothing before its end is on record, so nobody
+// will ever tell how that one ended.
+func (s *Service) reconcile(ctx context.Context, st *stream, r *executorapi.LeaseRequest, wanted []store.JobAndRun) error {
+	st.sequence = r.GetSequence()
+	clear(st.stopped)
+	holds := make(map[armada.RunID]bool, len(r.GetRuns()))
+	for _, run := range r.GetRuns() {
+		holds[armada.RunID(run)] = true
+	}
+	var news []store.JobAndRun
+	var gone []store.JobAndRun
+	pushed := make(map[armada.RunID]uint64, len(st.pushed))
+	for _, j := range wanted {
+		at, sent := st.pushed[j.Run.ID]
+		onItsWay := sent && at+1 >= r.GetSequence()
+		held := holds[j.Run.ID]
+		delete(holds, j.Run.ID)
+		if held || onItsWay {
+			pushed[j.Run.ID] = at
+		}
+		switch {
+		case j.Job.Wish.Kind != armada.WishNone && (held || j.Run.State == armada.RunLeased):
+			news = append(news, j)
+		case held || onItsWay:
+		case j.Run.State == armada.RunLeased:
+			news = append(news, j)
+		default:
+			gone = append(gone, j)
+		}
+	}
+	st.pushed = pushed
+	if err := s.lost(ctx, st, gone); err != nil {
+		return err
+	}
+	stop := make([]armada.RunID, 0, len(holds))
+	for run := range holds {
+		stop = append(stop, run)
+	}
+	slices.Sort(stop)
+	if err := st.sendStops(stop); err != nil {
+		return err
+	}
+	return s.push(ctx, st, news)
+}
+
+// push sends leases that were not sent yet and stops that are wished for.
+func (s *Service) push(ctx context.Context, st *stream, jobs []store.JobAndRun) error {
+	var start, stop []armada.RunID
+	for _, j := range jobs {
+		run := j.Run
+		_, sent := st.pushed[run.ID]
+		switch {
+		case run.State.Terminal():
+			delete(st.pushed, run.ID)
+		case j.Job.Wish.Kind != armada.WishNone && !st.stopped[run.ID]:
+			stop = append(stop, run.ID)
+			st.stopped[run.ID] = true
+		case run.State == armada.RunLeased && !sent && j.Job.Wish.Kind == armada.WishNone:
+			start = append(start, run.ID)
+			st.pushed[run.ID] = st.sequence
+		}
+	}
+	if err := st.sendStops(stop); err != nil {
+		return err
+	}
+	for chunk := range slices.Chunk(start, ordersPerRead) {
+		orders, err := s.store.Orders(ctx, chunk)
+		if err != nil {
+			return fmt.Errorf("reading what to start: %w", err)
+		}
+		for i := range orders {
+			lease, err := s.lease(ctx, &orders[i])
+			if err != nil {
+				return fmt.Errorf("making the lease of run %s: %w", orders[i].Run.ID, err)
+			}
+			if err := st.wire.Send(&executorapi.LeaseStreamMessage{Event: &executorapi.LeaseStreamMessage_Lease{Lease: lease}}); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// ordersPerRead bounds what is in memory at a time to start runs.
+const ordersPerRead = 200
+
+func (st *stream) sendStops(runs []armada.RunID) error {
+	if len(runs) == 0 {
+		return nil
+	}
+	ids := make([]string, len(runs))
+	for i, run := range runs {
+		ids[i] = string(run)
+	}
+	return st.wire.Send(&executorapi.LeaseStreamMessage{Event: &executorapi.LeaseStreamMessage_CancelRuns{CancelRuns: &executorapi.CancelRuns{JobRunIdsToCancel: ids}}})
+}

@@ -1,0 +1,57 @@
+package settings
+
+import "strings"
+
+// nearest returns the known path that an unknown one resembles most, "" only
+// when none is known. Paths beside it are compared by their last name; a key in
+// the wrong section is found too, at the price of one edit. Among equals the
+// first in the given order wins.
+func nearest(unknown string, known []string) string {
+	section, name := cutLast(unknown)
+	best, bestDistance := "", 0
+	for _, path := range known {
+		s, n := cutLast(path)
+		d := distance(strings.ToLower(name), strings.ToLower(n))
+		if s != section {
+			d = min(d+1+distance(section, s)/4, distance(strings.ToLower(unknown), strings.ToLower(path)))
+		}
+		if best == "" || d < bestDistance {
+			best, bestDistance = path, d
+		}
+	}
+	return best
+}
+
+func cutLast(path string) (section, name string) {
+	if i := strings.LastIndexByte(path, '.'); i >= 0 {
+		return path[:i], path[i+1:]
+	}
+	return "", path
+}
+
+// distance is the least number of insertions, deletions and replacements of
+// characters that turn a into b (Levenshtein), with two neighbours in the wrong
+// order counted as one edit.
+func distance(a, b string) int {
+	x, y := []rune(a), []rune(b)
+	// Three rows of the table: row i holds the distances of x[:i] to every y[:j].
+	before, previous, current := make([]int, len(y)+1), make([]int, len(y)+1), make([]int, len(y)+1)
+	for j := range previous {
+		previous[j] = j
+	}
+	for i := 1; i <= len(x); i++ {
+		current[0] = i
+		for j := 1; j <= len(y); j++ {
+			replace := previous[j-1]
+			if x[i-1] != y[j-1] {
+				replace++
+			}
+			current[j] = min(replace, previous[j]+1, current[j-1]+1)
+			if i > 1 && j > 1 && x[i-1] == y[j-2] && x[i-2] == y[j-1] {
+				current[j] = min(current[j], before[j-2]+1)
+			}
+		}
+		before, previous, current = previous, current, before
+	}
+	return previous[len(y)]
+}
