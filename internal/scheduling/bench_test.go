@@ -14,8 +14,8 @@ import (
 // itself and beside a calibration: what a fixed loop takes on this machine in
 // the same run. They report and never fail on time.
 
-// calibrate is the time of a loop that depends on nothing but the machine, for
-// 100 million steps of a linear congruence; about 100 ms on a machine of 2024.
+// calibrate is the time of a loop that depends on nothing but the machine: 100
+// million steps of a linear congruence.
 func calibrate() time.Duration {
 	begin := time.Now()
 	x := uint64(1)

@@ -66,8 +66,8 @@ type Waiting struct {
 	Shape  armada.ShapeID
 	JobSet armada.JobSet // of the incomplete gang; otherwise empty
 	Gang   string        // the id of the incomplete gang; otherwise empty
-	Jobs   int          // how many
-	First  armada.JobID // the one whose turn came first
+	Jobs   int           // how many
+	First  armada.JobID  // the one whose turn came first
 	Reason armada.Reason // entries of one shape may share what Excluded points to
 }
 

@@ -5,11 +5,11 @@ import (
 	"math/big"
 	"testing"
 
-	"armada"
-	"armada/internal/scheduling/fairshare"
-
 	gocmp "github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
+
+	"armada"
+	"armada/internal/scheduling/fairshare"
 )
 
 func TestTheCostIsTheLargestFractionTimesTheFactor(t *testing.T) {

@@ -6,9 +6,9 @@ import (
 	"slices"
 	"testing"
 
-	"armada"
-
 	"pgregory.net/rapid"
+
+	"armada"
 )
 
 const gib = 1 << 30
