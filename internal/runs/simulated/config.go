@@ -23,7 +23,7 @@ import (
 	"time"
 
 	"armada"
-	"armada/internal/runs"
+	"armada/internal/podspec"
 )
 
 // The annotations of a job that say what its simulated pod does.
@@ -119,9 +119,24 @@ func ParseShape(table armada.ResourceTable, text string) (Shape, error) {
 			s.Allocatable[i] = amount
 		}
 	}
-	if sized {
-		if s.Allocatable, err = runs.ParseCapacity(table, s.Allocatable, capacity); err != nil {
-			return s, fmt.Errorf("shape %q: %w", text, err)
+	if !sized {
+		return s, nil
+	}
+	quantities := make(map[string]string)
+	for part := range strings.SplitSeq(capacity, ",") {
+		name, amount, found := strings.Cut(part, "=")
+		if _, counted := table.Index(name); !found || !counted {
+			return s, fmt.Errorf("shape %q: %q must be resource=amount with one of %s", text, part, strings.Join(table.Names(), ", "))
+		}
+		quantities[name] = amount
+	}
+	given, err := podspec.ParseResources(quantities, table, false)
+	if err != nil {
+		return s, fmt.Errorf("shape %q: %w", text, err)
+	}
+	for i := range table.Len() {
+		if _, replaced := quantities[table.At(i).Name]; replaced {
+			s.Allocatable[i] = given[i]
 		}
 	}
 	return s, nil

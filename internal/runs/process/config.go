@@ -1,0 +1,82 @@
+package process
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"armada"
+)
+
+// Config is what a process runtime is told.
+type Config struct {
+	// Dir is the data folder of this runtime alone. It is made where missing.
+	Dir string
+	// Supervisor is the command that calls [SupervisorMain] with the arguments
+	// that follow; usually this binary and its hidden subcommand.
+	Supervisor []string
+	// Node names the one node; the machine's name when empty.
+	Node string
+	// Pool is where the node is offered; "default" when empty.
+	Pool string
+	// Table says which resources are counted; the default one when empty.
+	Table armada.ResourceTable
+	// Capacity replaces what the machine has, by resource name in Kubernetes'
+	// notation ("cpu": "4").
+	Capacity map[string]string
+	// Labels are added to those of the node.
+	Labels map[string]string
+	// Idle is how long a supervisor stays without runs and clients; 30 s when 0.
+	Idle time.Duration
+	// LogLimit is how many bytes of log a run may have; 256 MiB when 0.
+	LogLimit int64
+	// Log is where the client's side tells of trouble; nowhere when nil.
+	Log *slog.Logger
+}
+
+// The defaults of a [Config].
+const (
+	defaultIdle     = 30 * time.Second
+	defaultLogLimit = 256 << 20
+	defaultPool     = "default"
+)
+
+// Validate tells what is wrong, by name.
+func (c *Config) Validate() error {
+	switch {
+	case c.Dir == "":
+		return errors.New("dir: must be given")
+	case len(c.Supervisor) == 0:
+		return errors.New("supervisor: must be given")
+	case c.Idle < 0:
+		return errors.New("idle: must not be negative")
+	case c.LogLimit < 0:
+		return errors.New("logLimit: must not be negative")
+	}
+	for name := range c.Capacity {
+		if _, counted := c.Table.Index(name); !counted && c.Table.Len() > 0 {
+			return fmt.Errorf("capacity[%s]: is no resource that is counted", name)
+		}
+	}
+	return nil
+}
+
+func (c Config) withDefaults() Config {
+	if c.Pool == "" {
+		c.Pool = defaultPool
+	}
+	if c.Table.Len() == 0 {
+		c.Table = armada.DefaultResourceTable()
+	}
+	if c.Idle == 0 {
+		c.Idle = defaultIdle
+	}
+	if c.LogLimit == 0 {
+		c.LogLimit = defaultLogLimit
+	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	return c
+}
