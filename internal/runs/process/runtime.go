@@ -44,7 +44,8 @@ type Runtime struct {
 	changed  chan struct{} // closed and replaced when session changes
 	children []*os.Process // supervisors started here and not yet collected
 	closed   bool
-	limits   bool // the latest supervisor enforces memory limits
+	limits   bool          // the latest supervisor enforces memory limits
+	hold     chan struct{} // not nil while a supervisor that goes must not be replaced; closed when it may be
 
 	quit context.CancelCauseFunc
 	done chan struct{}
@@ -96,6 +97,15 @@ func (r *Runtime) keep(ctx context.Context, s *session) {
 			return
 		}
 		r.use(nil)
+		r.mu.Lock()
+		hold := r.hold
+		r.mu.Unlock()
+		if hold != nil {
+			select {
+			case <-hold:
+			case <-ctx.Done():
+			}
+		}
 		if ctx.Err() != nil {
 			return
 		}
@@ -254,7 +264,20 @@ func (r *Runtime) Prune(ctx context.Context, age time.Duration, size int64) (int
 // Quit ends the supervisor if no run lives, and closes the runtime. ErrBusy, and
 // nothing is closed, if one does.
 func (r *Runtime) Quit(ctx context.Context) error {
-	if _, err := r.call(ctx, request{Quit: true}); err != nil {
+	hold := make(chan struct{})
+	r.mu.Lock()
+	s := r.session
+	if s == nil || r.hold != nil {
+		r.mu.Unlock()
+		return errors.New("end the supervisor: there is none now")
+	}
+	r.hold = hold
+	r.mu.Unlock()
+	if _, err := s.call(ctx, request{Quit: true}); err != nil {
+		r.mu.Lock()
+		r.hold = nil
+		r.mu.Unlock()
+		close(hold)
 		return fmt.Errorf("end the supervisor: %w", err)
 	}
 	err := r.Close()
