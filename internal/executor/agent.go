@@ -83,10 +83,15 @@ func (a *Agent) Run(ctx context.Context) error {
 // Drain takes nothing new, stops all runs with their grace period and gives
 // their leases back, so that their jobs are queued again. It returns when the
 // server knows of every end, or with the context's cause. Run must be running.
-func (a *Agent) Drain(ctx context.Context) error {
+func (a *Agent) Drain(ctx context.Context) error { return a.drain(ctx, 0) }
+
+// Kill is Drain without grace periods.
+func (a *Agent) Kill(ctx context.Context) error { return a.drain(ctx, time.Millisecond) }
+
+func (a *Agent) drain(ctx context.Context, grace time.Duration) error {
 	a.draining.Store(true)
 	a.hello.raise()
-	a.stopAll(ctx, 0)
+	a.stopAll(ctx, grace)
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
 	for len(a.ledger.ids()) > 0 {

@@ -36,11 +36,8 @@ const retryExpiry = time.Second
 // open tells whether anything new may be placed there.
 func (x *agent) open() bool { return !x.silent && !x.Cordoned && x.Session != "" }
 
-// recorded is how much later than its last record an executor may have been
-// acknowledged: the store writes at most every third of a lease.
-func recorded(lease time.Duration) time.Duration { return lease + lease/3 }
-
-// closes is when the executor counts as silent.
+// closes is when the executor counts as silent: its lease is counted from the
+// store's record, whatever was answered later from memory.
 func (e *Expiry) closes(x *agent) time.Time {
 	switch x.Kind {
 	case armada.Executor2026:
@@ -48,7 +45,7 @@ func (e *Expiry) closes(x *agent) time.Time {
 	case armada.Executor2020:
 		return x.heard.Add(e.Original2020.ClosedAfter)
 	default:
-		return x.heard.Add(recorded(cmp.Or(x.Lease, e.Lease)))
+		return x.heard.Add(cmp.Or(x.Lease, e.Lease))
 	}
 }
 
@@ -60,7 +57,7 @@ func (e *Expiry) givesUp(x *agent) time.Time {
 	case armada.Executor2020:
 		return x.seen.Add(e.Original2020.GivenUp)
 	default:
-		return x.seen.Add(recorded(cmp.Or(x.Lease, e.Lease)) + e.Margin + e.LostTimeout)
+		return x.seen.Add(cmp.Or(x.Lease, e.Lease) + e.Margin + e.LostTimeout)
 	}
 }
 
@@ -100,7 +97,7 @@ func (w *world) setExecutor(c *store.ExecutorNodes, now time.Time) {
 	if c.Deleted {
 		x.Executor = armada.Executor{ID: x.ID}
 		w.setNodes(x, nil)
-		w.tellOpen(x, was)
+		w.tellOpen(x)
 		if len(x.runs) == 0 {
 			delete(w.executors, x.ID)
 		}
@@ -117,16 +114,15 @@ func (w *world) setExecutor(c *store.ExecutorNodes, now time.Time) {
 	case news:
 		x.heard, x.seen, x.silent = now, now, false
 	}
-	w.tellOpen(x, was)
+	if first || x.open() != was {
+		w.tellOpen(x)
+	}
 	w.setNodes(x, c.Nodes)
 }
 
-// tellOpen tells the pools whether an executor gets anything new, if that is
-// news. A pool that begins later is told then.
-func (w *world) tellOpen(x *agent, was bool) {
-	if x.open() == was {
-		return
-	}
+// tellOpen tells the pools whether an executor gets anything new. A pool that
+// begins later is told then.
+func (w *world) tellOpen(x *agent) {
 	for _, p := range w.pools {
 		p.plan.SetExecutor(x.ID, x.open())
 	}
@@ -169,9 +165,8 @@ func (w *world) setNodes(x *agent, nodes []armada.Node) {
 func (w *world) judge(asked time.Time) {
 	for _, x := range w.executors {
 		if !x.silent && !x.heard.IsZero() && !asked.Before(w.expiry.closes(x)) {
-			was := x.open()
 			x.silent = true
-			w.tellOpen(x, was)
+			w.tellOpen(x)
 		}
 	}
 }

@@ -31,9 +31,7 @@ type memory struct {
 	transitions []int // changes of every transition that committed
 
 	// before is called without the lock before a transition is decided.
-	before func(units []store.Unit) error
-	// leads is called without the lock before leadership is decided.
-	leads func(ctx context.Context, replica string) error
+	before func(fence store.Fence, units []store.Unit) error
 	// shy leaves shapes out of the feed.
 	shy bool
 	// deaf loses wake-ups.
@@ -196,7 +194,7 @@ func (m *memory) apply(u store.Unit) store.UnitResult {
 // Transition is that of store.Jobs.
 func (m *memory) Transition(ctx context.Context, fence store.Fence, units []store.Unit) ([]store.UnitResult, error) {
 	if m.before != nil {
-		if err := m.before(units); err != nil {
+		if err := m.before(fence, units); err != nil {
 			return nil, err
 		}
 	}
@@ -219,12 +217,7 @@ func (m *memory) Transition(ctx context.Context, fence store.Fence, units []stor
 }
 
 // Lead is that of store.Leadership.
-func (m *memory) Lead(ctx context.Context, replica string, ttl time.Duration) (store.Leader, bool, error) {
-	if m.leads != nil {
-		if err := m.leads(ctx, replica); err != nil {
-			return store.Leader{}, false, err
-		}
-	}
+func (m *memory) Lead(_ context.Context, replica string, ttl time.Duration) (store.Leader, bool, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	now := time.Now()
@@ -317,12 +310,6 @@ func (m *memory) tell(c *store.Changes, x change) {
 			c.Gone = append(c.Gone, x.queue)
 		}
 	}
-}
-
-// Wake is that of store.Feed.
-func (m *memory) Wake() <-chan struct{} {
-	signal, _ := m.Subscribe()
-	return signal
 }
 
 // Subscribe is that of store.Feed.

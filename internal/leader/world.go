@@ -46,10 +46,11 @@ type world struct {
 
 	jobs      map[armada.JobID]*entry
 	shapes    map[armada.ShapeID]*shape
-	queues    map[string]*line
+	queues    map[string]armada.Queue
 	executors map[armada.ExecutorID]*agent
-	pools     []*pool  // by name
-	withheld  []*entry // queued jobs that are offered again later, see entry.until
+	pools     []*pool          // by name
+	withheld  []*entry         // queued jobs that are offered again later, see entry.until
+	unused    []armada.ShapeID // shapes that lost their last job, perhaps for a moment
 }
 
 // entry is an active job with what the world does with it.
@@ -82,14 +83,6 @@ type shape struct {
 	users        int
 }
 
-// line is a queue. Jobs may be there before it and, with a wish to cancel,
-// after it.
-type line struct {
-	queue armada.Queue
-	known bool
-	jobs  int
-}
-
 // pool is a planner and what the loop knows of it.
 type pool struct {
 	name  string
@@ -109,7 +102,7 @@ func newWorld(plan func(pool string) planner, expiry Expiry, skew time.Duration)
 		plan: plan, expiry: expiry, skew: skew,
 		jobs:      map[armada.JobID]*entry{},
 		shapes:    map[armada.ShapeID]*shape{},
-		queues:    map[string]*line{},
+		queues:    map[string]armada.Queue{},
 		executors: map[armada.ExecutorID]*agent{},
 	}
 }
@@ -157,6 +150,7 @@ func (w *world) apply(c store.Changes, now time.Time) {
 		w.setJob(c.Jobs[i].Job, c.Jobs[i].Run)
 	}
 	w.dropEmptyPools()
+	w.dropUnusedShapes()
 }
 
 // setJob takes over a job if this version of it is news.
@@ -187,7 +181,6 @@ func (w *world) admit(job armada.Job) *entry {
 		return nil
 	}
 	s.users++
-	w.line(job.Queue).jobs++
 	e := &entry{shape: s}
 	w.jobs[job.ID] = e
 	return e
@@ -222,52 +215,25 @@ func (w *world) forget(e *entry) {
 	}
 	delete(w.jobs, e.job.ID)
 	if e.shape.users--; e.shape.users == 0 {
-		delete(w.shapes, e.job.Shape)
+		w.unused = append(w.unused, e.job.Shape)
 	}
-	l := w.line(e.job.Queue)
-	l.jobs--
-	w.retireQueue(e.job.Queue, l)
-}
-
-// line returns a queue, known to the store or not.
-func (w *world) line(name string) *line {
-	l := w.queues[name]
-	if l == nil {
-		l = &line{}
-		w.queues[name] = l
-	}
-	return l
 }
 
 // setQueue takes over a queue's settings.
 func (w *world) setQueue(q armada.Queue) {
-	l := w.line(q.Name)
-	if l.known && reflect.DeepEqual(l.queue, q) {
+	if was, known := w.queues[q.Name]; known && reflect.DeepEqual(was, q) {
 		return
 	}
-	l.queue, l.known = q, true
+	w.queues[q.Name] = q
 	for _, p := range w.pools {
 		p.plan.SetQueue(q)
 		p.dirty = true
 	}
 }
 
-// dropQueue forgets a queue that was deleted, once its last job has ended.
+// dropQueue forgets a queue that was deleted. Runs of it may live on.
 func (w *world) dropQueue(name string) {
-	l := w.line(name)
-	l.known = false
-	w.retireQueue(name, l)
-}
-
-// retireQueue removes a queue that is neither known nor used.
-func (w *world) retireQueue(name string, l *line) {
-	if l.known || l.jobs > 0 {
-		return
-	}
 	delete(w.queues, name)
-	if l.queue.Name == "" {
-		return // no pool was ever told of it
-	}
 	for _, p := range w.pools {
 		p.plan.RemoveQueue(name)
 		p.dirty = true
@@ -292,10 +258,8 @@ func (w *world) pool(name string) *pool {
 	}
 	p := &pool{name: name, plan: w.plan(name), dirty: true}
 	w.pools = slices.Insert(w.pools, i, p)
-	for _, l := range w.queues {
-		if l.queue.Name != "" {
-			p.plan.SetQueue(l.queue)
-		}
+	for _, q := range w.queues {
+		p.plan.SetQueue(q)
 	}
 	for id, x := range w.executors {
 		p.plan.SetExecutor(id, x.open())
@@ -322,6 +286,17 @@ func (w *world) waitingJobs() []*entry {
 // dropEmptyPools forgets pools that have neither nodes nor runs.
 func (w *world) dropEmptyPools() {
 	w.pools = slices.DeleteFunc(w.pools, func(p *pool) bool { return p.nodes == 0 && p.runs == 0 })
+}
+
+// dropUnusedShapes forgets shapes whose last job has ended. It is done after a
+// piece was applied whole: its later jobs may have the same shape.
+func (w *world) dropUnusedShapes() {
+	for _, id := range w.unused {
+		if s := w.shapes[id]; s != nil && s.users == 0 {
+			delete(w.shapes, id)
+		}
+	}
+	w.unused = w.unused[:0]
 }
 
 // stir marks every pool.

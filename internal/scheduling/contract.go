@@ -57,10 +57,14 @@ type Preemption struct {
 	Reason string
 }
 
-// Waiting tells why queued jobs of one queue and shape were not placed.
+// Waiting tells why queued jobs of one queue and shape were not placed. Members
+// of an incomplete gang have an entry of their own, which names the gang; for
+// the members of a complete one of several shapes there is an entry per shape.
 type Waiting struct {
 	Queue  string
 	Shape  armada.ShapeID
+	JobSet armada.JobSet // of the incomplete gang; otherwise empty
+	Gang   string        // the id of the incomplete gang; otherwise empty
 	Jobs   int          // how many
 	First  armada.JobID // the one whose turn came first
 	Reason armada.Reason
@@ -81,9 +85,11 @@ type QueueReport struct {
 	Weight        float64
 	FairShare     int64 // by weight among the queues with demand
 	AdjustedShare int64 // after idle queues gave theirs away
+	Demand        int64 // what all its jobs together would hold; queued ones do not count while cordoned
 	Share         int64 // what it holds after the round, of its dominant resource
 	Allocated     armada.Resources
 	Queued        int
 	Placed        int
+	Cost          uint64        // its weighted share, by which queues take turns; 2^36 is the whole pool at factor 1
 	Stopped       armada.Reason // why its next job was not placed
 }

@@ -1,50 +1,244 @@
 package scheduling
 
-import "armada"
+import (
+	"reflect"
+	"slices"
+
+	"armada"
+	"armada/internal/scheduling/fairshare"
+	"armada/internal/scheduling/placement"
+)
 
 // Pool is the state of one pool: what there is, what runs and what waits. It is
 // patched as things change and only read by rounds. One goroutine owns it.
+//
+// The outcome of a round depends on what the pool contains and not on the order
+// in which it was told.
 type Pool struct {
-	name   string
-	config Config
+	name    string
+	config  Config
+	version uint64
+
+	space  *placement.Space
+	queues map[string]*queue
+	byName []*queue // sorted
+	shapes map[armada.ShapeID]*shape
+	kinds  map[string]*kind // of gangs
+	jobs   map[armada.JobID]*job
+	gangs  map[gangKey]*gang
+	// unsettled are the gangs whose members have changed since the last round.
+	unsettled []*gang
+
+	scratch scratch // the current round's; nothing of it outlives the round
 }
 
 // NewPool makes an empty pool.
-func NewPool(name string, config Config) *Pool { return &Pool{name: name, config: config} }
+func NewPool(name string, config Config) *Pool {
+	return &Pool{
+		name: name, config: config,
+		space:  placement.NewSpace(config.Resources, config.Classes),
+		queues: map[string]*queue{}, shapes: map[armada.ShapeID]*shape{}, kinds: map[string]*kind{},
+		jobs: map[armada.JobID]*job{}, gangs: map[gangKey]*gang{},
+	}
+}
+
+// Version changes whenever something changed that a round's outcome could
+// depend on. A leader that remembers the version of its last round, and is not
+// woken by [Outcome.Wake], has nothing to decide while it is the same.
+func (p *Pool) Version() uint64 { return p.version }
 
 // SetQueue adds a queue or replaces its settings. Jobs of a queue that is not
 // known wait until it is.
-func (p *Pool) SetQueue(q armada.Queue) { panic("scheduling: to be written") }
+func (p *Pool) SetQueue(settings armada.Queue) {
+	q := p.queue(settings.Name)
+	if q.known && reflect.DeepEqual(q.settings, settings) {
+		return
+	}
+	q.known, q.settings, q.factor = true, settings, fairshare.NewFactor(settings.PriorityFactor)
+	p.version++
+}
 
-// RemoveQueue forgets a queue that has no jobs.
-func (p *Pool) RemoveQueue(name string) { panic("scheduling: to be written") }
+// RemoveQueue forgets a queue. Should it have jobs, they wait, or run on
+// without counting in the report.
+func (p *Pool) RemoveQueue(name string) {
+	q, ok := p.queues[name]
+	if !ok || !q.known {
+		return
+	}
+	q.known, q.settings = false, armada.Queue{Name: name}
+	p.version++
+	p.forgetQueue(q)
+}
 
 // SetNode adds a node or replaces it; its runs stay.
-func (p *Pool) SetNode(n armada.Node) { panic("scheduling: to be written") }
+func (p *Pool) SetNode(n armada.Node) { p.changed(p.space.SetNode(n)) }
 
 // RemoveNode forgets a node; its runs keep counting for their queues.
 func (p *Pool) RemoveNode(executor armada.ExecutorID, name string) {
-	panic("scheduling: to be written")
+	p.changed(p.space.RemoveNode(placement.NodeRef{Executor: executor, Name: name}))
 }
 
-// SetExecutor tells whether an executor's nodes may get anything new.
-func (p *Pool) SetExecutor(id armada.ExecutorID, open bool) { panic("scheduling: to be written") }
+// SetExecutor tells whether an executor's nodes may get anything new; until
+// told otherwise they may.
+func (p *Pool) SetExecutor(id armada.ExecutorID, open bool) { p.changed(p.space.SetExecutor(id, open)) }
 
-// Enqueue adds a queued job or replaces it (its priority changed). The
-// requirements are shared by all jobs of one shape and must not change.
-func (p *Pool) Enqueue(job armada.Job, requirements *armada.Requirements) {
-	panic("scheduling: to be written")
+func (p *Pool) changed(really bool) {
+	if really {
+		p.version++
+	}
+}
+
+// Enqueue adds a queued job or replaces it (its priority changed). A job that
+// held a place gives it back and waits again. The requirements are shared by
+// all jobs of one shape and must not change.
+func (p *Pool) Enqueue(v armada.Job, requirements *armada.Requirements) {
+	if j, ok := p.jobs[v.ID]; ok {
+		if j.run == nil && j.same(v) {
+			return
+		}
+		p.drop(j)
+	}
+	p.version++
+	j := p.add(v, requirements)
+	j.queue.wanted = j.queue.wanted.Add(j.shape.needs.Resources)
+	j.queue.queued++
+	if j.gang != nil {
+		j.gang.insert(j)
+		p.unsettle(j.gang)
+		return
+	}
+	j.queue.lane(j.shape.alone).insert(j)
 }
 
 // Occupy records that a job's run holds its requirements on a node of the pool,
 // known or not; the job leaves the queue.
-func (p *Pool) Occupy(job armada.Job, run armada.Run, requirements *armada.Requirements) {
-	panic("scheduling: to be written")
+func (p *Pool) Occupy(v armada.Job, run armada.Run, requirements *armada.Requirements) {
+	node := placement.NodeRef{Executor: run.Executor, Name: run.Node}
+	if j, ok := p.jobs[v.ID]; ok {
+		if j.run != nil && j.run.id == run.ID && j.run.node == node && j.same(v) {
+			return
+		}
+		p.drop(j)
+	}
+	p.version++
+	j := p.add(v, requirements)
+	j.run = &place{id: run.ID, node: node}
+	j.queue.held = j.queue.held.Add(j.shape.needs.Resources)
+	p.space.Hold(node, j.shape.demand)
+	if j.gang != nil {
+		j.gang.running = append(j.gang.running, j)
+		p.unsettle(j.gang)
+	}
 }
 
 // Remove forgets a job: it left the queue, or its run has ended and its room
 // is free. Removing an unknown job does nothing.
-func (p *Pool) Remove(job armada.JobID) { panic("scheduling: to be written") }
+func (p *Pool) Remove(id armada.JobID) {
+	if j, ok := p.jobs[id]; ok {
+		p.version++
+		p.drop(j)
+	}
+}
 
-// Round is one round of one pool; see the package comment.
-func Round(in Input) Outcome { panic("scheduling: to be written") }
+func (p *Pool) add(v armada.Job, requirements *armada.Requirements) *job {
+	j := &job{
+		id: v.ID, number: v.Number, priority: v.Priority,
+		queue: p.queue(v.Queue), shape: p.shape(v.Shape, requirements),
+	}
+	j.queue.jobs++
+	j.shape.jobs++
+	if !v.Gang.Alone() {
+		j.gang = p.gang(v)
+	}
+	p.jobs[v.ID] = j
+	return j
+}
+
+// drop takes a job out of everything that knows it.
+func (p *Pool) drop(j *job) {
+	delete(p.jobs, j.id)
+	switch {
+	case j.run != nil:
+		j.queue.held = j.queue.held.Sub(j.shape.needs.Resources)
+		p.space.Release(j.run.node, j.shape.demand)
+		if g := j.gang; g != nil {
+			g.running = slices.DeleteFunc(g.running, func(o *job) bool { return o == j })
+			p.unsettle(g)
+		}
+	default:
+		j.queue.wanted = j.queue.wanted.Sub(j.shape.needs.Resources)
+		j.queue.queued--
+		if g := j.gang; g != nil {
+			p.unsettle(g)
+			g.remove(j)
+		} else {
+			p.leaveLane(j.queue.lanes[j.shape.alone], j)
+		}
+	}
+	j.queue.jobs--
+	p.forgetQueue(j.queue)
+	if j.shape.jobs--; j.shape.jobs == 0 {
+		p.space.RemoveDemand(j.shape.demand)
+		delete(p.shapes, j.shape.id)
+	}
+}
+
+// leaveLane takes a job, or the gang whose turn is the job's, out of its lane.
+func (p *Pool) leaveLane(l *lane, j *job) {
+	l.remove(j)
+	if l.count > 0 {
+		return
+	}
+	delete(l.queue.lanes, l.kind)
+	k := l.kind
+	if k.lanes--; k.lanes > 0 || k.signature == "" {
+		return
+	}
+	delete(p.kinds, k.signature)
+	if k.uniform.Label != "" {
+		p.space.RemoveLabel(k.uniform.Label)
+	}
+}
+
+func (p *Pool) queue(name string) *queue {
+	q, ok := p.queues[name]
+	if !ok {
+		q = &queue{name: name, factor: fairshare.NewFactor(1), lanes: map[*kind]*lane{}, incomplete: map[*gang]struct{}{}}
+		p.queues[name] = q
+		at, _ := slices.BinarySearchFunc(p.byName, name, queueByName)
+		p.byName = slices.Insert(p.byName, at, q)
+	}
+	return q
+}
+
+// forgetQueue drops a queue that nobody set and that has no jobs.
+func (p *Pool) forgetQueue(q *queue) {
+	if q.known || q.jobs > 0 {
+		return
+	}
+	delete(p.queues, q.name)
+	if at, ok := slices.BinarySearchFunc(p.byName, q.name, queueByName); ok {
+		p.byName = slices.Delete(p.byName, at, at+1)
+	}
+}
+
+func (p *Pool) shape(id armada.ShapeID, needs *armada.Requirements) *shape {
+	if id == "" {
+		id = needs.Shape(p.config.Resources)
+	}
+	s, ok := p.shapes[id]
+	if !ok {
+		s = &shape{id: id, needs: needs, demand: p.space.AddDemand(needs)}
+		for _, c := range p.config.Classes {
+			if c.Name == needs.PriorityClass {
+				s.rank = c.Priority
+			}
+		}
+		s.alone = &kind{
+			rank: s.rank, members: []member{{s, 1}}, parts: []placement.Part{{Demand: s.demand, Count: 1}},
+			size: 1, total: needs.Resources,
+		}
+		p.shapes[id] = s
+	}
+	return s
+}

@@ -68,7 +68,7 @@ func isScalar(t reflect.Type) bool {
 	if t == secretType || isText(t) {
 		return true
 	}
-	switch t.Kind() { //nolint:exhaustive // the other kinds are what is left
+	switch t.Kind() {
 	case reflect.String, reflect.Bool, reflect.Float32, reflect.Float64,
 		reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64,
 		reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64:
@@ -151,7 +151,7 @@ func readable(t reflect.Type, above []reflect.Type) error {
 		}
 	}
 	above = append(above, t)
-	switch t.Kind() { //nolint:exhaustive // the other kinds cannot be read
+	switch t.Kind() {
 	case reflect.Pointer, reflect.Slice:
 		return readable(t.Elem(), above)
 	case reflect.Map:

@@ -129,10 +129,10 @@ func (h head) failed(e *armada.Event) *api.JobFailedEvent {
 	}
 	out.Cause, out.FailureCategory, out.FailureSubcategory = cause(e.End.Cause), e.End.Category, e.End.Subcategory
 	for _, c := range e.End.Containers {
-		if out.ExitCodes == nil { //nolint:staticcheck // watchers of 2020 read it
-			out.ExitCodes = map[string]int32{} //nolint:staticcheck // likewise
+		if out.ExitCodes == nil { // watchers of 2020 read it
+			out.ExitCodes = map[string]int32{} // likewise
 		}
-		out.ExitCodes[c.Name] = c.ExitCode //nolint:staticcheck // likewise
+		out.ExitCodes[c.Name] = c.ExitCode // likewise
 		out.ContainerStatuses = append(out.ContainerStatuses, &api.ContainerStatus{
 			Name: c.Name, ExitCode: c.ExitCode, Message: c.Message, Reason: c.Reason, Cause: cause(c.Cause),
 		})

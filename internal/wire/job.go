@@ -30,7 +30,7 @@ func Job(full *store.FullJob, spec *corev1.PodSpec, priority uint32) *api.Job {
 		JobSetId:                 string(job.JobSet),
 		Queue:                    job.Queue,
 		Priority:                 float64(priority),
-		PodSpec:                  spec, //nolint:staticcheck // the field that clients of all years read
+		PodSpec:                  spec, // the field that clients of all years read
 		Created:                  timestamp(job.Submitted),
 		Namespace:                details.Namespace,
 		Owner:                    job.Owner,
@@ -52,7 +52,7 @@ func ForgottenJob(key store.JobSetKey, e *armada.Event) *api.Job {
 		JobSetId:  string(key.JobSet),
 		Queue:     key.Queue,
 		Priority:  float64(e.Priority),
-		PodSpec:   &corev1.PodSpec{}, //nolint:staticcheck // the field that clients of all years read
+		PodSpec:   &corev1.PodSpec{}, // the field that clients of all years read
 		Created:   timestamp(e.Created),
 		Namespace: DefaultNamespace,
 	}

@@ -25,7 +25,7 @@ func Queue(q *api.Queue, defaultClass string) armada.Queue {
 	for _, p := range q.GetPermissions() {
 		out.Permissions = append(out.Permissions, permission(p))
 	}
-	if legacy := q.GetResourceLimits(); len(legacy) > 0 { //nolint:staticcheck // clients of 2020 send it
+	if legacy := q.GetResourceLimits(); len(legacy) > 0 { // clients of 2020 send it
 		out.Limits = map[string]armada.ResourceFractions{defaultClass: {Maximum: legacy}}
 	}
 	if byClass := q.GetResourceLimitsByPriorityClassName(); len(byClass) > 0 {

@@ -110,8 +110,9 @@ func appendMap(b []byte, field protoreflect.FieldDescriptor, entries protoreflec
 			return cmp.Compare(x.String(), y.String())
 		case protoreflect.Uint32Kind, protoreflect.Uint64Kind, protoreflect.Fixed32Kind, protoreflect.Fixed64Kind:
 			return cmp.Compare(x.Uint(), y.Uint())
+		default:
+			return cmp.Compare(x.Int(), y.Int())
 		}
-		return cmp.Compare(x.Int(), y.Int())
 	})
 	b = append(b, '{')
 	for i, key := range keys {
@@ -151,8 +152,9 @@ func appendValue(b []byte, field protoreflect.FieldDescriptor, value protoreflec
 		return appendFloat(b, value.Float(), 32), nil
 	case protoreflect.Uint32Kind, protoreflect.Uint64Kind, protoreflect.Fixed32Kind, protoreflect.Fixed64Kind:
 		return strconv.AppendUint(b, value.Uint(), 10), nil
+	default:
+		return strconv.AppendInt(b, value.Int(), 10), nil
 	}
-	return strconv.AppendInt(b, value.Int(), 10), nil
 }
 
 func appendFloat(b []byte, f float64, bits int) []byte {

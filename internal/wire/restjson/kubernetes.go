@@ -1,10 +1,12 @@
 package restjson
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"reflect"
+	"regexp"
 	"strings"
 
 	"google.golang.org/protobuf/proto"
@@ -89,8 +91,10 @@ func (quantityForm) encode(b []byte, m protoreflect.Message) ([]byte, error) {
 	if text == "" {
 		text = "0"
 	}
-	if quantity, err := resource.ParseQuantity(text); err == nil {
-		text = quantity.String()
+	if !hugeNumber.MatchString(text) {
+		if quantity, err := resource.ParseQuantity(text); err == nil {
+			text = quantity.String()
+		}
 	}
 	return appendString(b, text), nil
 }
@@ -98,7 +102,7 @@ func (quantityForm) encode(b []byte, m protoreflect.Message) ([]byte, error) {
 // kubernetes reads raw into a pointer to a Go type of Kubernetes, notes what
 // that type does not know, and names the path of what is wrong.
 func (d *decoder) kubernetes(raw []byte, object any) error {
-	strict, err := kubejson.UnmarshalStrict(raw, object)
+	strict, err := d.strict(raw, object)
 	if err != nil {
 		return d.locate(raw, object, err)
 	}
@@ -114,7 +118,7 @@ func (d *decoder) kubernetes(raw []byte, object any) error {
 		return nil
 	}
 	reflect.ValueOf(object).Elem().SetZero()
-	again, err := kubejson.UnmarshalStrict(renamed, object)
+	again, err := d.strict(renamed, object)
 	if err != nil {
 		return d.locate(renamed, object, err)
 	}
@@ -125,6 +129,21 @@ func (d *decoder) kubernetes(raw []byte, object any) error {
 	}
 	d.note(again)
 	return nil
+}
+
+// hugeNumber is one whose power of ten Kubernetes' parser computes for minutes.
+var hugeNumber = regexp.MustCompile(`[0-9.][eE][+-]?[0-9]{4,}`)
+
+// strict is Kubernetes' strict decoding. Text that could hold a quantity with
+// a huge exponent is looked through first.
+func (d *decoder) strict(raw []byte, object any) (strict []error, err error) {
+	if hugeNumber.Match(raw) || bytes.Contains(raw, []byte(`\u`)) {
+		check := func(inner *decoder) error { return inner.check(reflect.TypeOf(object).Elem()) }
+		if err := d.sub(raw, check); err != nil {
+			return nil, err
+		}
+	}
+	return kubejson.UnmarshalStrict(raw, object)
 }
 
 // note turns what strict decoding found into warnings.
@@ -152,8 +171,13 @@ func isUnknown(err error) bool { return strings.HasPrefix(err.Error(), "unknown 
 
 // locate finds the value that made decoding fail and says what it should be.
 func (d *decoder) locate(raw []byte, object any, decoding error) error {
-	if found := d.sub(raw, func(inner *decoder) error { return inner.check(reflect.TypeOf(object).Elem()) }); found != nil {
-		return found
+	var found *FieldError
+	if errors.As(decoding, &found) {
+		return decoding
+	}
+	check := func(inner *decoder) error { return inner.check(reflect.TypeOf(object).Elem()) }
+	if err := d.sub(raw, check); err != nil {
+		return err
 	}
 	return d.fail(decoding)
 }

@@ -3,19 +3,24 @@ package restjson
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"maps"
 	"reflect"
 	"slices"
 	"strings"
 	"sync"
 
+	"k8s.io/apimachinery/pkg/api/resource"
 	kubejson "sigs.k8s.io/json"
 )
 
 // The two walks here follow a Go type of Kubernetes and JSON for it side by
 // side. They run only when decoding met something odd.
 
-var unmarshaler = reflect.TypeFor[json.Unmarshaler]()
+var (
+	unmarshaler  = reflect.TypeFor[json.Unmarshaler]()
+	quantityType = reflect.TypeFor[resource.Quantity]()
+)
 
 // opaque types decode themselves, or have nothing below them.
 func opaque(t reflect.Type) bool {
@@ -89,6 +94,15 @@ func (d *decoder) checkLeaf(t reflect.Type) error {
 	if err := d.json.Decode(&raw); err != nil {
 		return d.syntax(err)
 	}
+	if t == quantityType {
+		var text string
+		if json.Unmarshal(raw, &text) != nil {
+			text = string(raw)
+		}
+		if hugeNumber.MatchString(text) {
+			return d.fail(errors.New("a quantity's exponent is out of range, 3 digits are enough for any amount"))
+		}
+	}
 	err := kubejson.UnmarshalCaseSensitivePreserveInts(raw, reflect.New(t).Interface())
 	if err == nil {
 		return nil
@@ -149,15 +163,16 @@ func renameTree(tree any, t reflect.Type) (renamed any, changed bool) {
 			changed = changed || did
 		}
 	case map[string]any:
-		switch t.Kind() {
-		case reflect.Map:
-			for key := range value {
-				var did bool
-				value[key], did = renameTree(value[key], t.Elem())
-				changed = changed || did
-			}
-		case reflect.Struct:
+		if t.Kind() == reflect.Struct {
 			return renameMembers(value, t)
+		}
+		if t.Kind() != reflect.Map {
+			return tree, false
+		}
+		for key := range value {
+			var did bool
+			value[key], did = renameTree(value[key], t.Elem())
+			changed = changed || did
 		}
 	}
 	return tree, changed

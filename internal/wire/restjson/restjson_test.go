@@ -166,7 +166,7 @@ func TestAManifestsPodSpecWorksAsItIs(t *testing.T) {
 			"startupProbe":{"httpGet":{"path":"/","port":8080}},
 			"resources":{"limits":{"memory":"512Mi","cpu":"120m","nvidia.com/gpu":1},"requests":{"memory":"512Mi","cpu":0.12,"nvidia.com/gpu":1}}
 		}]}}]}`, &api.JobSubmitRequest{})
-	spec := request.GetJobRequestItems()[0].GetPodSpec() //nolint:staticcheck // old clients fill it
+	spec := request.GetJobRequestItems()[0].GetPodSpec()
 	container := spec.GetContainers()[0]
 	if spec.TerminationGracePeriodSeconds == nil || spec.GetTerminationGracePeriodSeconds() != 0 || spec.GetRestartPolicy() != "Never" {
 		t.Errorf("the spec is %v", spec)
@@ -198,7 +198,7 @@ func TestAManifestsPodSpecWorksAsItIs(t *testing.T) {
 
 func TestAPodSpecIsWrittenAsAManifestHasIt(t *testing.T) {
 	t.Parallel()
-	text := encoded(t, &api.Job{Id: "j", PodSpec: &corev1.PodSpec{ //nolint:staticcheck // it is where the spec is
+	text := encoded(t, &api.Job{Id: "j", PodSpec: &corev1.PodSpec{
 		Containers: []*corev1.Container{{
 			Name: proto.String("main"),
 			Resources: &corev1.ResourceRequirements{
@@ -229,11 +229,32 @@ func TestAQuantityThatIsNoneDoesNotHideItsMessage(t *testing.T) {
 	}
 }
 
+// Kubernetes' parser would compute these powers of ten, for minutes.
+func TestAQuantityWithAHugeExponentIsRefusedAtOnce(t *testing.T) {
+	t.Parallel()
+	for _, quantity := range []string{`"1e-999999999"`, `1e999999999`, `" 2.E+99999 "`, `"1\u0065-999999999"`} {
+		for _, text := range []string{
+			`{"resources":{"limits":{"cpu":` + quantity + `}}}`,
+			`{"Resources":{"Limits":{"cpu":` + quantity + `}}}`,
+		} {
+			_, err := restjson.Decode([]byte(`{"jobRequestItems":[{"podSpec":{"containers":[`+text+`]}}]}`), &api.JobSubmitRequest{})
+			if err == nil || !strings.Contains(err.Error(), "containers[0].resources.limits[cpu]: a quantity's exponent is out of range") {
+				t.Errorf("%s: %v", text, err)
+			}
+		}
+	}
+	got := encoded(t, &api.JobUtilisationEvent{MaxResourcesForPeriod: map[string]*resource.Quantity{"cpu": {String_: proto.String("1e-999999999")}}})
+	if !strings.Contains(got, `"cpu":"1e-999999999"`) {
+		t.Errorf("got %s", got)
+	}
+	decoded(t, `{"jobRequestItems":[{"podSpec":{"containers":[{"image":"a:1e99999","env":[{"name":"A","value":"1e99999 \u00e9"}]}]}}]}`, &api.JobSubmitRequest{})
+}
+
 func TestNamesInAPodSpecAreMatchedWithoutRegardToCase(t *testing.T) {
 	t.Parallel()
 	request := decoded(t, `{"jobRequestItems":[{"podSpec":{"Containers":[{"Name":"a","ENV":[{"name":"X","value":"1"}],
 		"resources":{"Limits":{"CPU":"1"}}}],"NodeSelector":{"Zone":"b"}}}]}`, &api.JobSubmitRequest{})
-	spec := request.GetJobRequestItems()[0].GetPodSpec() //nolint:staticcheck // old clients fill it
+	spec := request.GetJobRequestItems()[0].GetPodSpec()
 	container := spec.GetContainers()[0]
 	if container.GetName() != "a" || container.GetEnv()[0].GetValue() != "1" || spec.GetNodeSelector()["Zone"] != "b" ||
 		container.GetResources().GetLimits()["CPU"].GetString_() != "1" {
@@ -385,7 +406,7 @@ func TestUnknownNamesAreToldWithTheirPaths(t *testing.T) {
 			t.Errorf("no warning %s in %v", want, warnings)
 		}
 	}
-	item := request.GetJobRequestItems()[0].GetPodSpec() //nolint:staticcheck // old clients fill it
+	item := request.GetJobRequestItems()[0].GetPodSpec()
 	if request.GetQueue() != "b" || item.GetContainers()[0].GetImage() != "d" || request.GetJobRequestItems()[1].GetLabels()["k"] != "2" {
 		t.Errorf("the last one does not count: %v", &request)
 	}

@@ -37,16 +37,17 @@ func (d *decoder) scalar(field protoreflect.FieldDescriptor, token json.Token) (
 		return protoreflect.Value{}, d.want("a string in base64", token)
 	case protoreflect.EnumKind:
 		return d.enum(field.Enum(), token)
+	default:
+		text, ok := number(token)
+		if !ok {
+			return protoreflect.Value{}, d.want("a number", token)
+		}
+		value, err := parseNumber(field.Kind(), text)
+		if err != nil {
+			return protoreflect.Value{}, d.fail(err)
+		}
+		return value, nil
 	}
-	text, ok := number(token)
-	if !ok {
-		return protoreflect.Value{}, d.want("a number", token)
-	}
-	value, err := parseNumber(field.Kind(), text)
-	if err != nil {
-		return protoreflect.Value{}, d.fail(err)
-	}
-	return value, nil
 }
 
 // number is the text of a number, which may be in quotes: some clients write
@@ -71,18 +72,19 @@ func parseNumber(kind protoreflect.Kind, text string) (protoreflect.Value, error
 		return protoreflect.ValueOfFloat64(f), err
 	case protoreflect.Int32Kind, protoreflect.Sint32Kind, protoreflect.Sfixed32Kind:
 		n, err := parseInteger(text, 32, strconv.ParseInt)
-		return protoreflect.ValueOfInt32(int32(n)), err //nolint:gosec // parsed as 32 bits
+		return protoreflect.ValueOfInt32(int32(n)), err
 	case protoreflect.Int64Kind, protoreflect.Sint64Kind, protoreflect.Sfixed64Kind:
 		n, err := parseInteger(text, 64, strconv.ParseInt)
 		return protoreflect.ValueOfInt64(n), err
 	case protoreflect.Uint32Kind, protoreflect.Fixed32Kind:
 		n, err := parseInteger(text, 32, strconv.ParseUint)
-		return protoreflect.ValueOfUint32(uint32(n)), err //nolint:gosec // parsed as 32 bits
+		return protoreflect.ValueOfUint32(uint32(n)), err
 	case protoreflect.Uint64Kind, protoreflect.Fixed64Kind:
 		n, err := parseInteger(text, 64, strconv.ParseUint)
 		return protoreflect.ValueOfUint64(n), err
+	default:
+		return protoreflect.Value{}, fmt.Errorf("no number is of kind %v", kind)
 	}
-	return protoreflect.Value{}, fmt.Errorf("no number is of kind %v", kind)
 }
 
 func parseFloat(text string, kind protoreflect.Kind) (float64, error) {
@@ -159,7 +161,7 @@ func (d *decoder) enum(e protoreflect.EnumDescriptor, token json.Token) (protore
 		if err != nil {
 			return protoreflect.Value{}, d.fail(err)
 		}
-		return protoreflect.ValueOfEnum(protoreflect.EnumNumber(n)), nil //nolint:gosec // parsed as 32 bits
+		return protoreflect.ValueOfEnum(protoreflect.EnumNumber(n)), nil
 	case string:
 		prefix := screaming(string(e.Name())) + "_"
 		for i := range e.Values().Len() {
@@ -201,10 +203,11 @@ func (d *decoder) mapKey(field protoreflect.FieldDescriptor, text string) (proto
 			return protoreflect.MapKey{}, d.fail(errors.New("the key must be true or false"))
 		}
 		return protoreflect.ValueOfBool(b).MapKey(), nil
+	default:
+		value, err := parseNumber(field.Kind(), text)
+		if err != nil {
+			return protoreflect.MapKey{}, d.fail(fmt.Errorf("the key: %w", err))
+		}
+		return value.MapKey(), nil
 	}
-	value, err := parseNumber(field.Kind(), text)
-	if err != nil {
-		return protoreflect.MapKey{}, d.fail(fmt.Errorf("the key: %w", err))
-	}
-	return value.MapKey(), nil
 }

@@ -51,7 +51,7 @@ func specialForm(m protoreflect.MessageDescriptor) special {
 
 func (timestampForm) encode(b []byte, m protoreflect.Message) ([]byte, error) {
 	seconds, nanos := timestampFields(m)
-	at := &timestamppb.Timestamp{Seconds: m.Get(seconds).Int(), Nanos: int32(m.Get(nanos).Int())} //nolint:gosec // the field is an int32
+	at := &timestamppb.Timestamp{Seconds: m.Get(seconds).Int(), Nanos: int32(m.Get(nanos).Int())}
 	if err := at.CheckValid(); err != nil {
 		return nil, fmt.Errorf("a time cannot be written: %w", err)
 	}

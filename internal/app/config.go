@@ -1,0 +1,178 @@
+package app
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"armada"
+	"armada/internal/executor"
+	"armada/internal/leader"
+	"armada/internal/podspec"
+	"armada/internal/scheduling"
+	"armada/internal/server"
+	"armada/internal/server/executors"
+	"armada/internal/settings"
+	"armada/internal/telemetry"
+)
+
+// Config is everything that can be set, for all roles. Each section is owned by
+// the package that it sets.
+type Config struct {
+	Telemetry  telemetry.Config
+	Server     server.Config
+	Executors  Executors
+	Scheduling Scheduling
+	Jobs       podspec.Config
+	Store      Store
+	Up         Up
+}
+
+// Executors sets how executors are served.
+type Executors struct {
+	// Lease is how long an executor's runs may go on after its last
+	// acknowledged request.
+	Lease time.Duration
+	// LostTimeout is how long the runs of a silent executor are held before
+	// their jobs fail.
+	LostTimeout time.Duration
+	// MaxAttempts bounds the runs of a job whose leases are given back.
+	MaxAttempts int
+}
+
+// Scheduling sets what rounds decide from.
+type Scheduling struct {
+	// MinRoundInterval is the shortest time between two rounds.
+	MinRoundInterval time.Duration
+	// MaxQueueLookback bounds the jobs of a queue that one round looks at; 0 is
+	// no bound.
+	MaxQueueLookback int
+	// MaxQueuedJobsPerQueue bounds the queued jobs of a queue; 0 is no bound.
+	MaxQueuedJobsPerQueue int
+}
+
+// Store sets what is kept and for how long.
+type Store struct {
+	// KeepFinished is how long finished jobs and their events are kept.
+	KeepFinished time.Duration
+	// KeepClientIDs is how long client ids are known, for deduplication.
+	KeepClientIDs time.Duration
+}
+
+// Up sets `armada up`.
+type Up struct {
+	// DataDir is the folder for everything that must outlive the process.
+	DataDir string
+	// Capacity overrides what this machine offers to jobs, such as
+	// cpu=8,memory=16Gi.
+	Capacity string
+	// Simulate replaces this machine by made-up clusters: 3x100 is 3 clusters
+	// of 100 nodes, 3x100:cpu=16,memory=64Gi the same with nodes of that size.
+	Simulate string
+	// SimulatedRuntime is how long a simulated pod lives that does not say it
+	// itself.
+	SimulatedRuntime time.Duration
+	// KeepRunning leaves jobs running when armada stops.
+	KeepRunning bool
+}
+
+// DefaultConfig returns what holds when nothing is set.
+func DefaultConfig() Config {
+	lead := leader.Config{}.WithDefaults()
+	serve := executors.DefaultConfig()
+	return Config{
+		Telemetry:  telemetry.DefaultConfig(),
+		Server:     server.DefaultConfig(),
+		Executors:  Executors{Lease: serve.Lease, LostTimeout: lead.Expiry.LostTimeout, MaxAttempts: serve.MaxAttempts},
+		Scheduling: Scheduling{MinRoundInterval: lead.MinRoundInterval},
+		Jobs:       podspec.DefaultConfig(),
+		Store:      Store{KeepFinished: 14 * 24 * time.Hour, KeepClientIDs: 14 * 24 * time.Hour},
+		Up:         Up{DataDir: defaultDataDir(), SimulatedRuntime: time.Second},
+	}
+}
+
+func defaultDataDir() string {
+	if dir := os.Getenv("XDG_DATA_HOME"); dir != "" {
+		return filepath.Join(dir, "armada")
+	}
+	home, err := os.UserHomeDir()
+	if err != nil {
+		return "armada-data"
+	}
+	return filepath.Join(home, ".local", "share", "armada")
+}
+
+// Validate tells what is wrong in the sections that belong to this package, and
+// asks those of the others.
+func (c Config) Validate() error {
+	var errs []error
+	positive := func(path string, d time.Duration) {
+		if d <= 0 {
+			errs = append(errs, fmt.Errorf("%s: must be longer than 0, is %s", path, d))
+		}
+	}
+	positive("executors.lostTimeout", c.Executors.LostTimeout)
+	positive("scheduling.minRoundInterval", c.Scheduling.MinRoundInterval)
+	positive("store.keepFinished", c.Store.KeepFinished)
+	positive("store.keepClientIDs", c.Store.KeepClientIDs)
+	if c.Up.DataDir == "" {
+		errs = append(errs, errors.New("up.dataDir: must name a folder"))
+	}
+	if _, err := c.Jobs.Rules(c.resources()); err != nil {
+		errs = append(errs, fmt.Errorf("jobs: %w", err))
+	}
+	for _, section := range []struct {
+		name string
+		err  error
+	}{
+		{"telemetry", c.Telemetry.Validate()},
+		{"server", c.Server.Validate()},
+		{"executors", c.executors().Validate()},
+		{"scheduling", c.leader().WithDefaults().Validate()},
+	} {
+		if section.err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w", section.name, section.err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// LoadConfig puts a file (none when empty), the environment and flags over the
+// defaults.
+func LoadConfig(file string, environment []string, flags map[string]string) (Config, *settings.Effective, error) {
+	return settings.Load(DefaultConfig(), settings.Sources{File: file, Prefix: "ARMADA", Environment: environment, Flags: flags})
+}
+
+func (c Config) resources() armada.ResourceTable { return armada.DefaultResourceTable() }
+
+func (c Config) scheduling() scheduling.Config {
+	s := scheduling.Config{Resources: c.resources(), Classes: c.Jobs.PriorityClasses, MaxQueueLookback: c.Scheduling.MaxQueueLookback}
+	for i := range s.Resources.Len() {
+		s.FairnessMultipliers[i] = 1000
+	}
+	return s
+}
+
+func (c Config) leader() leader.Config {
+	return leader.Config{
+		MinRoundInterval: c.Scheduling.MinRoundInterval,
+		Expiry:           leader.Expiry{Lease: c.Executors.Lease, LostTimeout: c.Executors.LostTimeout},
+		Scheduling:       c.scheduling(),
+	}
+}
+
+func (c Config) executors() executors.Config {
+	config := executors.DefaultConfig()
+	config.Lease, config.MaxAttempts = c.Executors.Lease, c.Executors.MaxAttempts
+	return config
+}
+
+func (c Config) agent(id armada.ExecutorID) executor.Config {
+	config := executor.DefaultConfig()
+	config.ID = id
+	config.Heartbeat = min(config.Heartbeat, c.Executors.Lease/4)
+	config.Margin = min(config.Margin, c.Executors.Lease/4)
+	return config
+}

@@ -1,0 +1,169 @@
+package leader
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"armada"
+	"armada/internal/scheduling"
+)
+
+// firstFit is a pool that places every job on the first node with room, in
+// order of submission, gangs whole. It shows what it was told and panics when
+// it is told nonsense.
+type firstFit struct {
+	pool   string
+	queues map[string]armada.Queue
+	nodes  map[string]armada.Node // by executor/name
+	open   map[armada.ExecutorID]bool
+	queued map[armada.JobID]member
+	held   map[armada.JobID]member
+
+	patches int // calls that changed anything
+	rounds  []time.Time
+	// script replaces the round when it returns true.
+	script func(p *firstFit, now time.Time) (scheduling.Outcome, bool)
+}
+
+// member is a job as the pool was told of it.
+type member struct {
+	Job   armada.Job
+	Run   armada.Run
+	Needs *armada.Requirements
+}
+
+func newFirstFit(pool string) *firstFit {
+	return &firstFit{
+		pool: pool, queues: map[string]armada.Queue{}, nodes: map[string]armada.Node{},
+		open: map[armada.ExecutorID]bool{}, queued: map[armada.JobID]member{}, held: map[armada.JobID]member{},
+	}
+}
+
+func (p *firstFit) SetQueue(q armada.Queue) { p.patches++; p.queues[q.Name] = q }
+
+func (p *firstFit) RemoveQueue(name string) {
+	p.patches++
+	delete(p.queues, name)
+}
+
+func (p *firstFit) SetNode(n armada.Node) {
+	p.patches++
+	if n.Pool != p.pool {
+		panic("node of pool " + n.Pool)
+	}
+	p.nodes[string(n.Executor)+"/"+n.Name] = n
+}
+
+func (p *firstFit) RemoveNode(executor armada.ExecutorID, name string) {
+	p.patches++
+	delete(p.nodes, string(executor)+"/"+name)
+}
+
+func (p *firstFit) SetExecutor(id armada.ExecutorID, open bool) { p.patches++; p.open[id] = open }
+
+func (p *firstFit) Enqueue(job armada.Job, needs *armada.Requirements) {
+	p.patches++
+	if job.State != armada.JobQueued || p.held[job.ID].Needs != nil || needs == nil {
+		panic(fmt.Sprintf("enqueued a job that is %s", job.State))
+	}
+	p.queued[job.ID] = member{Job: job, Needs: needs}
+}
+
+func (p *firstFit) Occupy(job armada.Job, run armada.Run, needs *armada.Requirements) {
+	p.patches++
+	if !run.State.Active() || needs == nil {
+		panic(fmt.Sprintf("occupied by a run that is %s", run.State))
+	}
+	delete(p.queued, job.ID)
+	p.held[job.ID] = member{Job: job, Run: run, Needs: needs}
+}
+
+func (p *firstFit) Remove(id armada.JobID) {
+	p.patches++
+	delete(p.queued, id)
+	delete(p.held, id)
+}
+
+// free returns the room of every node that may get something new.
+func (p *firstFit) free() map[string]armada.Resources {
+	free := map[string]armada.Resources{}
+	for key, n := range p.nodes {
+		if open, told := p.open[n.Executor]; (open || !told) && !n.Unschedulable {
+			free[key] = n.Allocatable
+		}
+	}
+	for _, m := range p.held {
+		key := string(m.Run.Executor) + "/" + m.Run.Node
+		if room, ok := free[key]; ok {
+			free[key] = room.Sub(m.Needs.Resources)
+		}
+	}
+	return free
+}
+
+// Round places what fits.
+func (p *firstFit) Round(now time.Time) scheduling.Outcome {
+	p.rounds = append(p.rounds, now)
+	if p.script != nil {
+		if o, scripted := p.script(p, now); scripted {
+			return o
+		}
+	}
+	free := p.free()
+	o := scheduling.Outcome{Report: scheduling.Report{Pool: p.pool, At: now}}
+	for _, gang := range p.gangs() {
+		first := gang[0].Job
+		reason := armada.Reason{Code: armada.ReasonInsufficient}
+		if !first.Gang.Alone() && len(gang) < first.Gang.Cardinality {
+			reason = armada.Reason{Code: armada.ReasonGangIncomplete, Have: int64(len(gang)), Want: int64(first.Gang.Cardinality)}
+		} else if d, placed := p.fit(gang, free); placed {
+			o.Decisions = append(o.Decisions, d)
+			continue
+		}
+		o.Waiting = append(o.Waiting, scheduling.Waiting{Queue: first.Queue, Shape: first.Shape, Jobs: len(gang), First: first.ID, Reason: reason})
+	}
+	return o
+}
+
+// gangs returns the queued jobs of known queues by gang, in order.
+func (p *firstFit) gangs() [][]member {
+	var gangs [][]member
+	at := map[string]int{}
+	for _, m := range slices.SortedFunc(maps.Values(p.queued), func(a, b member) int { return cmp.Compare(a.Job.Number, b.Job.Number) }) {
+		if _, known := p.queues[m.Job.Queue]; !known {
+			continue
+		}
+		if i, found := at[m.Job.Gang.ID]; found && !m.Job.Gang.Alone() {
+			gangs[i] = append(gangs[i], m)
+			continue
+		}
+		at[m.Job.Gang.ID] = len(gangs)
+		gangs = append(gangs, []member{m})
+	}
+	return gangs
+}
+
+// fit takes room for all members or for none.
+func (p *firstFit) fit(gang []member, free map[string]armada.Resources) (scheduling.Decision, bool) {
+	var d scheduling.Decision
+	left := maps.Clone(free)
+	for _, m := range gang {
+		for _, key := range slices.Sorted(maps.Keys(left)) {
+			room := left[key]
+			if m.Needs.Resources.Fits(&room) {
+				left[key] = room.Sub(m.Needs.Resources)
+				n := p.nodes[key]
+				d.Leases = append(d.Leases, scheduling.Lease{Job: m.Job.ID, Executor: n.Executor, Node: n.Name})
+				break
+			}
+		}
+	}
+	if len(d.Leases) < len(gang) {
+		return d, false
+	}
+	maps.Copy(free, left)
+	return d, true
+}

@@ -1,0 +1,125 @@
+package placement
+
+import (
+	"slices"
+
+	"armada"
+)
+
+// hostname is the label that tells nodes apart. A demand that mentions it is
+// matched against nodes one by one; otherwise every node would be a type of
+// its own.
+const hostname = "kubernetes.io/hostname"
+
+// Demand is what a job of one shape asks of its node. It belongs to the space
+// that made it.
+type Demand struct {
+	needs *armada.Requirements
+	low   uint64 // the key of the resources asked for
+	reach int    // levels below it see the job's resources in use
+	keys  []string
+	// pinned demands look at nodes and not at types.
+	pinned bool
+
+	// What matches, as of a generation of the space's types or labels.
+	matched    uint64
+	accepted   []bool  // by type, or by node when pinned
+	types      []int32 // those accepted
+	nodes      []int32 // when pinned: those accepted and open
+	mismatches mismatches
+
+	// The search position: the best node as of seen changes within an epoch.
+	epoch uint64
+	seen  int
+	best  spot
+
+	explained uint64 // the generation of amounts that reason is for
+	reason    armada.Reason
+}
+
+// mismatches counts the open nodes that a demand cannot use whatever they hold.
+type mismatches struct{ selector, taints int }
+
+// AddDemand resolves what a shape needs. The requirements must not change.
+func (s *Space) AddDemand(needs *armada.Requirements) *Demand {
+	d := &Demand{needs: needs, low: s.keyer.key(&needs.Resources), reach: s.reach(needs.PriorityClass)}
+	for _, l := range needs.NodeSelector {
+		d.mention(l.Key, false)
+	}
+	for _, term := range needs.Affinity {
+		for _, e := range term.Expressions {
+			d.mention(e.Key, e.Field)
+		}
+	}
+	if d.pinned {
+		d.keys = nil
+	}
+	for _, key := range d.keys {
+		s.addKey(key)
+	}
+	return d
+}
+
+// RemoveDemand tells that the demand will not be asked for again.
+func (s *Space) RemoveDemand(d *Demand) {
+	for _, key := range d.keys {
+		s.removeKey(key)
+	}
+}
+
+// Resources is what one job asks for.
+func (d *Demand) Resources() *armada.Resources { return &d.needs.Resources }
+
+// Larger orders demands for a gang: the larger is placed first.
+func (d *Demand) Larger(o *Demand) bool { return d.low > o.low }
+
+func (d *Demand) mention(key string, field bool) {
+	if field || key == hostname {
+		d.pinned = true
+		return
+	}
+	if !slices.Contains(d.keys, key) {
+		d.keys = append(d.keys, key)
+	}
+}
+
+// match brings what the demand accepts up to date with the nodes.
+func (s *Space) match(d *Demand) {
+	if d.matched == s.labelled {
+		return
+	}
+	d.matched, d.epoch, d.explained = s.labelled, 0, 0
+	d.types, d.nodes, d.mismatches = d.types[:0], d.nodes[:0], mismatches{}
+	if d.pinned {
+		d.accepted = slices.Grow(d.accepted[:0], len(s.nodes))[:len(s.nodes)]
+		for i, n := range s.nodes {
+			d.accepted[i] = s.typeOf[i] >= 0 && d.accepts(n.spec.Labels, n.spec.Name, n.spec.Taints, 1)
+			if d.accepted[i] {
+				d.nodes = append(d.nodes, int32(i))
+			}
+		}
+		return
+	}
+	d.accepted = slices.Grow(d.accepted[:0], len(s.types))[:len(s.types)]
+	for i := range s.types {
+		t := &s.types[i]
+		d.accepted[i] = t.index.count > 0 && d.accepts(t.labels, "", t.taints, t.index.count)
+		if d.accepted[i] {
+			d.types = append(d.types, int32(i))
+		}
+	}
+}
+
+// accepts tells whether labels and taints suit the demand, and counts the
+// nodes that do not.
+func (d *Demand) accepts(labels map[string]string, name string, taints []armada.Taint, nodes int) bool {
+	if !d.needs.Matches(labels, name) {
+		d.mismatches.selector += nodes
+		return false
+	}
+	if _, ok := d.needs.Tolerates(taints); !ok {
+		d.mismatches.taints += nodes
+		return false
+	}
+	return true
+}

@@ -1,0 +1,211 @@
+package scheduling
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"armada"
+
+	gocmp "github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+)
+
+func TestNoNodeIsOversubscribed(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		w := drawWorld(t)
+		out := Round(Input{Pool: w.pool(0)})
+		after := w.after(out)
+		for _, d := range out.Decisions {
+			for _, l := range d.Leases {
+				for _, n := range w.nodes {
+					free := after.free(n)
+					if n.Name == l.Node && n.Executor == l.Executor && !(&armada.Resources{}).Fits(&free) {
+						t.Fatalf("%s got %s and has %v left", n.Name, l.Job, free)
+					}
+				}
+			}
+		}
+	})
+}
+
+func TestAJobRunsOnlyWhereItMay(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		w := drawWorld(t)
+		leased := map[armada.JobID]Lease{}
+		for _, d := range Round(Input{Pool: w.pool(0)}).Decisions {
+			for _, l := range d.Leases {
+				if _, twice := leased[l.Job]; twice {
+					t.Fatalf("%s is leased twice", l.Job)
+				}
+				leased[l.Job] = l
+			}
+		}
+		for _, j := range w.jobs {
+			l, ok := leased[j.ID]
+			if !ok {
+				continue
+			}
+			if j.run != nil {
+				t.Fatalf("%s runs already", j.ID)
+			}
+			for _, n := range w.nodes {
+				if n.Name == l.Node && n.Executor == l.Executor && !w.accepts(n, j.needs) {
+					t.Fatalf("%s was put on %s, which does not suit it", j.ID, n.Name)
+				}
+			}
+		}
+	})
+}
+
+func TestAGangIsPlacedWhollyOrNotAtAll(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		w := drawWorld(t)
+		out := Round(Input{Pool: w.pool(0)})
+		jobs := map[armada.JobID]worldJob{}
+		for _, j := range w.jobs {
+			jobs[j.ID] = j
+		}
+		nodes := map[string]armada.Node{}
+		for _, n := range w.nodes {
+			nodes[n.Name] = n
+		}
+		for _, d := range out.Decisions {
+			gang := jobs[d.Leases[0].Job].Gang
+			if len(d.Leases) != max(gang.Cardinality, 1) {
+				t.Fatalf("gang %q has %d of %d leases", gang.ID, len(d.Leases), gang.Cardinality)
+			}
+			for _, l := range d.Leases {
+				if jobs[l.Job].Gang != gang {
+					t.Fatalf("%s and %s are one decision", l.Job, d.Leases[0].Job)
+				}
+				if u := gang.UniformityLabel; u != "" && nodes[l.Node].Labels[u] != nodes[d.Leases[0].Node].Labels[u] {
+					t.Fatalf("gang %q is on nodes that differ in %s", gang.ID, u)
+				}
+			}
+		}
+	})
+}
+
+func TestASecondRoundOnAnUnchangedWorldDoesNothing(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		w := drawWorld(t)
+		p := w.pool(0)
+		version := p.Version()
+		out := Round(Input{Pool: p})
+		if diff := gocmp.Diff(out, Round(Input{Pool: p})); diff != "" || p.Version() != version {
+			t.Fatalf("a round has changed the pool:\n%s", diff)
+		}
+		// Now the leases are taken, in the same pool.
+		after := w.after(out)
+		for _, j := range after.jobs {
+			if j.run != nil {
+				p.Occupy(j.Job, *j.run, j.needs)
+			}
+		}
+		second := Round(Input{Pool: p})
+		if len(second.Decisions) > 0 {
+			t.Fatalf("the second round decided %v", second.Decisions)
+		}
+		if diff := gocmp.Diff(Round(Input{Pool: after.pool(0)}), second); diff != "" {
+			t.Fatalf("the patched pool differs from one built anew:\n%s", diff)
+		}
+	})
+}
+
+func TestTheOutcomeDoesNotDependOnTheOrderOfPatches(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		w := drawWorld(t)
+		now := time.Unix(1_800_000_000, 0)
+		one := Round(Input{Now: now, Pool: w.pool(0)})
+		other := Round(Input{Now: now, Pool: w.pool(rapid.Uint64Min(1).Draw(t, "seed"))})
+		if diff := gocmp.Diff(one, other); diff != "" {
+			t.Fatalf("outcomes differ:\n%s", diff)
+		}
+	})
+}
+
+func TestNoRoomIsLeftThatAWaitingJobCouldUse(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		w := drawWorld(t)
+		after := w.after(Round(Input{Pool: w.pool(0)}))
+		cordoned := map[string]bool{}
+		for _, q := range w.queues {
+			cordoned[q.Name] = q.Cordoned
+		}
+		for _, j := range after.jobs {
+			if j.run != nil || !j.Gang.Alone() || cordoned[j.Queue] {
+				continue
+			}
+			for _, n := range w.nodes {
+				if free := after.free(n); w.accepts(n, j.needs) && j.needs.Resources.Fits(&free) {
+					t.Fatalf("%s waits although %s has %v free", j.ID, n.Name, free)
+				}
+			}
+		}
+	})
+}
+
+func TestEveryQueuedJobIsPlacedOrHasAReason(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		w := drawWorld(t)
+		out := Round(Input{Pool: w.pool(0)})
+		left := map[string]int{}
+		for _, j := range w.after(out).jobs {
+			if j.run == nil {
+				left[j.Queue+"/"+string(j.Shape)]++
+			}
+		}
+		for _, waiting := range out.Waiting {
+			if waiting.Reason.Code == armada.ReasonNone || waiting.Reason.Code == armada.ReasonNotConsidered {
+				t.Fatalf("%s waits for no reason: %v", waiting.First, waiting.Reason)
+			}
+			left[waiting.Queue+"/"+string(waiting.Shape)] -= waiting.Jobs
+		}
+		for key, jobs := range left {
+			if jobs != 0 {
+				t.Fatalf("of %s, %d jobs more wait than are explained", key, jobs)
+			}
+		}
+		for _, q := range out.Report.Queues {
+			if q.AdjustedShare > q.Demand || q.FairShare > 1_000_000 {
+				t.Fatalf("shares of %s are wrong: %+v", q.Queue, q)
+			}
+		}
+	})
+}
+
+func TestEqualQueuesWithEndlessDemandEndWithinOneJob(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		w := world{config: benchConfig()}
+		queues := rapid.IntRange(2, 5).Draw(t, "queues")
+		for i := range rapid.IntRange(1, 20).Draw(t, "nodes") {
+			w.nodes = append(w.nodes, armada.Node{Name: fmt.Sprintf("n%d", i), Allocatable: armada.Resources{8000, 64 * gib}})
+		}
+		needs := &armada.Requirements{Resources: armada.Resources{1000, int64(rapid.IntRange(0, 16).Draw(t, "memory")) * gib}}
+		for q := range queues {
+			w.queues = append(w.queues, armada.Queue{Name: fmt.Sprintf("q%d", q), PriorityFactor: 3})
+			for range 200 {
+				number := int64(len(w.jobs) + 1)
+				w.jobs = append(w.jobs, worldJob{needs: needs, Job: armada.Job{
+					ID: armada.JobID(fmt.Sprintf("j%05d", number)), Number: number, Queue: fmt.Sprintf("q%d", q),
+				}})
+			}
+		}
+		low, high := 1<<30, 0
+		for _, q := range Round(Input{Pool: w.pool(0)}).Report.Queues {
+			low, high = min(low, q.Placed), max(high, q.Placed)
+		}
+		if high-low > 1 || high == 0 {
+			t.Fatalf("queues got from %d to %d jobs", low, high)
+		}
+	})
+}

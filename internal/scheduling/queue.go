@@ -1,0 +1,181 @@
+package scheduling
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+
+	"armada"
+	"armada/internal/scheduling/fairshare"
+	"armada/internal/scheduling/placement"
+)
+
+// job is what the pool remembers of a job: as little as possible, for there are
+// millions.
+type job struct {
+	id       armada.JobID
+	number   int64
+	priority uint32
+	queue    *queue
+	shape    *shape
+	gang     *gang  // nil for a lone job
+	run      *place // nil while it waits
+}
+
+// place is what a run holds.
+type place struct {
+	id   armada.RunID
+	node placement.NodeRef
+}
+
+// same tells whether nothing that a round looks at has changed.
+func (j *job) same(v armada.Job) bool {
+	if j.number != v.Number || j.priority != v.Priority || j.queue.name != v.Queue || v.Shape != "" && j.shape.id != v.Shape {
+		return false
+	}
+	if v.Gang.Alone() || j.gang == nil {
+		return v.Gang.Alone() == (j.gang == nil)
+	}
+	return j.gang.key == gangKey{v.Queue, v.JobSet, v.Gang.ID} && j.gang.cardinality == v.Gang.Cardinality && j.gang.label == v.Gang.UniformityLabel
+}
+
+// shape is a set of requirements that some job has.
+type shape struct {
+	id     armada.ShapeID
+	needs  *armada.Requirements
+	demand *placement.Demand
+	rank   int32 // the priority of the class
+	alone  *kind // the kind of lone jobs of this shape
+	jobs   int
+}
+
+// queue is one tenant's line in this pool. What waits stands in lanes, one for
+// each kind, so that a kind that does not fit is passed over in one step.
+type queue struct {
+	name     string
+	known    bool // otherwise it only keeps the jobs that name it
+	settings armada.Queue
+	factor   fairshare.Factor
+	jobs     int              // queued and running
+	queued   int              // of these
+	held     armada.Resources // by its runs
+	wanted   armada.Resources // by its queued jobs
+
+	lanes      map[*kind]*lane
+	incomplete map[*gang]struct{}
+
+	turn turn // the current round's
+}
+
+func queueByName(q *queue, name string) int { return strings.Compare(q.name, name) }
+
+func (q *queue) lane(k *kind) *lane {
+	l, ok := q.lanes[k]
+	if !ok {
+		l = &lane{queue: q, kind: k}
+		q.lanes[k] = l
+		k.lanes++
+	}
+	return l
+}
+
+// laneBlock is how many entries a block of a lane holds at most.
+const laneBlock = 512
+
+// lane is what waits in one queue of one kind, in order: lower priority number
+// first, then lower submit number. Gangs stand at the turn of their last
+// member. It is a list of sorted blocks: cheap to extend at its end and to take
+// from anywhere, and read without following pointers.
+type lane struct {
+	queue  *queue
+	kind   *kind
+	blocks [][]entry
+	count  int
+
+	// The current round's: how far it has come.
+	block, offset, taken int
+}
+
+type entry struct {
+	number   int64
+	priority uint32
+	job      *job
+}
+
+func (e entry) compare(o entry) int {
+	if e.priority != o.priority || e.number != o.number {
+		return cmp.Or(cmp.Compare(e.priority, o.priority), cmp.Compare(e.number, o.number))
+	}
+	return cmp.Compare(e.job.id, o.job.id)
+}
+
+func (j *job) entry() entry { return entry{j.number, j.priority, j} }
+
+// find returns the block and the offset where e stands or would stand; the lane
+// has a block.
+func (l *lane) find(e entry) (at, offset int) {
+	at, found := slices.BinarySearchFunc(l.blocks, e, func(b []entry, e entry) int { return b[0].compare(e) })
+	if found {
+		return at, 0
+	}
+	at = max(at-1, 0)
+	offset, _ = slices.BinarySearchFunc(l.blocks[at], e, entry.compare)
+	return at, offset
+}
+
+func (l *lane) insert(j *job) {
+	e := j.entry()
+	l.count++
+	if len(l.blocks) == 0 {
+		l.blocks = append(l.blocks, []entry{e})
+		return
+	}
+	at, offset := l.find(e)
+	if len(l.blocks[at]) == laneBlock {
+		if at == len(l.blocks)-1 && offset == laneBlock {
+			l.blocks = append(l.blocks, append(make([]entry, 0, laneBlock), e))
+			return
+		}
+		upper := append(make([]entry, 0, laneBlock), l.blocks[at][laneBlock/2:]...)
+		clear(l.blocks[at][laneBlock/2:])
+		l.blocks[at] = l.blocks[at][:laneBlock/2]
+		l.blocks = slices.Insert(l.blocks, at+1, upper)
+		if offset > laneBlock/2 {
+			at, offset = at+1, offset-laneBlock/2
+		}
+	}
+	l.blocks[at] = slices.Insert(l.blocks[at], offset, e)
+}
+
+func (l *lane) remove(j *job) {
+	at, offset := l.find(j.entry())
+	l.count--
+	l.blocks[at] = slices.Delete(l.blocks[at], offset, offset+1)
+	if len(l.blocks[at]) == 0 {
+		l.blocks = slices.Delete(l.blocks, at, at+1)
+	}
+}
+
+// rewind begins a round.
+func (l *lane) rewind() { l.block, l.offset, l.taken = 0, 0, 0 }
+
+// next is what is to be offered next.
+func (l *lane) next() *entry { return &l.blocks[l.block][l.offset] }
+
+// take goes one further and tells whether there is more.
+func (l *lane) take() bool {
+	l.taken++
+	if l.offset++; l.offset == len(l.blocks[l.block]) {
+		l.block, l.offset = l.block+1, 0
+	}
+	return l.block < len(l.blocks)
+}
+
+// goesBefore orders the lanes of a queue by what they offer next: the higher
+// class first, then as within a lane.
+func (l *lane) goesBefore(o *lane) bool {
+	if l.kind.rank != o.kind.rank {
+		return l.kind.rank > o.kind.rank
+	}
+	return l.next().compare(*o.next()) < 0
+}

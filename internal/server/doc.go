@@ -1,0 +1,27 @@
+// Package server is the face of Armada: the gRPC services, and in front of them
+// the same services as REST.
+//
+// One file per service. A method authorizes, checks the request, calls the
+// store and translates the answer; what a transition does is decided by
+// internal/lifecycle inside the store, what is scheduled by internal/leader, and
+// messages are turned into our words by internal/wire.
+//
+//	server.go, config.go       what is served where, and the orderly stop
+//	calls.go                   what happens to every call: identity, measure, errors
+//	errors.go                  the one table of codes
+//	submit.go, validate.go     taking jobs in; specs.go remembers pod specs
+//	cancel.go, reprioritize.go changing jobs, in pieces (pieces.go)
+//	queues.go, queueservice.go queues, under both names of the service
+//	events.go                  streams of events; submitted.go completes them
+//	jobs.go, lookout.go        asking
+//	executorapi.go             the executors' side
+//	gateway.go, rest.go        REST, over a connection inside the process
+//
+// Promises: what a call answered with OK is durable, and no call answers
+// UNAVAILABLE once something was committed, because clients repeat such calls. A
+// refused request tells every violation with its path. A stream that watches
+// never ends with OK. A slow watcher holds nothing but its own place.
+//
+// The package must never import a form of the store, open a transaction, keep
+// state of jobs in memory, or decide about a job's state itself.
+package server

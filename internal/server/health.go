@@ -1,0 +1,79 @@
+package server
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	grpchealth "google.golang.org/grpc/health"
+	healthpb "google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/protobuf/types/known/emptypb"
+
+	"armada"
+	"armada/internal/store"
+	"armada/pkg/api"
+)
+
+// health tells whether the server takes calls: from when it serves until it
+// begins to stop, while its store answers.
+type health struct {
+	store   store.Queues
+	serving atomic.Bool
+	grpc    *grpchealth.Server
+}
+
+// healthTimeout is how long the store may take to prove that it is there.
+const healthTimeout = 2 * time.Second
+
+func newHealth(queues store.Queues) *health {
+	h := &health{store: queues, grpc: grpchealth.NewServer()}
+	h.grpc.SetServingStatus("", healthpb.HealthCheckResponse_NOT_SERVING)
+	return h
+}
+
+func (h *health) start() {
+	h.serving.Store(true)
+	h.grpc.SetServingStatus("", healthpb.HealthCheckResponse_SERVING)
+}
+
+func (h *health) stop() {
+	h.serving.Store(false)
+	h.grpc.Shutdown()
+}
+
+func (h *health) answer() *api.HealthCheckResponse {
+	if h.serving.Load() {
+		return &api.HealthCheckResponse{Status: api.HealthCheckResponse_SERVING}
+	}
+	return &api.HealthCheckResponse{Status: api.HealthCheckResponse_NOT_SERVING}
+}
+
+// check returns why the server is not healthy, or nil.
+func (h *health) check(ctx context.Context) error {
+	if !h.serving.Load() {
+		return &armada.Error{Code: armada.CodeUnavailable, Message: "the server is starting or stopping"}
+	}
+	ctx, cancel := context.WithTimeout(ctx, healthTimeout)
+	defer cancel()
+	// No queue has this name: the answer costs the store one look.
+	if _, err := h.store.Queue(ctx, "-"); err != nil && armada.CodeOf(err) != armada.CodeNotFound {
+		return fmt.Errorf("the store does not answer: %w", err)
+	}
+	return nil
+}
+
+// ServeHTTP answers 204, or 503 with the reason.
+func (h *health) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if err := h.check(r.Context()); err != nil {
+		http.Error(w, err.Error(), http.StatusServiceUnavailable)
+		return
+	}
+	w.WriteHeader(http.StatusNoContent)
+}
+
+// Health tells whether the server takes calls.
+func (s *submitService) Health(context.Context, *emptypb.Empty) (*api.HealthCheckResponse, error) {
+	return s.health.answer(), nil
+}

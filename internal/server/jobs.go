@@ -1,0 +1,229 @@
+package server
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"armada"
+	"armada/internal/auth"
+	"armada/internal/store"
+	"armada/internal/wire"
+	"armada/pkg/api"
+	corev1 "armada/pkg/api/k8s/core/v1"
+)
+
+// jobsService is api.Jobs: what programs ask about jobs they know.
+type jobsService struct {
+	api.UnimplementedJobsServer
+
+	auth  *auth.Authorizer
+	store store.Store
+	specs *decoded
+	most  int // ids per request
+}
+
+// find returns the jobs that are known of those asked for.
+func (s *jobsService) find(ctx context.Context, asked []string) ([]store.FullJob, error) {
+	if _, err := s.auth.Authorize(ctx, auth.VerbSeeJobs, ""); err != nil {
+		return nil, err
+	}
+	if n := len(asked); n > s.most {
+		return nil, violations{{Path: "job_ids", Message: fmt.Sprintf("has %d ids, at most %d are taken at once", n, s.most)}}.err("nothing was looked up")
+	}
+	var found []store.FullJob
+	for piece := range slices.Chunk(unique(asked...), store.MaxPage) {
+		jobs, err := s.store.JobsByID(ctx, piece)
+		if err != nil {
+			return nil, fmt.Errorf("look up %d jobs: %w", len(piece), err)
+		}
+		found = append(found, jobs...)
+	}
+	return found, nil
+}
+
+// GetJobStatus answers every id that was asked for, UNKNOWN for unknown ones: to
+// Python programs a missing entry is a queued job.
+func (s *jobsService) GetJobStatus(ctx context.Context, r *api.JobStatusRequest) (*api.JobStatusResponse, error) {
+	found, err := s.find(ctx, r.GetJobIds())
+	if err != nil {
+		return nil, err
+	}
+	states := make(map[string]api.JobState, len(r.GetJobIds()))
+	for _, id := range r.GetJobIds() {
+		states[id] = api.JobState_UNKNOWN
+	}
+	for i := range found {
+		states[string(found[i].Job.ID)] = wire.JobState(found[i].Job.State)
+	}
+	return &api.JobStatusResponse{JobStates: states}, nil
+}
+
+// GetJobDetails answers the jobs that are known.
+func (s *jobsService) GetJobDetails(ctx context.Context, r *api.JobDetailsRequest) (*api.JobDetailsResponse, error) {
+	found, err := s.find(ctx, r.GetJobIds())
+	if err != nil {
+		return nil, err
+	}
+	details := make(map[string]*api.JobDetails, len(found))
+	for i := range found {
+		var spec *corev1.PodSpec
+		if r.GetExpandJobSpec() {
+			if spec, err = s.specs.get(ctx, found[i].Job.Template); err != nil {
+				return nil, err
+			}
+		}
+		details[string(found[i].Job.ID)] = wire.JobDetails(&found[i], spec, r.GetExpandJobRun())
+	}
+	return &api.JobDetailsResponse{JobDetails: details}, nil
+}
+
+// GetJobErrors answers why jobs failed, "" for those that did not.
+func (s *jobsService) GetJobErrors(ctx context.Context, r *api.JobErrorsRequest) (*api.JobErrorsResponse, error) {
+	found, err := s.find(ctx, r.GetJobIds())
+	if err != nil {
+		return nil, err
+	}
+	errors := make(map[string]string, len(found))
+	for i := range found {
+		text := ""
+		switch job := &found[i].Job; job.State {
+		case armada.JobFailed, armada.JobRejected, armada.JobPreempted:
+			text = job.Reason
+		default:
+		}
+		errors[string(found[i].Job.ID)] = text
+	}
+	return &api.JobErrorsResponse{JobErrors: errors}, nil
+}
+
+// GetJobRunDetails answers the runs that are known.
+func (s *jobsService) GetJobRunDetails(ctx context.Context, r *api.JobRunDetailsRequest) (*api.JobRunDetailsResponse, error) {
+	wanted := make(map[armada.RunID]bool, len(r.GetRunIds()))
+	var jobs []string
+	for _, id := range r.GetRunIds() {
+		if job, ok := armada.RunID(id).Job(); ok {
+			wanted[armada.RunID(id)] = true
+			jobs = append(jobs, string(job))
+		}
+	}
+	found, err := s.find(ctx, jobs)
+	if err != nil {
+		return nil, err
+	}
+	details := make(map[string]*api.JobRunDetails, len(wanted))
+	for i := range found {
+		for j := range found[i].Runs {
+			if run := &found[i].Runs[j]; wanted[run.ID] {
+				details[string(run.ID)] = wire.RunDetails(run)
+			}
+		}
+	}
+	return &api.JobRunDetailsResponse{JobRunDetails: details}, nil
+}
+
+// GetActiveQueues answers for each pool the queues with jobs that are queued or
+// running there. A queued job counts for every pool there is, since any may
+// take it; one with a run for the pool of its node.
+func (s *jobsService) GetActiveQueues(ctx context.Context, _ *api.GetActiveQueuesRequest) (*api.GetActiveQueuesResponse, error) {
+	if _, err := s.auth.Authorize(ctx, auth.VerbSeeQueues, ""); err != nil {
+		return nil, err
+	}
+	counts, err := s.store.Count(ctx, "")
+	if err != nil {
+		return nil, fmt.Errorf("count active jobs: %w", err)
+	}
+	executors, err := s.store.Executors(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("list executors: %w", err)
+	}
+	active := map[string]map[string]bool{}
+	for _, e := range executors {
+		for i := range e.Nodes {
+			active[e.Nodes[i].Pool] = map[string]bool{}
+		}
+	}
+	if len(active) == 0 {
+		active[armada.DefaultPool] = map[string]bool{}
+	}
+	started := false
+	for _, c := range counts {
+		// With one pool, everything is there and no run need be looked at.
+		if c.State == armada.JobQueued || len(active) == 1 {
+			for _, queues := range active {
+				queues[c.Queue] = true
+			}
+		} else {
+			started = true
+		}
+	}
+	if started {
+		if err := s.runningIn(ctx, executors, active); err != nil {
+			return nil, err
+		}
+	}
+	answer := &api.GetActiveQueuesResponse{ActiveQueuesByPool: map[string]*api.ActiveQueues{}}
+	for pool, queues := range active {
+		if len(queues) == 0 {
+			continue
+		}
+		names := &api.ActiveQueues{}
+		for name := range queues {
+			names.Queues = append(names.Queues, name)
+		}
+		slices.Sort(names.Queues)
+		answer.ActiveQueuesByPool[pool] = names
+	}
+	return answer, nil
+}
+
+// runningIn adds the queues of runs to the pools of their nodes.
+func (s *jobsService) runningIn(ctx context.Context, executors []store.ExecutorNodes, active map[string]map[string]bool) error {
+	for _, e := range executors {
+		running, err := s.store.RunsOf(ctx, e.Executor.ID)
+		if err != nil {
+			return fmt.Errorf("list the runs of executor %q: %w", e.Executor.ID, err)
+		}
+		for i := range running {
+			pool := running[i].Run.Pool
+			if active[pool] == nil {
+				active[pool] = map[string]bool{}
+			}
+			active[pool][running[i].Job.Queue] = true
+		}
+	}
+	return nil
+}
+
+// GetJobStatusUsingExternalJobUri answers the states of a job set's jobs that
+// were submitted with an external URI; no match is an empty answer.
+func (s *jobsService) GetJobStatusUsingExternalJobUri(ctx context.Context, r *api.JobStatusUsingExternalJobUriRequest) (*api.JobStatusResponse, error) { //nolint:revive // the name is the wire's
+	if _, err := s.auth.Authorize(ctx, auth.VerbSeeJobs, ""); err != nil {
+		return nil, err
+	}
+	var wrong violations
+	for _, field := range []struct{ name, value string }{{"queue", r.GetQueue()}, {"jobset", r.GetJobset()}, {"external_job_uri", r.GetExternalJobUri()}} {
+		if field.value == "" {
+			wrong.add(field.name, "must not be empty")
+		}
+	}
+	if err := wrong.err("nothing was looked up"); err != nil {
+		return nil, err
+	}
+	states := map[string]api.JobState{}
+	query := store.Query{Queue: r.GetQueue(), JobSet: r.GetJobset(), Limit: store.MaxPage}
+	for {
+		page, err := s.store.List(ctx, query)
+		if err != nil {
+			return nil, fmt.Errorf("list the jobs of the job set: %w", err)
+		}
+		for i := range page.Jobs {
+			if page.Jobs[i].Details.ExternalURI == r.GetExternalJobUri() {
+				states[string(page.Jobs[i].Job.ID)] = wire.JobState(page.Jobs[i].Job.State)
+			}
+		}
+		if query.After = page.Next; query.After == "" {
+			return &api.JobStatusResponse{JobStates: states}, nil
+		}
+	}
+}

@@ -1,0 +1,271 @@
+package server
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+	"strings"
+
+	"google.golang.org/grpc"
+	"google.golang.org/protobuf/types/known/emptypb"
+
+	"armada"
+	"armada/internal/auth"
+	"armada/internal/store"
+	"armada/internal/wire"
+	"armada/pkg/api"
+)
+
+// queues is what both api.Submit and api.QueueService do with queues.
+type queues struct {
+	auth         *auth.Authorizer
+	store        store.Store
+	defaultClass string
+}
+
+// CreateQueue creates a queue or replaces it whole. A queue with neither owners
+// nor permissions belongs to whoever creates it.
+func (q *queues) CreateQueue(ctx context.Context, r *api.Queue) (*emptypb.Empty, error) {
+	caller, err := q.auth.Authorize(ctx, auth.VerbCreateQueue, r.GetName())
+	if err != nil {
+		return nil, err
+	}
+	return &emptypb.Empty{}, q.create(ctx, r, caller)
+}
+
+// CreateQueues does the same for several queues and answers those that failed.
+func (q *queues) CreateQueues(ctx context.Context, r *api.QueueList) (*api.BatchQueueCreateResponse, error) {
+	caller, err := q.auth.Authorize(ctx, auth.VerbCreateQueue, "")
+	if err != nil {
+		return nil, err
+	}
+	answer := &api.BatchQueueCreateResponse{}
+	for _, each := range r.GetQueues() {
+		if err := q.create(ctx, each, caller); err != nil {
+			answer.FailedQueues = append(answer.FailedQueues, &api.QueueCreateResponse{Queue: each, Error: clip(err.Error(), roomOfOthers)})
+		}
+	}
+	return answer, nil
+}
+
+// UpdateQueue replaces a queue whole; NotFound when there is none. Over REST it
+// creates it too, as PUT does everywhere.
+func (q *queues) UpdateQueue(ctx context.Context, r *api.Queue) (*emptypb.Empty, error) {
+	if _, err := q.auth.Authorize(ctx, auth.VerbCreateQueue, r.GetName()); err != nil {
+		return nil, err
+	}
+	return &emptypb.Empty{}, q.update(ctx, r)
+}
+
+// UpdateQueues does the same for several queues and answers those that failed.
+func (q *queues) UpdateQueues(ctx context.Context, r *api.QueueList) (*api.BatchQueueUpdateResponse, error) {
+	if _, err := q.auth.Authorize(ctx, auth.VerbCreateQueue, ""); err != nil {
+		return nil, err
+	}
+	answer := &api.BatchQueueUpdateResponse{}
+	for _, each := range r.GetQueues() {
+		if err := q.update(ctx, each); err != nil {
+			answer.FailedQueues = append(answer.FailedQueues, &api.QueueUpdateResponse{Queue: each, Error: clip(err.Error(), roomOfOthers)})
+		}
+	}
+	return answer, nil
+}
+
+func (q *queues) create(ctx context.Context, r *api.Queue, caller auth.Principal) error {
+	queue, err := q.read(r)
+	if err != nil {
+		return err
+	}
+	if len(queue.Permissions) == 0 {
+		queue.Permissions = []armada.Permission{{
+			Subjects: []armada.Subject{{Kind: armada.SubjectUser, Name: caller.Name}}, Verbs: armada.Verbs(),
+		}}
+	}
+	if err := q.store.PutQueue(ctx, queue); err != nil {
+		return fmt.Errorf("create the queue %q: %w", queue.Name, err)
+	}
+	return nil
+}
+
+func (q *queues) update(ctx context.Context, r *api.Queue) error {
+	queue, err := q.read(r)
+	if err != nil {
+		return err
+	}
+	put := q.store.UpdateQueue
+	if throughGateway(ctx) {
+		put = q.store.PutQueue
+	}
+	if err := put(ctx, queue); err != nil {
+		return fmt.Errorf("update the queue %q: %w", queue.Name, err)
+	}
+	return nil
+}
+
+// read checks a queue. One without a priority factor has the factor 1.
+func (q *queues) read(r *api.Queue) (armada.Queue, error) {
+	queue := wire.Queue(r, q.defaultClass)
+	if queue.PriorityFactor == 0 {
+		queue.PriorityFactor = 1
+	}
+	var wrong violations
+	if err := armada.ValidateQueueName(queue.Name); err != nil {
+		wrong.add("name", err.Error())
+	}
+	if f := queue.PriorityFactor; math.IsNaN(f) || math.IsInf(f, 0) || f < 1 {
+		wrong.add("priority_factor", fmt.Sprintf("is %v, must be a number from 1 up", f))
+	}
+	checkPermissions(r.GetPermissions(), &wrong)
+	for _, key := range slices.Sorted(maps.Keys(queue.Labels)) {
+		if key == "" || queue.Labels[key] == "" {
+			wrong.add(fmt.Sprintf("labels[%s]", key), "must have neither an empty key nor an empty value")
+		}
+	}
+	for class, limits := range queue.Limits {
+		path := fmt.Sprintf("resource_limits_by_priority_class_name[%s].maximum_resource_fraction", class)
+		checkFractions(limits.Maximum, path, &wrong)
+		for pool, fractions := range limits.MaximumByPool {
+			checkFractions(fractions, fmt.Sprintf("%s_by_pool[%s]", path, pool), &wrong)
+		}
+	}
+	for i, name := range queue.RetryPolicies {
+		wrong.add(fmt.Sprintf("retry_policies[%d]", i), fmt.Sprintf("there is no retry policy %q", clip(name, 80)))
+	}
+	return queue, wrong.err("the queue was not changed")
+}
+
+func checkFractions(fractions map[string]float64, path string, wrong *violations) {
+	for _, name := range slices.Sorted(maps.Keys(fractions)) {
+		if f := fractions[name]; math.IsNaN(f) || f < 0 {
+			wrong.add(fmt.Sprintf("%s[%s]", path, name), fmt.Sprintf("is %v, must be a fraction of the capacity from 0 up", f))
+		}
+	}
+}
+
+func checkPermissions(permissions []*api.Queue_Permissions, wrong *violations) {
+	for i, p := range permissions {
+		for j, s := range p.GetSubjects() {
+			path := fmt.Sprintf("permissions[%d].subjects[%d]", i, j)
+			if s.GetKind() != armada.SubjectUser && s.GetKind() != armada.SubjectGroup {
+				wrong.add(path+".kind", fmt.Sprintf("is %q, must be %s or %s", clip(s.GetKind(), 80), armada.SubjectUser, armada.SubjectGroup))
+			}
+			if s.GetName() == "" {
+				wrong.add(path+".name", "must not be empty")
+			}
+		}
+		for j, verb := range p.GetVerbs() {
+			if !slices.Contains(armada.Verbs(), armada.Verb(verb)) {
+				wrong.add(fmt.Sprintf("permissions[%d].verbs[%d]", i, j), fmt.Sprintf("is %q, must be one of %s", clip(verb, 80), verbList()))
+			}
+		}
+	}
+}
+
+func verbList() string {
+	var names []string
+	for _, v := range armada.Verbs() {
+		names = append(names, string(v))
+	}
+	return strings.Join(names, ", ")
+}
+
+// DeleteQueue forgets a queue that has no active jobs. That there is none is
+// fine.
+func (q *queues) DeleteQueue(ctx context.Context, r *api.QueueDeleteRequest) (*emptypb.Empty, error) {
+	if _, err := q.auth.Authorize(ctx, auth.VerbDeleteQueue, r.GetName()); err != nil {
+		return nil, err
+	}
+	if err := q.store.DeleteQueue(ctx, r.GetName()); err != nil {
+		return nil, fmt.Errorf("delete the queue: %w", err)
+	}
+	return &emptypb.Empty{}, nil
+}
+
+// GetQueue answers a queue as it was set. Over REST the answer names its active
+// job sets too, because clients of 2020 ask for them there.
+func (q *queues) GetQueue(ctx context.Context, r *api.QueueGetRequest) (*api.Queue, error) {
+	if _, err := q.auth.Authorize(ctx, auth.VerbSeeQueues, r.GetName()); err != nil {
+		return nil, err
+	}
+	queue, err := q.queue(ctx, r.GetName())
+	if err != nil {
+		return nil, err
+	}
+	answer := wire.QueueMessage(queue)
+	if throughGateway(ctx) {
+		if answer.ActiveJobSets, err = q.activeJobSets(ctx, r.GetName()); err != nil {
+			return nil, err
+		}
+	}
+	return answer, nil
+}
+
+func (q *queues) queue(ctx context.Context, name string) (armada.Queue, error) {
+	queue, err := q.store.Queue(ctx, name)
+	if armada.CodeOf(err) == armada.CodeNotFound {
+		return armada.Queue{}, noQueue(name)
+	}
+	if err != nil {
+		return armada.Queue{}, fmt.Errorf("look up the queue: %w", err)
+	}
+	return queue, nil
+}
+
+// GetQueueInfo counts the active jobs of a queue by job set. A queue that does
+// not exist has none.
+func (q *queues) GetQueueInfo(ctx context.Context, r *api.QueueInfoRequest) (*api.QueueInfo, error) {
+	if _, err := q.auth.Authorize(ctx, auth.VerbSeeQueues, r.GetName()); err != nil {
+		return nil, err
+	}
+	if r.GetName() == "" {
+		return &api.QueueInfo{}, nil
+	}
+	sets, err := q.activeJobSets(ctx, r.GetName())
+	return &api.QueueInfo{Name: r.GetName(), ActiveJobSets: sets}, err
+}
+
+func (q *queues) activeJobSets(ctx context.Context, name string) ([]*api.JobSetInfo, error) {
+	counts, err := q.store.Count(ctx, name)
+	if err != nil {
+		return nil, fmt.Errorf("count the queue's jobs: %w", err)
+	}
+	sets := map[armada.JobSet]wire.JobSetInfo{}
+	for _, c := range counts {
+		info := sets[c.JobSet]
+		if c.State == armada.JobQueued {
+			info.Queued += c.Jobs
+		} else {
+			info.Started += c.Jobs
+		}
+		sets[c.JobSet] = info
+	}
+	return wire.JobSetInfos(sets), nil
+}
+
+// GetQueues sends the queues by name, at most as many as asked for, then the
+// end marker: clients take a list without it for broken.
+func (q *queues) GetQueues(r *api.StreamingQueueGetRequest, stream grpc.ServerStreamingServer[api.StreamingQueueMessage]) error {
+	ctx := stream.Context()
+	if _, err := q.auth.Authorize(ctx, auth.VerbSeeQueues, ""); err != nil {
+		return err
+	}
+	all, err := q.store.Queues(ctx)
+	if err != nil {
+		return fmt.Errorf("list the queues: %w", err)
+	}
+	if n := int(r.GetNum()); n >= 1 && n < len(all) {
+		all = all[:n]
+	}
+	for _, queue := range all {
+		message := &api.StreamingQueueMessage{Event: &api.StreamingQueueMessage_Queue{Queue: wire.QueueMessage(queue)}}
+		if err := stream.Send(message); err != nil {
+			return fmt.Errorf("send a queue: %w", err)
+		}
+	}
+	if err := stream.Send(&api.StreamingQueueMessage{Event: &api.StreamingQueueMessage_End{End: &api.EndMarker{}}}); err != nil {
+		return fmt.Errorf("send the end of the queues: %w", err)
+	}
+	return nil
+}

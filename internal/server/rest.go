@@ -1,0 +1,101 @@
+package server
+
+import (
+	"net/http"
+	"net/url"
+	"strings"
+
+	"armada/pkg/api"
+)
+
+// ServeHTTP serves the REST interface below /v1 and /api/v1, its description,
+// and the server's health. It compares paths as they are: a path that a cleaner
+// would change may name a job set.
+func (g *gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if g.share(w, r) {
+		return
+	}
+	w = &onceWriter{ResponseWriter: w}
+	switch path := r.URL.Path; {
+	case path == "/health":
+		g.health.ServeHTTP(w, r)
+	case path == "/swagger.json", path == "/api/swagger.json":
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = w.Write(api.Swagger) // the caller may be gone
+	case strings.HasPrefix(path, "/v1/"):
+		g.calls.ServeHTTP(w, r)
+	case strings.HasPrefix(path, "/api/v1/"):
+		g.calls.ServeHTTP(w, below(r, "/api"))
+	case g.ui != nil:
+		g.ui.ServeHTTP(w, r)
+	default:
+		http.NotFound(w, r)
+	}
+}
+
+// below returns the request with the prefix taken from its path.
+func below(r *http.Request, prefix string) *http.Request {
+	shorter := r.WithContext(r.Context())
+	shorter.URL = new(url.URL)
+	*shorter.URL = *r.URL
+	shorter.URL.Path = strings.TrimPrefix(r.URL.Path, prefix)
+	shorter.URL.RawPath = strings.TrimPrefix(r.URL.RawPath, prefix)
+	return shorter
+}
+
+// share tells browsers which pages of other origins may call, and answers their
+// question whether they may: then it returns true.
+func (g *gateway) share(w http.ResponseWriter, r *http.Request) bool {
+	origin := r.Header.Get("Origin")
+	if origin == "" {
+		return false
+	}
+	w.Header().Add("Vary", "Origin")
+	asks := r.Method == http.MethodOptions && r.Header.Get("Access-Control-Request-Method") != ""
+	if g.cors[origin] {
+		w.Header().Set("Access-Control-Allow-Origin", origin)
+		w.Header().Set("Access-Control-Allow-Credentials", "true")
+		if asks {
+			w.Header().Set("Access-Control-Allow-Methods", "GET, HEAD, POST, PUT, DELETE")
+			w.Header().Set("Access-Control-Allow-Headers", "Content-Type, Accept, Authorization")
+		}
+	}
+	if asks {
+		w.WriteHeader(http.StatusNoContent)
+	}
+	return asks
+}
+
+// onceWriter takes the first status of an answer and no other: the gateway
+// sends a second one when a stream fails before its first line.
+type onceWriter struct {
+	http.ResponseWriter
+	sent bool
+}
+
+// WriteHeader sends the first final status.
+func (w *onceWriter) WriteHeader(code int) {
+	if w.sent {
+		return
+	}
+	w.sent = code >= http.StatusOK
+	w.ResponseWriter.WriteHeader(code)
+}
+
+// Write sends the status first, if there was none.
+func (w *onceWriter) Write(b []byte) (int, error) {
+	w.sent = true
+	return w.ResponseWriter.Write(b) //nolint:wrapcheck // a writer passes errors on
+}
+
+// FlushError sends what there is, and the status first if there was none.
+func (w *onceWriter) FlushError() error {
+	w.sent = true
+	return http.NewResponseController(w.ResponseWriter).Flush() //nolint:wrapcheck // a writer passes errors on
+}
+
+// Flush makes the writer an http.Flusher.
+func (w *onceWriter) Flush() { _ = w.FlushError() } // a flusher cannot say that it failed
+
+// Unwrap lets http.ResponseController reach what is below.
+func (w *onceWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }

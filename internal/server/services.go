@@ -1,0 +1,55 @@
+package server
+
+import (
+	"google.golang.org/grpc"
+	healthpb "google.golang.org/grpc/health/grpc_health_v1"
+
+	"armada"
+	"armada/pkg/api"
+	"armada/pkg/api/binoculars"
+	"armada/pkg/api/executorapi"
+	"armada/pkg/api/lookout"
+	"armada/pkg/api/schedulerobjects"
+)
+
+// register registers every service of the wire. What does not exist yet answers
+// UNIMPLEMENTED with the method's name.
+func register(r grpc.ServiceRegistrar, config Config, deps Deps, health *health, stopping <-chan struct{}) {
+	class, _ := deps.Rules.PriorityClass("")
+	shared := &queues{auth: deps.Authorizer, store: deps.Store, defaultClass: class.Name}
+	specs := newDecoded(deps.Store, config.PodSpecCacheBytes)
+
+	submit := &submitService{
+		queues: shared, changes: &changes{auth: deps.Authorizer, store: deps.Store},
+		auth: deps.Authorizer, store: deps.Store, specs: newSpecs(deps.Rules, config.PodSpecCacheBytes), ids: newIDs(),
+		most: config.MaxJobsPerRequest, health: health,
+	}
+	submit.register(r)
+	api.RegisterQueueServiceServer(r, &queueService{queues: shared})
+	api.RegisterEventServer(r, &eventService{
+		auth: deps.Authorizer, store: deps.Store, submitted: &submitted{store: deps.Store, specs: specs}, stopping: stopping, health: health,
+	})
+	api.RegisterJobsServer(r, &jobsService{auth: deps.Authorizer, store: deps.Store, specs: specs, most: config.MaxIDsPerQuery})
+	looking := &lookoutService{
+		auth: deps.Authorizer, store: deps.Store, table: deps.Rules.Table(), explains: deps.Explains,
+		shapes: newLRU[armada.ShapeID, *armada.Requirements](config.PodSpecCacheBytes / 8), stopping: stopping,
+	}
+	if deps.Executors != nil {
+		looking.logs = deps.Executors
+		executorapi.RegisterExecutorApiServer(r, deps.Executors)
+		executorapi.RegisterExecutorAgentServer(r, deps.Executors)
+	} else {
+		executorapi.RegisterExecutorApiServer(r, executorapi.UnimplementedExecutorApiServer{})
+		executorapi.RegisterExecutorAgentServer(r, executorapi.UnimplementedExecutorAgentServer{})
+	}
+	lookout.RegisterLookoutServer(r, looking)
+	healthpb.RegisterHealthServer(r, health.grpc)
+
+	api.RegisterRetryPolicyServiceServer(r, api.UnimplementedRetryPolicyServiceServer{})
+	api.RegisterExecutorServer(r, api.UnimplementedExecutorServer{})
+	api.RegisterNodeServer(r, api.UnimplementedNodeServer{})
+	api.RegisterAggregatedQueueServer(r, api.UnimplementedAggregatedQueueServer{})
+	api.RegisterUsageServer(r, api.UnimplementedUsageServer{})
+	binoculars.RegisterBinocularsServer(r, binoculars.UnimplementedBinocularsServer{})
+	schedulerobjects.RegisterSchedulerReportingServer(r, schedulerobjects.UnimplementedSchedulerReportingServer{})
+}
