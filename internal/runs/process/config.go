@@ -4,27 +4,30 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"time"
 
 	"armada"
 )
 
+// SupervisorCommand is the hidden subcommand of armada that is the supervisor.
+const SupervisorCommand = "supervise-runs"
+
 // Config is what a process runtime is told.
 type Config struct {
 	// Dir is the data folder of this runtime alone. It is made where missing.
 	Dir string
-	// Supervisor is the command that calls [SupervisorMain] with the arguments
-	// that follow; usually this binary and its hidden subcommand.
+	// Supervisor is a command that calls [SupervisorMain] with the arguments that
+	// are added to it; when empty this binary and [SupervisorCommand].
 	Supervisor []string
 	// Node names the one node; the machine's name when empty.
 	Node string
 	// Pool is where the node is offered; "default" when empty.
 	Pool string
-	// Table says which resources are counted; the default one when empty.
-	Table armada.ResourceTable
-	// Capacity replaces what the machine has, by resource name in Kubernetes'
-	// notation ("cpu": "4").
-	Capacity map[string]string
+	// Resources says which are counted; the default ones when empty.
+	Resources armada.ResourceTable
+	// Capacity replaces what the machine has, such as "cpu=4,memory=16Gi".
+	Capacity string
 	// Labels are added to those of the node.
 	Labels map[string]string
 	// Idle is how long a supervisor stays without runs and clients; 30 s when 0.
@@ -47,27 +50,27 @@ func (c *Config) Validate() error {
 	switch {
 	case c.Dir == "":
 		return errors.New("dir: must be given")
-	case len(c.Supervisor) == 0:
-		return errors.New("supervisor: must be given")
 	case c.Idle < 0:
 		return errors.New("idle: must not be negative")
 	case c.LogLimit < 0:
 		return errors.New("logLimit: must not be negative")
 	}
-	for name := range c.Capacity {
-		if _, counted := c.Table.Index(name); !counted && c.Table.Len() > 0 {
-			return fmt.Errorf("capacity[%s]: is no resource that is counted", name)
-		}
-	}
 	return nil
 }
 
-func (c Config) withDefaults() Config {
+func (c Config) withDefaults() (Config, error) {
+	if len(c.Supervisor) == 0 {
+		self, err := os.Executable()
+		if err != nil {
+			return c, fmt.Errorf("find this binary: %w", err)
+		}
+		c.Supervisor = []string{self, SupervisorCommand}
+	}
 	if c.Pool == "" {
 		c.Pool = defaultPool
 	}
-	if c.Table.Len() == 0 {
-		c.Table = armada.DefaultResourceTable()
+	if c.Resources.Len() == 0 {
+		c.Resources = armada.DefaultResourceTable()
 	}
 	if c.Idle == 0 {
 		c.Idle = defaultIdle
@@ -78,5 +81,5 @@ func (c Config) withDefaults() Config {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
-	return c
+	return c, nil
 }

@@ -36,18 +36,13 @@ func machine(c *Config, dir string, limits bool) (armada.Node, error) {
 	for resource, amount := range map[string]int64{
 		armada.CPU: int64(runtime.NumCPU()) * 1000, armada.Memory: memory(), armada.EphemeralStorage: disk(dir),
 	} {
-		if i, counted := c.Table.Index(resource); counted {
+		if i, counted := c.Resources.Index(resource); counted {
 			has[i] = amount
 		}
 	}
-	given, err := podspec.ParseResources(c.Capacity, c.Table, false)
+	has, err := podspec.ParseCapacity(c.Capacity, c.Resources, has)
 	if err != nil {
-		return armada.Node{}, fmt.Errorf("capacity: %w", err)
-	}
-	for i := range c.Table.Len() {
-		if _, replaced := c.Capacity[c.Table.At(i).Name]; replaced {
-			has[i] = given[i]
-		}
+		return armada.Node{}, err
 	}
 	labels := map[string]string{
 		"kubernetes.io/hostname": name,

@@ -57,12 +57,16 @@ var (
 )
 
 // Open connects to the supervisor of the data folder, or starts one, and adopts
-// what it finds. When it returns, Statuses tells of every run.
-func Open(ctx context.Context, config Config) (*Runtime, error) {
+// what it finds. When it returns, Statuses tells of every run. It gives up when
+// no supervisor can be had within 15 s.
+func Open(config Config) (*Runtime, error) {
 	if err := config.Validate(); err != nil {
 		return nil, fmt.Errorf("process runtime: %w", err)
 	}
-	config = config.withDefaults()
+	config, err := config.withDefaults()
+	if err != nil {
+		return nil, fmt.Errorf("process runtime: %w", err)
+	}
 	l, err := openLayout(config.Dir)
 	if err != nil {
 		return nil, err
@@ -71,15 +75,16 @@ func Open(ctx context.Context, config Config) (*Runtime, error) {
 		return nil, fmt.Errorf("process runtime: %w", err)
 	}
 	r := &Runtime{config: config, layout: l, ledger: runs.NewLedger(), changed: make(chan struct{}), done: make(chan struct{})}
-	opening, cancel := context.WithTimeoutCause(ctx, openPatience, errors.New("no supervisor could be reached in time"))
+	life, quit := context.WithCancelCause(context.Background())
+	opening, cancel := context.WithTimeoutCause(life, openPatience, errors.New("no supervisor could be reached in time"))
 	defer cancel()
 	first, err := r.connect(opening)
 	if err != nil {
+		quit(err)
 		return nil, fmt.Errorf("process runtime: %w", err)
 	}
 	r.config.Log.Info("the supervisor is found", "dir", l.dir, "features", first.hello.Features)
 	r.use(first)
-	life, quit := context.WithCancelCause(context.WithoutCancel(ctx))
 	r.quit = quit
 	go r.keep(life, first)
 	return r, nil

@@ -73,7 +73,7 @@ func (w *world) config() Config {
 // open opens a runtime, which the caller closes.
 func (w *world) open(t testing.TB) *Runtime {
 	t.Helper()
-	r, err := Open(context.Background(), w.config())
+	r, err := Open(w.config())
 	if err != nil {
 		t.Fatalf("open: %v", err)
 	}
@@ -208,7 +208,7 @@ func script(job runstest.Job) string {
 // orders that it is given and waits to be killed.
 func clientMain(args []string) int {
 	w := world{dir: args[0]}
-	r, err := Open(context.Background(), w.config())
+	r, err := Open(w.config())
 	if err != nil {
 		fmt.Println("open:", err)
 		return 1

@@ -122,22 +122,11 @@ func ParseShape(table armada.ResourceTable, text string) (Shape, error) {
 	if !sized {
 		return s, nil
 	}
-	quantities := make(map[string]string)
-	for part := range strings.SplitSeq(capacity, ",") {
-		name, amount, found := strings.Cut(part, "=")
-		if _, counted := table.Index(name); !found || !counted {
-			return s, fmt.Errorf("shape %q: %q must be resource=amount with one of %s", text, part, strings.Join(table.Names(), ", "))
-		}
-		quantities[name] = amount
+	if capacity == "" {
+		return s, fmt.Errorf("shape %q: nothing follows the colon", text)
 	}
-	given, err := podspec.ParseResources(quantities, table, false)
-	if err != nil {
+	if s.Allocatable, err = podspec.ParseCapacity(capacity, table, s.Allocatable); err != nil {
 		return s, fmt.Errorf("shape %q: %w", text, err)
-	}
-	for i := range table.Len() {
-		if _, replaced := quantities[table.At(i).Name]; replaced {
-			s.Allocatable[i] = given[i]
-		}
 	}
 	return s, nil
 }
