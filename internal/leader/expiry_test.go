@@ -15,10 +15,10 @@ func TestASilentExecutorGetsNothingNew(t *testing.T) {
 		m := aStore()
 		m.acknowledge(anExecutor("east"), aNode("n1", 4))
 		start(t, m, "a")
-		pass(39 * time.Second)
+		pass(29 * time.Second)
 		m.submit(aJob("j1"))
 		pass(500 * time.Millisecond)
-		wantState(t, m, armada.JobLeased, "j1") // a lease and a third are not over
+		wantState(t, m, armada.JobLeased, "j1") // the lease is not over
 
 		pass(10 * time.Second)
 		m.submit(aJob("j2"))
@@ -54,11 +54,11 @@ func TestSilenceIsBelievedOnlyAfterAskingTheStore(t *testing.T) {
 		m := aStore()
 		m.acknowledge(anExecutor("east"), aNode("n1", 4))
 		r := start(t, m, "a")
-		pass(30 * time.Second)
+		pass(20 * time.Second)
 		m.mu.Lock() // heard of, and the feed does not tell
 		m.executors["east"].Executor.Acknowledged = time.Now()
 		m.mu.Unlock()
-		pass(35 * time.Second)
+		pass(25 * time.Second)
 		if !r.pools["default"].open["east"] {
 			t.Error("the executor is closed although the store heard of it")
 		}
@@ -109,7 +109,7 @@ func TestLostRunsAreHeldAndThenGivenUp(t *testing.T) {
 		kind armada.ExecutorKind
 		held time.Duration // after the last acknowledgement
 	}{
-		{"ours", armada.ExecutorNative, 40*time.Second + 5*time.Second + 15*time.Minute},
+		{"ours", armada.ExecutorNative, 30*time.Second + 5*time.Second + 15*time.Minute},
 		{"of 2026", armada.Executor2026, time.Hour},
 		{"of 2020", armada.Executor2020, 15 * time.Minute},
 	} {

@@ -312,12 +312,6 @@ func (m *memory) tell(c *store.Changes, x change) {
 	}
 }
 
-// Wake is that of store.Feed.
-func (m *memory) Wake() <-chan struct{} {
-	signal, _ := m.Subscribe()
-	return signal
-}
-
 // Subscribe is that of store.Feed.
 func (m *memory) Subscribe() (<-chan struct{}, func()) {
 	m.mu.Lock()

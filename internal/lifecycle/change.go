@@ -79,7 +79,7 @@ type Change struct {
 	Executor    armada.ExecutorID // reports: who reports; refused unless it holds the run
 	Node        string            // reports: the node's name as the executor knows it; may be empty
 	Pod         armada.Pod        // reports: what is known of the pod
-	End         armada.RunEnd     // ReportFailed, ReportStopped, ReportReturned, ReportUnknown, Expire
+	End         armada.RunEnd     // Expire and the reports of an end
 	Attempted   bool              // ReportReturned: the pod may have run
 	MaxAttempts int               // ReportReturned: when so many runs began the job fails; 0 is no limit
 

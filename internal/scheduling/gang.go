@@ -23,8 +23,10 @@ type kind struct {
 	lanes     int
 
 	// The current round's.
-	failed uint64 // the round in which it did not fit
-	reason armada.Reason
+	failed   uint64 // the round in which it did not fit
+	failedAt int    // after so many leases
+	again    uint64 // the round in which it is offered again
+	reason   armada.Reason
 }
 
 // member is how many of a gang have one shape.

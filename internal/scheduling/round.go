@@ -99,33 +99,67 @@ func (r *round) owe() {
 
 // admit lets the queue with the lowest cost place its next gang until nothing
 // that waits has a place.
+//
+// Where members differ, best fit may miss a way to place them that it finds
+// when the nodes are fuller. Such gangs are offered again for as long as
+// anything was placed after they failed: a second round would find no more.
 func (r *round) admit() {
+	r.takeTurns(func(*lane) bool { return true })
+	for r.progressed() {
+		r.takeTurns(func(l *lane) bool { return l.kind.again == r.number })
+	}
+}
+
+// progressed tells whether gangs should be offered again, and marks them.
+func (r *round) progressed() bool {
+	any := false
+	for _, q := range r.pool.byName {
+		for _, l := range q.turn.all {
+			k := l.kind
+			if k.failed != r.number {
+				continue
+			}
+			k.again = 0
+			if len(k.parts) > 1 && k.failedAt < r.leases && !r.full {
+				k.again, any = r.number, true
+			}
+		}
+	}
+	return any
+}
+
+// takeTurns offers what the lanes hold that are let through.
+func (r *round) takeTurns(through func(*lane) bool) {
 	r.order = r.order[:0]
 	for _, q := range r.pool.byName {
-		if !q.known || q.settings.Cordoned {
+		if !q.known || q.settings.Cordoned || q.turn.stopped != armada.ReasonNone {
 			continue
 		}
-		q.turn.lanes = append(q.turn.lanes, q.turn.all...)
+		q.turn.lanes = q.turn.lanes[:0]
+		for _, l := range q.turn.all {
+			if l.taken < l.count && through(l) {
+				l.kind.failed = 0
+				q.turn.lanes = append(q.turn.lanes, l)
+			}
+		}
 		heapify(q.turn.lanes, (*lane).goesBefore)
 		if r.offer(q) {
 			r.order = append(r.order, q)
 		}
 	}
 	heapify(r.order, (*queue).goesBefore)
-	for len(r.order) > 0 && !r.full {
+	for len(r.order) > 0 {
 		q := r.order[0]
 		l := q.turn.lanes[0]
-		more := true
-		switch {
-		case r.limited(l.kind):
+		if r.limited(l.kind) {
 			r.full = true
 			return
-		case r.place(l):
-			more = l.take()
-		default:
-			more = false
 		}
-		if more {
+		if !r.place(l) {
+			r.passOver(l.kind)
+			continue
+		}
+		if l.take() {
 			sink(q.turn.lanes, 0, (*lane).goesBefore)
 		} else {
 			q.turn.lanes = pop(q.turn.lanes, (*lane).goesBefore)
@@ -136,6 +170,15 @@ func (r *round) admit() {
 			r.order = pop(r.order, (*queue).goesBefore)
 		}
 	}
+}
+
+// passOver makes every queue that was to offer a gang of the kind next, which
+// has failed, offer something else.
+func (r *round) passOver(k *kind) {
+	r.order = slices.DeleteFunc(r.order, func(q *queue) bool {
+		return q.turn.lanes[0].kind == k && !r.offer(q)
+	})
+	heapify(r.order, (*queue).goesBefore)
 }
 
 // limited tells whether the gang would exceed the round's limit. A gang larger
@@ -175,7 +218,7 @@ func (r *round) place(l *lane) bool {
 	t.looked += k.size
 	nodes, most, ok := r.pool.space.Place(k.parts, k.uniform, r.nodes)
 	if !ok {
-		k.failed, k.reason = r.number, r.why(k, most)
+		k.failed, k.failedAt, k.reason = r.number, r.leases, r.why(k, most)
 		return false
 	}
 	r.nodes = nodes

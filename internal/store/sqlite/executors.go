@@ -103,7 +103,7 @@ func (s *Store) OpenSession(ctx context.Context, e armada.Executor) error {
 	if e.ID == "" || e.Session == "" {
 		return coded(armada.CodeInvalid, "open session: an executor's id and a session are needed")
 	}
-	var record acknowledgement
+	asked := s.config.Clock()
 	err := s.write(ctx, "open session", 1, func(b *batch) error {
 		known := b.w.executors[e.ID]
 		if known == nil {
@@ -119,7 +119,6 @@ func (s *Store) OpenSession(ctx context.Context, e armada.Executor) error {
 		fresh.Acknowledged = b.now
 		fresh.Cordoned, fresh.CordonReason = known.executor.Cordoned, known.executor.CordonReason
 		known.executor = fresh
-		record = acknowledgement{fresh.Session, fresh.Lease, b.now}
 		b.touch(fedExecutor, known.number)
 		_, err := b.w.conn.exec(`INSERT INTO executor (number, id, kind, session, lease, acknowledged, replica, replica_addr) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
 			ON CONFLICT (number) DO UPDATE SET deleted = 0, kind = excluded.kind, session = excluded.session, lease = excluded.lease,
@@ -128,79 +127,9 @@ func (s *Store) OpenSession(ctx context.Context, e armada.Executor) error {
 		return err
 	})
 	if err == nil {
-		s.acks.record(e.ID, record)
+		s.acks.record(e.ID, acknowledgement{e.Session, e.Lease, asked})
 	}
 	return err
-}
-
-// acknowledgements is what the latest records of executors say, for answers
-// that need no write.
-type acknowledgements struct {
-	mu     sync.Mutex
-	latest map[armada.ExecutorID]acknowledgement
-}
-
-type acknowledgement struct {
-	session armada.SessionID
-	lease   time.Duration
-	at      time.Time
-}
-
-func newAcknowledgements() *acknowledgements {
-	return &acknowledgements{latest: map[armada.ExecutorID]acknowledgement{}}
-}
-
-// record keeps the later of two records: answers may arrive out of order.
-func (a *acknowledgements) record(id armada.ExecutorID, r acknowledgement) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if have, known := a.latest[id]; !known || !r.at.Before(have.at) {
-		a.latest[id] = r
-	}
-}
-
-func (a *acknowledgements) forget(id armada.ExecutorID) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	delete(a.latest, id)
-}
-
-// recent returns the record of the session if it is younger than a third of
-// the lease.
-func (a *acknowledgements) recent(id armada.ExecutorID, session armada.SessionID, now time.Time) (time.Time, bool) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	r, known := a.latest[id]
-	if !known || r.session != session || !within(r.at, now, r.lease/3) {
-		return time.Time{}, false
-	}
-	return r.at, true
-}
-
-// Acknowledge records that an executor was heard of. What it answers from
-// memory is the time of the record, which is earlier than now: an executor
-// that counts from it stops sooner, never later.
-func (s *Store) Acknowledge(ctx context.Context, id armada.ExecutorID, session armada.SessionID) (time.Time, error) {
-	if at, ok := s.acks.recent(id, session, s.config.Clock()); ok {
-		return at, nil
-	}
-	var record acknowledgement
-	err := s.write(ctx, "acknowledge", 1, func(b *batch) error {
-		if err := b.w.checkSession(id, session); err != nil {
-			return err
-		}
-		e := b.w.executors[id]
-		e.executor.Acknowledged = b.now
-		record = acknowledgement{session, e.executor.Lease, b.now}
-		b.touch(fedExecutor, e.number)
-		_, err := b.w.conn.exec("UPDATE executor SET acknowledged = ? WHERE number = ?", micros(b.now), e.number)
-		return err
-	})
-	if err != nil {
-		return time.Time{}, err
-	}
-	s.acks.record(id, record)
-	return record.at, nil
 }
 
 // PutNodes replaces an executor's nodes.

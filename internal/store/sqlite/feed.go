@@ -36,11 +36,10 @@ func (s *Store) Load(ctx context.Context, visit func(store.Changes) error) (stor
 	var start store.Position
 	first := store.Changes{}
 	err := s.snapshot(ctx, "load", func(c *conn) error {
-		r, err := c.one("SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'change'), 0)")
-		if err != nil {
+		var err error
+		if start, err = feedEnd(c); err != nil {
 			return err
 		}
-		start = encodePosition(r.int(0), 0)
 		err = c.each("SELECT name, body FROM queue WHERE deleted = 0 ORDER BY name", func(r row) error {
 			q, err := codec.DecodeQueue(r.blob(1), r.str(0))
 			first.Queues = append(first.Queues, q)
@@ -114,6 +113,24 @@ func (s *Store) jobAndRun(c *conn, r row) (store.JobAndRun, error) {
 		jr.Run = &run
 	}
 	return jr, nil
+}
+
+// End returns the position after everything that was committed.
+func (s *Store) End(ctx context.Context) (store.Position, error) {
+	var end store.Position
+	err := s.read(ctx, "read the feed's end", func(c *conn) (err error) {
+		end, err = feedEnd(c)
+		return err
+	})
+	return end, err
+}
+
+func feedEnd(c *conn) (store.Position, error) {
+	r, err := c.one("SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'change'), 0)")
+	if err != nil {
+		return nil, err
+	}
+	return encodePosition(r.int(0), 0), nil
 }
 
 // defaultChanges is the limit of a read that names none.

@@ -239,4 +239,3 @@ func (b *batch) deleteUnused(table string, limit int) (int, error) {
 	}
 	return len(ids), nil
 }
-
