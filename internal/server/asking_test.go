@@ -45,7 +45,7 @@ func TestDetailsTellTheRunsLatestFirst(t *testing.T) {
 	got := answer.GetJobDetails()[ids[0]]
 	if len(answer.GetJobDetails()) != 2 || got.GetLatestRunId() != ids[0]+"-2" || len(got.GetJobRuns()) != 2 ||
 		got.GetJobRuns()[0].GetCluster() != "e2" || got.GetJobRuns()[1].GetState() != api.JobRunState_RUNS_STATE_LEASE_RETURNED ||
-		got.GetSubmittedTs() == nil || len(got.GetJobSpec().GetPodSpec().GetContainers()) != 1 { //nolint:staticcheck // that is the field
+		got.GetSubmittedTs() == nil || len(got.GetJobSpec().GetPodSpec().GetContainers()) != 1 {
 		t.Errorf("the details are %v", answer)
 	}
 	status, err := w.jobs.GetJobStatusUsingExternalJobUri(t.Context(), &api.JobStatusUsingExternalJobUriRequest{Queue: "q", Jobset: "set", ExternalJobUri: "x://1"})
