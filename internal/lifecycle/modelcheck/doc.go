@@ -37,7 +37,8 @@
 //
 // What is promised, for executors that live:
 //
-//   - at most one attempt runs at a time, and none that the store has given up;
+//   - at most one attempt runs at a time, and none whose end the store knows or
+//     assumes: what has succeeded is not run again;
 //   - a job ends once, with one terminal event, and does not change afterwards;
 //   - no decision of a deposed leader commits;
 //   - a job whose cancel was acknowledged is not leased again and ends cancelled,
