@@ -62,7 +62,7 @@ func Apply(job armada.Job, run armada.Run, c Change, now time.Time) Step {
 // misdirected tells why a change about a run does not concern the job's
 // current run, or "".
 func misdirected(job *armada.Job, run *armada.Run, c *Change) string {
-	if !c.Kind.FromExecutor() && c.Kind != Expire {
+	if !c.Kind.FromExecutor() && c.Kind != Expire && (c.Kind != Preempt || c.Run == "") {
 		return ""
 	}
 	current, leased := job.Run()

@@ -15,30 +15,39 @@
 //
 //   - An executor's lease lasts from the moment it sent the heartbeat that was
 //     acknowledged. A margin before its end the executor kills its pods, which
-//     takes no longer than the margin, and begins a new session.
+//     takes no longer than the margin. It reports a run only when its pod is
+//     gone.
 //   - The server counts from when it committed a heartbeat and gives runs up a
-//     margin after the lease. It gives them up only if the executor's session is
-//     still the one that was silent, checked in the same transaction: an
-//     executor that came back under a new session may have been given the run
-//     again in between.
+//     margin after the lease at the earliest. A session that was silent for so
+//     long is over: its heartbeats are refused, and the executor begins a new
+//     session. Otherwise a heartbeat on its way would renew it, and a push on
+//     its way would start what was given up.
+//   - Runs are given up only if the executor's session is still the one that was
+//     silent, checked in the transaction that gives them up: an executor that
+//     came back under a new session may have been given the run again.
 //   - A push names the session it is for; in any other one it is void. It may
 //     arrive at any time and any number of times.
-//   - An executor starts a run only while its lease lasts, and never starts one
-//     that it knows of in its session: running, ended, acknowledged, or told to
-//     stop before it was told to start.
+//   - An executor starts a run only while its lease lasts, and never one that it
+//     knew of in its session: running, ended, acknowledged, or told to stop
+//     before it was told to start.
+//   - An executor that was dead answers for a pod that it finds only when an
+//     acknowledgement says that the store still counts on it, and kills it if not.
 //   - A report counts only in the executor's current session.
 //   - A leader's decision commits only if its epoch is current.
 //
 // What is promised, for executors that live:
 //
-//   - at most one attempt runs at a time, and none that the store has given up;
+//   - at most one attempt runs at a time, and none whose end the store knows or
+//     assumes: what has succeeded is not run again;
 //   - a job ends once, with one terminal event, and does not change afterwards;
 //   - no decision of a deposed leader commits;
 //   - a job whose cancel was acknowledged is not leased again and ends cancelled,
 //     or succeeded when that came first;
 //   - from every state an end can be reached.
 //
-// The bounds: two attempts, two sessions, one change of leader, one executor at
-// a time with a bad link and a clock; a margin of one tick, a lease of three.
+// The bounds: two attempts, two sessions, one change of leader; executor A has a
+// bad link, a clock and a mortal process, B's heartbeats always arrive (what is
+// promised of an executor concerns the store and itself, and both links bad are
+// fifty times the states); a lease of three ticks with a margin of one.
 // The package is for tests, pure, and knows nothing but lifecycle.
 package modelcheck

@@ -27,6 +27,7 @@ const (
 	ForgetsEndedRuns         // an acknowledged run may be started again
 	RevivesSessions          // a heartbeat renews a session whose runs may have been given up
 	ForgetsCancels           // an acknowledged cancel is not remembered while a run lives
+	AdoptsUnasked            // an executor that was dead takes on whatever pods it finds
 	ReportsWithoutPause      // a run is reported as returned while its pod is being killed
 )
 
@@ -51,13 +52,25 @@ func (a Action) String() string {
 // and a clock that matters; the others' leases always last.
 type protocol struct {
 	flaw  Flaw
+	scope Scope
 	shaky uint8
 	known map[question]answer
 }
 
+// Scope is what may happen beyond users, leases, messages and time. All of it
+// makes about a million states.
+type Scope struct {
+	Preemptions bool // leaders preempt
+	Deaths      bool // an executor dies, and may be back
+	Takeover    bool // another leader takes over
+}
+
+// Everything may happen.
+var Everything = Scope{Preemptions: true, Deaths: true, Takeover: true}
+
 // Protocol is the machine of the protocol with a flaw, or with none.
-func Protocol(flaw Flaw) Machine[State, Action] {
-	p := &protocol{flaw: flaw, shaky: 1, known: make(map[question]answer)}
+func Protocol(flaw Flaw, scope Scope) Machine[State, Action] {
+	p := &protocol{flaw: flaw, scope: scope, shaky: 1, known: make(map[question]answer)}
 	begin := State{Store: Store{Job: armada.JobQueued, Epoch: 1}}
 	for e := range begin.Agents {
 		begin.Agents[e].Session, begin.Store.Session[e] = 1, 1

@@ -85,8 +85,10 @@ const (
 	stopped          //
 	returned         //
 	acknowledged     // is not to be started again in this session
+	orphaned         // exists, and an executor that was dead has not adopted it yet
 )
 
+// exists tells whether there is a pod that the executor answers for.
 func (p pod) exists() bool { return p == running || p == askedToStop || p == killed }
 func (p pod) ended() bool  { return p >= succeeded && p <= returned }
 
@@ -95,6 +97,9 @@ func (p pod) ended() bool  { return p >= succeeded && p <= returned }
 type Network struct {
 	Beat Beat // the latest heartbeat
 	Ack  Beat // the latest acknowledgement: session and age of its heartbeat
+	// Valid is the attempt that the acknowledgement says the executor holds; 0
+	// is none.
+	Valid uint8
 	// Starts and Stops are pushes by session and attempt, Reports the ends that
 	// were reported in the executor's session by attempt.
 	Starts, Stops uint8
@@ -162,7 +167,7 @@ func (n *Network) describe(executor string) string {
 		under = append(under, fmt.Sprintf("heartbeat of session %d aged %d", n.Beat.Session, n.Beat.Age))
 	}
 	if n.Ack.Session > 0 {
-		under = append(under, fmt.Sprintf("acknowledgement of session %d aged %d", n.Ack.Session, n.Ack.Age))
+		under = append(under, fmt.Sprintf("acknowledgement of session %d aged %d, attempt %d is held", n.Ack.Session, n.Ack.Age, n.Valid))
 	}
 	for session := uint8(1); session <= sessions; session++ {
 		for attempt := uint8(1); attempt <= attempts; attempt++ {
@@ -185,7 +190,7 @@ func (n *Network) describe(executor string) string {
 var (
 	wishNames   = [...]string{"none", "cancel", "preempt"}
 	intentNames = [...]string{"do nothing", "lease to A", "lease to B", "give up", "preempt"}
-	podNames    = [...]string{"unknown", "runs", "runs and is asked to stop", "runs and is being killed", "succeeded", "failed", "stopped", "returned", "acknowledged"}
+	podNames    = [...]string{"unknown", "runs", "runs and is asked to stop", "runs and is being killed", "succeeded", "failed", "stopped", "returned", "acknowledged", "is an orphan"}
 	breachNames = [...]string{
 		"", "a decision of a deposed leader was committed", "a job changed after its end", "a job was leased after its cancel was acknowledged",
 	}

@@ -15,6 +15,7 @@ func (p *protocol) next(s State, found func(Action, State)) {
 		if s.Agents[e].Dead {
 			p.deliverBeat(s, e, yield) // what it sent may still arrive
 			p.deliverReports(s, e, yield)
+			p.restart(s, e, yield)
 			continue
 		}
 		p.deliverPushes(s, e, yield)
@@ -42,7 +43,7 @@ func (p *protocol) user(s State, yield func(Action, State)) {
 
 // leaders decide by what they see, and commit later.
 func (p *protocol) leaders(s State, yield func(Action, State)) {
-	if s.Store.Epoch == 1 {
+	if s.Store.Epoch == 1 && p.scope.Takeover {
 		next := s
 		next.Store.Epoch = 2
 		yield(Action{what: "leader 2 takes over"}, next)
@@ -73,7 +74,7 @@ func (p *protocol) leaders(s State, yield func(Action, State)) {
 			if st.Silence[st.Holder] >= p.giveUpAt() {
 				decide(Leader{Intent: expire, Attempt: st.Attempts, Session: st.Session[st.Holder]})
 			}
-			if st.Wish == armada.WishNone {
+			if st.Wish == armada.WishNone && p.scope.Preemptions {
 				decide(Leader{Intent: preempt, Attempt: st.Attempts})
 			}
 		}
@@ -187,6 +188,8 @@ func (p *protocol) pods(s State, e uint8, yield func(Action, State)) {
 			becomes(succeeds, stops)
 		case killed:
 			becomes(succeeds, isKilled)
+		case orphaned:
+			becomes(succeeds)
 		default:
 		}
 	}
@@ -265,6 +268,7 @@ func (p *protocol) heartbeats(s State, e uint8, yield func(Action, State)) {
 	if ack.Session != a.Session {
 		return
 	}
+	orphans := p.adopt(&s, e)
 	age := ack.Age
 	switch p.flaw {
 	case CountsFromReceipt:
@@ -275,10 +279,28 @@ func (p *protocol) heartbeats(s State, e uint8, yield func(Action, State)) {
 		}
 	default:
 	}
-	if age < a.Age {
-		a.Age = age
+	if age < a.Age || orphans {
+		a.Age = min(age, a.Age)
 		yield(Action{what: "an acknowledgement arrives at %s", who: e}, s)
 	}
+}
+
+// adopt does with orphans what the acknowledgement says: what the executor
+// still holds it answers for from now on, the others it kills.
+func (p *protocol) adopt(s *State, e uint8) bool {
+	found := false
+	for i, pod := range s.Agents[e].Pods {
+		if pod != orphaned {
+			continue
+		}
+		found = true
+		if s.Networks[e].Valid == uint8(i+1) || p.flaw == AdoptsUnasked {
+			s.Agents[e].Pods[i] = running
+		} else {
+			s.Agents[e].Pods[i] = returned
+		}
+	}
+	return found
 }
 
 // deliverBeat lets the latest heartbeat arrive at the store, which commits to
@@ -292,18 +314,20 @@ func (p *protocol) deliverBeat(s State, e uint8, yield func(Action, State)) {
 	if over := s.Store.Silence[e] >= p.giveUpAt(); over && beat.Session == s.Store.Session[e] && p.flaw != RevivesSessions {
 		return
 	}
-	s.Store.Session[e], s.Store.Silence[e], s.Networks[e].Ack = beat.Session, 0, beat
+	s.Store.Session[e], s.Store.Silence[e], s.Networks[e].Ack, s.Networks[e].Valid = beat.Session, 0, beat, 0
+	if s.Store.Holder == e && s.Store.Run.Active() {
+		s.Networks[e].Valid = s.Store.Attempts
+	}
 	yield(Action{what: "the heartbeat of %s arrives", who: e}, s)
 }
 
 // session is what an executor does with its lease: it obeys its end, begins a
 // new session (its connection broke, or the old one is over), or dies.
 func (p *protocol) session(s State, e uint8, yield func(Action, State)) {
+	if p.scope.Deaths {
+		p.die(s, e, yield)
+	}
 	a := &s.Agents[e]
-	dead := s
-	dead.Agents[e] = Agent{Dead: true, Session: a.Session, Age: never}
-	yield(Action{what: "%s dies", who: e}, dead)
-
 	if a.Age != never && a.Age >= p.stopAt() {
 		next := s
 		for i, pod := range a.Pods {
@@ -320,6 +344,32 @@ func (p *protocol) session(s State, e uint8, yield func(Action, State)) {
 	if a.Session < sessions {
 		s.renew(e)
 		yield(Action{what: "%s begins a new session", who: e}, s)
+	}
+}
+
+// die ends an executor. Its pods go on without it; what only it knew is lost.
+func (p *protocol) die(s State, e uint8, yield func(Action, State)) {
+	a, dead := &s.Agents[e], s
+	dead.Agents[e] = Agent{Dead: true, Session: a.Session, Age: never, Pods: a.Pods}
+	for i, pod := range a.Pods {
+		switch {
+		case pod.exists():
+			dead.Agents[e].Pods[i] = orphaned
+		case pod == acknowledged || pod == stopped: // a stop of what it never knew is nowhere written
+			dead.Agents[e].Pods[i] = unknown
+		default:
+		}
+	}
+	yield(Action{what: "%s dies", who: e}, dead)
+}
+
+// restart brings a dead executor back, in a new session and without a lease.
+// It finds the pods that its runtime has, and how those ended that did.
+func (p *protocol) restart(s State, e uint8, yield func(Action, State)) {
+	if e < p.shaky && s.Agents[e].Session < sessions {
+		s.Agents[e].Dead = false
+		s.renew(e)
+		yield(Action{what: "%s is back, in a new session", who: e}, s)
 	}
 }
 
@@ -359,39 +409,4 @@ func (p *protocol) tick(s State, yield func(Action, State)) {
 		}
 	}
 	yield(Action{what: "a tick passes"}, s)
-}
-
-// tidy drops messages that can do nothing any more, whenever they arrive, so
-// that states that differ in nothing else are one. The rules that make them
-// void are not those that the flaw leaves out.
-func (p *protocol) tidy(s State) State {
-	for e := range uint8(executors) {
-		a, n, st := &s.Agents[e], &s.Networks[e], &s.Store
-		if a.Dead {
-			n.Starts, n.Stops, n.Ack = 0, 0, Beat{}
-		}
-		for attempt := uint8(1); attempt <= attempts; attempt++ {
-			pod := a.Pods[attempt-1]
-			for session := uint8(1); session <= sessions; session++ {
-				b := bit(session, attempt)
-				old := session < a.Session && p.flaw != TakesOldPushes
-				if old || pod != unknown && p.flaw == Flawless {
-					n.Starts &^= b
-				}
-				if old || pod != unknown && pod != running && p.flaw == Flawless {
-					n.Stops &^= b
-				}
-			}
-			if over := st.Attempts != attempt || st.Holder != e || !st.Run.Active(); over && !pod.ended() {
-				n.Reports[attempt-1] = unknown
-			}
-		}
-		if n.Beat.Session < st.Session[e] {
-			n.Beat = Beat{}
-		}
-		if n.Ack.Session < a.Session || n.Ack.Age >= a.Age && p.flaw != AnyAckRenews && p.flaw != CountsFromReceipt {
-			n.Ack = Beat{}
-		}
-	}
-	return s
 }
