@@ -14,6 +14,7 @@ func Round(in Input) Outcome {
 	r.admit()
 	out := r.outcome()
 	r.pool.space.Rewind()
+	clear(r.placed) // so that no job outlives its time here
 	return out
 }
 

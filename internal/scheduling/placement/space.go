@@ -40,6 +40,8 @@ type Space struct {
 	types    []nodeType
 	typeByID map[string]int32
 	domains  map[string]*domain
+	byName   map[string][]int32 // as of the generation named
+	named    uint64
 
 	// Generations: of what matches, of amounts, and of the working view as far
 	// as search positions hold.
