@@ -3,6 +3,7 @@ package leader
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"armada/internal/store"
@@ -78,7 +79,7 @@ type committer struct {
 	fence   store.Fence
 	heads   chan []proposal
 	answers chan answer
-	log     logger
+	log     *slog.Logger
 }
 
 func (c *committer) run(ctx context.Context) error {
@@ -110,7 +111,7 @@ func (c *committer) commit(ctx context.Context, head []proposal) (answer, error)
 		units[i] = p.unit
 		a.changes += len(p.unit)
 	}
-	for {
+	for tries := 0; ; tries++ {
 		begun := c.clock.Now()
 		results, err := c.store.Transition(ctx, c.fence, units)
 		switch {
@@ -124,7 +125,9 @@ func (c *committer) commit(ctx context.Context, head []proposal) (answer, error)
 		case ctx.Err() != nil:
 			return a, ctx.Err()
 		}
-		c.log.Warn("decisions cannot be committed", "units", len(units), "error", err)
+		if tries == 0 {
+			c.log.Warn("decisions cannot be committed; it is tried again and again", "units", len(units), "error", err)
+		}
 		sleep(ctx, c.clock, c.retry)
 	}
 }

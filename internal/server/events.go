@@ -47,7 +47,7 @@ func (s *eventService) GetJobSetEvents(r *api.JobSetRequest, stream grpc.ServerS
 		wrong.add("id", "must not be empty: it names the job set")
 	}
 	return s.send(&reading{
-		key:     store.JobSetKey{Queue: r.GetQueue(), JobSet: armada.JobSet(r.GetId())},
+		key:     store.JobSetKey{Queue: r.GetQueue(), JobSet: armada.JobSet(unslash(stream.Context(), r.GetId()))},
 		from:    r.GetFromMessageId(),
 		watch:   r.GetWatch(),
 		demand:  r.GetErrorIfMissing(),
