@@ -10,8 +10,8 @@ import (
 	"armada"
 )
 
-// The benchmarks print their value beside the limit that the project has set
-// itself and beside a calibration: what a fixed loop takes on this machine in
+// The benchmarks print their value, the median of several rounds, beside the
+// limit that the project has set itself and beside a calibration: what a fixed loop takes on this machine in
 // the same run. They report and never fail on time.
 
 // calibrate is the time of a loop that depends on nothing but the machine: 100
@@ -184,6 +184,20 @@ func BenchmarkRoundAfterThreeSmallChanges(b *testing.B) {
 		times = append(times, time.Since(begin))
 	}
 	report(b, times, 5*time.Millisecond)
+}
+
+func BenchmarkRoundAfterANodeJoined(b *testing.B) {
+	p, _ := full()
+	var times []time.Duration
+	for b.Loop() {
+		p.RemoveNode("cluster", "late")
+		Round(Input{Pool: p})
+		begin := time.Now()
+		p.SetNode(armada.Node{Executor: "cluster", Name: "late", Allocatable: armada.Resources{1}})
+		Round(Input{Pool: p})
+		times = append(times, time.Since(begin))
+	}
+	report(b, times, 25*time.Millisecond)
 }
 
 func BenchmarkRoundAfter1000FinishedAnd1000Arrived(b *testing.B) {
