@@ -36,6 +36,8 @@ type Config struct {
 	LogLimit int64
 	// Log is where the client's side tells of trouble; nowhere when nil.
 	Log *slog.Logger
+
+	bare bool // for tests: do as on a machine without control groups
 }
 
 // The defaults of a [Config].

@@ -165,7 +165,7 @@ func (l layout) dial() (net.Conn, error) {
 // launch starts a supervisor and waits until it listens, or ends because
 // another one lives. The process is the caller's to collect.
 func launch(ctx context.Context, c *Config, l layout) (*os.Process, error) {
-	set, err := json.Marshal(settings{Dir: l.dir, Idle: c.Idle, LogLimit: c.LogLimit})
+	set, err := json.Marshal(settings{Dir: l.dir, Idle: c.Idle, LogLimit: c.LogLimit, Bare: c.bare})
 	if err != nil {
 		return nil, err
 	}

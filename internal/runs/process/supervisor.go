@@ -27,6 +27,7 @@ type settings struct {
 	Dir      string        `json:"dir"`
 	Idle     time.Duration `json:"idle"`     // how long it stays without runs and clients
 	LogLimit int64         `json:"logLimit"` // bytes of log per run
+	Bare     bool          `json:"bare,omitempty"` // make no cages
 }
 
 // lockPatience is how long a new supervisor waits for one that is ending.
@@ -125,7 +126,9 @@ func newSupervisor(set settings, l layout, log *slog.Logger) (*supervisor, error
 	}
 	name := fnv.New64a()
 	_, _ = name.Write([]byte(l.dir))
-	s.cages = findCages("armada-" + strconv.FormatUint(name.Sum64(), 36))
+	if !set.Bare {
+		s.cages = findCages("armada-" + strconv.FormatUint(name.Sum64(), 36))
+	}
 	s.folders.commit = func([]byte) error { return syncFolder(l.runs()) }
 	var err error
 	if s.journal, s.known, err = openJournal(l.journal()); err != nil {

@@ -3,12 +3,16 @@
 package process
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
 	"log/slog"
 	"os"
+	"os/exec"
+	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -24,6 +28,7 @@ import (
 const (
 	asSupervisor = "supervise"
 	asClient     = "client"
+	asFugitive   = "flee"
 )
 
 func TestMain(m *testing.M) {
@@ -33,6 +38,8 @@ func TestMain(m *testing.M) {
 			os.Exit(SupervisorMain(os.Args[2:]))
 		case asClient:
 			os.Exit(clientMain(os.Args[2:]))
+		case asFugitive:
+			os.Exit(fugitiveMain(os.Args[2], os.Args[3], os.Args[4]))
 		}
 	}
 	goleak.VerifyTestMain(m)
@@ -40,7 +47,9 @@ func TestMain(m *testing.M) {
 
 // world is a data folder of its own, whose supervisor is gone after the test.
 type world struct {
-	dir string
+	dir  string
+	bare bool          // without control groups
+	idle time.Duration // of supervisors; a minute when zero
 }
 
 func newWorld(t *testing.T) *world {
@@ -66,7 +75,7 @@ func newWorld(t *testing.T) *world {
 func (w *world) config() Config {
 	return Config{
 		Dir: w.dir, Supervisor: []string{os.Args[0], asSupervisor}, Node: "this-machine",
-		Idle: time.Minute, Log: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelError})),
+		Idle: cmp.Or(w.idle, time.Minute), bare: w.bare, Log: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelError})),
 	}
 }
 
@@ -78,6 +87,33 @@ func (w *world) open(t testing.TB) *Runtime {
 		t.Fatalf("open: %v", err)
 	}
 	return r
+}
+
+// living lists the processes that have a word in their command line.
+func living(word string) []string {
+	var found []string
+	paths, _ := filepath.Glob("/proc/[0-9]*/cmdline")
+	for _, path := range paths {
+		if text, err := os.ReadFile(path); err == nil && strings.Contains(string(text), word) {
+			found = append(found, path+": "+strings.ReplaceAll(string(text), "\x00", " "))
+		}
+	}
+	return found
+}
+
+// patience is how long anything may take on a busy machine.
+const patience = 30 * time.Second
+
+// eventually waits for what nothing tells of.
+func eventually(t testing.TB, what string, holds func() bool) {
+	t.Helper()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for late := time.Now().Add(patience); !holds(); <-tick.C {
+		if time.Now().After(late) {
+			t.Fatalf("waited for %s", what)
+		}
+	}
 }
 
 // opened opens a runtime that is closed after the test.
@@ -227,4 +263,36 @@ func clientMain(args []string) int {
 	fmt.Println("started")
 	<-r.done // never
 	return 0
+}
+
+// fugitiveMain is a process of a run that tries to get away: into a session of
+// its own, without what it inherited. It leaves a file, then it is sleep.
+func fugitiveMain(drops, file, seconds string) int {
+	_, _ = syscall.Setsid()
+	environment := os.Environ()
+	if strings.Contains(drops, "lifeline") {
+		_ = syscall.Close(lifelineFD)
+	}
+	if strings.Contains(drops, "mark") {
+		environment = nil
+	}
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		return 1
+	}
+	sleep, err := exec.LookPath("sleep")
+	if err == nil {
+		err = syscall.Exec(sleep, []string{"sleep", seconds}, environment)
+	}
+	fmt.Println(err)
+	return 1
+}
+
+// fugitives is a script that starts processes which drop what is given, and
+// waits until they have.
+func fugitives(seconds string, drops ...string) string {
+	var s strings.Builder
+	for i, what := range drops {
+		fmt.Fprintf(&s, "%s %s %s gone-%d %s &\nwhile [ ! -e gone-%d ]; do sleep 0.01; done\n", os.Args[0], asFugitive, what, i, seconds, i)
+	}
+	return s.String()
 }
