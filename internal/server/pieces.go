@@ -108,7 +108,7 @@ func (c *changes) selectSet(ctx context.Context, verb armada.Verb, key store.Job
 		return jobs, caller, nil
 	}
 	if _, err := c.store.Queue(ctx, key.Queue); armada.CodeOf(err) == armada.CodeNotFound {
-		return nil, caller, noQueue(key.Queue, nil)
+		return nil, caller, noQueue(key.Queue)
 	} else if err != nil {
 		return nil, caller, fmt.Errorf("look up the queue: %w", err)
 	}

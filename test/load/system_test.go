@@ -32,7 +32,7 @@ func TestMain(m *testing.M) {
 
 // system is everything in this process, and a client of it.
 type system struct {
-	up     *app.Up
+	up     *app.System
 	conn   *grpc.ClientConn
 	submit api.SubmitClient
 	event  api.EventClient

@@ -1,0 +1,164 @@
+package sqlite
+
+import (
+	"context"
+
+	"armada"
+	"armada/internal/store"
+	"armada/internal/store/codec"
+)
+
+// Job returns one job.
+func (s *Store) Job(ctx context.Context, id armada.JobID) (store.FullJob, error) {
+	jobs, err := s.JobsByID(ctx, []armada.JobID{id})
+	if err != nil {
+		return store.FullJob{}, err
+	}
+	if len(jobs) == 0 {
+		return store.FullJob{}, coded(armada.CodeNotFound, "job %s is not known", id)
+	}
+	return jobs[0], nil
+}
+
+// JobsByID returns the jobs that are known.
+func (s *Store) JobsByID(ctx context.Context, ids []armada.JobID) ([]store.FullJob, error) {
+	var jobs []store.FullJob
+	err := s.read(ctx, "read jobs", func(c *conn) error {
+		for _, id := range ids {
+			r, err := c.one("SELECT "+jobColumns+", details FROM job WHERE id = ?", string(id))
+			if err != nil {
+				return err
+			}
+			if r == nil {
+				continue
+			}
+			full, err := s.fullJob(c, r)
+			if err != nil {
+				return err
+			}
+			jobs = append(jobs, full)
+		}
+		return nil
+	})
+	return jobs, err
+}
+
+// fullJob reads a row of jobColumns and details, and the job's earlier runs.
+func (s *Store) fullJob(c *conn, r row) (store.FullJob, error) {
+	jr, err := s.jobAndRun(c, r)
+	if err != nil {
+		return store.FullJob{}, err
+	}
+	full := store.FullJob{Job: jr.Job}
+	if full.Details, err = codec.DecodeDetails(r.blob(jobWidth)); err != nil {
+		return full, err
+	}
+	if jr.Job.Attempts > 1 {
+		err = c.each("SELECT body FROM run WHERE job = ? ORDER BY attempt", func(r row) error {
+			run, err := codec.DecodeRun(r.blob(0), jr.Job.ID)
+			full.Runs = append(full.Runs, run)
+			return err
+		}, jr.Job.Number)
+		if err != nil {
+			return full, err
+		}
+	}
+	if jr.Run != nil {
+		full.Runs = append(full.Runs, *jr.Run)
+	}
+	return full, nil
+}
+
+// Count groups active jobs.
+func (s *Store) Count(ctx context.Context, queue string) ([]store.JobSetCount, error) {
+	var counts []store.JobSetCount
+	err := s.read(ctx, "count jobs", func(c *conn) error {
+		where, args := "", []any{}
+		if queue != "" {
+			where, args = " AND job.queue = (SELECT id FROM queue WHERE name = ?)", append(args, queue)
+		}
+		return c.each(`SELECT s.queue, s.name, n.state, sum(n.jobs) FROM
+			(SELECT job_set, state, count(*) AS jobs FROM job WHERE ended = 0`+where+` GROUP BY job_set, state) n
+			JOIN job_set s ON s.id = n.job_set GROUP BY s.queue, s.name, n.state ORDER BY s.queue, s.name, n.state`,
+			func(r row) error {
+				counts = append(counts, store.JobSetCount{
+					Queue: r.str(0), JobSet: armada.JobSet(r.str(1)), State: armada.JobState(r.int(2)), Jobs: r.int(3),
+				})
+				return nil
+			}, args...)
+	})
+	return counts, err
+}
+
+// ActiveJobs returns ids of a job set's active jobs.
+func (s *Store) ActiveJobs(ctx context.Context, key store.JobSetKey, states []armada.JobState) ([]armada.JobID, error) {
+	wanted := stateSet(states)
+	var ids []armada.JobID
+	err := s.read(ctx, "read active jobs", func(c *conn) error {
+		return c.each(`SELECT id, state FROM job WHERE ended = 0 AND queue = (SELECT id FROM queue WHERE name = ?)
+			AND job_set IN (SELECT id FROM job_set WHERE queue = ? AND name = ?) ORDER BY number`, func(r row) error {
+			if wanted.has(armada.JobState(r.int(1))) {
+				ids = append(ids, armada.JobID(r.str(0)))
+			}
+			return nil
+		}, key.Queue, key.Queue, string(key.JobSet))
+	})
+	return ids, err
+}
+
+// states is a set of states; the empty one holds all.
+type states uint32
+
+func stateSet(list []armada.JobState) states {
+	var set states
+	for _, s := range list {
+		set |= 1 << s
+	}
+	return set
+}
+
+func (s states) has(state armada.JobState) bool { return s == 0 || s&(1<<state) != 0 }
+
+// onlyActive tells that no finished job can be wanted.
+func (s states) onlyActive() bool {
+	for _, state := range armada.JobStates() {
+		if !state.Active() && s.has(state) {
+			return false
+		}
+	}
+	return true
+}
+
+// Template returns the bytes of a pod spec.
+func (s *Store) Template(ctx context.Context, id armada.TemplateID) ([]byte, error) {
+	var body []byte
+	err := s.read(ctx, "read template", func(c *conn) error {
+		r, err := c.one("SELECT body FROM template WHERE hash = ?", string(id))
+		if err != nil {
+			return err
+		}
+		if r == nil {
+			return coded(armada.CodeNotFound, "template %s is not known", id)
+		}
+		body = r.blob(0)
+		return nil
+	})
+	return body, err
+}
+
+// Requirements returns what a shape stands for.
+func (s *Store) Requirements(ctx context.Context, id armada.ShapeID) (*armada.Requirements, error) {
+	var q *armada.Requirements
+	err := s.read(ctx, "read shape", func(c *conn) error {
+		r, err := c.one("SELECT body FROM shape WHERE hash = ?", string(id))
+		if err != nil {
+			return err
+		}
+		if r == nil {
+			return coded(armada.CodeNotFound, "shape %s is not known", id)
+		}
+		q, err = codec.DecodeRequirements(r.blob(0), s.config.Resources)
+		return err
+	})
+	return q, err
+}

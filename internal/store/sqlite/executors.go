@@ -1,0 +1,219 @@
+package sqlite
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/klauspost/compress/zstd"
+
+	"armada"
+	"armada/internal/store"
+	"armada/internal/store/codec"
+)
+
+// executorRow is an executor in the writer's memory, without its nodes.
+type executorRow struct {
+	number    int64
+	deleted   bool
+	executor  armada.Executor
+	nodesHash []byte
+}
+
+const executorColumns = "id, kind, session, lease, acknowledged, replica, replica_addr, cordoned, cordon_reason, deleted, number"
+
+const executorWidth = 11
+
+func decodeExecutorRow(r row) armada.Executor {
+	return armada.Executor{
+		ID: armada.ExecutorID(r.str(0)), Kind: armada.ExecutorKind(r.int(1)), Session: armada.SessionID(r.str(2)),
+		Lease: time.Duration(r.int(3)) * time.Microsecond, Acknowledged: fromMicros(r.int(4)), Replica: r.str(5), ReplicaAddr: r.str(6),
+		Cordoned: r.int(7) != 0, CordonReason: r.str(8),
+	}
+}
+
+// decodeExecutor reads a row of executorColumns and nodes.
+func (s *Store) decodeExecutor(r row) (store.ExecutorNodes, error) {
+	e := store.ExecutorNodes{Executor: decodeExecutorRow(r), Deleted: r.int(9) != 0}
+	packed := r.blob(executorWidth)
+	if len(packed) == 0 || e.Deleted {
+		return e, nil
+	}
+	plain, err := unpack(packed)
+	if err != nil {
+		return e, fmt.Errorf("nodes of executor %s: %w", e.Executor.ID, err)
+	}
+	e.Nodes, err = codec.DecodeNodes(plain, s.config.Resources, e.Executor.ID)
+	return e, err
+}
+
+var (
+	packer   = sync.OnceValues(func() (*zstd.Encoder, error) { return zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1)) })
+	unpacker = sync.OnceValues(func() (*zstd.Decoder, error) { return zstd.NewReader(nil, zstd.WithDecoderConcurrency(1)) })
+)
+
+func pack(plain []byte) ([]byte, error) {
+	p, err := packer()
+	if err != nil {
+		return nil, err
+	}
+	return p.EncodeAll(plain, nil), nil
+}
+
+func unpack(packed []byte) ([]byte, error) {
+	u, err := unpacker()
+	if err != nil {
+		return nil, err
+	}
+	return u.DecodeAll(packed, nil)
+}
+
+func (w *writer) loadExecutors() error {
+	return w.conn.each("SELECT "+executorColumns+", nodes_hash FROM executor", func(r row) error {
+		w.executors[armada.ExecutorID(r.str(0))] = &executorRow{
+			number: r.int(10), deleted: r.int(9) != 0, executor: decodeExecutorRow(r), nodesHash: bytes.Clone(r.blob(executorWidth)),
+		}
+		return nil
+	})
+}
+
+// checkSession answers Fenced unless the session is the executor's current one.
+func (m *memory) checkSession(id armada.ExecutorID, session armada.SessionID) error {
+	e := m.executors[id]
+	if e == nil || e.deleted || session == "" || e.executor.Session != session {
+		return coded(armada.CodeFenced, "session %q is not the current one of executor %q", session, id)
+	}
+	return nil
+}
+
+// known returns an executor, and NotFound when there is none.
+func (m *memory) known(id armada.ExecutorID) (*executorRow, error) {
+	e := m.executors[id]
+	if e == nil || e.deleted {
+		return nil, coded(armada.CodeNotFound, "executor %q is not known", id)
+	}
+	return e, nil
+}
+
+// OpenSession makes a session the current one.
+func (s *Store) OpenSession(ctx context.Context, e armada.Executor) error {
+	if e.ID == "" || e.Session == "" {
+		return coded(armada.CodeInvalid, "open session: an executor's id and a session are needed")
+	}
+	asked := s.config.Clock()
+	err := s.write(ctx, "open session", 1, func(b *batch) error {
+		known := b.w.executors[e.ID]
+		if known == nil {
+			b.w.numbers.executor++
+			known = &executorRow{number: b.w.numbers.executor}
+			b.w.executors[e.ID] = known
+		}
+		if known.deleted {
+			known.deleted, known.executor, known.nodesHash = false, armada.Executor{}, nil
+		}
+		fresh := e
+		fresh.Lease = e.Lease.Truncate(time.Microsecond)
+		fresh.Acknowledged = b.now
+		fresh.Cordoned, fresh.CordonReason = known.executor.Cordoned, known.executor.CordonReason
+		known.executor = fresh
+		b.touch(fedExecutor, known.number)
+		_, err := b.w.conn.exec(`INSERT INTO executor (number, id, kind, session, lease, acknowledged, replica, replica_addr) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+			ON CONFLICT (number) DO UPDATE SET deleted = 0, kind = excluded.kind, session = excluded.session, lease = excluded.lease,
+			acknowledged = excluded.acknowledged, replica = excluded.replica, replica_addr = excluded.replica_addr`,
+			known.number, string(e.ID), int64(e.Kind), string(e.Session), fresh.Lease.Microseconds(), micros(b.now), e.Replica, e.ReplicaAddr)
+		return err
+	})
+	if err == nil {
+		s.acks.record(e.ID, acknowledgement{e.Session, e.Lease, asked})
+	}
+	return err
+}
+
+// PutNodes replaces an executor's nodes.
+func (s *Store) PutNodes(ctx context.Context, id armada.ExecutorID, session armada.SessionID, nodes []armada.Node) error {
+	plain := codec.AppendNodes(nil, s.config.Resources, nodes)
+	hash := sha256.Sum256(plain)
+	packed, err := pack(plain)
+	if err != nil {
+		return fmt.Errorf("put nodes: %w", err)
+	}
+	return s.write(ctx, "put nodes", 1, func(b *batch) error {
+		if err := b.w.checkSession(id, session); err != nil {
+			return err
+		}
+		e := b.w.executors[id]
+		if bytes.Equal(e.nodesHash, hash[:]) {
+			return nil
+		}
+		e.nodesHash = hash[:]
+		b.touch(fedExecutor, e.number)
+		_, err := b.w.conn.exec("UPDATE executor SET nodes = ?, nodes_hash = ? WHERE number = ?", packed, hash[:], e.number)
+		return err
+	})
+}
+
+// Executors returns all executors.
+func (s *Store) Executors(ctx context.Context) ([]store.ExecutorNodes, error) {
+	var all []store.ExecutorNodes
+	err := s.read(ctx, "read executors", func(c *conn) (err error) {
+		all, err = s.readExecutors(c)
+		return err
+	})
+	return all, err
+}
+
+func (s *Store) readExecutors(c *conn) ([]store.ExecutorNodes, error) {
+	var all []store.ExecutorNodes
+	err := c.each("SELECT "+executorColumns+", nodes FROM executor WHERE deleted = 0 ORDER BY id", func(r row) error {
+		e, err := s.decodeExecutor(r)
+		all = append(all, e)
+		return err
+	})
+	return all, err
+}
+
+// CordonExecutor records a setting.
+func (s *Store) CordonExecutor(ctx context.Context, id armada.ExecutorID, cordoned bool, reason string) error {
+	return s.write(ctx, "cordon executor", 1, func(b *batch) error {
+		e, err := b.w.known(id)
+		if err != nil {
+			return err
+		}
+		e.executor.Cordoned, e.executor.CordonReason = cordoned, reason
+		b.touch(fedExecutor, e.number)
+		_, err = b.w.conn.exec("UPDATE executor SET cordoned = ?, cordon_reason = ? WHERE number = ?", cordoned, reason, e.number)
+		return err
+	})
+}
+
+// DeleteExecutor forgets an executor. Its row stays so that the feed can tell.
+func (s *Store) DeleteExecutor(ctx context.Context, id armada.ExecutorID) error {
+	err := s.write(ctx, "delete executor", 1, func(b *batch) error {
+		e := b.w.executors[id]
+		if e == nil || e.deleted {
+			return nil
+		}
+		if err := b.flush(); err != nil { // the table must tell the truth
+			return err
+		}
+		r, err := b.w.conn.one("SELECT id FROM job WHERE executor = ? LIMIT 1", string(id))
+		if err != nil {
+			return err
+		}
+		if r != nil {
+			return coded(armada.CodePrecondition, "executor %q has runs, one of job %s", id, r.str(0))
+		}
+		e.deleted = true
+		b.touch(fedExecutor, e.number)
+		_, err = b.w.conn.exec(`UPDATE executor SET deleted = 1, session = '', cordoned = 0, cordon_reason = '', nodes = NULL, nodes_hash = NULL
+			WHERE number = ?`, e.number)
+		return err
+	})
+	if err == nil {
+		s.acks.forget(id)
+	}
+	return err
+}

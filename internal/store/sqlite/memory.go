@@ -1,0 +1,235 @@
+package sqlite
+
+import (
+	"time"
+
+	"armada"
+	"armada/internal/store"
+	"armada/internal/store/codec"
+)
+
+// The bounds of what the writer remembers.
+const (
+	maxEntries = 1 << 16
+	maxSets    = 1 << 16
+	maxInterns = 1 << 16
+)
+
+// memory is what the writer remembers between transactions: a copy of parts of
+// the file, dropped whenever in doubt.
+type memory struct {
+	loaded      bool
+	dataVersion int64
+
+	queues   map[string]*queueRow
+	setsByID map[int64]*jobSet
+	sets     map[store.JobSetKey]*jobSet // the ones that take jobs
+	entries  map[armada.JobID]*entry     // active jobs
+	queued   map[string]int64            // queued jobs by queue, counted on first use
+
+	templates map[armada.TemplateID]int64
+	shapes    map[armada.ShapeID]int64
+	names     *names
+
+	executors map[armada.ExecutorID]*executorRow
+	leader    store.Leader
+	feed      int64 // changes since the feed was trimmed
+
+	numbers counters
+}
+
+// counters are the latest numbers given.
+type counters struct{ queue, set, template, shape, job, executor int64 }
+
+type queueRow struct {
+	id      int64
+	deleted bool
+	queue   armada.Queue
+}
+
+// jobSet is a job set's row and its events that are not written yet.
+type jobSet struct {
+	id      int64
+	key     store.JobSetKey
+	closed  bool
+	last    int64
+	fresh   bool // not in the file yet
+	pending []armada.Event
+}
+
+// entry is a job in memory, with its current or latest run.
+type entry struct {
+	job             armada.Job
+	run             armada.Run
+	queue           int64
+	set             *jobSet
+	template, shape int64
+
+	// What the batch has to write.
+	fresh          bool // the job is new
+	dirty          bool
+	held           bool // the executor changed
+	earlier        []armada.Run
+	fixed, details []byte // of a new job
+}
+
+// forget drops everything.
+func (w *writer) forget() {
+	w.memory = memory{
+		queues: map[string]*queueRow{}, setsByID: map[int64]*jobSet{}, sets: map[store.JobSetKey]*jobSet{},
+		entries: map[armada.JobID]*entry{}, queued: map[string]int64{},
+		templates: map[armada.TemplateID]int64{}, shapes: map[armada.ShapeID]int64{}, names: newNames(w.store.config.Resources),
+		executors: map[armada.ExecutorID]*executorRow{},
+	}
+}
+
+// load reads what must always be known: queues, executors, the leader and the
+// latest numbers.
+func (w *writer) load() error {
+	err := w.conn.each("SELECT id, name, deleted, body FROM queue", func(r row) error {
+		q, err := codec.DecodeQueue(r.blob(3), r.str(1))
+		w.queues[r.str(1)] = &queueRow{id: r.int(0), deleted: r.int(2) != 0, queue: q}
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	err = w.conn.each("SELECT name, seq FROM sqlite_sequence", func(r row) error {
+		switch r.str(0) {
+		case "queue":
+			w.numbers.queue = r.int(1)
+		case "job_set":
+			w.numbers.set = r.int(1)
+		case "template":
+			w.numbers.template = r.int(1)
+		case "shape":
+			w.numbers.shape = r.int(1)
+		case "job":
+			w.numbers.job = r.int(1)
+		case "executor":
+			w.numbers.executor = r.int(1)
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	if err := w.loadExecutors(); err != nil {
+		return err
+	}
+	one, err := w.conn.one("SELECT replica, epoch, until FROM leader")
+	if err != nil {
+		return err
+	}
+	w.leader = store.Leader{Replica: one.str(0), Epoch: one.int(1), Until: fromMicros(one.int(2))}
+	latest, err := w.conn.one("SELECT max(at) FROM event_block WHERE id = (SELECT max(id) FROM event_block)")
+	if err != nil {
+		return err
+	}
+	if at := fromMicros(latest.int(0)); at.After(w.latest) {
+		w.latest = at
+	}
+	w.loaded = true
+	return nil
+}
+
+// shrink keeps the memory within its bounds; called between transactions.
+func (w *writer) shrink() {
+	if len(w.setsByID) > maxSets {
+		// Entries point to sets: they go together.
+		w.setsByID, w.sets, w.entries = map[int64]*jobSet{}, map[store.JobSetKey]*jobSet{}, map[armada.JobID]*entry{}
+	}
+	for id := range w.entries {
+		if len(w.entries) <= maxEntries {
+			break
+		}
+		delete(w.entries, id)
+	}
+	if len(w.templates) > maxInterns {
+		w.templates = map[armada.TemplateID]int64{}
+	}
+	if len(w.shapes) > maxInterns {
+		w.shapes = map[armada.ShapeID]int64{}
+	}
+}
+
+// openSet returns the job set of the key that takes jobs, and nil when there
+// is none.
+func (w *writer) openSet(key store.JobSetKey) (*jobSet, error) {
+	if set, ok := w.sets[key]; ok {
+		return set, nil
+	}
+	r, err := w.conn.one("SELECT id, last FROM job_set WHERE queue = ? AND name = ? AND closed = 0", key.Queue, string(key.JobSet))
+	if err != nil || r == nil {
+		return nil, err
+	}
+	set := w.setsByID[r.int(0)]
+	if set == nil {
+		set = &jobSet{id: r.int(0), key: key, last: r.int(1)}
+		w.setsByID[set.id] = set
+	}
+	w.sets[key] = set
+	return set, nil
+}
+
+// set returns a job set by its row id.
+func (w *writer) set(id int64) (*jobSet, error) {
+	if set, ok := w.setsByID[id]; ok {
+		return set, nil
+	}
+	r, err := w.conn.one("SELECT queue, name, closed, last FROM job_set WHERE id = ?", id)
+	if err != nil {
+		return nil, err
+	}
+	if r == nil {
+		return nil, missingRow("job_set", id)
+	}
+	set := &jobSet{
+		id: id, key: store.JobSetKey{Queue: r.str(0), JobSet: armada.JobSet(r.str(1))},
+		closed: r.int(2) != 0, last: r.int(3),
+	}
+	w.setsByID[id] = set
+	return set, nil
+}
+
+// entry returns a job, and nil when it is unknown.
+func (w *writer) entry(id armada.JobID) (*entry, error) {
+	if e, ok := w.entries[id]; ok {
+		return e, nil
+	}
+	r, err := w.conn.one("SELECT "+jobColumns+", queue, template, shape, job_set FROM job WHERE id = ?", string(id))
+	if err != nil || r == nil {
+		return nil, err
+	}
+	e := &entry{queue: r.int(jobWidth), template: r.int(jobWidth + 1), shape: r.int(jobWidth + 2)}
+	if e.set, err = w.set(r.int(jobWidth + 3)); err != nil {
+		return nil, err
+	}
+	if err := w.names.decodeJob(w.conn, r, &e.job, &e.run); err != nil {
+		return nil, err
+	}
+	if e.job.State.Active() {
+		w.entries[id] = e
+	}
+	return e, nil
+}
+
+// queuedJobs returns a counter of the queued jobs of a queue.
+func (w *writer) queuedJobs(queue string) (int64, error) {
+	if n, ok := w.queued[queue]; ok {
+		return n, nil
+	}
+	q := w.queues[queue]
+	if q == nil {
+		return 0, nil
+	}
+	r, err := w.conn.one("SELECT count(*) FROM job WHERE queue = ? AND ended = 0 AND state = ?", q.id, int64(armada.JobQueued))
+	if err != nil {
+		return 0, err
+	}
+	w.queued[queue] = r.int(0)
+	return r.int(0), nil
+}
+
+// within tells whether a moment is less than d before now.
+func within(at, now time.Time, d time.Duration) bool { return at.After(now.Add(-d)) }

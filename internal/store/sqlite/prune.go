@@ -1,0 +1,241 @@
+package sqlite
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"armada"
+)
+
+// pruning remembers where the search for what is old has come to. A pass goes
+// over the jobs, then over the job sets, then over what nothing uses.
+type pruning struct {
+	mu   sync.Mutex // one Prune at a time
+	jobs int64      // jobs up to this number were looked at
+	sets int64      // likewise, once the jobs are through
+}
+
+// scanFactor is how many rows a Prune looks at for each that it may forget.
+const scanFactor = 16
+
+// Prune forgets what is old. The search reads beside the writer; what it found
+// is checked again where it is deleted. More is true until a pass is complete.
+func (s *Store) Prune(ctx context.Context, before time.Time, limit int) (bool, error) {
+	p := &s.pruning
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	limit = max(1, limit)
+	more, err := s.pruneJobs(ctx, before, limit)
+	if more || err != nil {
+		return true, err
+	}
+	if more, err = s.pruneSets(ctx, limit); more || err != nil {
+		return true, err
+	}
+	if more, err = s.pruneUnused(ctx, limit); more || err != nil {
+		return true, err
+	}
+	p.jobs, p.sets = 0, 0
+	return false, nil
+}
+
+// pruneJobs deletes jobs that ended before the time. Those submitted later
+// cannot have ended before, so the search ends there.
+func (s *Store) pruneJobs(ctx context.Context, before time.Time, limit int) (bool, error) {
+	var old []int64
+	at, seen := s.pruning.jobs, 0
+	err := s.read(ctx, "look for old jobs", func(c *conn) error {
+		return c.each("SELECT number, ended FROM job WHERE number > ? AND submitted < ? ORDER BY number LIMIT ?", func(r row) error {
+			if len(old) >= limit {
+				return nil
+			}
+			at, seen = r.int(0), seen+1
+			if ended := r.int(1); ended != 0 && ended < micros(before) {
+				old = append(old, at)
+			}
+			return nil
+		}, at, micros(before), limit*scanFactor)
+	})
+	if err != nil || seen == 0 {
+		return false, err
+	}
+	if len(old) > 0 {
+		if err := s.write(ctx, "prune jobs", len(old), func(b *batch) error { return b.deleteJobs(old) }); err != nil {
+			return true, err
+		}
+	}
+	s.pruning.jobs = at
+	return true, nil
+}
+
+// deleteJobs deletes jobs by number. They have ended, and nothing brings them
+// back.
+func (b *batch) deleteJobs(numbers []int64) error {
+	for _, number := range numbers {
+		r, err := b.w.conn.one("SELECT id, template, shape FROM job WHERE number = ? AND ended != 0", number)
+		if err != nil {
+			return err
+		}
+		if r == nil {
+			continue
+		}
+		if _, err := b.w.conn.exec("DELETE FROM run WHERE job = ?", number); err != nil {
+			return err
+		}
+		if _, err := b.w.conn.exec("DELETE FROM job WHERE number = ?", number); err != nil {
+			return err
+		}
+		delete(b.w.entries, armada.JobID(r.str(0)))
+		b.uses.templates[r.int(1)]--
+		b.uses.shapes[r.int(2)]--
+	}
+	return nil
+}
+
+// pruneSets deletes the events that were written before any job of their job
+// set that is still known, and job sets without jobs.
+func (s *Store) pruneSets(ctx context.Context, limit int) (bool, error) {
+	var found []int64
+	at, seen := s.pruning.sets, 0
+	err := s.read(ctx, "look for old events", func(c *conn) error {
+		return c.each(`SELECT s.id,
+				(SELECT submitted FROM job WHERE job_set = s.id ORDER BY number LIMIT 1),
+				(SELECT at FROM event_block WHERE job_set = s.id ORDER BY last LIMIT 1)
+			FROM job_set s WHERE s.id > ? ORDER BY s.id LIMIT ?`, func(r row) error {
+			if len(found) >= limit {
+				return nil
+			}
+			at, seen = r.int(0), seen+1
+			if r[1] == nil || r[2] != nil && r.int(2) < r.int(1) {
+				found = append(found, at)
+			}
+			return nil
+		}, at, limit*scanFactor)
+	})
+	if err != nil || seen == 0 {
+		return false, err
+	}
+	rest := limit
+	for _, id := range found {
+		if rest <= 0 {
+			return true, nil // the next call comes back to this one
+		}
+		if err := s.write(ctx, "prune events", rest, func(b *batch) (err error) {
+			rest, err = b.deleteEvents(id, rest)
+			return err
+		}); err != nil {
+			return true, err
+		}
+		if rest > 0 {
+			s.pruning.sets = id
+		}
+	}
+	if rest > 0 {
+		s.pruning.sets = at
+	}
+	return true, nil
+}
+
+// deleteEvents deletes a job set's old blocks, at most rest of them, and the
+// job set itself when it has neither jobs nor events. It returns what is left
+// of rest.
+func (b *batch) deleteEvents(id int64, rest int) (int, error) {
+	if err := b.flush(); err != nil { // jobs that were just submitted count
+		return 0, err
+	}
+	c := b.w.conn
+	oldest, err := c.one("SELECT submitted FROM job WHERE job_set = ? ORDER BY number LIMIT 1", id)
+	if err != nil {
+		return 0, err
+	}
+	query, args := "SELECT id, last FROM event_block WHERE job_set = ? ORDER BY last LIMIT ?", []any{id, rest}
+	if oldest != nil {
+		query, args = "SELECT id, last FROM event_block WHERE job_set = ? AND at < ? ORDER BY last LIMIT ?", []any{id, oldest.int(0), rest}
+	}
+	var blocks []int64
+	last := int64(0)
+	err = c.each(query, func(r row) error {
+		blocks, last = append(blocks, r.int(0)), r.int(1)
+		return nil
+	}, args...)
+	if err != nil {
+		return 0, err
+	}
+	for _, block := range blocks {
+		if _, err := c.exec("DELETE FROM event_block WHERE id = ?", block); err != nil {
+			return 0, err
+		}
+	}
+	if len(blocks) > 0 {
+		if _, err := c.exec("UPDATE job_set SET pruned = ? WHERE id = ?", last, id); err != nil {
+			return 0, err
+		}
+	}
+	if rest -= len(blocks); rest > 0 && oldest == nil {
+		rest--
+		return rest, b.deleteSet(id)
+	}
+	return rest, nil
+}
+
+// deleteSet forgets a job set whole.
+func (b *batch) deleteSet(id int64) error {
+	if set := b.w.setsByID[id]; set != nil {
+		delete(b.w.setsByID, id)
+		if b.w.sets[set.key] == set {
+			delete(b.w.sets, set.key)
+		}
+	}
+	_, err := b.w.conn.exec("DELETE FROM job_set WHERE id = ?", id)
+	return err
+}
+
+// pruneUnused deletes templates and shapes that no job uses, and client ids
+// beyond their retention. That nothing uses them is decided where submissions
+// are: none can be under way.
+func (s *Store) pruneUnused(ctx context.Context, limit int) (bool, error) {
+	more := false
+	err := s.write(ctx, "prune templates", limit, func(b *batch) error {
+		if err := b.flush(); err != nil { // uses must be counted
+			return err
+		}
+		more = false
+		for _, table := range []string{"template", "shape"} {
+			deleted, err := b.deleteUnused(table, limit)
+			if err != nil {
+				return err
+			}
+			more = more || deleted >= limit
+		}
+		known := b.now.Add(-b.w.store.config.ClientIDRetention)
+		deleted, err := b.w.conn.exec("DELETE FROM client_id WHERE id IN (SELECT id FROM (SELECT id, at FROM client_id ORDER BY id LIMIT ?) WHERE at <= ?)",
+			limit, micros(known))
+		more = more || deleted >= int64(limit)
+		return err
+	})
+	return more, err
+}
+
+func (b *batch) deleteUnused(table string, limit int) (int, error) {
+	var ids []int64
+	var hashes []string
+	err := b.w.conn.each("SELECT id, hash FROM "+table+" WHERE uses = 0 ORDER BY id LIMIT ?", func(r row) error {
+		ids, hashes = append(ids, r.int(0)), append(hashes, r.str(1))
+		return nil
+	}, limit)
+	if err != nil {
+		return 0, err
+	}
+	for i, id := range ids {
+		if _, err := b.w.conn.exec("DELETE FROM "+table+" WHERE id = ?", id); err != nil {
+			return 0, err
+		}
+		if table == "template" {
+			delete(b.w.templates, armada.TemplateID(hashes[i]))
+		} else {
+			delete(b.w.shapes, armada.ShapeID(hashes[i]))
+		}
+	}
+	return len(ids), nil
+}

@@ -1,0 +1,190 @@
+package sqlite
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"armada"
+	"armada/internal/store"
+)
+
+// Config is how a file is kept. Zero fields other than Path stand for the
+// defaults.
+type Config struct {
+	Path      string               // of the database; "-wal" and "-shm" lie beside it
+	Clock     func() time.Time     // defaults to time.Now
+	Resources armada.ResourceTable // defaults to armada.DefaultResourceTable
+	// ClientIDRetention is how long a client id is known; two weeks by default.
+	ClientIDRetention time.Duration
+	// MaxQueuedPerQueue bounds the queued jobs of a queue; 0 is no limit.
+	MaxQueuedPerQueue int
+	Readers           int // connections for reading; 4 by default
+}
+
+func (c Config) withDefaults() Config {
+	if c.Clock == nil {
+		c.Clock = time.Now
+	}
+	if c.Resources.Len() == 0 {
+		c.Resources = armada.DefaultResourceTable()
+	}
+	if c.ClientIDRetention == 0 {
+		c.ClientIDRetention = 14 * 24 * time.Hour
+	}
+	if c.Readers == 0 {
+		c.Readers = 4
+	}
+	return c
+}
+
+// Validate tells what is wrong with the configuration, or nil.
+func (c Config) Validate() error {
+	switch {
+	case c.Path == "":
+		return errors.New("path: must not be empty")
+	case c.ClientIDRetention < 0:
+		return errors.New("clientIDRetention: must not be negative")
+	case c.MaxQueuedPerQueue < 0:
+		return errors.New("maxQueuedPerQueue: must not be negative")
+	case c.Readers < 0:
+		return errors.New("readers: must not be negative")
+	}
+	return nil
+}
+
+// Store is a store in one SQLite file; make it with [Open].
+type Store struct {
+	config  Config
+	readers *pool
+	names   *names // for reading
+	hubs    *hubs
+	acks    *acknowledgements
+	pruning pruning
+
+	requests   chan *request
+	writerDone chan struct{}
+
+	mu     sync.RWMutex // held for reading by every call in flight
+	closed bool
+}
+
+var _ store.Store = (*Store)(nil)
+
+// Open opens the file, creating and migrating it as needed, and starts the
+// writer. Close stops it.
+func Open(ctx context.Context, config Config) (*Store, error) {
+	if err := config.Validate(); err != nil {
+		return nil, fmt.Errorf("sqlite store: %w", err)
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, fmt.Errorf("sqlite store: %w", err)
+	}
+	config = config.withDefaults()
+	// The order matters: the size of pages is fixed by the first write.
+	c, err := connect(config.Path, "busy_timeout(10000)", "page_size(4096)", "journal_mode(WAL)", "synchronous(FULL)",
+		"wal_autocheckpoint(4000)", "journal_size_limit(67108864)", "cache_size(-65536)", "temp_store(MEMORY)")
+	if err != nil {
+		return nil, fmt.Errorf("sqlite store: %w", err)
+	}
+	if err := migrate(c); err != nil {
+		return nil, errors.Join(fmt.Errorf("sqlite store: migrate %s: %w", config.Path, err), c.close())
+	}
+	readers, err := newPool(config.Path, config.Readers)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("sqlite store: %w", err), c.close())
+	}
+	s := &Store{
+		config: config, readers: readers, names: newNames(config.Resources), hubs: newHubs(), acks: newAcknowledgements(),
+		requests: make(chan *request, maxGroup), writerDone: make(chan struct{}),
+	}
+	w := newWriter(s, c)
+	go w.run()
+	return s, nil
+}
+
+// Close waits for calls in flight and closes the file.
+func (s *Store) Close() error {
+	s.mu.Lock()
+	if s.closed {
+		s.mu.Unlock()
+		return nil
+	}
+	s.closed = true
+	s.mu.Unlock()
+	close(s.requests)
+	<-s.writerDone
+	return s.readers.close()
+}
+
+// enter begins a call; leave ends it.
+func (s *Store) enter() error {
+	s.mu.RLock()
+	if s.closed {
+		s.mu.RUnlock()
+		return &armada.Error{Code: armada.CodeUnavailable, Message: "the store is closed"}
+	}
+	return nil
+}
+
+func (s *Store) leave() { s.mu.RUnlock() }
+
+// read runs f on a connection for reading. What f reads in several statements
+// may belong to several moments; see snapshot.
+func (s *Store) read(ctx context.Context, what string, f func(*conn) error) error {
+	if err := s.enter(); err != nil {
+		return err
+	}
+	defer s.leave()
+	select {
+	case c := <-s.readers.idle:
+		defer func() { s.readers.idle <- c }()
+		return readError(what, f(c))
+	case <-ctx.Done():
+		return fmt.Errorf("%s: %w", what, context.Cause(ctx))
+	}
+}
+
+// snapshot is read with all statements of f seeing one moment.
+func (s *Store) snapshot(ctx context.Context, what string, f func(*conn) error) error {
+	return s.read(ctx, what, func(c *conn) error {
+		if _, err := c.exec("BEGIN"); err != nil {
+			return err
+		}
+		err := f(c)
+		if _, end := c.exec("COMMIT"); end != nil {
+			return errors.Join(err, end)
+		}
+		return err
+	})
+}
+
+// readError wraps what the driver answered; errors with a code pass.
+func readError(what string, err error) error {
+	if err == nil || armada.CodeOf(err) != armada.CodeInternal {
+		return err
+	}
+	return fmt.Errorf("%s: %w", what, err)
+}
+
+// coded makes an error that a caller can act on.
+func coded(code armada.ErrorCode, format string, args ...any) error {
+	return &armada.Error{Code: code, Message: fmt.Sprintf(format, args...)}
+}
+
+// micros is a time as it is stored; the zero time is 0.
+func micros(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixMicro()
+}
+
+func fromMicros(v int64) time.Time {
+	if v == 0 {
+		return time.Time{}
+	}
+	return time.UnixMicro(v).UTC()
+}
