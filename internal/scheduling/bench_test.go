@@ -14,8 +14,8 @@ import (
 // itself and beside a calibration: what a fixed loop takes on this machine in
 // the same run. They report and never fail on time.
 
-// calibrate is the time of a loop that depends on nothing but the machine, for
-// 100 million steps of a linear congruence; about 100 ms on a machine of 2024.
+// calibrate is the time of a loop that depends on nothing but the machine: 100
+// million steps of a linear congruence.
 func calibrate() time.Duration {
 	begin := time.Now()
 	x := uint64(1)
@@ -113,4 +113,131 @@ func BenchmarkRound10000Nodes320000Jobs(b *testing.B) {
 
 func BenchmarkRound100Shapes20NodeTypes(b *testing.B) {
 	benchWorld{nodes: 10_000, cores: 32, nodeTypes: 20, queues: 10, jobs: 320_000, shapes: 100}.run(b, 0, 1600*time.Millisecond)
+}
+
+// full is a world of which every node is full and which has a million jobs
+// more, in 100 queues.
+func full() (*Pool, benchWorld) {
+	w := benchWorld{nodes: 10_000, cores: 32, nodeTypes: 20, queues: 100, jobs: 1_320_000, shapes: 100}
+	p := w.pool()
+	take(p, Round(Input{Pool: p}))
+	return p, w
+}
+
+// take does with the leases what a leader does.
+func take(p *Pool, out Outcome) []armada.JobID {
+	var taken []armada.JobID
+	for _, d := range out.Decisions {
+		for _, l := range d.Leases {
+			j := p.jobs[l.Job]
+			p.Occupy(armada.Job{ID: j.id, Number: j.number, Queue: j.queue.name, Priority: j.priority, Shape: j.shape.id},
+				armada.Run{ID: armada.NewRunID(l.Job, 1), Executor: l.Executor, Node: l.Node}, j.shape.needs)
+			taken = append(taken, l.Job)
+		}
+	}
+	return taken
+}
+
+func BenchmarkRoundAfterThreeSmallChanges(b *testing.B) {
+	p, _ := full()
+	var times []time.Duration
+	i := 0
+	var queued *job
+	for _, l := range p.byName[0].inOrder {
+		queued = l.blocks[0][0].job
+	}
+	for b.Loop() {
+		i++
+		begin := time.Now()
+		n := p.space.NodeAt(int32(i % 10_000))
+		n.Labels = map[string]string{"kubernetes.io/hostname": n.Name, "type": "7"}
+		p.SetNode(n)
+		p.SetQueue(armada.Queue{Name: "queue-007", PriorityFactor: 1 + float64(i%2)})
+		p.Enqueue(armada.Job{
+			ID: queued.id, Number: queued.number, Queue: queued.queue.name,
+			Priority: uint32(i % 3), Shape: queued.shape.id,
+		}, queued.shape.needs)
+		Round(Input{Pool: p})
+		times = append(times, time.Since(begin))
+	}
+	report(b, times, 5*time.Millisecond)
+}
+
+func BenchmarkRoundAfter1000FinishedAnd1000Arrived(b *testing.B) {
+	p, w := full()
+	var running []armada.JobID
+	for id, j := range p.jobs {
+		if j.run != nil {
+			running = append(running, id)
+		}
+	}
+	slices.Sort(running)
+	number := int64(w.jobs)
+	var times []time.Duration
+	for b.Loop() {
+		ended := running[:1000]
+		needs := make([]*job, len(ended))
+		for i, id := range ended {
+			needs[i] = p.jobs[id]
+		}
+		running = running[1000:]
+		begin := time.Now()
+		for i, id := range ended {
+			p.Remove(id)
+			number++
+			p.Enqueue(armada.Job{
+				ID: armada.JobID(fmt.Sprintf("job-%022d", number)), Number: number,
+				Queue: needs[i].queue.name, Shape: needs[i].shape.id,
+			}, needs[i].shape.needs)
+		}
+		out := Round(Input{Pool: p})
+		running = append(running, take(p, out)...)
+		times = append(times, time.Since(begin))
+		if len(out.Decisions) < 900 {
+			b.Fatalf("%d jobs were placed, expected about 1000", len(out.Decisions))
+		}
+	}
+	report(b, times, 25*time.Millisecond)
+}
+
+func BenchmarkGangOf1000(b *testing.B) {
+	for _, size := range []int{1000, 400_000} {
+		b.Run(fmt.Sprintf("of%d", size), func(b *testing.B) {
+			p := benchWorld{nodes: 10_000, cores: 32, nodeTypes: 20, queues: 1}.pool()
+			needs := &armada.Requirements{Resources: armada.Resources{9000, gib}}
+			for i := range 1000 {
+				p.Enqueue(armada.Job{
+					ID: armada.JobID(fmt.Sprintf("job-%022d", i)), Number: int64(i), Queue: "queue-000",
+					Gang: armada.Gang{ID: "g", Cardinality: min(size, 1000), UniformityLabel: []string{"", "type"}[size/400_000]},
+				}, needs)
+			}
+			var times []time.Duration
+			for b.Loop() {
+				begin := time.Now()
+				Round(Input{Pool: p})
+				times = append(times, time.Since(begin))
+			}
+			report(b, times, 20*time.Millisecond)
+		})
+	}
+}
+
+func BenchmarkBuildingStateFor100000NodesAndAMillionJobs(b *testing.B) {
+	w := benchWorld{nodes: 100_000, cores: 32, nodeTypes: 20, queues: 100, jobs: 1_000_000, shapes: 100}
+	var times []time.Duration
+	for b.Loop() {
+		var before, after runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&before)
+		begin := time.Now()
+		p := w.pool()
+		p.settle()
+		p.space.Settle()
+		times = append(times, time.Since(begin))
+		runtime.GC()
+		runtime.ReadMemStats(&after)
+		b.ReportMetric(float64(after.HeapAlloc-before.HeapAlloc)/float64(w.jobs), "bytes/job")
+		runtime.KeepAlive(p)
+	}
+	report(b, times, 5*time.Second)
 }

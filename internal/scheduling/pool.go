@@ -189,7 +189,7 @@ func (p *Pool) leaveLane(l *lane, j *job) {
 	if l.count > 0 {
 		return
 	}
-	delete(l.queue.lanes, l.kind)
+	l.queue.dropLane(l)
 	k := l.kind
 	if k.lanes--; k.lanes > 0 || k.signature == "" {
 		return

@@ -5,10 +5,10 @@ import (
 	"testing"
 	"time"
 
-	"armada"
-
 	gocmp "github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
+
+	"armada"
 )
 
 func TestNoNodeIsOversubscribed(t *testing.T) {

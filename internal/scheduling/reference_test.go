@@ -8,10 +8,10 @@ import (
 	"strings"
 	"testing"
 
-	"armada"
-
 	gocmp "github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
+
+	"armada"
 )
 
 // naive is a round as one would explain it on a blackboard: every step looks at
@@ -22,7 +22,7 @@ type naive struct {
 	capacity armada.Resources
 	free     map[string]armada.Resources // by node
 	held     map[string]armada.Resources // by queue
-	failed   map[string]int // kinds that did not fit, and how much was placed then
+	failed   map[string]int              // kinds that did not fit, and how much was placed then
 	done     map[*naiveGang]bool
 	gangs    map[string][]*naiveGang // by queue, in order
 }

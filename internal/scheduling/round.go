@@ -1,7 +1,6 @@
 package scheduling
 
 import (
-	"cmp"
 	"slices"
 
 	"armada"
@@ -37,7 +36,6 @@ type placed struct {
 // turn is a queue's part in the current round.
 type turn struct {
 	lanes  []*lane          // heap of what may still be offered, next first
-	all    []*lane          // every lane, in order of turn when the round ends
 	held   armada.Resources // with what the round gave it
 	cost   uint64           // of held with its next gang
 	rank   int32            // class priority of its next gang
@@ -69,11 +67,11 @@ func begin(in Input) *round {
 	r.number++
 	r.placed, r.nodes = r.placed[:0], r.nodes[:0]
 	for _, q := range p.byName {
-		q.turn = turn{lanes: q.turn.lanes[:0], all: q.turn.all[:0], held: q.held}
-		for _, l := range q.lanes { // the heap puts them in order
+		q.turn = turn{lanes: q.turn.lanes[:0], held: q.held}
+		for _, l := range q.inOrder {
 			l.rewind()
-			q.turn.all = append(q.turn.all, l)
 		}
+		q.sortLanes()
 	}
 	return r
 }
@@ -114,7 +112,7 @@ func (r *round) admit() {
 func (r *round) progressed() bool {
 	any := false
 	for _, q := range r.pool.byName {
-		for _, l := range q.turn.all {
+		for _, l := range q.inOrder {
 			k := l.kind
 			if k.failed != r.number {
 				continue
@@ -136,8 +134,8 @@ func (r *round) takeTurns(through func(*lane) bool) {
 			continue
 		}
 		q.turn.lanes = q.turn.lanes[:0]
-		for _, l := range q.turn.all {
-			if l.taken < l.count && through(l) {
+		for _, l := range q.inOrder {
+			if l.waits() && through(l) {
 				l.kind.failed = 0
 				q.turn.lanes = append(q.turn.lanes, l)
 			}
@@ -222,7 +220,7 @@ func (r *round) place(l *lane) bool {
 		return false
 	}
 	r.nodes = nodes
-	r.placed = append(r.placed, placed{l.next().job, k.size})
+	r.placed = append(r.placed, placed{l.next.job, k.size})
 	for i := range t.held {
 		t.held[i] += k.total[i]
 	}
@@ -261,6 +259,13 @@ func (q *queue) goesBefore(o *queue) bool {
 func (r *round) outcome() Outcome {
 	out := Outcome{Report: r.report()}
 	out.Decisions = r.decisions()
+	count := 0
+	for _, q := range r.pool.byName {
+		count += len(q.inOrder) + len(q.incomplete)
+	}
+	if count > 0 {
+		out.Waiting = make([]Waiting, 0, count)
+	}
 	for _, q := range r.pool.byName {
 		out.Waiting = r.waiting(out.Waiting, q)
 	}
@@ -295,16 +300,15 @@ func (r *round) report() Report {
 	report := Report{Pool: r.pool.name, At: r.in.Now, Capacity: r.capacity}
 	for _, q := range r.pool.byName {
 		t := &q.turn
-		t.all = slices.DeleteFunc(t.all, func(l *lane) bool { return l.taken == l.count })
-		slices.SortFunc(t.all, func(a, b *lane) int {
-			return cmp.Or(cmp.Compare(b.kind.rank, a.kind.rank), a.next().compare(*b.next()))
-		})
+		if t.given > 0 {
+			q.sortLanes()
+		}
 		if !q.known {
 			continue
 		}
 		stopped := armada.Reason{}
-		if len(t.all) > 0 {
-			stopped = r.reason(t.all[0])
+		if at := slices.IndexFunc(q.inOrder, (*lane).waits); at >= 0 {
+			stopped = r.reason(q.inOrder[at])
 		} else if g := q.firstIncomplete(); g != nil {
 			stopped = r.incomplete(g)
 		}
@@ -318,6 +322,9 @@ func (r *round) report() Report {
 	return report
 }
 
+// waits tells whether anything is left in the lane.
+func (l *lane) waits() bool { return l.taken < l.count }
+
 // reason tells why what is left in a lane was not placed.
 func (r *round) reason(l *lane) armada.Reason {
 	q := l.queue
@@ -327,7 +334,6 @@ func (r *round) reason(l *lane) armada.Reason {
 		reason.Code = armada.ReasonQueueCordoned
 	case l.kind.failed == r.number:
 		reason = l.kind.reason
-		reason.Excluded = slices.Clone(reason.Excluded)
 	case r.full:
 		reason.Code = armada.ReasonRoundLimit
 	}
@@ -335,13 +341,19 @@ func (r *round) reason(l *lane) armada.Reason {
 }
 
 func (r *round) waiting(out []Waiting, q *queue) []Waiting {
-	for _, l := range q.turn.all {
-		left := l.count - l.taken
-		first := l.next().job
-		members := []*job{first}
-		if first.gang != nil {
-			members = first.gang.due
+	for _, l := range q.inOrder {
+		if !l.waits() {
+			continue
 		}
+		left := l.count - l.taken
+		first := l.next.job
+		if first.gang == nil {
+			out = append(out, Waiting{
+				Queue: q.name, Shape: first.shape.id, Jobs: left, First: first.id, Reason: r.reason(l),
+			})
+			continue
+		}
+		members := first.gang.due
 		for _, m := range l.kind.members {
 			out = append(out, Waiting{
 				Queue: q.name, Shape: m.shape.id, Jobs: left * m.count, First: members[0].id, Reason: r.reason(l),

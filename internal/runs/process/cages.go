@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -194,11 +195,26 @@ func (g cage) kill() bool {
 	return true
 }
 
+// members lists the processes of a cage of version 1.
+func (g cage) members() []int {
+	if g.memory == "" {
+		return nil
+	}
+	text, _ := os.ReadFile(filepath.Join(g.memory, "cgroup.procs"))
+	var pids []int
+	for field := range strings.FieldsSeq(string(text)) {
+		if pid, err := strconv.Atoi(field); err == nil {
+			pids = append(pids, pid)
+		}
+	}
+	return pids
+}
+
+// has tells whether a process is in a cage of version 1.
+func (g cage) has(pid int) bool { return slices.Contains(g.members(), pid) }
+
 // remove takes the empty cage away.
 func (g cage) remove() {
-	if g.handle != nil {
-		_ = g.handle.Close()
-	}
 	for _, at := range []string{g.unified, g.memory} {
 		if at != "" {
 			_ = unix.Rmdir(at)

@@ -50,6 +50,7 @@ type run struct {
 	skipped     bool          // something that counts was not started because of that
 	halting     chan struct{} // closed when halted
 	finishing   bool          // only sidecars are left
+	grace       time.Duration // what its pod spec gives it
 	killAt      time.Time
 	killer      *time.Timer
 }
@@ -68,13 +69,14 @@ func (r *run) execute() runs.Status {
 	if err != nil {
 		return r.concludeBroken(fmt.Sprintf("the pod spec cannot be read: %v", err))
 	}
+	r.setGrace(spec)
 	spec.AddEnv(jobVariables(&r.order))
 	containers := spec.Containers(fields(&r.order))
 	if problem := cannotWork(containers); problem != "" {
 		return r.concludeBroken(problem)
 	}
 	if deadline, limited := spec.ActiveDeadline(); limited {
-		late := time.AfterFunc(deadline, func() { r.halt(haltDeadline, graceOf(spec)) })
+		late := time.AfterFunc(deadline, func() { r.halt(haltDeadline, 0) })
 		defer late.Stop()
 	}
 	var sidecars sync.WaitGroup
@@ -83,16 +85,17 @@ func (r *run) execute() runs.Status {
 	if proper {
 		results = append(results, r.together(containers)...)
 	}
-	r.finishSidecars(graceOf(spec))
+	r.finishSidecars()
 	sidecars.Wait()
 	return r.conclude(results, proper)
 }
 
-func graceOf(spec *podspec.Spec) time.Duration {
+func (r *run) setGrace(spec *podspec.Spec) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	if grace := spec.GracePeriod(); grace > 0 {
-		return grace
+		r.grace = grace
 	}
-	return defaultGrace
 }
 
 // cannotWork says why the containers can never run here; empty when they may.
@@ -277,7 +280,7 @@ func (r *run) sidecar(c *podspec.Container, started chan struct{}) {
 }
 
 // finishSidecars ends the sidecars when nothing else is left.
-func (r *run) finishSidecars(grace time.Duration) {
+func (r *run) finishSidecars() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.finishing = true
@@ -285,11 +288,12 @@ func (r *run) finishSidecars(grace time.Duration) {
 		close(r.halting)
 	}
 	r.signal(syscall.SIGTERM, true)
-	r.killAfter(grace)
+	r.killAfter(r.grace)
 }
 
-// halt ends the run: politely, after grace by force. Of several calls the
-// earliest force counts, and the first reason.
+// halt ends the run: politely, after grace by force. Grace 0 stands for that of
+// the pod spec, a negative one for none. Of several calls the earliest force
+// counts, and the first reason.
 func (r *run) halt(why halt, grace time.Duration) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -308,6 +312,9 @@ func (r *run) halt(why halt, grace time.Duration) {
 		if r.signal(syscall.SIGTERM, false) {
 			r.interrupted = true
 		}
+	}
+	if grace == 0 {
+		grace = r.grace
 	}
 	r.killAfter(grace)
 }

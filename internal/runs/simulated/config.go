@@ -23,7 +23,7 @@ import (
 	"time"
 
 	"armada"
-	"armada/internal/runs"
+	"armada/internal/podspec"
 )
 
 // The annotations of a job that say what its simulated pod does.
@@ -119,10 +119,14 @@ func ParseShape(table armada.ResourceTable, text string) (Shape, error) {
 			s.Allocatable[i] = amount
 		}
 	}
-	if sized {
-		if s.Allocatable, err = runs.ParseCapacity(table, s.Allocatable, capacity); err != nil {
-			return s, fmt.Errorf("shape %q: %w", text, err)
-		}
+	if !sized {
+		return s, nil
+	}
+	if capacity == "" {
+		return s, fmt.Errorf("shape %q: nothing follows the colon", text)
+	}
+	if s.Allocatable, err = podspec.ParseCapacity(capacity, table, s.Allocatable); err != nil {
+		return s, fmt.Errorf("shape %q: %w", text, err)
 	}
 	return s, nil
 }

@@ -17,6 +17,8 @@ var ErrClosed = errors.New("the simulated runtime is closed")
 // keptLogs is how many forgotten runs that printed something keep their lines.
 const keptLogs = 10_000
 
+const defaultGrace = 30 * time.Second
+
 // Runtime runs pods on made-up nodes. It is a [runs.Runtime] and a
 // [runs.Changer].
 type Runtime struct {
@@ -226,7 +228,7 @@ func (r *Runtime) Start(_ context.Context, o runs.Order) error {
 }
 
 // Stop asks a run to end; it does after its stop delay, at the latest after
-// grace.
+// grace: 0 stands for 30 s, which pods have whatever their spec says.
 func (r *Runtime) Stop(_ context.Context, run armada.RunID, grace time.Duration) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -238,6 +240,9 @@ func (r *Runtime) Stop(_ context.Context, run armada.RunID, grace time.Duration)
 	r.advance(now) // what was due before the stop was first
 	if p.status.Phase.Ended() {
 		return nil
+	}
+	if grace == 0 {
+		grace = defaultGrace
 	}
 	delay, forced := p.plan.stop, false
 	if delay > grace {

@@ -118,7 +118,7 @@ func (s *Space) undo(mark, changes int, parts []Part) {
 func (s *Space) moved(node int32) {
 	key := s.keyer.key(&s.free[0][node])
 	if t := s.typeOf[node]; t >= 0 {
-		s.types[t].index.move(spot{s.keys[node], node}, spot{key, node}, &s.free[0][node])
+		s.types[t].index.move(spot{s.keys[node], node}, spot{key, node}, &s.free[0][node], &s.nodes[node].spec.Allocatable)
 	}
 	s.keys[node] = key
 	s.amounts++

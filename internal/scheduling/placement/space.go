@@ -288,7 +288,7 @@ func (s *Space) refresh(n *node) {
 	}
 	if was == is {
 		if is >= 0 {
-			s.types[is].index.move(old, spot{s.keys[i], i}, &s.free[0][i])
+			s.types[is].index.move(old, spot{s.keys[i], i}, &s.free[0][i], &n.spec.Allocatable)
 		}
 		return
 	}
@@ -296,7 +296,7 @@ func (s *Space) refresh(n *node) {
 		s.types[was].index.remove(old)
 	}
 	if is >= 0 {
-		s.types[is].index.insert(spot{s.keys[i], i}, &s.free[0][i])
+		s.types[is].index.insert(spot{s.keys[i], i}, &s.free[0][i], &n.spec.Allocatable)
 	}
 	s.typeOf[i] = is
 	s.labelled++
@@ -352,3 +352,6 @@ func (s *Space) LabelOf(ref NodeRef, label string) (string, bool) {
 	v, ok := n.spec.Labels[label]
 	return v, ok
 }
+
+// NodeAt returns the node at a position as it was told.
+func (s *Space) NodeAt(at int32) armada.Node { return s.nodes[at].spec }
