@@ -52,8 +52,8 @@ type Reason struct {
 	Nodes    int        // nodes of the pool that were looked at
 	Excluded []Excluded // how many of them each hindrance ruled out, most first
 	Resource string     // the resource that is short; may be empty
-	Have     int64      // queued members of an incomplete gang, or the amount there is
-	Want     int64      // the gang's cardinality, or the amount asked for
+	Have     int64      // members of a gang that are queued or that would fit, or the amount there is
+	Want     int64      // members placed together, or the amount asked for
 }
 
 // Excluded is how many nodes one hindrance ruled out.
@@ -71,6 +71,8 @@ func (r Reason) String() string {
 	switch r.Code {
 	case ReasonGangIncomplete:
 		return fmt.Sprintf("%s (%d of %d are queued)", text, r.Have, r.Want)
+	case ReasonGangDoesNotFit:
+		return fmt.Sprintf("%s (%d of %d members would)", text, r.Have, r.Want)
 	case ReasonInsufficient, ReasonTooLarge, ReasonNodeSelector, ReasonTaints:
 		text = fmt.Sprintf("%s (%d looked at", text, r.Nodes)
 		if r.Resource != "" {

@@ -18,7 +18,7 @@ import (
 
 // listen makes the server, takes the addresses, and makes the executors behind
 // it.
-func (u *Up) listen(ctx context.Context, authorizer *auth.Authorizer) error {
+func (u *System) listen(ctx context.Context, authorizer *auth.Authorizer) error {
 	rules, err := u.config.Jobs.Rules(u.config.resources())
 	if err != nil {
 		return fmt.Errorf("jobs: %w", err)
@@ -49,7 +49,7 @@ func (u *Up) listen(ctx context.Context, authorizer *auth.Authorizer) error {
 }
 
 // useThisMachine makes the executor whose node is this machine.
-func (u *Up) useThisMachine() error {
+func (u *System) useThisMachine() error {
 	runtime, err := process.Open(process.Config{
 		Dir: u.dir.file("runs"), Resources: u.config.resources(), Capacity: u.config.Up.Capacity, Log: u.log.With("part", "runs"),
 	})
@@ -60,7 +60,7 @@ func (u *Up) useThisMachine() error {
 }
 
 // simulate makes executors of made-up clusters.
-func (u *Up) simulate() error {
+func (u *System) simulate() error {
 	shape, err := simulated.ParseShape(u.config.resources(), u.config.Up.Simulate)
 	if err != nil {
 		return fmt.Errorf("up.simulate: %w", err)
@@ -80,7 +80,7 @@ func (u *Up) simulate() error {
 	return nil
 }
 
-func (u *Up) addCluster(id armada.ExecutorID, runtime runs.Runtime) error {
+func (u *System) addCluster(id armada.ExecutorID, runtime runs.Runtime) error {
 	agent, err := executor.New(u.config.agent(id), u.config.resources(), u.loopback, runtime, u.log.With("part", "executor"))
 	if err != nil {
 		return errors.Join(err, runtime.Close())
@@ -90,7 +90,7 @@ func (u *Up) addCluster(id armada.ExecutorID, runtime runs.Runtime) error {
 }
 
 // where says what jobs run on.
-func (u *Up) where() string {
+func (u *System) where() string {
 	if u.config.Up.Simulate != "" {
 		return fmt.Sprintf("%s made up by --simulate %s; no real work is done", plural(len(u.clusters), "cluster", "clusters"), u.config.Up.Simulate)
 	}
@@ -98,7 +98,7 @@ func (u *Up) where() string {
 }
 
 // loops are everything but the leader.
-func (u *Up) loops() []func(context.Context) error {
+func (u *System) loops() []func(context.Context) error {
 	loops := []func(context.Context) error{u.server.Serve, u.executors.Run, u.retention}
 	if u.metrics != nil {
 		handler := telemetry.Handler(u.config.Telemetry, u.registry, u.log)

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"os"
 	"strings"
 	"time"
 
@@ -26,9 +25,9 @@ import (
 	"armada/internal/telemetry"
 )
 
-// Up is everything in one process. Make it with [OpenUp], let it work with
+// System is everything in one process. Make it with [OpenUp], let it work with
 // Start, and end it with Stop and then Close.
-type Up struct {
+type System struct {
 	config    Config
 	log       *slog.Logger
 	dir       *dataDir
@@ -59,15 +58,15 @@ type part struct {
 
 // OpenUp takes the data folder and the addresses and makes all parts. Nothing
 // is served before Start.
-func OpenUp(ctx context.Context, config Config, version string, log *slog.Logger) (*Up, error) {
-	u := &Up{config: config, log: log}
+func OpenUp(ctx context.Context, config Config, version string, log *slog.Logger) (*System, error) {
+	u := &System{config: config, log: log}
 	if err := u.open(ctx, version); err != nil {
 		return nil, errors.Join(err, u.Close())
 	}
 	return u, nil
 }
 
-func (u *Up) open(ctx context.Context, version string) error {
+func (u *System) open(ctx context.Context, version string) error {
 	var err error
 	if u.dir, err = openDataDir(u.config.Up.DataDir); err != nil {
 		return err
@@ -81,7 +80,9 @@ func (u *Up) open(ctx context.Context, version string) error {
 	}); err != nil {
 		return fmt.Errorf("opening the store: %w", err)
 	}
-	replica := replicaName()
+	// One process has the folder at a time, so a name that stays lets the next
+	// one lead at once.
+	const replica = "up"
 	if u.leader, err = leader.New(u.config.leader(), leader.Parts{
 		Store: u.store, Replica: replica, Log: u.log.With("part", "leader"), Metrics: u.registry,
 	}); err != nil {
@@ -104,16 +105,8 @@ func mayExecute(authorizer *auth.Authorizer) executors.Authorize {
 	}
 }
 
-func replicaName() string {
-	host, err := os.Hostname()
-	if err != nil {
-		host = "armada"
-	}
-	return fmt.Sprintf("%s-%d", host, os.Getpid())
-}
-
 // retention forgets what is old, a piece at a time.
-func (u *Up) retention(ctx context.Context) error {
+func (u *System) retention(ctx context.Context) error {
 	const piece, pause = 2000, time.Minute
 	timer := time.NewTimer(pause)
 	defer timer.Stop()
@@ -160,7 +153,7 @@ func (p *part) end() {
 
 // Start begins to serve. The channel receives the error of a part that failed;
 // then everything should be stopped.
-func (u *Up) Start(ctx context.Context) <-chan error {
+func (u *System) Start(ctx context.Context) <-chan error {
 	failures := make(chan error, 1)
 	failed := func(err error) {
 		select {
@@ -177,7 +170,7 @@ func (u *Up) Start(ctx context.Context) <-chan error {
 // Stop ends what Start began: the scheduler first, then the jobs, which are queued again
 // unless they are to be kept running, then the rest. When hurry is done, jobs
 // are not waited for.
-func (u *Up) Stop(ctx, hurry context.Context) error {
+func (u *System) Stop(ctx, hurry context.Context) error {
 	u.scheduling.end()
 	var err error
 	if !u.config.Up.KeepRunning {
@@ -188,7 +181,7 @@ func (u *Up) Stop(ctx, hurry context.Context) error {
 }
 
 // drain gives all leases back. A hurry cuts the grace periods short.
-func (u *Up) drain(ctx, hurry context.Context) error {
+func (u *System) drain(ctx, hurry context.Context) error {
 	const patience = 10 * time.Second // for killed processes to be gone
 	g := new(errgroup.Group)
 	for _, c := range u.clusters {
@@ -209,7 +202,7 @@ func (u *Up) drain(ctx, hurry context.Context) error {
 }
 
 // Close releases what is held. What was started must have been stopped.
-func (u *Up) Close() error {
+func (u *System) Close() error {
 	var errs []error
 	for _, c := range u.clusters {
 		errs = append(errs, c.runtime.Close())
@@ -232,7 +225,7 @@ func (u *Up) Close() error {
 }
 
 // holds tells how many runs there are.
-func (u *Up) holds() int {
+func (u *System) holds() int {
 	n := 0
 	for _, c := range u.clusters {
 		n += c.agent.Holds()
@@ -241,7 +234,7 @@ func (u *Up) holds() int {
 }
 
 // Farewell tells what Stop is about to do.
-func (u *Up) Farewell() string {
+func (u *System) Farewell() string {
 	n := u.holds()
 	switch {
 	case n == 0:
@@ -261,7 +254,7 @@ func plural(n int, one, many string) string {
 }
 
 // Welcome tells where everything is and what to type next.
-func (u *Up) Welcome() string {
+func (u *System) Welcome() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "Armada is up; its data is in %s\n\n", u.dir.path)
 	fmt.Fprintf(&b, "  gRPC            %s\n", u.server.GRPCAddr())
@@ -279,9 +272,15 @@ func (u *Up) Welcome() string {
 }
 
 // urlFlag is what armadactl must be told when the address is not the usual one.
-func (u *Up) urlFlag() string {
+func (u *System) urlFlag() string {
 	if _, port, err := net.SplitHostPort(u.server.GRPCAddr()); err == nil && port != "50051" {
 		return "--armadaUrl localhost:" + port + " "
 	}
 	return ""
 }
+
+// GRPCAddr is where gRPC is served.
+func (u *System) GRPCAddr() string { return u.server.GRPCAddr() }
+
+// HTTPAddr is where REST is served.
+func (u *System) HTTPAddr() string { return u.server.HTTPAddr() }

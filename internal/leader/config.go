@@ -130,7 +130,10 @@ func (c Config) Validate() error {
 // Store is what a leader needs of the store.
 type Store interface {
 	store.Leadership
-	store.Feed
+	// Load, Changes and Subscribe are those of [store.Feed].
+	Load(ctx context.Context, visit func(store.Changes) error) (store.Position, error)
+	Changes(ctx context.Context, after store.Position, limit int) (store.Changes, store.Position, error)
+	Subscribe() (signal <-chan struct{}, stop func())
 	// Transition is that of [store.Jobs].
 	Transition(ctx context.Context, fence store.Fence, units []store.Unit) ([]store.UnitResult, error)
 	// Executors is that of [store.Executors].

@@ -36,11 +36,8 @@ const retryExpiry = time.Second
 // open tells whether anything new may be placed there.
 func (x *agent) open() bool { return !x.silent && !x.Cordoned && x.Session != "" }
 
-// recorded is how much later than its last record an executor may have been
-// acknowledged: the store writes at most every third of a lease.
-func recorded(lease time.Duration) time.Duration { return lease + lease/3 }
-
-// closes is when the executor counts as silent.
+// closes is when the executor counts as silent: its lease is counted from the
+// store's record, whatever was answered later from memory.
 func (e *Expiry) closes(x *agent) time.Time {
 	switch x.Kind {
 	case armada.Executor2026:
@@ -48,7 +45,7 @@ func (e *Expiry) closes(x *agent) time.Time {
 	case armada.Executor2020:
 		return x.heard.Add(e.Original2020.ClosedAfter)
 	default:
-		return x.heard.Add(recorded(cmp.Or(x.Lease, e.Lease)))
+		return x.heard.Add(cmp.Or(x.Lease, e.Lease))
 	}
 }
 
@@ -60,7 +57,7 @@ func (e *Expiry) givesUp(x *agent) time.Time {
 	case armada.Executor2020:
 		return x.seen.Add(e.Original2020.GivenUp)
 	default:
-		return x.seen.Add(recorded(cmp.Or(x.Lease, e.Lease)) + e.Margin + e.LostTimeout)
+		return x.seen.Add(cmp.Or(x.Lease, e.Lease) + e.Margin + e.LostTimeout)
 	}
 }
 
@@ -179,7 +176,7 @@ func (w *world) judge(asked time.Time) {
 func (w *world) suspicious() time.Time {
 	var next time.Time
 	for _, x := range w.executors {
-		if x.open() {
+		if !x.silent && !x.heard.IsZero() {
 			next = earlier(next, w.expiry.closes(x))
 		}
 		if len(x.runs) > 0 {

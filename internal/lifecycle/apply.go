@@ -55,14 +55,14 @@ func Apply(job armada.Job, run armada.Run, c Change, now time.Time) Step {
 	at := clamp(c.At, job.Transitioned, now)
 	step := Step{Verdict: Applied, Job: job, Run: run}
 	step.perform(r, &c, at)
-	step.emit(r, &c, at)
+	step.emit(r, &c, at, job.State != armada.JobQueued || c.Kind == Lease)
 	return step
 }
 
 // misdirected tells why a change about a run does not concern the job's
 // current run, or "".
 func misdirected(job *armada.Job, run *armada.Run, c *Change) string {
-	if !c.Kind.FromExecutor() && c.Kind != Expire {
+	if !c.Kind.FromExecutor() && c.Kind != Expire && (c.Kind != Preempt || c.Run == "") {
 		return ""
 	}
 	current, leased := job.Run()
@@ -145,12 +145,12 @@ func (s *Step) perform(r *Rule, c *Change, at time.Time) {
 		if r.To.Terminal() {
 			job.Reason = s.reason(r, c)
 		}
-		if r.To == armada.JobQueued {
-			job.Wish = armada.Wish{}
-		}
 	}
 	if r.Wants != armada.WishNone {
-		job.Wish = armada.Wish{Kind: r.Wants, By: c.By, Why: c.Reason, For: c.For, At: at}
+		job.Wish = armada.Wish{Kind: r.Wants, By: c.By, Why: c.Reason, At: at}
+		if c.Kind == Preempt {
+			job.Wish.For = c.For
+		}
 	}
 	if c.Kind == Reprioritise {
 		job.Priority = c.Priority
@@ -230,21 +230,22 @@ func (s *Step) reason(r *Rule, c *Change) string {
 	}
 }
 
-// emit makes the events of the rule.
-func (s *Step) emit(r *Rule, c *Change, at time.Time) {
+// emit makes the events of the rule. They speak of the run if the job had one
+// when the change came, or has one by it.
+func (s *Step) emit(r *Rule, c *Change, at time.Time, ofRun bool) {
 	kinds := r.Emits
 	if c.Kind == Preempt && c.Announce {
 		kinds = emits(armada.EventPreempting)
 	}
 	for _, kind := range kinds {
-		s.Events = append(s.Events, s.event(kind, c, at))
+		s.Events = append(s.Events, s.event(kind, c, at, ofRun))
 	}
 }
 
 // event describes what happened from the job and the run as they are now.
-func (s *Step) event(kind armada.EventKind, c *Change, at time.Time) armada.Event {
+func (s *Step) event(kind armada.EventKind, c *Change, at time.Time, ofRun bool) armada.Event {
 	e := armada.Event{Kind: kind, Job: s.Job.ID, Created: at}
-	if _, leased := s.Job.Run(); leased {
+	if ofRun {
 		e.Run, e.Executor, e.Pool, e.Node, e.Pod = s.Run.ID, s.Run.Executor, s.Run.Pool, s.Run.Node, s.Run.Pod
 	}
 	switch kind {

@@ -61,8 +61,8 @@ func (k ChangeKind) FromExecutor() bool { return k >= ReportPending }
 type Change struct {
 	Kind ChangeKind
 	Job  armada.JobID
-	// Run names the run that a report or an Expire speaks of: the change is
-	// refused unless it is the job's current run.
+	// Run names the run that a report or an Expire speaks of, and may name that
+	// of a Preempt: the change is refused unless it is the job's current run.
 	Run armada.RunID
 	// At is when it happened by the causer's clock; zero means now. It is
 	// clamped so that a job's events never go back in time nor lie ahead.
@@ -79,7 +79,7 @@ type Change struct {
 	Executor    armada.ExecutorID // reports: who reports; refused unless it holds the run
 	Node        string            // reports: the node's name as the executor knows it; may be empty
 	Pod         armada.Pod        // reports: what is known of the pod
-	End         armada.RunEnd     // ReportFailed, ReportStopped, ReportReturned, ReportUnknown, Expire
+	End         armada.RunEnd     // Expire and the reports of an end
 	Attempted   bool              // ReportReturned: the pod may have run
 	MaxAttempts int               // ReportReturned: when so many runs began the job fails; 0 is no limit
 

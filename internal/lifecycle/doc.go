@@ -21,3 +21,5 @@
 // The package must never read a clock, do I/O or know about a store. The
 // picture of the table is docs/lifecycle.md, generated from it.
 package lifecycle
+
+//go:generate go test -count=1 -run TestThePictureInTheDocsIsCurrent . -update

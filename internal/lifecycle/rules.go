@@ -71,8 +71,9 @@ var rules = []Rule{
 	{On: ReportStopped, From: started, Wish: armada.WishNone, To: armada.JobFailed, Run: armada.RunFailed, Emits: emits(armada.EventFailed)},
 
 	{On: ReportReturned, From: started, Wish: armada.WishCancel, To: armada.JobCancelled, Run: armada.RunReturned, Emits: emits(armada.EventCancelled)},
-	{On: ReportReturned, From: started, Wish: AnyWish, Guard: Exhausted, To: armada.JobFailed, Run: armada.RunReturned, Emits: emits(armada.EventLeaseReturned, armada.EventFailed)},
-	{On: ReportReturned, From: started, Wish: AnyWish, To: armada.JobQueued, Run: armada.RunReturned, Emits: emits(armada.EventLeaseReturned)},
+	{On: ReportReturned, From: started, Wish: armada.WishPreempt, To: armada.JobPreempted, Run: armada.RunReturned, Emits: emits(armada.EventPreempted, armada.EventFailed)},
+	{On: ReportReturned, From: started, Wish: armada.WishNone, Guard: Exhausted, To: armada.JobFailed, Run: armada.RunReturned, Emits: emits(armada.EventLeaseReturned, armada.EventFailed)},
+	{On: ReportReturned, From: started, Wish: armada.WishNone, To: armada.JobQueued, Run: armada.RunReturned, Emits: emits(armada.EventLeaseReturned)},
 
 	{On: ReportUnknown, From: started, Wish: armada.WishCancel, To: armada.JobCancelled, Run: armada.RunLost, Emits: emits(armada.EventCancelled)},
 	{On: ReportUnknown, From: started, Wish: armada.WishPreempt, To: armada.JobPreempted, Run: armada.RunLost, Emits: emits(armada.EventPreempted, armada.EventFailed)},

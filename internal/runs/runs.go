@@ -32,12 +32,15 @@ type Runtime interface {
 	// known, even ended, is not started again and is no error. It returns when
 	// the runtime has recorded that the run exists, not when it runs. An order
 	// that can never work ends at once as Failed; an error means that nothing
-	// was done and the lease may be returned.
+	// was done and the lease may be returned, unless it is the context's: then
+	// the run may exist or come to.
 	Start(ctx context.Context, o Order) error
-	// Stop asks a run to end: politely, after grace by force; grace 0 stands for
-	// the grace period of its pod spec. A run that ends
-	// by itself first keeps its outcome. Stopping an ended run does nothing.
-	// ErrUnknownRun when the run is not known.
+	// Stop asks a run to end: politely, after grace by force. Grace 0 stands for
+	// the grace period of its pod spec, a negative one for force at once; a later
+	// Stop may shorten the grace, not lengthen it. A run whose containers all end
+	// with exit code 0 has succeeded, even after a Stop, and one that failed
+	// before it has failed. Stopping an ended run does nothing. ErrUnknownRun when
+	// the run is not known.
 	Stop(ctx context.Context, run armada.RunID, grace time.Duration) error
 	// Forget drops an ended run from Statuses when the server has acknowledged
 	// its end; its logs stay for their own time. Forgetting an unknown run does

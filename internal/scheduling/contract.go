@@ -24,7 +24,8 @@ type Input struct {
 	Pool *Pool
 }
 
-// Outcome is what a round decided. Its slices belong to the caller.
+// Outcome is what a round decided. Its slices belong to the caller, and the
+// pool keeps none of them.
 type Outcome struct {
 	Decisions []Decision // in the order in which they were taken
 	Waiting   []Waiting  // why others wait; one entry per shape and queue
@@ -65,9 +66,9 @@ type Waiting struct {
 	Shape  armada.ShapeID
 	JobSet armada.JobSet // of the incomplete gang; otherwise empty
 	Gang   string        // the id of the incomplete gang; otherwise empty
-	Jobs   int          // how many
-	First  armada.JobID // the one whose turn came first
-	Reason armada.Reason
+	Jobs   int           // how many
+	First  armada.JobID  // the one whose turn came first
+	Reason armada.Reason // entries of one shape may share what Excluded points to
 }
 
 // Report explains a round to people.

@@ -5,12 +5,13 @@ import (
 	"fmt"
 	"math/big"
 	"slices"
+	"strings"
 	"testing"
-
-	"armada"
 
 	gocmp "github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
+
+	"armada"
 )
 
 // naive is a round as one would explain it on a blackboard: every step looks at
@@ -21,7 +22,8 @@ type naive struct {
 	capacity armada.Resources
 	free     map[string]armada.Resources // by node
 	held     map[string]armada.Resources // by queue
-	failed   map[*naiveGang]bool
+	failed   map[string]int              // kinds that did not fit, and how much was placed then
+	done     map[*naiveGang]bool
 	gangs    map[string][]*naiveGang // by queue, in order
 }
 
@@ -30,6 +32,21 @@ type naiveGang struct {
 	last    worldJob
 	rank    int32
 	label   string
+}
+
+// kind is what gangs have in common that are placed alike.
+func (g *naiveGang) kind() string {
+	shapes := []string{g.label}
+	for _, m := range g.members {
+		shapes = append(shapes, string(m.Shape))
+	}
+	return strings.Join(shapes, " ")
+}
+
+// mixed tells whether members differ, so that best fit may fail now and succeed
+// on fuller nodes.
+func (g *naiveGang) mixed() bool {
+	return g.members[0].Shape != g.members[len(g.members)-1].Shape
 }
 
 func (n *naive) rank(needs *armada.Requirements) int32 {
@@ -49,7 +66,7 @@ func size(r armada.Resources) []int64 {
 func newNaive(w world) *naive {
 	n := &naive{
 		world: w, free: map[string]armada.Resources{}, held: map[string]armada.Resources{},
-		failed: map[*naiveGang]bool{}, gangs: map[string][]*naiveGang{},
+		failed: map[string]int{}, done: map[*naiveGang]bool{}, gangs: map[string][]*naiveGang{},
 	}
 	for _, node := range w.nodes {
 		n.free[node.Name] = w.free(node)
@@ -124,7 +141,10 @@ func (n *naive) next() (armada.Queue, *naiveGang) {
 	var of armada.Queue
 	var lowest *big.Rat
 	for _, q := range n.queues { // by name
-		at := slices.IndexFunc(n.gangs[q.Name], func(g *naiveGang) bool { return !n.failed[g] })
+		at := slices.IndexFunc(n.gangs[q.Name], func(g *naiveGang) bool {
+			_, failed := n.failed[g.kind()]
+			return !n.done[g] && !failed
+		})
 		if q.Cordoned || at < 0 {
 			continue
 		}
@@ -201,8 +221,10 @@ func (n *naive) round() []Decision {
 	var decisions []Decision
 	for {
 		q, g := n.next()
-		if g == nil {
+		if g == nil && !n.again(len(decisions)) {
 			return decisions
+		} else if g == nil {
+			continue
 		}
 		var leases []Lease
 		if g.label != "" {
@@ -210,14 +232,30 @@ func (n *naive) round() []Decision {
 		} else {
 			leases = n.place(g, func(armada.Node) bool { return true })
 		}
-		if n.failed[g] = true; leases == nil {
+		if leases == nil {
+			n.failed[g.kind()] = len(decisions)
 			continue
 		}
+		n.done[g] = true
 		decisions = append(decisions, Decision{Leases: leases})
 		for _, m := range g.members {
 			n.held[q.Name] = n.held[q.Name].Add(m.needs.Resources)
 		}
 	}
+}
+
+// again forgets that mixed gangs failed if something was placed after that.
+func (n *naive) again(placed int) bool {
+	again := false
+	for _, gangs := range n.gangs {
+		for _, g := range gangs {
+			if at, failed := n.failed[g.kind()]; failed && g.mixed() && !n.done[g] && at < placed {
+				delete(n.failed, g.kind())
+				again = true
+			}
+		}
+	}
+	return again
 }
 
 func TestARoundDecidesWhatTheNaiveRoundDecides(t *testing.T) {
@@ -227,7 +265,7 @@ func TestARoundDecidesWhatTheNaiveRoundDecides(t *testing.T) {
 		want := newNaive(w).round()
 		got := Round(Input{Pool: w.pool(0)}).Decisions
 		if diff := gocmp.Diff(want, got); diff != "" {
-			t.Fatalf("decisions (-naive +round):\n%s", diff)
+			t.Fatalf("%v\ndecisions (-naive +round):\n%s", w, diff)
 		}
 	})
 }

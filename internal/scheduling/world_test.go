@@ -4,10 +4,11 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
-
-	"armada"
+	"strings"
 
 	"pgregory.net/rapid"
+
+	"armada"
 )
 
 // world is what a pool is told, as plain values, for tests that need to build
@@ -72,6 +73,26 @@ func (w world) pool(seed uint64) *Pool {
 		patch()
 	}
 	return p
+}
+
+// String tells what the world is, for a failed test.
+func (w world) String() string {
+	var b strings.Builder
+	for _, n := range w.nodes {
+		fmt.Fprintf(&b, "node %s/%s %v free %v taints %v zone %s unschedulable %v\n", n.Executor, n.Name, n.Allocatable, w.free(n), n.Taints, n.Labels["zone"], n.Unschedulable)
+	}
+	for _, q := range w.queues {
+		fmt.Fprintf(&b, "queue %s factor %v cordoned %v\n", q.Name, q.PriorityFactor, q.Cordoned)
+	}
+	fmt.Fprintf(&b, "closed %v\n", w.closed)
+	for _, j := range w.jobs {
+		fmt.Fprintf(&b, "job %s of %s priority %d gang %v needs %v", j.ID, j.Queue, j.Priority, j.Gang, *j.needs)
+		if j.run != nil {
+			fmt.Fprintf(&b, " runs on %s/%s", j.run.Executor, j.run.Node)
+		}
+		b.WriteByte('\n')
+	}
+	return b.String()
 }
 
 // after is the world with the outcome's leases taken.

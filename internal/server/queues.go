@@ -205,7 +205,7 @@ func (q *queues) GetQueue(ctx context.Context, r *api.QueueGetRequest) (*api.Que
 func (q *queues) queue(ctx context.Context, name string) (armada.Queue, error) {
 	queue, err := q.store.Queue(ctx, name)
 	if armada.CodeOf(err) == armada.CodeNotFound {
-		return armada.Queue{}, noQueue(name, nil)
+		return armada.Queue{}, noQueue(name)
 	}
 	if err != nil {
 		return armada.Queue{}, fmt.Errorf("look up the queue: %w", err)

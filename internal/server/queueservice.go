@@ -19,7 +19,9 @@ type queueService struct {
 
 // unimplementedQueueService answers by name what queueService does not have: it
 // is one level below so that embedded services come first.
-type unimplementedQueueService struct{ api.UnimplementedQueueServiceServer }
+type unimplementedQueueService struct {
+	api.UnimplementedQueueServiceServer
+}
 
 // CordonQueue closes a queue: its queued jobs are not started.
 func (s *queueService) CordonQueue(ctx context.Context, r *api.QueueCordonRequest) (*emptypb.Empty, error) {

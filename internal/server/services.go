@@ -53,4 +53,3 @@ func register(r grpc.ServiceRegistrar, config Config, deps Deps, health *health,
 	binoculars.RegisterBinocularsServer(r, binoculars.UnimplementedBinocularsServer{})
 	schedulerobjects.RegisterSchedulerReportingServer(r, schedulerobjects.UnimplementedSchedulerReportingServer{})
 }
-

@@ -92,7 +92,7 @@ func (s *submitService) submit(ctx context.Context, request *submitview.JobSubmi
 	}
 	taken, err := s.store.Submit(ctx, batch)
 	if armada.CodeOf(err) == armada.CodeNotFound {
-		return nil, noQueue(request.GetQueue(), err)
+		return nil, noQueue(request.GetQueue())
 	}
 	if err != nil {
 		return nil, fmt.Errorf("submit %d jobs: %w", len(items), err)
@@ -107,8 +107,8 @@ func (s *submitService) submit(ctx context.Context, request *submitview.JobSubmi
 }
 
 // noQueue words the error as clients of 2026 look for it.
-func noQueue(name string, cause error) error {
-	return &armada.Error{Code: armada.CodeNotFound, Message: fmt.Sprintf("could not find queue %q", clip(name, 100)), Cause: cause}
+func noQueue(name string) error {
+	return &armada.Error{Code: armada.CodeNotFound, Message: fmt.Sprintf("could not find queue %q", clip(name, 100))}
 }
 
 // refusal is the error of a request that is not valid: every violation, and one

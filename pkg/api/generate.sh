@@ -8,6 +8,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 root=$PWD
+go=${GO:-go}
 
 check=
 case "${1-}" in
@@ -21,7 +22,7 @@ trap 'chmod -R u+w "$work"; rm -rf "$work"' EXIT
 bin=$work/bin protos=$work/protos out=$work/out
 mkdir -p "$bin" "$protos" "$out"
 
-(cd tools && go build -o "$bin/" \
+(cd tools && "$go" build -o "$bin/" \
 	github.com/bufbuild/buf/cmd/buf \
 	google.golang.org/protobuf/cmd/protoc-gen-go \
 	google.golang.org/grpc/cmd/protoc-gen-go-grpc \
@@ -35,7 +36,7 @@ for file in $mine; do
 	cp "$file" "$protos/$file"
 done
 cp -r "$root/third_party/google" "$protos/google"
-go mod download k8s.io/api k8s.io/apimachinery
+"$go" mod download k8s.io/api k8s.io/apimachinery
 # folder of the module, folder of ours
 kubernetes="
 api core/v1
@@ -51,7 +52,7 @@ while read -r module folder; do
 	[ -n "$module" ] || continue
 	path=k8s.io/$module/$folder
 	mkdir -p "$protos/$path"
-	cp "$(go list -m -f '{{.Dir}}' "k8s.io/$module")/$folder/generated.proto" "$protos/$path/generated.proto"
+	cp "$("$go" list -m -f '{{.Dir}}' "k8s.io/$module")/$folder/generated.proto" "$protos/$path/generated.proto"
 	chmod u+w "$protos/$path/generated.proto"
 	overrides+="
     - file_option: go_package
@@ -109,13 +110,14 @@ plugins:
       - omit_enum_default_value=false
 END
 
-export PATH="$bin:$PATH"
+export PATH="$bin:$PATH" BUF_CACHE_DIR="$work/cache"
 (
 	cd "$protos"
 	buf generate --template buf.gen.go.yaml --path pkg --path internal --path k8s.io
 	buf generate --template buf.gen.services.yaml --path pkg
 )
-mv "$out/pkg/api/swagger.swagger.json" "$out/pkg/api/swagger.json"
+"$go" run ./pkg/api/internal/swagger <"$out/pkg/api/swagger.swagger.json" >"$out/pkg/api/swagger.json"
+rm "$out/pkg/api/swagger.swagger.json"
 
 stale=0
 list() { # the generated files below a folder

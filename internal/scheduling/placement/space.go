@@ -2,6 +2,7 @@ package placement
 
 import (
 	"cmp"
+	"maps"
 	"reflect"
 	"slices"
 
@@ -30,7 +31,7 @@ type Space struct {
 	byRef  map[NodeRef]*node
 	closed map[armada.ExecutorID]bool
 	keys   []uint64 // by node, of the working view
-	labels map[string]int
+	labels map[string]int // how many demands and gangs ask for a label
 	// What follows is by node, or rebuilt from the nodes, when settled.
 	settled  bool
 	nodes    []*node
@@ -40,6 +41,8 @@ type Space struct {
 	types    []nodeType
 	typeByID map[string]int32
 	domains  map[string]*domain
+	byName   map[string][]int32 // as of the generation named
+	named    uint64
 
 	// Generations: of what matches, of amounts, and of the working view as far
 	// as search positions hold.
@@ -130,6 +133,9 @@ func (s *Space) SetNode(spec armada.Node) bool {
 	if !n.known {
 		s.settled = false
 	}
+	if !maps.Equal(n.spec.Labels, spec.Labels) {
+		s.labelled++ // its type may stay the same, but pinned demands look at all labels
+	}
 	n.spec, n.known = spec, true
 	s.refresh(n)
 	return true
@@ -213,17 +219,15 @@ func (s *Space) open(n *node) bool { return !n.spec.Unschedulable && !s.closed[n
 
 // addKey makes a label count when nodes are grouped into types.
 func (s *Space) addKey(key string) {
-	if s.labels[key]++; s.labels[key] == 1 {
+	if _, ok := s.labels[key]; !ok {
 		s.settled = false
 	}
+	s.labels[key]++
 }
 
-// removeKey leaves the types finer than necessary until they are made anew.
-func (s *Space) removeKey(key string) {
-	if s.labels[key]--; s.labels[key] == 0 {
-		delete(s.labels, key)
-	}
-}
+// removeKey leaves the types finer than necessary until they are made anew:
+// what is asked for once is mostly asked for again.
+func (s *Space) removeKey(key string) { s.labels[key]-- }
 
 // AddLabel prepares for gangs whose nodes share the label's value.
 func (s *Space) AddLabel(key string) { s.addKey(key) }
@@ -239,6 +243,7 @@ func (s *Space) Settle() {
 	}
 	s.Rewind()
 	s.settled = true
+	maps.DeleteFunc(s.labels, func(_ string, asked int) bool { return asked == 0 })
 	s.nodes = s.nodes[:0]
 	for _, n := range s.byRef {
 		if n.known {
@@ -288,7 +293,7 @@ func (s *Space) refresh(n *node) {
 	}
 	if was == is {
 		if is >= 0 {
-			s.types[is].index.move(old, spot{s.keys[i], i}, &s.free[0][i])
+			s.types[is].index.move(old, spot{s.keys[i], i}, &s.free[0][i], &n.spec.Allocatable)
 		}
 		return
 	}
@@ -296,7 +301,7 @@ func (s *Space) refresh(n *node) {
 		s.types[was].index.remove(old)
 	}
 	if is >= 0 {
-		s.types[is].index.insert(spot{s.keys[i], i}, &s.free[0][i])
+		s.types[is].index.insert(spot{s.keys[i], i}, &s.free[0][i], &n.spec.Allocatable)
 	}
 	s.typeOf[i] = is
 	s.labelled++
@@ -352,3 +357,6 @@ func (s *Space) LabelOf(ref NodeRef, label string) (string, bool) {
 	v, ok := n.spec.Labels[label]
 	return v, ok
 }
+
+// NodeAt returns the node at a position as it was told.
+func (s *Space) NodeAt(at int32) armada.Node { return s.nodes[at].spec }

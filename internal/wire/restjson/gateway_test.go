@@ -19,6 +19,7 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/status"
 	"google.golang.org/grpc/test/bufconn"
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/emptypb"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
@@ -63,6 +64,16 @@ func (e *echo) GetQueues(r *api.StreamingQueueGetRequest, s grpc.ServerStreaming
 }
 
 func (e *echo) GetJobSetEvents(r *api.JobSetRequest, s grpc.ServerStreamingServer[api.EventStreamMessage]) error {
+	if r.GetQueue() == "none" {
+		return status.Error(codes.NotFound, "no such job set")
+	}
+	if err := s.SendHeader(nil); err != nil {
+		return err
+	}
+	if r.GetQueue() == "quiet" {
+		<-e.more
+		return status.Error(codes.Unavailable, "stopping")
+	}
 	for i, from := range []string{r.GetQueue(), r.GetId()} {
 		message := &api.EventMessage{Events: &api.EventMessage_Queued{Queued: &api.JobQueuedEvent{
 			JobId: from, Created: timestamppb.New(time.Unix(int64(i), 5)),
@@ -82,6 +93,8 @@ func (e *echo) Health(context.Context, *emptypb.Empty) (*api.HealthCheckResponse
 	return &api.HealthCheckResponse{Status: api.HealthCheckResponse_SERVING}, nil
 }
 
+const maxBody = 2 << 20
+
 // rest serves echo over REST.
 func rest(t *testing.T) (*echo, *httptest.Server) {
 	t.Helper()
@@ -97,13 +110,14 @@ func rest(t *testing.T) (*echo, *httptest.Server) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	mux := runtime.NewServeMux(runtime.WithMarshalerOption(runtime.MIMEWildcard, restjson.Marshaler{}))
+	mux := runtime.NewServeMux(runtime.WithMarshalerOption(runtime.MIMEWildcard, restjson.Marshaler{}),
+		runtime.WithForwardResponseOption(flushFirst))
 	for _, register := range []func(context.Context, *runtime.ServeMux, *grpc.ClientConn) error{api.RegisterSubmitHandler, api.RegisterEventHandler} {
 		if err := register(t.Context(), mux, connection); err != nil {
 			t.Fatal(err)
 		}
 	}
-	front := httptest.NewServer(restjson.FieldValidation(mux))
+	front := httptest.NewServer(http.MaxBytesHandler(restjson.FieldValidation(mux), maxBody))
 	t.Cleanup(func() {
 		front.Close()
 		_ = connection.Close()
@@ -113,6 +127,15 @@ func rest(t *testing.T) (*echo, *httptest.Server) {
 		}
 	})
 	return e, front
+}
+
+// flushFirst sends the headers of a stream that was accepted.
+func flushFirst(ctx context.Context, w http.ResponseWriter, message proto.Message) error {
+	if metadata, _ := runtime.ServerMetadataFromContext(ctx); message != nil || metadata.HeaderMD == nil {
+		return nil
+	}
+	w.Header().Set("Content-Type", restjson.ContentType)
+	return http.NewResponseController(w).Flush()
 }
 
 // call answers status, body and warnings.
@@ -220,6 +243,15 @@ func TestAnErrorIsAnObjectWithItsMessage(t *testing.T) {
 	}
 }
 
+func TestABodyThatIsTooLargeIsRefused(t *testing.T) {
+	t.Parallel()
+	_, front := rest(t)
+	code, body, _ := call(t, front, http.MethodPut, "/v1/queue/x", `{"labels":{"a":"`+strings.Repeat("x", maxBody)+`"}}`)
+	if code != http.StatusBadRequest || !strings.Contains(body, "too large") {
+		t.Errorf("%d %s", code, body)
+	}
+}
+
 func TestTheQueueStreamEndsWithItsEndLine(t *testing.T) {
 	t.Parallel()
 	_, front := rest(t)
@@ -258,5 +290,36 @@ func TestEventsArriveLineByLineWhileTheStreamGoesOn(t *testing.T) {
 			t.Fatalf("got %q, want %q (%v)", lines.Text(), want, lines.Err())
 		}
 		e.more <- struct{}{} // Only now may the next one be sent.
+	}
+}
+
+func TestAStreamWithoutEventsHasItsHeadersAtOnce(t *testing.T) {
+	t.Parallel()
+	e, front := rest(t)
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, front.URL+"/v1/job-set/quiet/s", strings.NewReader(`{"watch":true,"extra":1}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	response, err := front.Client().Do(request) // The first event is never sent.
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = response.Body.Close() }()
+	if response.StatusCode != http.StatusOK || response.Header.Get("Content-Type") != restjson.ContentType || len(response.Header.Values("Warning")) != 1 {
+		t.Errorf("the stream starts with %d and %v", response.StatusCode, response.Header)
+	}
+	e.more <- struct{}{}
+	rest, err := io.ReadAll(response.Body)
+	if want := `{"error":{"code":14,"message":"stopping","details":[]}}` + "\n"; err != nil || string(rest) != want {
+		t.Errorf("it ends with %s (%v), want %s", rest, err, want)
+	}
+}
+
+func TestAStreamThatIsRefusedHasItsOwnStatus(t *testing.T) {
+	t.Parallel()
+	_, front := rest(t)
+	code, body, _ := call(t, front, http.MethodPost, "/v1/job-set/none/s", `{"errorIfMissing":true}`)
+	if code != http.StatusNotFound || !strings.Contains(body, "no such job set") {
+		t.Errorf("%d %s", code, body)
 	}
 }

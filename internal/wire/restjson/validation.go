@@ -29,6 +29,9 @@ const (
 // names unknown and repeated members of the body in Warning headers; Strict
 // refuses the request with INVALID_ARGUMENT; Ignore says nothing. Streams are
 // passed on as they are flushed.
+//
+// It must be the last handler before the gateway: Marshaler finds what was
+// prepared here by the body itself, which another handler would wrap once more.
 func FieldValidation(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		how := "Warn"
@@ -43,8 +46,7 @@ func FieldValidation(next http.Handler) http.Handler {
 		body := &checkedBody{ReadCloser: r.Body}
 		switch strings.ToLower(how) {
 		case "ignore":
-			next.ServeHTTP(w, r)
-			return
+			body.ignore = true
 		case "strict":
 			body.strict = true
 		case "warn", "":
@@ -52,12 +54,10 @@ func FieldValidation(next http.Handler) http.Handler {
 			refuse(w, parameterProblem)
 			return
 		}
-		if r.Body == nil || r.Body == http.NoBody {
-			next.ServeHTTP(w, r)
-			return
+		if r.Body != nil && r.Body != http.NoBody {
+			r = r.Clone(r.Context())
+			r.Body = body
 		}
-		r = r.Clone(r.Context())
-		r.Body = body
 		next.ServeHTTP(&warner{ResponseWriter: w, body: body}, r)
 	})
 }
@@ -78,6 +78,7 @@ func refuse(w http.ResponseWriter, message string) {
 type checkedBody struct {
 	io.ReadCloser
 	strict   bool
+	ignore   bool
 	warnings []Warning
 }
 
@@ -86,11 +87,14 @@ func (b *checkedBody) note(warnings []Warning) error {
 	if b.strict && len(warnings) > 0 {
 		return &StrictError{Warnings: warnings}
 	}
-	b.warnings = append(b.warnings, warnings...)
+	if !b.ignore {
+		b.warnings = append(b.warnings, warnings...)
+	}
 	return nil
 }
 
-// warner adds the findings to the headers before they are sent.
+// warner adds the findings to the headers before they are sent, which happens
+// once: the gateway also tries when an error ends a stream without events.
 type warner struct {
 	http.ResponseWriter
 	body *checkedBody
@@ -122,6 +126,9 @@ func shorten(text string) string {
 }
 
 func (w *warner) WriteHeader(code int) {
+	if w.sent {
+		return
+	}
 	if code >= http.StatusOK {
 		w.warn()
 	}

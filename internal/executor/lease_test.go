@@ -1,0 +1,90 @@
+package executor
+
+import (
+	"context"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+func TestALeaseCountsFromTheSendingOfTheAcknowledgedRequest(t *testing.T) {
+	t.Parallel()
+	start := time.Now()
+	l := newLease(start)
+	l.requested(1, start.Add(10*time.Second))
+	l.requested(2, start.Add(20*time.Second))
+	if !l.acknowledged(1, time.Minute) {
+		t.Fatal("a request of the session is not known")
+	}
+	if got := l.end().Sub(start); got != 70*time.Second {
+		t.Errorf("the lease ends after %s, want 70s", got)
+	}
+	if !l.acknowledged(2, time.Minute) || l.end().Sub(start) != 80*time.Second {
+		t.Errorf("the lease ends after %s, want 80s", l.end().Sub(start))
+	}
+}
+
+func TestAnAcknowledgementOfAnOlderSessionDoesNotRenew(t *testing.T) {
+	t.Parallel()
+	start := time.Now()
+	l := newLease(start)
+	l.requested(1, start)
+	l.begin()
+	if l.acknowledged(1, time.Minute) || !l.end().Equal(start) {
+		t.Errorf("the lease was renewed to %s", l.end().Sub(start))
+	}
+}
+
+func TestAnAcknowledgementCountsOnce(t *testing.T) {
+	t.Parallel()
+	l := newLease(time.Now())
+	l.requested(1, time.Now())
+	l.acknowledged(1, time.Minute)
+	if l.acknowledged(1, time.Hour) {
+		t.Error("a repeated acknowledgement renewed the lease")
+	}
+}
+
+func TestALeaseNeverGetsShorter(t *testing.T) {
+	t.Parallel()
+	start := time.Now()
+	l := newLease(start.Add(time.Hour))
+	l.requested(1, start)
+	l.acknowledged(1, time.Minute)
+	if got := l.end().Sub(start); got != time.Hour {
+		t.Errorf("the lease ends after %s, want 1h", got)
+	}
+}
+
+func TestRunsAreStoppedAMarginBeforeTheLeaseEnds(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		start := time.Now()
+		l := newLease(start.Add(time.Minute))
+		var stops atomic.Int32
+		var at time.Duration
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			_ = l.watch(ctx, 15*time.Second, func(context.Context) { at = time.Since(start); stops.Add(1) })
+		}()
+
+		time.Sleep(40 * time.Second)
+		l.requested(1, time.Now())
+		l.acknowledged(1, time.Minute) // until 100 s
+		time.Sleep(44 * time.Second)   // 84 s
+		synctest.Wait()
+		if n := stops.Load(); n != 0 {
+			t.Fatalf("a renewed lease was ended after %s", at)
+		}
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		if n := stops.Load(); n != 1 || at != 85*time.Second {
+			t.Fatalf("runs were stopped %d times, last after %s; want once after 85s", n, at)
+		}
+		cancel()
+		<-done
+	})
+}

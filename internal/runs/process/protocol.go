@@ -1,0 +1,68 @@
+//go:build linux
+
+package process
+
+import (
+	"time"
+
+	"armada"
+	"armada/internal/runs"
+)
+
+// protocolVersion is that of the messages below. A supervisor outlives the
+// binary that started it, so a newer client may meet an older supervisor: a
+// change that the other side would misunderstand needs a new number, and the
+// client keeps speaking the older one until no supervisor can speak it.
+const protocolVersion = 1
+
+// request is one line of JSON from the client. One field besides ID is set; the
+// first request of a connection is Hello. Every request is answered, and all
+// may be repeated.
+type request struct {
+	ID     uint64        `json:"id"`
+	Hello  *hello        `json:"hello,omitempty"`
+	Start  *runs.Order   `json:"start,omitempty"`
+	Stop   *stopRequest  `json:"stop,omitempty"`
+	Forget armada.RunID  `json:"forget,omitempty"`
+	Prune  *pruneRequest `json:"prune,omitempty"`
+	Quit   bool          `json:"quit,omitempty"` // end, if nothing runs
+}
+
+type hello struct {
+	Version int `json:"version"`
+}
+
+type stopRequest struct {
+	Run   armada.RunID  `json:"run"`
+	Grace time.Duration `json:"grace"` // nanoseconds
+}
+
+type pruneRequest struct {
+	Age  time.Duration `json:"age"`  // nanoseconds
+	Size int64         `json:"size"` // bytes
+}
+
+// reply is one line of JSON from the supervisor: the answer to the request of
+// the same ID, or, with ID 0, the status of a run that has changed. Before an
+// answer come all changes that happened before it; before that to Hello come
+// all runs.
+type reply struct {
+	ID       uint64       `json:"id,omitempty"`
+	Status   *runs.Status `json:"status,omitempty"`
+	Failure  failure      `json:"failure,omitempty"`
+	Text     string       `json:"text,omitempty"`     // of a failure
+	Version  int          `json:"version,omitempty"`  // to Hello: what the supervisor speaks
+	Limits   bool         `json:"limits,omitempty"`   // to Hello: memory limits are enforced
+	Features string       `json:"features,omitempty"` // to Hello: what it can do, for people
+	Pruned   int          `json:"pruned,omitempty"`   // to Prune
+}
+
+// failure is the kind of an answer that is none.
+type failure string
+
+const (
+	failed         failure = "failed"  // nothing was done
+	failureUnknown failure = "unknown" // the run is not known
+	failureBusy    failure = "busy"    // runs live
+	failureLeaving failure = "leaving" // the supervisor ends; the next one can be asked
+)

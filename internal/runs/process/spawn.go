@@ -1,0 +1,192 @@
+//go:build linux
+
+package process
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"armada/internal/podspec"
+)
+
+// lifelineFD is the number under which processes of a run have its lifeline: one
+// that shells and their scripts do not use.
+const lifelineFD = 99
+
+// Exit codes of what could not be started, as shells give them.
+const (
+	exitCannotRun = 126
+	exitNotFound  = 127
+)
+
+// startError says why a container was not started.
+type startError struct {
+	code int32
+	text string
+}
+
+func (e *startError) Error() string { return e.text }
+
+// instance is a container that was started.
+type instance struct {
+	container *podspec.Container
+	child     *child
+	cage      cage
+	output    [2]*os.File // stdout and stderr, to read
+	pumps     sync.WaitGroup
+}
+
+// spawn starts a container of a run.
+func (r *run) spawn(c *podspec.Container) (*instance, *startError) {
+	env := r.environment(c)
+	dir := r.folder.work()
+	if c.WorkingDir != "" {
+		dir = c.WorkingDir
+		if !filepath.IsAbs(dir) {
+			dir = filepath.Join(r.folder.work(), dir)
+		}
+	}
+	if info, err := os.Stat(dir); err != nil || !info.IsDir() {
+		return nil, &startError{exitCannotRun, fmt.Sprintf("the working folder %q is no folder of this machine", dir)}
+	}
+	path, failure := lookUp(c.Command[0], dir, env)
+	if failure != nil {
+		return nil, failure
+	}
+	in := &instance{container: c}
+	handles, err := in.open(r.lifeline)
+	defer func() {
+		for _, h := range handles[:min(len(handles), 3)] {
+			_ = unix.Close(int(h))
+		}
+	}()
+	if err != nil {
+		return nil, &startError{exitCannotRun, fmt.Sprintf("start %q: %v", c.Command[0], err)}
+	}
+	in.cage = r.sup.cages.open(r.order.Run, c.Name, c.Memory)
+	attr := &syscall.ProcAttr{Dir: dir, Env: env, Files: handles, Sys: &syscall.SysProcAttr{}}
+	in.child, err = r.sup.reaper.start(path, slices.Concat(c.Command, c.Args), attr, func(start func()) error {
+		return in.cage.start(attr.Sys, start)
+	})
+	in.cage.handle.Close() //nolint:errcheck,gosec // only the start needs it; nil is fine
+	if err != nil {
+		in.closeOutput()
+		in.cage.remove()
+		return nil, cannotStart(c.Command[0], err)
+	}
+	for i, from := range in.output {
+		in.pumps.Go(func() { r.log.pump(from, c.Name, i == 1) })
+	}
+	return in, nil
+}
+
+// open makes what the process reads and writes: nothing, and a pipe for each
+// stream. The first three handles are the caller's to close.
+func (in *instance) open(lifeline *os.File) ([]uintptr, error) {
+	null, err := unix.Open(os.DevNull, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, err
+	}
+	handles := []uintptr{uintptr(null)}
+	for i := range in.output {
+		var ends [2]int
+		if err := unix.Pipe2(ends[:], unix.O_CLOEXEC); err != nil {
+			in.closeOutput()
+			return handles, err
+		}
+		_ = unix.SetNonblock(ends[0], true) // so that reading waits in the poller and closing ends it
+		in.output[i] = os.NewFile(uintptr(ends[0]), "output")
+		handles = append(handles, uintptr(ends[1]))
+	}
+	for len(handles) < lifelineFD {
+		handles = append(handles, ^uintptr(0))
+	}
+	return append(handles, lifeline.Fd()), nil
+}
+
+func (in *instance) closeOutput() {
+	for _, f := range in.output {
+		if f != nil {
+			_ = f.Close()
+		}
+	}
+}
+
+// drain waits for the rest of the output. A process that we could not find may
+// hold a pipe open; it is not waited for longer than patience.
+func (in *instance) drain(patience time.Duration) {
+	late := time.AfterFunc(patience, in.closeOutput)
+	in.pumps.Wait()
+	late.Stop()
+	in.closeOutput()
+}
+
+// cannotStart turns the kernel's answer into an exit code and a reason.
+func cannotStart(command string, err error) *startError {
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return &startError{exitNotFound, fmt.Sprintf("%q: its interpreter was not found", command)}
+	case errors.Is(err, syscall.ENOEXEC):
+		return &startError{exitCannotRun, fmt.Sprintf("%q is no program for this machine, nor a script that names its interpreter", command)}
+	default:
+		return &startError{exitCannotRun, fmt.Sprintf("%q cannot be run: %v", command, err)}
+	}
+}
+
+// lookUp finds a command as a shell does: along PATH unless it has a slash.
+func lookUp(command, dir string, env []string) (string, *startError) {
+	if strings.Contains(command, "/") {
+		path := command
+		if !filepath.IsAbs(path) {
+			path = filepath.Join(dir, path)
+		}
+		switch info, err := os.Stat(path); {
+		case errors.Is(err, fs.ErrNotExist):
+			return "", &startError{exitNotFound, fmt.Sprintf("command %q was not found on this machine", command)}
+		case err != nil:
+			return "", &startError{exitCannotRun, fmt.Sprintf("command %q cannot be run: %v", command, err)}
+		case info.IsDir():
+			return "", &startError{exitCannotRun, fmt.Sprintf("command %q is a folder", command)}
+		}
+		return path, nil
+	}
+	blocked := false
+	for _, at := range filepath.SplitList(lookEnv(env, "PATH")) {
+		path := filepath.Join(at, command)
+		if !filepath.IsAbs(path) {
+			path = filepath.Join(dir, path)
+		}
+		info, err := os.Stat(path)
+		if command == "" || err != nil || info.IsDir() {
+			continue
+		}
+		if unix.Access(path, unix.X_OK) == nil {
+			return path, nil
+		}
+		blocked = true
+	}
+	if blocked {
+		return "", &startError{exitCannotRun, fmt.Sprintf("command %q cannot be run: permission denied", command)}
+	}
+	return "", &startError{exitNotFound, fmt.Sprintf("command %q was not found on this machine", command)}
+}
+
+// lookEnv returns the value of a variable.
+func lookEnv(env []string, name string) string {
+	for _, variable := range env {
+		if value, found := strings.CutPrefix(variable, name+"="); found {
+			return value
+		}
+	}
+	return ""
+}

@@ -1,0 +1,160 @@
+package load
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"runtime"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/protobuf/proto"
+
+	"armada/internal/app"
+	"armada/internal/runs/process"
+	"armada/pkg/api"
+	"armada/pkg/api/k8s/api/resource"
+	corev1 "armada/pkg/api/k8s/core/v1"
+)
+
+// TestMain lets the test binary be the supervisor of the process runtime.
+func TestMain(m *testing.M) {
+	if len(os.Args) > 1 && os.Args[1] == process.SupervisorCommand {
+		os.Exit(process.SupervisorMain(os.Args[2:]))
+	}
+	os.Exit(m.Run())
+}
+
+// system is everything in this process, and a client of it.
+type system struct {
+	up     *app.System
+	conn   *grpc.ClientConn
+	submit api.SubmitClient
+	event  api.EventClient
+}
+
+// open starts everything on a data folder; simulate is as for armada up.
+func open(b *testing.B, dir, simulate string) *system {
+	b.Helper()
+	config := app.DefaultConfig()
+	config.Up.DataDir, config.Up.Simulate, config.Up.SimulatedRuntime = dir, simulate, time.Millisecond
+	config.Server.GRPCAddr, config.Server.HTTPAddr, config.Telemetry.MetricsAddr = "127.0.0.1:0", "127.0.0.1:0", ""
+	log := slog.New(slog.NewTextHandler(io.Discard, nil))
+	if os.Getenv("ARMADA_LOAD_LOG") != "" {
+		log = slog.New(slog.NewTextHandler(os.Stderr, nil))
+	}
+	up, err := app.OpenUp(b.Context(), config, "load", log)
+	if err != nil {
+		b.Fatal(err)
+	}
+	failed := up.Start(b.Context())
+	conn, err := grpc.NewClient(up.GRPCAddr(), grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		b.Fatal(err)
+	}
+	s := &system{up: up, conn: conn, submit: api.NewSubmitClient(conn), event: api.NewEventClient(conn)}
+	b.Cleanup(func() {
+		select {
+		case err := <-failed:
+			b.Errorf("a part failed: %v", err)
+		default:
+		}
+		conn.Close()
+		hurry, cancel := context.WithCancel(context.Background())
+		cancel()
+		if err := up.Stop(context.Background(), hurry); err != nil {
+			b.Log(err)
+		}
+		if err := up.Close(); err != nil {
+			b.Error(err)
+		}
+	})
+	return s
+}
+
+func (s *system) queue(b *testing.B, name string) {
+	b.Helper()
+	if _, err := s.submit.CreateQueue(b.Context(), &api.Queue{Name: name, PriorityFactor: 1}, grpc.WaitForReady(true)); err != nil {
+		b.Fatal(err)
+	}
+}
+
+// request asks for n small jobs that run a command.
+func request(queue, set string, n int, command ...string) *api.JobSubmitRequest {
+	r := &api.JobSubmitRequest{Queue: queue, JobSetId: set}
+	for range n {
+		r.JobRequestItems = append(r.JobRequestItems, &api.JobSubmitRequestItem{
+			Namespace: "default",
+			PodSpec:   podSpec("1m", command...),
+			Labels:    map[string]string{"load": "test"},
+		})
+	}
+	return r
+}
+
+func podSpec(cpu string, command ...string) *corev1.PodSpec {
+	amounts := map[string]*resource.Quantity{}
+	for name, text := range map[string]string{"cpu": cpu, "memory": "1Mi", "ephemeral-storage": "1Mi"} {
+		amounts[name] = &resource.Quantity{String_: proto.String(text)}
+	}
+	return &corev1.PodSpec{Containers: []*corev1.Container{{
+		Name: proto.String("main"), Image: proto.String("none"), Command: command,
+		Resources: &corev1.ResourceRequirements{Requests: amounts, Limits: amounts},
+	}}}
+}
+
+// report prints a value with its limit and what this machine can do.
+func report(b *testing.B, value float64, unit string, limit float64, bound string) {
+	b.Helper()
+	b.ReportMetric(0, "ns/op")
+	b.ReportMetric(value, unit)
+	b.ReportMetric(limit, bound+"-limit")
+	loop, syncs := calibrate(b)
+	b.ReportMetric(loop.Seconds()*1000, "ms-loop")
+	b.ReportMetric(syncs, "fsyncs/s")
+}
+
+// calibrate tells how long 100 million steps of a fixed loop take here, and how
+// many durable writes of 4 KiB fit into a second.
+func calibrate(b *testing.B) (loop time.Duration, syncs float64) {
+	b.Helper()
+	begin := time.Now()
+	x := uint64(1)
+	for range 100_000_000 {
+		x = x*6364136223846793005 + 1442695040888963407
+	}
+	runtime.KeepAlive(x)
+	loop = time.Since(begin)
+
+	f, err := os.Create(filepath.Join(b.TempDir(), "calibration"))
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer f.Close()
+	const writes = 100
+	begin = time.Now()
+	for range writes {
+		if _, err := f.Write(make([]byte, 4096)); err != nil {
+			b.Fatal(err)
+		}
+		if err := f.Sync(); err != nil {
+			b.Fatal(err)
+		}
+	}
+	return loop, writes / time.Since(begin).Seconds()
+}
+
+// scale returns the size of a benchmark: small under -short.
+func scale(full, small int) int {
+	if testing.Short() {
+		return small
+	}
+	return full
+}
+
+func set(i int) string { return fmt.Sprintf("set-%04d", i) }
