@@ -30,7 +30,7 @@ type Space struct {
 
 	byRef  map[NodeRef]*node
 	closed map[armada.ExecutorID]bool
-	keys   []uint64 // by node, of the working view
+	keys   []uint64       // by node, of the working view
 	labels map[string]int // how many demands and gangs ask for a label
 	// What follows is by node, or rebuilt from the nodes, when settled.
 	settled  bool
