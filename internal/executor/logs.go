@@ -28,10 +28,13 @@ func (a *Agent) sendLogs(ctx context.Context, o *executorapi.LogsOrder) {
 		a.log.Warn("a log could not be sent", "run", o.GetRunId(), "error", err)
 		return
 	}
-	go func() { // the server's word ends the reading
+	heard := make(chan struct{})
+	go func() { // the server's word ends the reading, and the call
+		defer close(heard)
 		_ = call.RecvMsg(new(emptypb.Empty))
 		cancel()
 	}()
+	defer func() { <-heard }()
 	sender := logSender{call: call, request: o.GetRequestId(), most: linesPerChunk}
 	if o.GetFollow() {
 		sender.most = 1
@@ -41,8 +44,11 @@ func (a *Agent) sendLogs(ctx context.Context, o *executorapi.LogsOrder) {
 		query.Since = o.GetSince().AsTime()
 	}
 	err = a.runtime.Logs(ctx, armada.RunID(o.GetRunId()), query, sender.line)
-	if err := sender.end(err); err != nil && !errors.Is(err, io.EOF) {
-		a.log.Warn("a log could not be sent", "run", o.GetRunId(), "error", err)
+	if err := sender.end(err); err != nil {
+		if ctx.Err() == nil && !errors.Is(err, io.EOF) {
+			a.log.Warn("a log could not be sent", "run", o.GetRunId(), "error", err)
+		}
+		cancel() // before the server's word, which is not to come
 	}
 }
 

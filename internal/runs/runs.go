@@ -25,6 +25,8 @@ var ErrUnknownRun = errors.New("the runtime does not know the run")
 
 // Runtime runs pods. All methods may be called from many goroutines.
 type Runtime interface {
+	// A listener follows the runs by Changed.
+	Changer
 	// Nodes returns the nodes there are, with what Armada may use of each. The
 	// Executor of a node is set by the caller.
 	Nodes(ctx context.Context) ([]armada.Node, error)
