@@ -1,7 +1,6 @@
 package sqlite
 
 import (
-	"encoding/binary"
 	"fmt"
 	"slices"
 	"time"
@@ -23,6 +22,8 @@ type batch struct {
 	clients []client
 	byName  map[clientKey]armada.JobID
 	uses    useCounts
+
+	block []byte // room for encoding
 
 	feed []uint64 // what was touched, see the kinds below
 	fed  map[uint64]struct{}
@@ -189,38 +190,6 @@ func (e *entry) ended() int64 {
 	return max(1, micros(e.job.Transitioned))
 }
 
-// writeEvents numbers the events of each job set and writes them as a block.
-func (b *batch) writeEvents() error {
-	var block []byte
-	for _, set := range b.sets {
-		count := int64(len(set.pending))
-		block = codec.AppendBlock(block[:0], set.pending)
-		set.last += count
-		set.pending = set.pending[:0]
-		b.woke[set.key] = struct{}{}
-		if _, err := b.w.conn.exec("INSERT INTO event_block (job_set, last, count, at, events) VALUES (?, ?, ?, ?, ?)",
-			set.id, set.last, count, micros(b.now), block); err != nil {
-			return fmt.Errorf("insert events: %w", err)
-		}
-		var err error
-		if set.fresh {
-			_, err = b.w.conn.exec("INSERT INTO job_set (id, queue, name, last) VALUES (?, ?, ?, ?)",
-				set.id, set.key.Queue, string(set.key.JobSet), set.last)
-		} else {
-			_, err = b.w.conn.exec("UPDATE job_set SET last = ? WHERE id = ?", set.last, set.id)
-		}
-		if err != nil {
-			return fmt.Errorf("write job set: %w", err)
-		}
-		set.fresh = false
-		if cap(set.pending) > 64 {
-			set.pending = nil
-		}
-	}
-	b.sets = b.sets[:0]
-	return nil
-}
-
 func (b *batch) writeClients() error {
 	for _, c := range b.clients {
 		if _, err := b.w.conn.exec("INSERT INTO client_id (queue, name, job, at) VALUES (?, ?, ?, ?)",
@@ -245,34 +214,6 @@ func (b *batch) writeUses() error {
 	}
 	clear(b.uses.templates)
 	clear(b.uses.shapes)
-	return nil
-}
-
-// The feed keeps the last feedKept transactions, and is trimmed every
-// feedTrim.
-const (
-	feedKept = 16384
-	feedTrim = 1024
-)
-
-// writeFeed tells what the transaction touched.
-func (b *batch) writeFeed() error {
-	if len(b.feed) == 0 {
-		return nil
-	}
-	body := make([]byte, 0, 4*len(b.feed))
-	for _, element := range b.feed {
-		body = binary.AppendUvarint(body, element)
-	}
-	if _, err := b.w.conn.exec("INSERT INTO change (body) VALUES (?)", body); err != nil {
-		return fmt.Errorf("write the feed: %w", err)
-	}
-	if b.w.feed++; b.w.feed >= feedTrim {
-		b.w.feed = 0
-		if _, err := b.w.conn.exec("DELETE FROM change WHERE seq <= (SELECT max(seq) FROM change) - ?", feedKept); err != nil {
-			return fmt.Errorf("trim the feed: %w", err)
-		}
-	}
 	return nil
 }
 
