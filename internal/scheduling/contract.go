@@ -11,7 +11,8 @@ type Config struct {
 	Resources armada.ResourceTable
 	Classes   []armada.PriorityClass
 	// FairnessMultipliers weigh the resources for dominant resource fairness,
-	// in the order of the table, in thousandths; 0 leaves a resource out.
+	// in the order of the table, in thousandths; 0 leaves a resource out. All 0
+	// count every resource alike.
 	FairnessMultipliers [armada.MaxResources]int64
 	// Limits of one round; 0 is none.
 	MaxLeasesPerRound int

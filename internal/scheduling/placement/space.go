@@ -30,7 +30,7 @@ type Space struct {
 
 	byRef  map[NodeRef]*node
 	closed map[armada.ExecutorID]bool
-	keys   []uint64 // by node, of the working view
+	keys   []uint64       // by node, of the working view
 	labels map[string]int // how many demands and gangs ask for a label
 	// What follows is by node, or rebuilt from the nodes, when settled.
 	settled  bool
@@ -199,9 +199,8 @@ func (s *Space) hold(ref NodeRef, d *Demand, sign int) {
 	if n.known && !s.open(n) {
 		s.capacityStale = true // closed nodes count while they are in use
 	}
-	if n.known {
-		s.refresh(n)
-	} else if n.runs == 0 {
+	s.recount(n)
+	if !n.known && n.runs == 0 {
 		delete(s.byRef, ref)
 	}
 }
@@ -269,6 +268,31 @@ func (s *Space) Settle() {
 
 // refresh computes anew what a settled space knows of a node.
 func (s *Space) refresh(n *node) {
+	if !s.settled || !n.known {
+		s.recount(n)
+		return
+	}
+	i := n.at
+	was, is := s.typeOf[i], int32(-1)
+	if s.open(n) {
+		is = s.typeFor(n)
+	}
+	if was >= 0 {
+		s.types[was].index.remove(spot{s.keys[i], i})
+		s.typeOf[i] = -1
+	}
+	s.recount(n)
+	if is >= 0 {
+		s.types[is].index.insert(spot{s.keys[i], i}, &s.free[0][i], &n.spec.Allocatable)
+		s.typeOf[i] = is
+	}
+	if was != is {
+		s.labelled++
+	}
+}
+
+// recount computes anew what a node has free.
+func (s *Space) recount(n *node) {
 	s.epoch++
 	s.amounts++
 	s.changes = s.changes[:0]
@@ -276,7 +300,6 @@ func (s *Space) refresh(n *node) {
 		return
 	}
 	i := n.at
-	old := spot{s.keys[i], i}
 	for l := range s.base {
 		room := n.spec.Allocatable.Sub(n.held[l])
 		for _, o := range n.spec.Others {
@@ -286,25 +309,7 @@ func (s *Space) refresh(n *node) {
 		}
 		s.base[l][i], s.free[l][i] = room, room
 	}
-	s.keys[i] = s.keyer.key(&s.free[0][i])
-	was, is := s.typeOf[i], int32(-1)
-	if s.open(n) {
-		is = s.typeFor(n)
-	}
-	if was == is {
-		if is >= 0 {
-			s.types[is].index.move(old, spot{s.keys[i], i}, &s.free[0][i], &n.spec.Allocatable)
-		}
-		return
-	}
-	if was >= 0 {
-		s.types[was].index.remove(old)
-	}
-	if is >= 0 {
-		s.types[is].index.insert(spot{s.keys[i], i}, &s.free[0][i], &n.spec.Allocatable)
-	}
-	s.typeOf[i] = is
-	s.labelled++
+	s.moved(i)
 }
 
 // typeFor finds or makes the type of a node.
