@@ -33,13 +33,6 @@ type batch struct {
 // useCounts is by how much the uses of templates and shapes change.
 type useCounts struct{ templates, shapes map[int64]int64 }
 
-type clientKey struct{ queue, name string }
-
-type client struct {
-	clientKey
-	job armada.JobID
-}
-
 // The kinds of an element of the feed: the row's number times four, plus one of
 // these.
 const (
@@ -188,17 +181,6 @@ func (e *entry) ended() int64 {
 		return 0
 	}
 	return max(1, micros(e.job.Transitioned))
-}
-
-func (b *batch) writeClients() error {
-	for _, c := range b.clients {
-		if _, err := b.w.conn.exec("INSERT INTO client_id (queue, name, job, at) VALUES (?, ?, ?, ?)",
-			c.queue, c.name, string(c.job), micros(b.now)); err != nil {
-			return fmt.Errorf("insert client id: %w", err)
-		}
-	}
-	b.clients = b.clients[:0]
-	return nil
 }
 
 func (b *batch) writeUses() error {
