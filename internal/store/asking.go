@@ -50,9 +50,9 @@ type Query struct {
 	IDs             []armada.JobID
 	SubmittedAfter  time.Time // inclusive
 	SubmittedBefore time.Time // exclusive
-	Descending      bool   // by number, latest first
-	Limit           int    // at most [MaxPage]; 0 means 100
-	After           string // Page.Next of the page before
+	Descending      bool      // by number, latest first
+	Limit           int       // at most [MaxPage]; 0 means 100
+	After           string    // Page.Next of the page before
 }
 
 // MaxPage bounds a page.
