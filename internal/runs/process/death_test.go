@@ -243,7 +243,7 @@ func TestASupervisorWithNothingToDoEnds(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer lock.Close() //nolint:errcheck // only locked
+		defer lock.Close()
 		free, err := lockFile(lock)
 		return free && err == nil
 	})

@@ -36,7 +36,7 @@ func (r *Runtime) logs(ctx context.Context, run armada.RunID, q *runs.LogQuery, 
 	} else if err != nil {
 		return err
 	}
-	defer file.Close() //nolint:errcheck // only read
+	defer file.Close()
 	reader := &logReader{file: file}
 	var grown <-chan struct{}
 	if q.Follow {

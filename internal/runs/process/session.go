@@ -173,13 +173,13 @@ func launch(ctx context.Context, c *Config, l layout) (*os.Process, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer says.Close() //nolint:errcheck // the supervisor writes it
+	defer says.Close()
 	hears, tells, err := os.Pipe()
 	if err != nil {
 		return nil, err
 	}
-	defer hears.Close() //nolint:errcheck // only read
-	cmd := exec.Command(c.Supervisor[0], append(c.Supervisor[1:len(c.Supervisor):len(c.Supervisor)], string(set))...) //nolint:gosec // it is ours
+	defer hears.Close()
+	cmd := exec.Command(c.Supervisor[0], append(c.Supervisor[1:len(c.Supervisor):len(c.Supervisor)], string(set))...)
 	cmd.Dir, cmd.Stdout, cmd.Stderr = l.dir, says, says
 	cmd.ExtraFiles = []*os.File{tells}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}

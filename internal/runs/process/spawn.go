@@ -78,7 +78,7 @@ func (r *run) spawn(c *podspec.Container) (*instance, *startError) {
 	in.child, err = r.sup.reaper.start(path, slices.Concat(c.Command, c.Args), attr, func(start func()) error {
 		return in.cage.start(attr.Sys, start)
 	})
-	in.cage.handle.Close() //nolint:errcheck,gosec // only the start needs it; nil is fine
+	in.cage.handle.Close()
 	if err != nil {
 		in.closeOutput()
 		in.cage.remove()

@@ -25,8 +25,8 @@ import (
 // settings are what a client passes to the supervisor that it starts.
 type settings struct {
 	Dir      string        `json:"dir"`
-	Idle     time.Duration `json:"idle"`     // how long it stays without runs and clients
-	LogLimit int64         `json:"logLimit"` // bytes of log per run
+	Idle     time.Duration `json:"idle"`           // how long it stays without runs and clients
+	LogLimit int64         `json:"logLimit"`       // bytes of log per run
 	Bare     bool          `json:"bare,omitempty"` // make no cages
 }
 
@@ -92,7 +92,7 @@ func supervise(set settings, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	defer lock.Close() //nolint:errcheck // it ends with the process anyway
+	defer lock.Close()
 	s, err := newSupervisor(set, l, log)
 	if err != nil {
 		return err
@@ -195,7 +195,7 @@ func (l layout) throughHandle(use func(*net.UnixAddr) error) error {
 	if err != nil {
 		return err
 	}
-	defer handle.Close() //nolint:errcheck // nothing is written
+	defer handle.Close()
 	name := fmt.Sprintf("/proc/self/fd/%d/%s", handle.Fd(), socketName)
 	return use(&net.UnixAddr{Name: name, Net: "unix"})
 }
