@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"os"
 	"strings"
 	"time"
 
@@ -81,7 +80,9 @@ func (u *System) open(ctx context.Context, version string) error {
 	}); err != nil {
 		return fmt.Errorf("opening the store: %w", err)
 	}
-	replica := replicaName()
+	// One process has the folder at a time, so a name that stays lets the next
+	// one lead at once.
+	const replica = "up"
 	if u.leader, err = leader.New(u.config.leader(), leader.Parts{
 		Store: u.store, Replica: replica, Log: u.log.With("part", "leader"), Metrics: u.registry,
 	}); err != nil {
@@ -102,14 +103,6 @@ func mayExecute(authorizer *auth.Authorizer) executors.Authorize {
 		_, err := authorizer.Authorize(ctx, auth.VerbExecuteJobs, "")
 		return err
 	}
-}
-
-func replicaName() string {
-	host, err := os.Hostname()
-	if err != nil {
-		host = "armada"
-	}
-	return fmt.Sprintf("%s-%d", host, os.Getpid())
 }
 
 // retention forgets what is old, a piece at a time.

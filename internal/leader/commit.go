@@ -3,13 +3,15 @@ package leader
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"armada/internal/store"
 )
 
-// minPiece is the least number of changes that a transition is cut to.
-const minPiece = 50
+// minPiece is the least number of changes that a transition is cut to: most of
+// the time that a smaller one takes is waiting for the disk.
+const minPiece = 200
 
 // outbox holds proposals that were decided and not sent yet, in order, and
 // decides how many go into one transition.
@@ -78,7 +80,7 @@ type committer struct {
 	fence   store.Fence
 	heads   chan []proposal
 	answers chan answer
-	log     logger
+	log     *slog.Logger
 }
 
 func (c *committer) run(ctx context.Context) error {
@@ -110,7 +112,7 @@ func (c *committer) commit(ctx context.Context, head []proposal) (answer, error)
 		units[i] = p.unit
 		a.changes += len(p.unit)
 	}
-	for {
+	for tries := 0; ; tries++ {
 		begun := c.clock.Now()
 		results, err := c.store.Transition(ctx, c.fence, units)
 		switch {
@@ -124,7 +126,9 @@ func (c *committer) commit(ctx context.Context, head []proposal) (answer, error)
 		case ctx.Err() != nil:
 			return a, ctx.Err()
 		}
-		c.log.Warn("decisions cannot be committed", "units", len(units), "error", err)
+		if tries == 0 {
+			c.log.Warn("decisions cannot be committed; it is tried again and again", "units", len(units), "error", err)
+		}
 		sleep(ctx, c.clock, c.retry)
 	}
 }

@@ -5,8 +5,6 @@ import (
 	"testing"
 	"time"
 
-	"armada"
-	"armada/internal/scheduling"
 	"armada/internal/store"
 )
 
@@ -68,49 +66,5 @@ func TestPiecesFollowTheTimeTheyTake(t *testing.T) {
 	}
 	if o.piece != store.MaxTransition {
 		t.Errorf("a fast store gets pieces of %d, want %d", o.piece, store.MaxTransition)
-	}
-}
-
-func TestExplanationsTellTheMostHopefulReasonFirst(t *testing.T) {
-	t.Parallel()
-	var x Explanations
-	job := aJob("j1")
-	job.State = armada.JobQueued
-	if r := x.Reasons(job); r != nil || x.Leading() {
-		t.Errorf("a replica that does not lead explains: %v", r)
-	}
-	x.publish(nil)
-	if r := x.Reasons(job); len(r) != 1 || r[0].Code != armada.ReasonNoExecutor {
-		t.Errorf("without pools the reasons are %v", r)
-	}
-	waits := func(code armada.ReasonCode) []scheduling.Waiting {
-		return []scheduling.Waiting{{Queue: "physics", Shape: twoCores}, {Queue: "physics", Shape: oneCore, Reason: armada.Reason{Code: code}}}
-	}
-	x.publish([]*pool{
-		{name: "cpu", waiting: waits(armada.ReasonTooLarge)},
-		{name: "gpu", waiting: waits(armada.ReasonInsufficient)},
-		{name: "new"},
-	})
-	var told []string
-	for _, r := range x.Reasons(job) {
-		told = append(told, r.Pool+": "+r.String())
-	}
-	want := []string{"new: not considered yet", "gpu: no node has enough free resources (0 looked at)", "cpu: no node is large enough (0 looked at)"}
-	if !slices.Equal(told, want) {
-		t.Errorf("reasons are %q, want %q", told, want)
-	}
-	job.State = armada.JobRunning
-	if r := x.Reasons(job); r != nil {
-		t.Errorf("a running job waits: %v", r)
-	}
-	if w, known := x.Waiting("gpu"); !known || len(w) != 2 {
-		t.Errorf("pool gpu: %v, %v", w, known)
-	}
-	if _, known := x.Waiting("none"); known {
-		t.Error("an unknown pool is known")
-	}
-	x.clear()
-	if x.Leading() {
-		t.Error("cleared, and still leading")
 	}
 }

@@ -26,8 +26,8 @@
 //   - Loop (loop.go). A round of a pool runs when something changed that could
 //     matter to it or when its last round asked to be woken, never more than
 //     half of the time and never more often than Config.MinRoundInterval; an
-//     idle leader reacts at once and does nothing in between. A feed that was
-//     read slowly every Config.Poll makes up for lost wake-ups.
+//     idle leader reacts at once and does nothing in between. Reading the feed
+//     every Config.Poll makes up for lost wake-ups.
 //   - Commits (commit.go). Proposals go in the order in which they were decided
 //     and are never cut; a transition takes as many as fit in about
 //     Config.PieceTime. Rounds and the feed go on meanwhile. A store that is

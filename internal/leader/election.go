@@ -16,7 +16,7 @@ type Leader struct {
 	config       Config
 	store        Store
 	replica      string
-	log          logger
+	log          *slog.Logger
 	clock        Clock
 	metrics      *metrics
 	explanations Explanations
@@ -75,14 +75,17 @@ func (l *Leader) Run(ctx context.Context) {
 // campaign asks for leadership until it is granted, or returns false when the
 // context is done.
 func (l *Leader) campaign(ctx context.Context) (tenure, bool) {
+	failing := false
 	for ctx.Err() == nil {
 		held, err := l.ask(ctx)
-		switch {
-		case err == nil:
+		if err == nil {
 			return held, true
-		case !errors.Is(err, errDeposed) && ctx.Err() == nil:
-			l.log.Warn("leadership cannot be asked for", "error", err)
 		}
+		failed := !errors.Is(err, errDeposed) && ctx.Err() == nil
+		if failed && !failing {
+			l.log.Warn("leadership cannot be asked for; it is tried again and again", "error", err)
+		}
+		failing = failed
 		sleep(ctx, l.clock, l.config.CampaignInterval)
 	}
 	return tenure{}, false

@@ -68,8 +68,8 @@ func TestOneOfTwoReplicasLeads(t *testing.T) {
 		if !a.Explanations().Leading() || b.Explanations().Leading() {
 			t.Error("explanations must be told by the leader only")
 		}
-		if m.leader.Epoch != 1 {
-			t.Errorf("the epoch is %d after renewals, want 1", m.leader.Epoch)
+		if m.epoch() != 1 {
+			t.Errorf("the epoch is %d after renewals, want 1", m.epoch())
 		}
 	})
 }
@@ -123,8 +123,8 @@ func TestALeaderThatCannotRenewStopsByItself(t *testing.T) {
 		}
 		s.dead.Store(false)
 		pass(time.Second)
-		if !a.Explanations().Leading() || m.leader.Epoch != 2 {
-			t.Errorf("it does not lead again in an epoch of its own; the epoch is %d", m.leader.Epoch)
+		if !a.Explanations().Leading() || m.epoch() != 2 {
+			t.Errorf("it does not lead again in an epoch of its own; the epoch is %d", m.epoch())
 		}
 	})
 }
@@ -148,11 +148,11 @@ func TestADeposedLeaderCommitsNothing(t *testing.T) {
 		if who := m.leads(t); who != "new" {
 			t.Fatalf("%q leads", who)
 		}
-		before := len(m.transitions)
+		before := len(m.committed())
 		close(old.stuck)
 		pass(time.Second)
-		if n := m.leases("j1"); n != 1 || len(m.transitions) != before {
-			t.Errorf("the deposed leader committed: j1 was leased %d times in %d transitions, before it %d", n, len(m.transitions), before)
+		if n := m.leases("j1"); n != 1 || len(m.committed()) != before {
+			t.Errorf("the deposed leader committed: j1 was leased %d times in %d transitions, before it %d", n, len(m.committed()), before)
 		}
 	})
 }

@@ -176,7 +176,7 @@ func (w *world) judge(asked time.Time) {
 func (w *world) suspicious() time.Time {
 	var next time.Time
 	for _, x := range w.executors {
-		if x.open() {
+		if !x.silent && !x.heard.IsZero() {
 			next = earlier(next, w.expiry.closes(x))
 		}
 		if len(x.runs) > 0 {

@@ -59,11 +59,11 @@ func TestSilenceIsBelievedOnlyAfterAskingTheStore(t *testing.T) {
 		m.executors["east"].Executor.Acknowledged = time.Now()
 		m.mu.Unlock()
 		pass(25 * time.Second)
-		if !r.pools["default"].open["east"] {
+		if !r.pool("default").open["east"] {
 			t.Error("the executor is closed although the store heard of it")
 		}
 		pass(30 * time.Second)
-		if r.pools["default"].open["east"] {
+		if r.pool("default").open["east"] {
 			t.Error("the executor is open although it is silent")
 		}
 	})
@@ -102,6 +102,22 @@ func TestACordonedExecutorGetsNothingNew(t *testing.T) {
 	})
 }
 
+func TestACordonedExecutorThatFellSilentStaysClosedWhenUncordoned(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m := aStore()
+		e := anExecutor("east")
+		e.Cordoned = true
+		m.acknowledge(e, aNode("n1", 4))
+		start(t, m, "a")
+		pass(time.Minute)
+		m.uncordon("east")
+		m.submit(aJob("j1"))
+		pass(time.Second)
+		wantState(t, m, armada.JobQueued, "j1")
+	})
+}
+
 func TestLostRunsAreHeldAndThenGivenUp(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
@@ -126,7 +142,7 @@ func TestLostRunsAreHeldAndThenGivenUp(t *testing.T) {
 				m.report(lifecycle.ReportRunning, "j1")
 				pass(c.held - time.Second)
 				wantState(t, m, armada.JobRunning, "j1")
-				if len(r.pools["default"].held) != 1 {
+				if len(r.pool("default").held) != 1 {
 					t.Error("the lost run does not hold its room")
 				}
 				pass(2 * time.Second)
@@ -135,7 +151,7 @@ func TestLostRunsAreHeldAndThenGivenUp(t *testing.T) {
 					t.Errorf("the job is %s, its run %s, %s", job.State, run.State, run.End.Subcategory)
 				}
 				wantState(t, m, armada.JobQueued, "j2") // nothing new goes there
-				if len(r.pools["default"].held) != 0 {
+				if len(r.pool("default").held) != 0 {
 					t.Error("the room is not free")
 				}
 			})

@@ -47,8 +47,7 @@ func (x *Explanations) Waiting(pool string) ([]scheduling.Waiting, bool) {
 }
 
 // Reasons returns why a queued job waits in each pool that may still take it,
-// the most hopeful reason first. They hold for all queued jobs of its queue and
-// shape. There are none for a job that is not queued or while nobody leads
+// the most hopeful reason first. There are none for a job that is not queued or while nobody leads
 // here.
 func (x *Explanations) Reasons(job armada.Job) []armada.Reason {
 	if job.State != armada.JobQueued || !x.Leading() {
@@ -60,16 +59,29 @@ func (x *Explanations) Reasons(job armada.Job) []armada.Reason {
 	}
 	reasons := make([]armada.Reason, 0, len(all))
 	for _, e := range all {
-		i := slices.IndexFunc(e.waiting, func(w scheduling.Waiting) bool { return w.Queue == job.Queue && w.Shape == job.Shape })
-		reason := armada.Reason{Code: armada.ReasonNotConsidered}
-		if i >= 0 {
-			reason = e.waiting[i].Reason
-		}
+		reason := e.reason(&job)
 		reason.Pool = e.report.Pool
 		reasons = append(reasons, reason)
 	}
 	slices.SortStableFunc(reasons, func(a, b armada.Reason) int { return int(a.Code) - int(b.Code) })
 	return reasons
+}
+
+// reason returns why a job waits in the pool: what is told of its gang while
+// that is incomplete, otherwise what is told of its shape.
+func (e *explanation) reason(job *armada.Job) armada.Reason {
+	reason := armada.Reason{Code: armada.ReasonNotConsidered}
+	for i := range e.waiting {
+		w := &e.waiting[i]
+		switch {
+		case w.Queue != job.Queue || w.Shape != job.Shape:
+		case w.Gang == "":
+			reason = w.Reason
+		case w.Gang == job.Gang.ID && w.JobSet == job.JobSet:
+			return w.Reason
+		}
+	}
+	return reason
 }
 
 func (x *Explanations) all() []explanation {

@@ -111,6 +111,14 @@ func (m *memory) acknowledge(e armada.Executor, nodes ...armada.Node) {
 	m.changed(change{executor: e.ID})
 }
 
+// uncordon changes the setting of an executor, which need not live.
+func (m *memory) uncordon(id armada.ExecutorID) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.executors[id].Executor.Cordoned = false
+	m.changed(change{executor: id})
+}
+
 // job returns a job as it is now, with its run.
 func (m *memory) job(id armada.JobID) (armada.Job, armada.Run) {
 	m.mu.Lock()
@@ -133,6 +141,27 @@ func (m *memory) inState(state armada.JobState) int {
 		}
 	}
 	return n
+}
+
+// epoch returns the epoch of leadership.
+func (m *memory) epoch() int64 {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.leader.Epoch
+}
+
+// size counts the jobs ever submitted.
+func (m *memory) size() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return len(m.jobs)
+}
+
+// committed returns the changes of every transition that committed.
+func (m *memory) committed() []int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return slices.Clone(m.transitions)
 }
 
 // must applies one change on behalf of users and executors.

@@ -3,6 +3,7 @@ package leader
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"armada"
@@ -27,13 +28,13 @@ type reader struct {
 	wake     <-chan struct{}
 	ask      chan struct{} // takes a request to ask for all executors; holds one
 	pieces   chan piece
-	log      logger
+	log      *slog.Logger
 }
 
 // run reads whenever it is woken, asked or the poll is due, until nothing is
 // left, and hands every piece to the loop.
 func (r *reader) run(ctx context.Context) error {
-	asked := false
+	asked, failing := false, false
 	for {
 		more, err := r.changes(ctx)
 		if err == nil && asked {
@@ -49,9 +50,12 @@ func (r *reader) run(ctx context.Context) error {
 		}
 		pause := r.poll
 		if err != nil {
-			r.log.Warn("the store cannot be read", "error", err)
 			pause = r.retry
+			if !failing {
+				r.log.Warn("the store cannot be read; it is tried again and again", "error", err)
+			}
 		}
+		failing = err != nil
 		due, stop := r.clock.After(pause)
 		select {
 		case <-r.wake:

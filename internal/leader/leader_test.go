@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -71,8 +72,16 @@ func aGang(id string, jobs ...armada.Job) []armada.Job {
 // replica is a leader that runs.
 type replica struct {
 	*Leader
-	pools map[string]*firstFit // of the present term; read after synctest.Wait
+	mu    sync.Mutex
+	pools map[string]*firstFit // of the present term
 	stop  func()               // stops it in order and waits
+}
+
+// pool returns what a pool of the present term was told so far.
+func (r *replica) pool(name string) *firstFit {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.pools[name].clone()
 }
 
 // start runs a replica until the test ends, inside a synctest bubble.
@@ -84,6 +93,8 @@ func start(t *testing.T, s Store, name string, options ...func(*Leader, *replica
 	}
 	r := &replica{Leader: l, pools: map[string]*firstFit{}}
 	l.plan = func(pool string) planner {
+		r.mu.Lock()
+		defer r.mu.Unlock()
 		r.pools[pool] = newFirstFit(pool)
 		return r.pools[pool]
 	}

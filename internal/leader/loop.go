@@ -14,14 +14,12 @@ import (
 	"armada/internal/store"
 )
 
-type logger = *slog.Logger
-
 // term is one life of the world: it is loaded, kept, and dropped.
 type term struct {
 	config       Config
 	store        Store
 	clock        Clock
-	log          logger
+	log          *slog.Logger
 	metrics      *metrics
 	explanations *Explanations
 	fence        store.Fence

@@ -4,9 +4,12 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
 
 	"armada"
 	"armada/internal/lifecycle"
@@ -41,12 +44,12 @@ func TestAnIdleLeaderDoesNothing(t *testing.T) {
 		m.submit(someJobs(2)...)
 		r := start(t, m, "a")
 		pass(time.Second)
-		rounds, patches := len(r.pools["default"].rounds), r.pools["default"].patches
+		rounds, patches := len(r.pool("default").rounds), r.pool("default").patches
 		pass(10 * time.Minute)
-		if n := len(r.pools["default"].rounds); n != rounds {
+		if n := len(r.pool("default").rounds); n != rounds {
 			t.Errorf("%d rounds ran although nothing changed", n-rounds)
 		}
-		if n := r.pools["default"].patches; n != patches {
+		if n := r.pool("default").patches; n != patches {
 			t.Errorf("%d patches were made although nothing changed", n-patches)
 		}
 	})
@@ -81,7 +84,7 @@ func TestRoundsKeepTheirDistance(t *testing.T) {
 		if n := m.inState(armada.JobLeased); n != 200 {
 			t.Errorf("%d jobs are leased, want 200", n)
 		}
-		rounds := r.pools["default"].rounds
+		rounds := r.pool("default").rounds
 		if len(rounds) < 30 || len(rounds) > 45 {
 			t.Errorf("%d rounds ran in 200 ms, want about one per 5 ms", len(rounds))
 		}
@@ -115,7 +118,7 @@ func TestARoundThatAsksToBeWokenIsRepeated(t *testing.T) {
 			}
 		})
 		pass(10 * time.Minute)
-		if n := len(r.pools["default"].rounds); n != 4 {
+		if n := len(r.pool("default").rounds); n != 4 {
 			t.Errorf("%d rounds ran, want one at the start and three that were asked for", n)
 		}
 	})
@@ -220,8 +223,8 @@ func TestAStoreThatIsAwayForAMomentLosesNothing(t *testing.T) {
 		if n := m.inState(armada.JobLeased); n != 10 {
 			t.Errorf("%d jobs are leased, want 10", n)
 		}
-		if m.leader.Epoch != 1 {
-			t.Errorf("the epoch is %d, want 1", m.leader.Epoch)
+		if m.epoch() != 1 {
+			t.Errorf("the epoch is %d, want 1", m.epoch())
 		}
 	})
 }
@@ -260,6 +263,68 @@ func (f *forgetful) Transition(ctx context.Context, fence store.Fence, units []s
 	return results, err
 }
 
+func TestAFeedThatWasTrimmedLoadsTheWorldAgain(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m := aStore()
+		m.acknowledge(anExecutor("east"), aNode("n1", 2))
+		s := &trimmed{memory: m}
+		start(t, s, "a")
+		s.gone.Store(true)
+		m.submit(aJob("j1"))
+		pass(time.Second)
+		wantState(t, m, armada.JobLeased, "j1")
+	})
+}
+
+// trimmed forgets its feed once.
+type trimmed struct {
+	*memory
+	gone atomic.Bool
+}
+
+func (s *trimmed) Changes(ctx context.Context, after store.Position, limit int) (store.Changes, store.Position, error) {
+	if s.gone.CompareAndSwap(true, false) {
+		return store.Changes{}, nil, &armada.Error{Code: armada.CodeOutOfRange, Message: "trimmed"}
+	}
+	return s.memory.Changes(ctx, after, limit)
+}
+
+func TestWhatTheLeaderDoesIsCounted(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m := aStore()
+		m.acknowledge(anExecutor("east"), aNode("n1", 2))
+		m.submit(someJobs(3)...)
+		registry := prometheus.NewRegistry()
+		start(t, m, "a", realPools, func(l *Leader, _ *replica) {
+			var err error
+			if l.metrics, err = newMetrics(registry, &l.explanations); err != nil {
+				t.Error(err)
+			}
+		})
+		pass(time.Second)
+		families, err := registry.Gather()
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := map[string]float64{}
+		for _, f := range families {
+			for _, metric := range f.GetMetric() {
+				got[f.GetName()] += metric.GetCounter().GetValue() + metric.GetGauge().GetValue() + float64(metric.GetHistogram().GetSampleCount())
+			}
+		}
+		for name, want := range map[string]float64{
+			"armada_leader_leading": 1, "armada_leader_decisions_total": 2, "armada_leader_commit_seconds": 1,
+			"armada_leader_queued_jobs": 1, "armada_leader_round_seconds": 1,
+		} {
+			if got[name] != want {
+				t.Errorf("%s is %v, want %v", name, got[name], want)
+			}
+		}
+	})
+}
+
 func TestManyDecisionsGoInPieces(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -271,8 +336,8 @@ func TestManyDecisionsGoInPieces(t *testing.T) {
 		if n := m.inState(armada.JobLeased); n != 3500 {
 			t.Errorf("%d jobs are leased, want 3500", n)
 		}
-		if want := []int{1000, 1000, 1000, 500}; !slices.Equal(m.transitions, want) {
-			t.Errorf("transitions held %v changes, want %v", m.transitions, want)
+		if want := []int{1000, 1000, 1000, 500}; !slices.Equal(m.committed(), want) {
+			t.Errorf("transitions held %v changes, want %v", m.committed(), want)
 		}
 	})
 }
@@ -292,7 +357,7 @@ func TestNewsIsAppliedWhileACommitIsOnItsWay(t *testing.T) {
 		synctest.Wait()
 		m.submit(aJob("j2"))
 		pass(100 * time.Millisecond)
-		if n := len(r.pools["default"].held); n != 2 {
+		if n := len(r.pool("default").held); n != 2 {
 			t.Errorf("%d jobs hold room in the world, want 2 decided while the first commit waits", n)
 		}
 		wantState(t, m, armada.JobQueued, "j1", "j2")
@@ -343,16 +408,16 @@ func TestAShapeThatTheFeedLeavesOutIsAskedFor(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := aStore()
 		m.shy = true
+		m.shapes["odd"] = &armada.Requirements{Resources: armada.Resources{3000}}
 		m.acknowledge(anExecutor("east"), aNode("n1", 4))
 		r := start(t, m, "a")
-		m.shapes["odd"] = &armada.Requirements{Resources: armada.Resources{3000}}
 		odd, unknown := aJob("j1"), aJob("j2")
 		odd.Shape, unknown.Shape = "odd", "nobody knows"
 		m.submit(odd, unknown, aJob("j3"))
 		pass(time.Second)
 		wantState(t, m, armada.JobLeased, "j1", "j3")
 		wantState(t, m, armada.JobQueued, "j2")
-		if n := len(r.pools["default"].held); n != 2 {
+		if n := len(r.pool("default").held); n != 2 {
 			t.Errorf("%d jobs hold room", n)
 		}
 	})
@@ -375,21 +440,21 @@ func TestAQueueIsScheduledOnlyWhileItIsKnown(t *testing.T) {
 
 		m.putQueue(armada.Queue{Name: "biology", PriorityFactor: 3})
 		pass(time.Second)
-		if f := r.pools["default"].queues["biology"].PriorityFactor; f != 3 {
+		if f := r.pool("default").queues["biology"].PriorityFactor; f != 3 {
 			t.Errorf("the priority factor is %v after the update, want 3", f)
 		}
 		m.must(lifecycle.Change{Kind: lifecycle.Cancel, Job: "j1", By: "ann"})
 		m.deleteQueue("biology")
 		pass(time.Second)
-		if _, known := r.pools["default"].queues["biology"]; known {
+		if _, known := r.pool("default").queues["biology"]; known {
 			t.Error("a deleted queue is remembered")
 		}
-		if n := len(r.pools["default"].held); n != 1 {
+		if n := len(r.pool("default").held); n != 1 {
 			t.Errorf("%d runs hold room, want the one that lives on", n)
 		}
 		m.report(lifecycle.ReportStopped, "j1")
 		pass(time.Second)
-		if n := len(r.pools["default"].held); n != 0 {
+		if n := len(r.pool("default").held); n != 0 {
 			t.Errorf("%d runs hold room after the end", n)
 		}
 	})

@@ -65,10 +65,10 @@ func (m *metrics) committed(a answer) {
 	}
 }
 
-// queueSizes tells the sizes of the queues as the latest rounds saw them.
+// queueSizes tells the sizes of the queues as the latest rounds left them.
 type queueSizes struct{ x *Explanations }
 
-var queuedJobs = prometheus.NewDesc("armada_leader_queued_jobs", "Jobs that a pool's latest round saw queued.", []string{"pool", "queue"}, nil)
+var queuedJobs = prometheus.NewDesc("armada_leader_queued_jobs", "Jobs that a pool's latest round left queued.", []string{"pool", "queue"}, nil)
 
 // Describe tells the one metric there is.
 func (queueSizes) Describe(descs chan<- *prometheus.Desc) { descs <- queuedJobs }

@@ -73,10 +73,10 @@ func (w *world) show(e *entry, want shown) {
 	}
 	switch want.spot {
 	case holding:
-		if was.spot == offered {
-			w.withdraw(job.ID)
-		}
 		p := w.pool(want.pool)
+		if was.spot == offered {
+			w.withdraw(job.ID, p) // Occupy takes it out of this queue
+		}
 		p.plan.Occupy(job, *run, e.shape.requirements)
 		p.runs++
 	case offered:
@@ -86,16 +86,18 @@ func (w *world) show(e *entry, want shown) {
 		w.stir()
 	case nowhere:
 		if was.spot == offered {
-			w.withdraw(job.ID)
+			w.withdraw(job.ID, nil)
 			w.stir()
 		}
 	}
 }
 
-// withdraw takes a queued job out of every pool.
-func (w *world) withdraw(id armada.JobID) {
+// withdraw takes a queued job out of every pool but one.
+func (w *world) withdraw(id armada.JobID, except *pool) {
 	for _, p := range w.pools {
-		p.plan.Remove(id)
+		if p != except {
+			p.plan.Remove(id)
+		}
 	}
 }
 

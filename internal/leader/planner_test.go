@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"sync"
 	"time"
 
 	"armada"
@@ -15,6 +16,7 @@ import (
 // order of submission, gangs whole. It shows what it was told and panics when
 // it is told nonsense.
 type firstFit struct {
+	mu     sync.Mutex
 	pool   string
 	queues map[string]armada.Queue
 	nodes  map[string]armada.Node // by executor/name
@@ -42,15 +44,35 @@ func newFirstFit(pool string) *firstFit {
 	}
 }
 
-func (p *firstFit) SetQueue(q armada.Queue) { p.patches++; p.queues[q.Name] = q }
+// patch locks the pool for a patch.
+func (p *firstFit) patch() (unlock func()) {
+	p.mu.Lock()
+	p.patches++
+	return p.mu.Unlock
+}
+
+// clone returns a copy for a test to look at.
+func (p *firstFit) clone() *firstFit {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return &firstFit{
+		pool: p.pool, queues: maps.Clone(p.queues), nodes: maps.Clone(p.nodes), open: maps.Clone(p.open),
+		queued: maps.Clone(p.queued), held: maps.Clone(p.held), patches: p.patches, rounds: slices.Clone(p.rounds),
+	}
+}
+
+func (p *firstFit) SetQueue(q armada.Queue) {
+	defer p.patch()()
+	p.queues[q.Name] = q
+}
 
 func (p *firstFit) RemoveQueue(name string) {
-	p.patches++
+	defer p.patch()()
 	delete(p.queues, name)
 }
 
 func (p *firstFit) SetNode(n armada.Node) {
-	p.patches++
+	defer p.patch()()
 	if n.Pool != p.pool {
 		panic("node of pool " + n.Pool)
 	}
@@ -58,14 +80,17 @@ func (p *firstFit) SetNode(n armada.Node) {
 }
 
 func (p *firstFit) RemoveNode(executor armada.ExecutorID, name string) {
-	p.patches++
+	defer p.patch()()
 	delete(p.nodes, string(executor)+"/"+name)
 }
 
-func (p *firstFit) SetExecutor(id armada.ExecutorID, open bool) { p.patches++; p.open[id] = open }
+func (p *firstFit) SetExecutor(id armada.ExecutorID, open bool) {
+	defer p.patch()()
+	p.open[id] = open
+}
 
 func (p *firstFit) Enqueue(job armada.Job, needs *armada.Requirements) {
-	p.patches++
+	defer p.patch()()
 	if job.State != armada.JobQueued || p.held[job.ID].Needs != nil || needs == nil {
 		panic(fmt.Sprintf("enqueued a job that is %s", job.State))
 	}
@@ -73,7 +98,7 @@ func (p *firstFit) Enqueue(job armada.Job, needs *armada.Requirements) {
 }
 
 func (p *firstFit) Occupy(job armada.Job, run armada.Run, needs *armada.Requirements) {
-	p.patches++
+	defer p.patch()()
 	if !run.State.Active() || needs == nil {
 		panic(fmt.Sprintf("occupied by a run that is %s", run.State))
 	}
@@ -82,7 +107,7 @@ func (p *firstFit) Occupy(job armada.Job, run armada.Run, needs *armada.Requirem
 }
 
 func (p *firstFit) Remove(id armada.JobID) {
-	p.patches++
+	defer p.patch()()
 	delete(p.queued, id)
 	delete(p.held, id)
 }
@@ -106,6 +131,8 @@ func (p *firstFit) free() map[string]armada.Resources {
 
 // Round places what fits.
 func (p *firstFit) Round(now time.Time) scheduling.Outcome {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	p.rounds = append(p.rounds, now)
 	if p.script != nil {
 		if o, scripted := p.script(p, now); scripted {

@@ -113,12 +113,11 @@ func (w *world) missing(c store.Changes) []armada.ShapeID {
 	var missing []armada.ShapeID
 	for i := range c.Jobs {
 		job := &c.Jobs[i].Job
-		if !job.State.Active() || w.jobs[job.ID] != nil || w.shapes[job.Shape] != nil || c.Shapes[job.Shape] != nil {
+		known := w.shapes[job.Shape] != nil || c.Shapes[job.Shape] != nil
+		if known || !job.State.Active() || w.jobs[job.ID] != nil || slices.Contains(missing, job.Shape) {
 			continue
 		}
-		if !slices.Contains(missing, job.Shape) {
-			missing = append(missing, job.Shape)
-		}
+		missing = append(missing, job.Shape)
 	}
 	return missing
 }

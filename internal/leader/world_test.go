@@ -1,6 +1,7 @@
 package leader
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"maps"
@@ -306,7 +307,7 @@ func TestAPatchedWorldEqualsOneLoadedAfresh(t *testing.T) {
 		var sent []proposal
 		now := epoch0
 		read := func(limit int) {
-			c, next, _ := m.Changes(nil, pos, limit)
+			c, next, _ := m.Changes(context.Background(), pos, limit)
 			pos = next
 			patched.apply(c, now)
 		}
@@ -377,7 +378,7 @@ func TestAPatchedWorldEqualsOneLoadedAfresh(t *testing.T) {
 		patched.release(now)
 
 		fresh := emptyStage()
-		if _, err := m.Load(nil, func(c store.Changes) error { fresh.apply(c, now); return nil }); err != nil {
+		if _, err := m.Load(context.Background(), func(c store.Changes) error { fresh.apply(c, now); return nil }); err != nil {
 			t.Fatal(err)
 		}
 		compare(t, patched, fresh)

@@ -1,11 +1,10 @@
-package lifecycle_test
+package lifecycle
 
 import (
 	"testing"
 	"time"
 
 	"armada"
-	. "armada/internal/lifecycle"
 )
 
 func TestLivesEndAsTheRulesSay(t *testing.T) {
@@ -84,6 +83,7 @@ func TestReportsOfAnotherRunOrExecutorAreRefused(t *testing.T) {
 	again := submitted().all(Lease, ReportReturned, Lease)
 	for name, c := range map[string]Change{
 		"a success of the earlier run":    {Kind: ReportSucceeded, Run: "01job-1"},
+		"a preemption of the earlier run": {Kind: Preempt, Run: "01job-1"},
 		"the expiry of the earlier run":   {Kind: Expire, Run: "01job-1"},
 		"a success of a run yet to come":  {Kind: ReportSucceeded, Run: "01job-3"},
 		"a success by somebody else":      {Kind: ReportSucceeded, Executor: "west"},

@@ -1,4 +1,4 @@
-package lifecycle_test
+package lifecycle
 
 import (
 	"slices"
@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"armada"
-	"armada/internal/lifecycle"
 )
 
 // dawn is when the job of a test is submitted.
@@ -18,44 +17,44 @@ type life struct {
 	run     armada.Run
 	events  []armada.Event
 	now     time.Time
-	verdict lifecycle.Verdict
+	verdict Verdict
 	why     string
 }
 
 // submitted begins a life.
 func submitted() *life {
-	step := lifecycle.Begin(armada.Job{ID: "01job", Queue: "blue", JobSet: "tests", Priority: 7, Submitted: dawn})
+	step := Begin(armada.Job{ID: "01job", Queue: "blue", JobSet: "tests", Priority: 7, Submitted: dawn})
 	return &life{job: step.Job, events: step.Events, now: dawn}
 }
 
 // apply makes a change a second after the last one. A change about a run that
 // names none speaks of the current one, by the executor that holds it.
-func (l *life) apply(c lifecycle.Change) *life {
+func (l *life) apply(c Change) *life {
 	l.now = l.now.Add(time.Second)
-	step := lifecycle.Apply(l.job, l.run, l.addressed(c), l.now)
+	step := Apply(l.job, l.run, l.addressed(c), l.now)
 	l.job, l.run, l.verdict, l.why = step.Job, step.Run, step.Verdict, step.Why
 	l.events = append(l.events, step.Events...)
 	return l
 }
 
-func (l *life) addressed(c lifecycle.Change) lifecycle.Change {
+func (l *life) addressed(c Change) Change {
 	c.Job = l.job.ID
-	if c.Run == "" && (c.Kind.FromExecutor() || c.Kind == lifecycle.Expire) {
+	if c.Run == "" && (c.Kind.FromExecutor() || c.Kind == Expire) {
 		c.Run, _ = l.job.Run()
 	}
 	if c.Executor == "" && c.Kind.FromExecutor() {
 		c.Executor = l.run.Executor
 	}
-	if c.Kind == lifecycle.Lease && c.Lease.Executor == "" {
-		c.Lease = lifecycle.Terms{Executor: "east", Node: "node-1", Pool: "default"}
+	if c.Kind == Lease && c.Lease.Executor == "" {
+		c.Lease = Terms{Executor: "east", Node: "node-1", Pool: "default"}
 	}
 	return c
 }
 
 // all applies changes of these kinds.
-func (l *life) all(kinds ...lifecycle.ChangeKind) *life {
+func (l *life) all(kinds ...ChangeKind) *life {
 	for _, kind := range kinds {
-		l.apply(lifecycle.Change{Kind: kind})
+		l.apply(Change{Kind: kind})
 	}
 	return l
 }

@@ -1,4 +1,4 @@
-package lifecycle_test
+package lifecycle
 
 import (
 	"flag"
@@ -9,7 +9,6 @@ import (
 	"testing"
 
 	"armada"
-	. "armada/internal/lifecycle"
 )
 
 var update = flag.Bool("update", false, "write docs/lifecycle.md anew")

@@ -1,4 +1,4 @@
-package lifecycle_test
+package lifecycle
 
 import (
 	"reflect"
@@ -9,7 +9,6 @@ import (
 	"pgregory.net/rapid"
 
 	"armada"
-	. "armada/internal/lifecycle"
 )
 
 // every returns one change of each kind, and more where a kind has variants.

@@ -123,14 +123,18 @@ func TestGangsAreReadFromAnnotations(t *testing.T) {
 		{"a gang of one is no gang", map[string]string{id: "g", cardinality: "1"}, armada.Gang{}, nil},
 		{"a gang fails fast by default", map[string]string{id: "g", cardinality: "2"}, armada.Gang{ID: "g", Cardinality: 2, FailFast: true}, nil},
 		{
-			"everything can be said", map[string]string{id: "g", cardinality: "3", uniformity: "example.com/zone", failFast: "false"},
-			armada.Gang{ID: "g", Cardinality: 3, UniformityLabel: "example.com/zone"}, nil,
+			"everything can be said",
+			map[string]string{id: "g", cardinality: "3", uniformity: "example.com/zone", failFast: "false"},
+			armada.Gang{ID: "g", Cardinality: 3, UniformityLabel: "example.com/zone"},
+			nil,
 		},
 		{"a gang without cardinality is refused", map[string]string{id: "g"}, armada.Gang{}, []string{"annotations[" + cardinality + "]"}},
 		{"a cardinality of 0 is refused", map[string]string{id: "g", cardinality: "0"}, armada.Gang{}, []string{"annotations[" + cardinality + "]"}},
 		{"a cardinality beyond all bounds is refused", map[string]string{id: "g", cardinality: "99999999999999999999"}, armada.Gang{}, []string{"annotations[" + cardinality + "]"}},
 		{
-			"every bad annotation is found", map[string]string{id: "g", cardinality: "x", uniformity: "a b", failFast: "yes"}, armada.Gang{},
+			"every bad annotation is found",
+			map[string]string{id: "g", cardinality: "x", uniformity: "a b", failFast: "yes"},
+			armada.Gang{},
 			[]string{"annotations[" + cardinality + "]", "annotations[" + uniformity + "]", "annotations[" + failFast + "]"},
 		},
 	} {

@@ -6,6 +6,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"armada"
 	"armada/internal/podspec"
 )
 
@@ -225,5 +226,39 @@ func TestAConfigThatContradictsItselfIsRefusedWithItsKey(t *testing.T) {
 				t.Errorf("got %v, want an error about %s", err, want)
 			}
 		})
+	}
+}
+
+func TestRulesLeaveOutWhatTheInstallationDoesNotCount(t *testing.T) {
+	t.Parallel()
+	small, err := armada.NewResourceTable([]armada.Resource{{Name: "memory"}, {Name: "cpu", Milli: true}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := podspec.DefaultRules(small)
+	s := spec(t, "containers: [{name: main}]")
+	s.Default(r)
+	if wrong := s.Validate(r, "spec"); len(wrong) > 0 {
+		t.Errorf("after the defaults: %v", wrong)
+	}
+	if got := s.Requirements(r).Resources; got != (armada.Resources{1 << 30, 1000}) {
+		t.Errorf("resources %v", got)
+	}
+	if wrong := spec(t, "containers: [{name: main, resources: {limits: {nvidia.com/gpu: 1}}}]").Validate(r, "spec"); len(wrong) != 1 {
+		t.Errorf("a gpu where none is counted: %v", wrong)
+	}
+}
+
+func TestPriorityClassesAreFoundByNameAndTheEmptyNameIsTheDefault(t *testing.T) {
+	t.Parallel()
+	r := rules(t, nil)
+	if class, ok := r.PriorityClass(""); !ok || class.Name != "armada-default" || class.Priority != 1000 || class.Preemptible {
+		t.Errorf("the default is %+v, %v", class, ok)
+	}
+	if class, ok := r.PriorityClass("armada-preemptible"); !ok || !class.Preemptible {
+		t.Errorf("armada-preemptible is %+v, %v", class, ok)
+	}
+	if _, ok := r.PriorityClass("urgent"); ok {
+		t.Error("an unknown class was found")
 	}
 }

@@ -10,12 +10,12 @@ import (
 	"armada"
 )
 
-// The benchmarks print their value beside the limit that the project has set
-// itself and beside a calibration: what a fixed loop takes on this machine in
+// The benchmarks print their value, the median of several rounds, beside the
+// limit that the project has set itself and beside a calibration: what a fixed loop takes on this machine in
 // the same run. They report and never fail on time.
 
-// calibrate is the time of a loop that depends on nothing but the machine, for
-// 100 million steps of a linear congruence; about 100 ms on a machine of 2024.
+// calibrate is the time of a loop that depends on nothing but the machine: 100
+// million steps of a linear congruence.
 func calibrate() time.Duration {
 	begin := time.Now()
 	x := uint64(1)
@@ -42,6 +42,15 @@ func benchConfig() Config {
 type benchWorld struct {
 	nodes, cores, nodeTypes int
 	queues, jobs, shapes    int
+}
+
+// sized is the world, or with -short a twentieth of it, which only shows that
+// the benchmark runs.
+func (w benchWorld) sized() benchWorld {
+	if testing.Short() {
+		w.nodes, w.jobs = w.nodes/20, w.jobs/20
+	}
+	return w
 }
 
 func (w benchWorld) pool() *Pool {
@@ -79,7 +88,8 @@ func (w benchWorld) pool() *Pool {
 	return p
 }
 
-func (w benchWorld) run(b *testing.B, want int, limit time.Duration) {
+func (w benchWorld) run(b *testing.B, limit time.Duration) {
+	w = w.sized()
 	p := w.pool()
 	var times []time.Duration
 	for b.Loop() {
@@ -87,8 +97,8 @@ func (w benchWorld) run(b *testing.B, want int, limit time.Duration) {
 		begin := time.Now()
 		out := Round(Input{Pool: p})
 		times = append(times, time.Since(begin))
-		if want > 0 && len(out.Decisions) != want {
-			b.Fatalf("%d jobs were placed, expected %d", len(out.Decisions), want)
+		if w.shapes == 0 && len(out.Decisions) != w.jobs {
+			b.Fatalf("%d jobs were placed, expected %d", len(out.Decisions), w.jobs)
 		}
 	}
 	report(b, times, limit)
@@ -104,13 +114,178 @@ func report(b *testing.B, times []time.Duration, limit time.Duration) {
 }
 
 func BenchmarkRound1000Nodes32000Jobs(b *testing.B) {
-	benchWorld{nodes: 1000, cores: 32, queues: 4, jobs: 32_000}.run(b, 32_000, 100*time.Millisecond)
+	benchWorld{nodes: 1000, cores: 32, queues: 4, jobs: 32_000}.run(b, 100*time.Millisecond)
 }
 
 func BenchmarkRound10000Nodes320000Jobs(b *testing.B) {
-	benchWorld{nodes: 10_000, cores: 32, queues: 10, jobs: 320_000}.run(b, 320_000, 640*time.Millisecond)
+	benchWorld{nodes: 10_000, cores: 32, queues: 10, jobs: 320_000}.run(b, 640*time.Millisecond)
 }
 
 func BenchmarkRound100Shapes20NodeTypes(b *testing.B) {
-	benchWorld{nodes: 10_000, cores: 32, nodeTypes: 20, queues: 10, jobs: 320_000, shapes: 100}.run(b, 0, 1600*time.Millisecond)
+	benchWorld{nodes: 10_000, cores: 32, nodeTypes: 20, queues: 10, jobs: 320_000, shapes: 100}.run(b, 1600*time.Millisecond)
+}
+
+// full is a world of which every node is full and which has a million jobs
+// more, in 100 queues.
+func full() (*Pool, benchWorld) {
+	w := benchWorld{nodes: 10_000, cores: 32, nodeTypes: 20, queues: 100, jobs: 1_320_000, shapes: 100}.sized()
+	p := w.pool()
+	take(p, Round(Input{Pool: p}))
+	return p, w
+}
+
+// take does with the leases what a leader does.
+func take(p *Pool, out Outcome) []armada.JobID {
+	var taken []armada.JobID
+	for _, d := range out.Decisions {
+		for _, l := range d.Leases {
+			j := p.jobs[l.Job]
+			p.Occupy(armada.Job{ID: j.id, Number: j.number, Queue: j.queue.name, Priority: j.priority, Shape: j.shape.id},
+				armada.Run{ID: armada.NewRunID(l.Job, 1), Executor: l.Executor, Node: l.Node}, j.shape.needs)
+			taken = append(taken, l.Job)
+		}
+	}
+	return taken
+}
+
+func BenchmarkRoundWithNothingChanged(b *testing.B) {
+	p, _ := full()
+	var times []time.Duration
+	for b.Loop() {
+		begin := time.Now()
+		if out := Round(Input{Pool: p}); len(out.Decisions) > 0 {
+			b.Fatalf("%d jobs were placed although nothing has changed", len(out.Decisions))
+		}
+		times = append(times, time.Since(begin))
+	}
+	report(b, times, 5*time.Millisecond)
+}
+
+func BenchmarkRoundAfterThreeSmallChanges(b *testing.B) {
+	p, _ := full()
+	var times []time.Duration
+	i := 0
+	var queued *job
+	for _, l := range p.byName[0].inOrder {
+		queued = l.blocks[0][0].job
+	}
+	for b.Loop() {
+		i++
+		begin := time.Now()
+		n := p.space.NodeAt(int32(i % 500))
+		n.Labels = map[string]string{"kubernetes.io/hostname": n.Name, "type": "7"}
+		p.SetNode(n)
+		p.SetQueue(armada.Queue{Name: "queue-007", PriorityFactor: 1 + float64(i%2)})
+		p.Enqueue(armada.Job{
+			ID: queued.id, Number: queued.number, Queue: queued.queue.name,
+			Priority: uint32(i % 3), Shape: queued.shape.id,
+		}, queued.shape.needs)
+		Round(Input{Pool: p})
+		times = append(times, time.Since(begin))
+	}
+	report(b, times, 5*time.Millisecond)
+}
+
+func BenchmarkRoundAfterANodeJoined(b *testing.B) {
+	p, _ := full()
+	var times []time.Duration
+	for b.Loop() {
+		p.RemoveNode("cluster", "late")
+		Round(Input{Pool: p})
+		begin := time.Now()
+		p.SetNode(armada.Node{Executor: "cluster", Name: "late", Allocatable: armada.Resources{1}})
+		Round(Input{Pool: p})
+		times = append(times, time.Since(begin))
+	}
+	report(b, times, 25*time.Millisecond)
+}
+
+func BenchmarkRoundAfter1000FinishedAnd1000Arrived(b *testing.B) {
+	p, w := full()
+	var running []armada.JobID
+	for id, j := range p.jobs {
+		if j.run != nil {
+			running = append(running, id)
+		}
+	}
+	slices.Sort(running)
+	number := int64(w.jobs)
+	var times []time.Duration
+	for b.Loop() {
+		ended := running[:w.nodes/10]
+		needs := make([]*job, len(ended))
+		for i, id := range ended {
+			needs[i] = p.jobs[id]
+		}
+		running = running[w.nodes/10:]
+		begin := time.Now()
+		for i, id := range ended {
+			p.Remove(id)
+			number++
+			p.Enqueue(armada.Job{
+				ID: armada.JobID(fmt.Sprintf("job-%022d", number)), Number: number,
+				Queue: needs[i].queue.name, Shape: needs[i].shape.id,
+			}, needs[i].shape.needs)
+		}
+		out := Round(Input{Pool: p})
+		running = append(running, take(p, out)...)
+		times = append(times, time.Since(begin))
+		if len(out.Decisions) < w.nodes/11 {
+			b.Fatalf("%d jobs were placed, expected about %d", len(out.Decisions), w.nodes/10)
+		}
+	}
+	report(b, times, 25*time.Millisecond)
+}
+
+func BenchmarkGangOf1000(b *testing.B) {
+	for _, c := range []struct {
+		name, uniform string
+		milli         int64
+		fits          bool
+	}{
+		{"fits", "", 9000, true},
+		{"fits in one type", "type", 9000, true},
+		{"cannot ever fit in one type", "type", 17_000, false}, // each of 20 types holds half of it
+	} {
+		b.Run(c.name, func(b *testing.B) {
+			p := benchWorld{nodes: 10_000, cores: 32, nodeTypes: 20, queues: 1}.pool()
+			needs := &armada.Requirements{Resources: armada.Resources{c.milli, gib}}
+			for i := range 1000 {
+				p.Enqueue(armada.Job{
+					ID: armada.JobID(fmt.Sprintf("job-%022d", i)), Number: int64(i), Queue: "queue-000",
+					Gang: armada.Gang{ID: "g", Cardinality: 1000, UniformityLabel: c.uniform},
+				}, needs)
+			}
+			var times []time.Duration
+			for b.Loop() {
+				begin := time.Now()
+				out := Round(Input{Pool: p})
+				times = append(times, time.Since(begin))
+				if fits := len(out.Decisions) == 1; fits != c.fits {
+					b.Fatalf("that the gang fits is %v", fits)
+				}
+			}
+			report(b, times, 20*time.Millisecond)
+		})
+	}
+}
+
+func BenchmarkBuildingStateFor100000NodesAndAMillionJobs(b *testing.B) {
+	w := benchWorld{nodes: 100_000, cores: 32, nodeTypes: 20, queues: 100, jobs: 1_000_000, shapes: 100}.sized()
+	var times []time.Duration
+	for b.Loop() {
+		var before, after runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&before)
+		begin := time.Now()
+		p := w.pool()
+		p.settle()
+		p.space.Settle()
+		times = append(times, time.Since(begin))
+		runtime.GC()
+		runtime.ReadMemStats(&after)
+		b.ReportMetric(float64(after.HeapAlloc-before.HeapAlloc)/float64(w.jobs), "bytes/job")
+		runtime.KeepAlive(p)
+	}
+	report(b, times, 5*time.Second)
 }

@@ -11,7 +11,8 @@ type Config struct {
 	Resources armada.ResourceTable
 	Classes   []armada.PriorityClass
 	// FairnessMultipliers weigh the resources for dominant resource fairness,
-	// in the order of the table, in thousandths; 0 leaves a resource out.
+	// in the order of the table, in thousandths; 0 leaves a resource out. All 0
+	// count every resource alike.
 	FairnessMultipliers [armada.MaxResources]int64
 	// Limits of one round; 0 is none.
 	MaxLeasesPerRound int
@@ -24,7 +25,8 @@ type Input struct {
 	Pool *Pool
 }
 
-// Outcome is what a round decided. Its slices belong to the caller.
+// Outcome is what a round decided. Its slices belong to the caller, and the
+// pool keeps none of them.
 type Outcome struct {
 	Decisions []Decision // in the order in which they were taken
 	Waiting   []Waiting  // why others wait; one entry per shape and queue
@@ -65,9 +67,9 @@ type Waiting struct {
 	Shape  armada.ShapeID
 	JobSet armada.JobSet // of the incomplete gang; otherwise empty
 	Gang   string        // the id of the incomplete gang; otherwise empty
-	Jobs   int          // how many
-	First  armada.JobID // the one whose turn came first
-	Reason armada.Reason
+	Jobs   int           // how many
+	First  armada.JobID  // the one whose turn came first
+	Reason armada.Reason // entries of one shape may share what Excluded points to
 }
 
 // Report explains a round to people.

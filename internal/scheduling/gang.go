@@ -2,6 +2,7 @@ package scheduling
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 	"strconv"
 
@@ -100,10 +101,22 @@ func (p *Pool) unsettle(g *gang) {
 		g.lane, g.due, g.turn = nil, nil, nil
 	}
 	delete(g.queue.incomplete, g)
+	delete(p.anchored, g)
 	if !g.unsettled {
 		g.unsettled = true
 		p.unsettled = append(p.unsettled, g)
 	}
+}
+
+// nodeChanged looks again at the gangs whose place depends on the labels of
+// nodes where members run.
+func (p *Pool) nodeChanged(really bool) {
+	if really && len(p.anchored) > 0 {
+		for _, g := range slices.Collect(maps.Keys(p.anchored)) {
+			p.unsettle(g)
+		}
+	}
+	p.changed(really)
 }
 
 // settle puts the gangs that have changed where they belong now.
@@ -119,6 +132,9 @@ func (p *Pool) settle() {
 		case len(g.queued) < need:
 			g.queue.incomplete[g] = struct{}{}
 		default:
+			if g.label != "" && len(g.running) > 0 {
+				p.anchored[g] = struct{}{}
+			}
 			g.due = slices.Clone(g.queued[:need])
 			g.turn = g.due[need-1]
 			g.lane = g.queue.lane(p.kindOf(g))

@@ -28,6 +28,9 @@ type Pool struct {
 	gangs  map[gangKey]*gang
 	// unsettled are the gangs whose members have changed since the last round.
 	unsettled []*gang
+	// anchored are the complete gangs of which some run already and which ask
+	// for nodes that share a label.
+	anchored map[*gang]struct{}
 
 	scratch scratch // the current round's; nothing of it outlives the round
 }
@@ -38,7 +41,7 @@ func NewPool(name string, config Config) *Pool {
 		name: name, config: config,
 		space:  placement.NewSpace(config.Resources, config.Classes),
 		queues: map[string]*queue{}, shapes: map[armada.ShapeID]*shape{}, kinds: map[string]*kind{},
-		jobs: map[armada.JobID]*job{}, gangs: map[gangKey]*gang{},
+		jobs: map[armada.JobID]*job{}, gangs: map[gangKey]*gang{}, anchored: map[*gang]struct{}{},
 	}
 }
 
@@ -70,12 +73,13 @@ func (p *Pool) RemoveQueue(name string) {
 	p.forgetQueue(q)
 }
 
-// SetNode adds a node or replaces it; its runs stay.
-func (p *Pool) SetNode(n armada.Node) { p.changed(p.space.SetNode(n)) }
+// SetNode adds a node or replaces it; its runs stay. The node's maps and slices
+// must not change any more.
+func (p *Pool) SetNode(n armada.Node) { p.nodeChanged(p.space.SetNode(n)) }
 
 // RemoveNode forgets a node; its runs keep counting for their queues.
 func (p *Pool) RemoveNode(executor armada.ExecutorID, name string) {
-	p.changed(p.space.RemoveNode(placement.NodeRef{Executor: executor, Name: name}))
+	p.nodeChanged(p.space.RemoveNode(placement.NodeRef{Executor: executor, Name: name}))
 }
 
 // SetExecutor tells whether an executor's nodes may get anything new; until
@@ -189,7 +193,7 @@ func (p *Pool) leaveLane(l *lane, j *job) {
 	if l.count > 0 {
 		return
 	}
-	delete(l.queue.lanes, l.kind)
+	l.queue.dropLane(l)
 	k := l.kind
 	if k.lanes--; k.lanes > 0 || k.signature == "" {
 		return

@@ -2,13 +2,14 @@ package scheduling
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
-	"armada"
-
 	gocmp "github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
+
+	"armada"
 )
 
 func TestNoNodeIsOversubscribed(t *testing.T) {
@@ -128,6 +129,87 @@ func TestTheOutcomeDoesNotDependOnTheOrderOfPatches(t *testing.T) {
 			t.Fatalf("outcomes differ:\n%s", diff)
 		}
 	})
+}
+
+// A pool lives for weeks and is patched all the time; what it remembers between
+// rounds must never show.
+func TestAPatchedPoolDecidesLikeOneBuiltAnew(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		w := drawWorld(t)
+		p := w.pool(0)
+		for range rapid.IntRange(1, 12).Draw(t, "steps") {
+			w = patch(t, w, p)
+			if rapid.IntRange(0, 2).Draw(t, "round") > 0 {
+				continue
+			}
+			out := Round(Input{Pool: p})
+			if diff := gocmp.Diff(Round(Input{Pool: w.pool(0)}), out); diff != "" {
+				t.Fatalf("outcomes (-built anew +patched):\n%s", diff)
+			}
+			if rapid.Bool().Draw(t, "take") {
+				w = w.after(out)
+				for _, j := range w.jobs {
+					if j.run != nil {
+						p.Occupy(j.Job, *j.run, j.needs)
+					}
+				}
+			}
+		}
+	})
+}
+
+// patch changes one thing in the world and in the pool.
+func patch(t *rapid.T, w world, p *Pool) world {
+	pick := func(label string, of int) int { return rapid.IntRange(0, of-1).Draw(t, label) }
+	w.jobs, w.nodes, w.closed, w.queues = slices.Clone(w.jobs), slices.Clone(w.nodes), slices.Clone(w.closed), slices.Clone(w.queues)
+	node, queue := pick("node", max(len(w.nodes), 1)), pick("queue", len(w.queues))
+	switch what := pick("what", 9); {
+	case what == 0 && len(w.nodes) > 0:
+		n := w.nodes[node]
+		n.Labels = map[string]string{"zone": string(rune('a' + pick("zone", 3))), "kubernetes.io/hostname": n.Labels["kubernetes.io/hostname"]}
+		n.Allocatable[0] += int64(pick("cpu", 3)) * 500
+		w.nodes[node] = n
+		p.SetNode(n)
+	case what == 1 && len(w.nodes) > 1:
+		p.RemoveNode(w.nodes[node].Executor, w.nodes[node].Name)
+		w.nodes = slices.Delete(w.nodes, node, node+1)
+	case what == 2:
+		n := armada.Node{Executor: "e0", Name: fmt.Sprintf("m%d", pick("name", 20)), Allocatable: armada.Resources{4000, 4 * gib}}
+		if !slices.ContainsFunc(w.nodes, func(o armada.Node) bool { return o.Name == n.Name }) {
+			w.nodes = append(w.nodes, n)
+			p.SetNode(n)
+		}
+	case what == 3:
+		if at := slices.Index(w.closed, "e0"); at >= 0 {
+			w.closed = slices.Delete(w.closed, at, at+1)
+		} else {
+			w.closed = append(w.closed, "e0")
+		}
+		p.SetExecutor("e0", w.executorOpen("e0"))
+	case what == 4:
+		w.queues[queue].PriorityFactor = float64(1 + pick("factor", 3))
+		w.queues[queue].Cordoned = pick("cordoned", 4) == 0
+		p.SetQueue(w.queues[queue])
+	case len(w.jobs) > 0:
+		at := pick("job", len(w.jobs))
+		j := &w.jobs[at]
+		switch {
+		case what == 5:
+			p.Remove(j.ID)
+			w.jobs = slices.Delete(w.jobs, at, at+1)
+		case what == 6 && len(w.nodes) > 0:
+			j.run = &armada.Run{ID: armada.NewRunID(j.ID, 2), Job: j.ID, Executor: w.nodes[node].Executor, Node: w.nodes[node].Name}
+			p.Occupy(j.Job, *j.run, j.needs)
+		case what == 7 && j.run == nil:
+			j.Priority = uint32(pick("priority", 3))
+			p.Enqueue(j.Job, j.needs)
+		case what == 8:
+			j.run = nil
+			p.Enqueue(j.Job, j.needs)
+		}
+	}
+	return w
 }
 
 func TestNoRoomIsLeftThatAWaitingJobCouldUse(t *testing.T) {

@@ -62,6 +62,7 @@ type queue struct {
 	wanted   armada.Resources // by its queued jobs
 
 	lanes      map[*kind]*lane
+	inOrder    []*lane // the same, in order of turn as of the last round
 	incomplete map[*gang]struct{}
 
 	turn turn // the current round's
@@ -72,11 +73,38 @@ func queueByName(q *queue, name string) int { return strings.Compare(q.name, nam
 func (q *queue) lane(k *kind) *lane {
 	l, ok := q.lanes[k]
 	if !ok {
-		l = &lane{queue: q, kind: k}
+		l = &lane{queue: q, kind: k, at: len(q.inOrder)}
 		q.lanes[k] = l
+		q.inOrder = append(q.inOrder, l)
 		k.lanes++
 	}
 	return l
+}
+
+// dropLane forgets a lane that is empty.
+func (q *queue) dropLane(l *lane) {
+	delete(q.lanes, l.kind)
+	last := len(q.inOrder) - 1
+	q.inOrder[l.at] = q.inOrder[last]
+	q.inOrder[l.at].at = l.at
+	q.inOrder[last] = nil
+	q.inOrder = q.inOrder[:last]
+}
+
+// sortLanes puts the lanes in order of what they offer next. They mostly are.
+func (q *queue) sortLanes() {
+	slices.SortFunc(q.inOrder, func(a, b *lane) int {
+		switch {
+		case a.goesBefore(b):
+			return -1
+		case b.goesBefore(a):
+			return 1
+		}
+		return 0
+	})
+	for i, l := range q.inOrder {
+		l.at = i
+	}
 }
 
 // laneBlock is how many entries a block of a lane holds at most.
@@ -91,9 +119,11 @@ type lane struct {
 	kind   *kind
 	blocks [][]entry
 	count  int
+	at     int // in queue.inOrder
 
-	// The current round's: how far it has come.
+	// The current round's: how far it has come, and what it offers next.
 	block, offset, taken int
+	next                 entry // without job when nothing is left
 }
 
 type entry struct {
@@ -157,10 +187,7 @@ func (l *lane) remove(j *job) {
 }
 
 // rewind begins a round.
-func (l *lane) rewind() { l.block, l.offset, l.taken = 0, 0, 0 }
-
-// next is what is to be offered next.
-func (l *lane) next() *entry { return &l.blocks[l.block][l.offset] }
+func (l *lane) rewind() { l.block, l.offset, l.taken, l.next = 0, 0, 0, l.blocks[0][0] }
 
 // take goes one further and tells whether there is more.
 func (l *lane) take() bool {
@@ -168,7 +195,12 @@ func (l *lane) take() bool {
 	if l.offset++; l.offset == len(l.blocks[l.block]) {
 		l.block, l.offset = l.block+1, 0
 	}
-	return l.block < len(l.blocks)
+	if l.block == len(l.blocks) {
+		l.next.job = nil
+		return false
+	}
+	l.next = l.blocks[l.block][l.offset]
+	return true
 }
 
 // goesBefore orders the lanes of a queue by what they offer next: the higher
@@ -177,5 +209,11 @@ func (l *lane) goesBefore(o *lane) bool {
 	if l.kind.rank != o.kind.rank {
 		return l.kind.rank > o.kind.rank
 	}
-	return l.next().compare(*o.next()) < 0
+	if l.next.priority != o.next.priority {
+		return l.next.priority < o.next.priority
+	}
+	if l.next.number != o.next.number {
+		return l.next.number < o.next.number
+	}
+	return l.next.job != nil && o.next.job != nil && l.next.job.id < o.next.job.id
 }

@@ -1,7 +1,6 @@
 package scheduling
 
 import (
-	"cmp"
 	"slices"
 
 	"armada"
@@ -15,6 +14,7 @@ func Round(in Input) Outcome {
 	r.admit()
 	out := r.outcome()
 	r.pool.space.Rewind()
+	clear(r.placed) // so that no job outlives its time here
 	return out
 }
 
@@ -37,7 +37,6 @@ type placed struct {
 // turn is a queue's part in the current round.
 type turn struct {
 	lanes  []*lane          // heap of what may still be offered, next first
-	all    []*lane          // every lane, in order of turn when the round ends
 	held   armada.Resources // with what the round gave it
 	cost   uint64           // of held with its next gang
 	rank   int32            // class priority of its next gang
@@ -69,11 +68,11 @@ func begin(in Input) *round {
 	r.number++
 	r.placed, r.nodes = r.placed[:0], r.nodes[:0]
 	for _, q := range p.byName {
-		q.turn = turn{lanes: q.turn.lanes[:0], all: q.turn.all[:0], held: q.held}
-		for _, l := range q.lanes { // the heap puts them in order
+		q.turn = turn{lanes: q.turn.lanes[:0], held: q.held}
+		for _, l := range q.inOrder {
 			l.rewind()
-			q.turn.all = append(q.turn.all, l)
 		}
+		q.sortLanes()
 	}
 	return r
 }
@@ -114,7 +113,7 @@ func (r *round) admit() {
 func (r *round) progressed() bool {
 	any := false
 	for _, q := range r.pool.byName {
-		for _, l := range q.turn.all {
+		for _, l := range q.inOrder {
 			k := l.kind
 			if k.failed != r.number {
 				continue
@@ -136,8 +135,8 @@ func (r *round) takeTurns(through func(*lane) bool) {
 			continue
 		}
 		q.turn.lanes = q.turn.lanes[:0]
-		for _, l := range q.turn.all {
-			if l.taken < l.count && through(l) {
+		for _, l := range q.inOrder {
+			if l.waits() && through(l) {
 				l.kind.failed = 0
 				q.turn.lanes = append(q.turn.lanes, l)
 			}
@@ -222,7 +221,7 @@ func (r *round) place(l *lane) bool {
 		return false
 	}
 	r.nodes = nodes
-	r.placed = append(r.placed, placed{l.next().job, k.size})
+	r.placed = append(r.placed, placed{l.next.job, k.size})
 	for i := range t.held {
 		t.held[i] += k.total[i]
 	}
@@ -255,138 +254,4 @@ func (q *queue) goesBefore(o *queue) bool {
 		return q.turn.cost < o.turn.cost
 	}
 	return q.name < o.name
-}
-
-// outcome turns what the round found into what the caller gets.
-func (r *round) outcome() Outcome {
-	out := Outcome{Report: r.report()}
-	out.Decisions = r.decisions()
-	for _, q := range r.pool.byName {
-		out.Waiting = r.waiting(out.Waiting, q)
-	}
-	return out
-}
-
-func (r *round) decisions() []Decision {
-	if len(r.placed) == 0 {
-		return nil
-	}
-	decisions := make([]Decision, len(r.placed))
-	leases := make([]Lease, 0, len(r.nodes))
-	nodes := r.nodes
-	for i, p := range r.placed {
-		begin := len(leases)
-		r.members = append(r.members[:0], p.first)
-		if g := p.first.gang; g != nil {
-			r.members = append(r.members[:0], g.due...)
-		}
-		for m, j := range r.members {
-			executor, name := r.pool.space.Node(nodes[m])
-			leases = append(leases, Lease{Job: j.id, Executor: executor, Node: name})
-		}
-		nodes = nodes[p.nodes:]
-		decisions[i].Leases = leases[begin:len(leases):len(leases)]
-	}
-	return decisions
-}
-
-// report describes the round, and leaves each queue's lanes in order of turn.
-func (r *round) report() Report {
-	report := Report{Pool: r.pool.name, At: r.in.Now, Capacity: r.capacity}
-	for _, q := range r.pool.byName {
-		t := &q.turn
-		t.all = slices.DeleteFunc(t.all, func(l *lane) bool { return l.taken == l.count })
-		slices.SortFunc(t.all, func(a, b *lane) int {
-			return cmp.Or(cmp.Compare(b.kind.rank, a.kind.rank), a.next().compare(*b.next()))
-		})
-		if !q.known {
-			continue
-		}
-		stopped := armada.Reason{}
-		if len(t.all) > 0 {
-			stopped = r.reason(t.all[0])
-		} else if g := q.firstIncomplete(); g != nil {
-			stopped = r.incomplete(g)
-		}
-		report.Queues = append(report.Queues, QueueReport{
-			Queue: q.name, Weight: q.settings.Weight(),
-			FairShare: t.shares.Fair, AdjustedShare: t.shares.Adjusted, Demand: t.demand,
-			Share: r.scale.Share(&t.held), Cost: r.scale.Cost(&t.held, q.factor), Allocated: t.held,
-			Queued: q.queued - t.given, Placed: t.given, Stopped: stopped,
-		})
-	}
-	return report
-}
-
-// reason tells why what is left in a lane was not placed.
-func (r *round) reason(l *lane) armada.Reason {
-	q := l.queue
-	reason := armada.Reason{Code: armada.ReasonNotConsidered, Pool: r.pool.name}
-	switch {
-	case q.known && q.settings.Cordoned:
-		reason.Code = armada.ReasonQueueCordoned
-	case l.kind.failed == r.number:
-		reason = l.kind.reason
-		reason.Excluded = slices.Clone(reason.Excluded)
-	case r.full:
-		reason.Code = armada.ReasonRoundLimit
-	}
-	return reason
-}
-
-func (r *round) waiting(out []Waiting, q *queue) []Waiting {
-	for _, l := range q.turn.all {
-		left := l.count - l.taken
-		first := l.next().job
-		members := []*job{first}
-		if first.gang != nil {
-			members = first.gang.due
-		}
-		for _, m := range l.kind.members {
-			out = append(out, Waiting{
-				Queue: q.name, Shape: m.shape.id, Jobs: left * m.count, First: members[0].id, Reason: r.reason(l),
-			})
-			members = members[m.count:]
-		}
-	}
-	for _, g := range q.incompleteInOrder() {
-		for i := 0; i < len(g.queued); i++ {
-			j := g.queued[i]
-			if at := slices.IndexFunc(g.queued, func(o *job) bool { return o.shape == j.shape }); at < i {
-				continue
-			}
-			w := Waiting{Queue: q.name, Shape: j.shape.id, JobSet: g.key.set, Gang: g.key.id, First: j.id, Reason: r.incomplete(g)}
-			for _, o := range g.queued[i:] {
-				if o.shape == j.shape {
-					w.Jobs++
-				}
-			}
-			out = append(out, w)
-		}
-	}
-	return out
-}
-
-func (r *round) incomplete(g *gang) armada.Reason {
-	return armada.Reason{Code: armada.ReasonGangIncomplete, Pool: r.pool.name, Have: int64(len(g.queued)), Want: int64(g.missing())}
-}
-
-// incompleteInOrder lists the gangs that wait for members, by turn.
-func (q *queue) incompleteInOrder() []*gang {
-	gangs := make([]*gang, 0, len(q.incomplete))
-	for g := range q.incomplete {
-		gangs = append(gangs, g)
-	}
-	slices.SortFunc(gangs, func(a, b *gang) int { return compareJobs(a.queued[0], b.queued[0]) })
-	return gangs
-}
-
-func (q *queue) firstIncomplete() *gang {
-	var first *gang
-	for g := range q.incomplete {
-		if first == nil || compareJobs(g.queued[0], first.queued[0]) < 0 {
-			first = g
-		}
-	}
-	return first
 }

@@ -6,9 +6,9 @@ import (
 	"slices"
 	"strings"
 
-	"armada"
-
 	"pgregory.net/rapid"
+
+	"armada"
 )
 
 // world is what a pool is told, as plain values, for tests that need to build

@@ -6,7 +6,7 @@
 // internal/lifecycle inside the store, what is scheduled by internal/leader, and
 // messages are turned into our words by internal/wire.
 //
-//	server.go, config.go       what is served where, and the orderly stop
+//	server.go, services.go     what is served where, and the orderly stop; config.go
 //	calls.go                   what happens to every call: identity, measure, errors
 //	errors.go                  the one table of codes
 //	submit.go, validate.go     taking jobs in; specs.go remembers pod specs
@@ -14,7 +14,8 @@
 //	queues.go, queueservice.go queues, under both names of the service
 //	events.go                  streams of events; submitted.go completes them
 //	jobs.go, lookout.go        asking
-//	executorapi.go             the executors' side
+//	executors/                 the executors' side, a package of its own
+//	health.go, ids.go, lru.go  what several of them use
 //	gateway.go, rest.go        REST, over a connection inside the process
 //
 // Promises: what a call answered with OK is durable, and no call answers

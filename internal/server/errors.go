@@ -135,7 +135,7 @@ const (
 func room(ctx context.Context) int {
 	md, _ := metadata.FromIncomingContext(ctx)
 	for _, agent := range md.Get("user-agent") {
-		if strings.Contains(agent, "grpc-go/") {
+		if strings.Contains(agent, "grpc-go/") && strings.Count(agent, "grpc-") == 1 {
 			return roomOfGo
 		}
 	}

@@ -47,7 +47,7 @@ func (s *eventService) GetJobSetEvents(r *api.JobSetRequest, stream grpc.ServerS
 		wrong.add("id", "must not be empty: it names the job set")
 	}
 	return s.send(&reading{
-		key:     store.JobSetKey{Queue: r.GetQueue(), JobSet: armada.JobSet(r.GetId())},
+		key:     store.JobSetKey{Queue: r.GetQueue(), JobSet: armada.JobSet(unslash(stream.Context(), r.GetId()))},
 		from:    r.GetFromMessageId(),
 		watch:   r.GetWatch(),
 		demand:  r.GetErrorIfMissing(),
@@ -92,6 +92,8 @@ func (s *eventService) send(r *reading, wrong violations, stream grpc.ServerStre
 	if r.key.Queue == "" {
 		wrong.add("queue", "must not be empty")
 	}
+	noNUL("queue", r.key.Queue, &wrong)
+	noNUL("job set", string(r.key.JobSet), &wrong)
 	if err := wrong.err("there is nothing to watch"); err != nil {
 		return err
 	}

@@ -71,7 +71,7 @@ func newGateway(config Config, p *pipe, health, ui http.Handler) (*gateway, erro
 	}
 	mux := runtime.NewServeMux(
 		runtime.WithMarshalerOption(runtime.MIMEWildcard, restjson.Marshaler{}),
-		runtime.WithUnescapingMode(runtime.UnescapingModeAllCharacters), // a job set may have a slash
+		runtime.WithUnescapingMode(runtime.UnescapingModeAllCharacters),
 		runtime.WithIncomingHeaderMatcher(incomingHeader),
 		runtime.WithOutgoingHeaderMatcher(outgoingHeader),
 		runtime.WithForwardResponseOption(openStream),
@@ -88,6 +88,7 @@ func newGateway(config Config, p *pipe, health, ui http.Handler) (*gateway, erro
 		}
 	}
 	g := &gateway{conn: conn, health: health, ui: ui, cors: map[string]bool{}}
+	// The limit stands outside: the marshaler knows the body that FieldValidation made.
 	g.calls = http.MaxBytesHandler(restjson.FieldValidation(mux), config.MaxBodyBytes)
 	for _, origin := range config.CORSAllowedOrigins {
 		g.cors[origin] = true

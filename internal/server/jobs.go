@@ -197,7 +197,7 @@ func (s *jobsService) runningIn(ctx context.Context, executors []store.ExecutorN
 
 // GetJobStatusUsingExternalJobUri answers the states of a job set's jobs that
 // were submitted with an external URI; no match is an empty answer.
-func (s *jobsService) GetJobStatusUsingExternalJobUri(ctx context.Context, r *api.JobStatusUsingExternalJobUriRequest) (*api.JobStatusResponse, error) { //nolint:revive // the name is the wire's
+func (s *jobsService) GetJobStatusUsingExternalJobUri(ctx context.Context, r *api.JobStatusUsingExternalJobUriRequest) (*api.JobStatusResponse, error) {
 	if _, err := s.auth.Authorize(ctx, auth.VerbSeeJobs, ""); err != nil {
 		return nil, err
 	}

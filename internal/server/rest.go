@@ -1,8 +1,10 @@
 package server
 
 import (
+	"context"
 	"net/http"
 	"net/url"
+	"regexp"
 	"strings"
 
 	"armada/pkg/api"
@@ -23,7 +25,7 @@ func (g *gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
 		_, _ = w.Write(api.Swagger) // the caller may be gone
 	case strings.HasPrefix(path, "/v1/"):
-		g.calls.ServeHTTP(w, r)
+		g.calls.ServeHTTP(w, below(r, ""))
 	case strings.HasPrefix(path, "/api/v1/"):
 		g.calls.ServeHTTP(w, below(r, "/api"))
 	case g.ui != nil:
@@ -33,14 +35,30 @@ func (g *gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// below returns the request with the prefix taken from its path.
+// below returns the request with the prefix taken from its path, and with
+// slashes inside names kept apart from those between them.
 func below(r *http.Request, prefix string) *http.Request {
 	shorter := r.WithContext(r.Context())
 	shorter.URL = new(url.URL)
 	*shorter.URL = *r.URL
 	shorter.URL.Path = strings.TrimPrefix(r.URL.Path, prefix)
 	shorter.URL.RawPath = strings.TrimPrefix(r.URL.RawPath, prefix)
+	shorter.URL.RawPath = escapedSlash.ReplaceAllLiteralString(shorter.URL.RawPath, url.PathEscape(slashInName))
 	return shorter
+}
+
+// slashInName stands for a slash in a name on its way through the gateway,
+// which has no way to carry one: a private character that nobody writes.
+const slashInName = "\uE000"
+
+var escapedSlash = regexp.MustCompile(`%2[Ff]`)
+
+// unslash puts the slashes back into a name that came through the gateway.
+func unslash(ctx context.Context, name string) string {
+	if !throughGateway(ctx) {
+		return name
+	}
+	return strings.ReplaceAll(name, slashInName, "/")
 }
 
 // share tells browsers which pages of other origins may call, and answers their

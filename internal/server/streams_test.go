@@ -58,7 +58,7 @@ func TestASubmittedEventCarriesTheJobWithItsSpec(t *testing.T) {
 	for i, m := range []*api.EventStreamMessage{w.events("set")[0], w.events("set")[2]} {
 		event := m.GetMessage().GetSubmitted()
 		job := event.GetJob()
-		spec := job.GetPodSpec() //nolint:staticcheck // that is the field
+		spec := job.GetPodSpec()
 		if job.GetId() != ids[i] || event.GetJobId() != ids[i] || job.GetQueue() != "q" || job.GetJobSetId() != "set" || job.GetOwner() != "anonymous" ||
 			spec.GetContainers()[0].GetImage() != "busybox" || len(job.GetPodSpecs()) != 0 {
 			t.Errorf("the job is %v", job)
@@ -232,7 +232,7 @@ func TestThereIsOneTerminalEventUnderRepeatedAndLateReports(t *testing.T) {
 		t.Errorf("the events are %s, want %s", got, want)
 	}
 	failed := messages[len(messages)-1].GetMessage().GetFailed()
-	if failed.GetExitCodes()["main"] != 3 || failed.GetContainerStatuses()[0].GetExitCode() != 3 || failed.GetClusterId() != "e1" { //nolint:staticcheck // watchers of 2020 read it
+	if failed.GetExitCodes()["main"] != 3 || failed.GetContainerStatuses()[0].GetExitCode() != 3 || failed.GetClusterId() != "e1" {
 		t.Errorf("the failure is %v", failed)
 	}
 }
@@ -307,7 +307,7 @@ func TestWatchGoesOnWithWhatHappens(t *testing.T) {
 	id := w.submitted("set", items(1))[0]
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	stream, err := w.event.Watch(ctx, &api.WatchRequest{Queue: "q", JobSetId: "set"}) //nolint:staticcheck // clients between the years call it
+	stream, err := w.event.Watch(ctx, &api.WatchRequest{Queue: "q", JobSetId: "set"})
 	ok(t, err)
 	go func() {
 		w.start(id)

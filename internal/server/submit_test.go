@@ -56,10 +56,10 @@ func TestAllWaysToWriteAJobLeadToTheSameShape(t *testing.T) {
 	w := newWorld(t, options{})
 	selected := pod(func(p *corev1.PodSpec) { p.NodeSelector = map[string]string{"zone": "a"} })
 	ids := w.submitted("set", []*api.JobSubmitRequestItem{
-		{PodSpec: selected},                                                  //nolint:staticcheck // clients of all years fill it
-		{PodSpecs: []*corev1.PodSpec{selected}},                              //
-		{PodSpec: selected, Namespace: "lab"},                                //nolint:staticcheck // likewise
-		{PodSpec: pod(), RequiredNodeLabels: map[string]string{"zone": "a"}}, //nolint:staticcheck // clients of 2020 fill it
+		{PodSpec: selected},
+		{PodSpecs: []*corev1.PodSpec{selected}},
+		{PodSpec: selected, Namespace: "lab"},
+		{PodSpec: pod(), RequiredNodeLabels: map[string]string{"zone": "a"}},
 	})
 	first := w.job(ids[0])
 	for _, id := range ids {
@@ -110,7 +110,7 @@ func TestOneBadJobRejectsAllAndEveryViolationIsListed(t *testing.T) {
 	w := newWorld(t, options{})
 	list := items(8)
 	list[1] = &api.JobSubmitRequestItem{}
-	list[2].PodSpec = pod() //nolint:staticcheck // clients of all years fill it
+	list[2].PodSpec = pod()
 	list[3].PodSpecs[0].Containers[0].Resources.Limits = map[string]*resource.Quantity{"cpu": {String_: proto.String("2")}, "memory": {String_: proto.String("1Gi")}}
 	list[4].Priority, list[4].ClientId, list[4].Namespace = math.NaN(), strings.Repeat("é", 101), "No Namespace"
 	list[5].Annotations = map[string]string{"armadaproject.io/gangId": "g", "armadaproject.io/gangCardinality": "many", "armadaproject.io/priceBand": "Z"}

@@ -6,7 +6,7 @@
 // internal/lifecycle. What comes in from executors is made fit to be stored
 // (texts are cut to a bound and made valid UTF-8), because they cut their texts
 // at any byte; what goes out names and numbers things as programs of 2020 and
-// of 2026 expect it, see docs/compatibility.md.
+// of 2026 expect it.
 //
 //	queue.go, job.go, lookout.go   what users ask for and see
 //	event.go, cursor.go            streams of events and places in them

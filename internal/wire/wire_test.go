@@ -36,7 +36,7 @@ func TestNoEventHasAKindThatClientsOf2026DoNotKnow(t *testing.T) {
 func TestASubmittedJobHasItsSpecInTheFieldThatAllYearsRead(t *testing.T) {
 	t.Parallel()
 	for _, job := range []*api.Job{wire.Job(full(), spec, 3), wire.ForgottenJob(key, event(armada.EventSubmitted))} {
-		if job.GetPodSpec() == nil || len(job.GetPodSpecs()) != 0 { //nolint:staticcheck // that is the field
+		if job.GetPodSpec() == nil || len(job.GetPodSpecs()) != 0 {
 			t.Errorf("the spec of %v is not in field 5 alone", job)
 		}
 	}

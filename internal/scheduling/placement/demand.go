@@ -18,12 +18,14 @@ type Demand struct {
 	low   uint64 // the key of the resources asked for
 	reach int    // levels below it see the job's resources in use
 	keys  []string
-	// pinned demands look at nodes and not at types.
+	// pinned demands look at nodes and not at types: at those called by pins,
+	// or at all where pins is empty.
 	pinned bool
+	pins   []string
 
 	// What matches, as of a generation of the space's types or labels.
 	matched    uint64
-	accepted   []bool  // by type, or by node when pinned
+	accepted   []bool  // by type, or by node when pinned without pins
 	types      []int32 // those accepted
 	nodes      []int32 // when pinned: those accepted and open
 	mismatches mismatches
@@ -52,7 +54,7 @@ func (s *Space) AddDemand(needs *armada.Requirements) *Demand {
 		}
 	}
 	if d.pinned {
-		d.keys = nil
+		d.keys, d.pins = nil, pins(needs)
 	}
 	for _, key := range d.keys {
 		s.addKey(key)
@@ -91,13 +93,7 @@ func (s *Space) match(d *Demand) {
 	d.matched, d.epoch, d.explained = s.labelled, 0, 0
 	d.types, d.nodes, d.mismatches = d.types[:0], d.nodes[:0], mismatches{}
 	if d.pinned {
-		d.accepted = slices.Grow(d.accepted[:0], len(s.nodes))[:len(s.nodes)]
-		for i, n := range s.nodes {
-			d.accepted[i] = s.typeOf[i] >= 0 && d.accepts(n.spec.Labels, n.spec.Name, n.spec.Taints, 1)
-			if d.accepted[i] {
-				d.nodes = append(d.nodes, int32(i))
-			}
-		}
+		s.matchNodes(d)
 		return
 	}
 	d.accepted = slices.Grow(d.accepted[:0], len(s.types))[:len(s.types)]
@@ -122,4 +118,71 @@ func (d *Demand) accepts(labels map[string]string, name string, taints []armada.
 		return false
 	}
 	return true
+}
+
+// pins returns the names that a node must have one of, by its own name or its
+// hostname, or nothing when the demand is not of that form.
+func pins(needs *armada.Requirements) []string {
+	for _, l := range needs.NodeSelector {
+		if l.Key == hostname {
+			return []string{l.Value}
+		}
+	}
+	var names []string
+	for _, term := range needs.Affinity {
+		at := slices.IndexFunc(term.Expressions, func(e armada.NodeExpression) bool {
+			return (e.Field || e.Key == hostname) && e.Operator == armada.OpIn
+		})
+		if at < 0 {
+			return nil
+		}
+		names = append(names, term.Expressions[at].Values...)
+	}
+	return names
+}
+
+func (s *Space) matchNodes(d *Demand) {
+	look := func(node int32) bool {
+		spec := &s.nodes[node].spec
+		accepted := s.typeOf[node] >= 0 && d.accepts(spec.Labels, spec.Name, spec.Taints, 1)
+		if accepted {
+			d.nodes = append(d.nodes, node)
+		}
+		return accepted
+	}
+	if d.pins == nil {
+		d.accepted = slices.Grow(d.accepted[:0], len(s.nodes))[:len(s.nodes)]
+		for node := range s.nodes {
+			d.accepted[node] = look(int32(node))
+		}
+		return
+	}
+	var seen []int32 // a node may be called by two of the names
+	for _, name := range d.pins {
+		for _, node := range s.called(name) {
+			if !slices.Contains(seen, node) {
+				seen = append(seen, node)
+				look(node)
+			}
+		}
+	}
+	open := 0
+	for i := range s.types {
+		open += s.types[i].index.count
+	}
+	d.mismatches.selector = open - len(d.nodes) - d.mismatches.taints
+}
+
+// called returns the nodes with the name, or with it for their hostname.
+func (s *Space) called(name string) []int32 {
+	if s.named != s.labelled {
+		s.named, s.byName = s.labelled, make(map[string][]int32, len(s.nodes))
+		for i, n := range s.nodes {
+			s.byName[n.spec.Name] = append(s.byName[n.spec.Name], int32(i))
+			if h := n.spec.Labels[hostname]; h != n.spec.Name {
+				s.byName[h] = append(s.byName[h], int32(i))
+			}
+		}
+	}
+	return s.byName[name]
 }

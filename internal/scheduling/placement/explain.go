@@ -2,6 +2,7 @@ package placement
 
 import (
 	"cmp"
+	"math"
 	"math/bits"
 	"slices"
 
@@ -22,31 +23,20 @@ func (s *Space) Explain(d *Demand) armada.Reason {
 }
 
 func (s *Space) explain(d *Demand) armada.Reason {
-	var open, large, small int
-	nearest := miss{shortage: ^uint64(0)}
-	look := func(node int32) {
-		free, code := &s.free[0][node], armada.ReasonInsufficient
-		small++
-		if !d.needs.Resources.Fits(&s.nodes[node].spec.Allocatable) {
-			free, code = &s.nodes[node].spec.Allocatable, armada.ReasonTooLarge
-			small, large = small-1, large+1
-		}
-		nearest.consider(&d.needs.Resources, free, code, node)
-	}
+	e := explanation{space: s, need: &d.needs.Resources, nearest: nowhereNear}
+	open := 0
 	for i := range s.types {
 		open += s.types[i].index.count
-		if d.pinned || !d.accepted[i] {
-			continue
-		}
-		for _, b := range s.types[i].index.blocks {
-			for _, spot := range b.spots {
-				look(spot.node)
+		if !d.pinned && d.accepted[i] {
+			for b := range s.types[i].index.blocks {
+				e.lookAtBlock(&s.types[i].index.blocks[b])
 			}
 		}
 	}
 	for _, node := range d.nodes {
-		look(node)
+		e.lookAt(node)
 	}
+	small, large, nearest := e.small, e.large, e.nearest
 	reason := armada.Reason{Nodes: len(s.nodes)}
 	for _, e := range []armada.Excluded{
 		{Code: armada.ReasonInsufficient, Nodes: small},
@@ -69,38 +59,93 @@ func (s *Space) explain(d *Demand) armada.Reason {
 	}
 	if small+large > 0 {
 		reason.Resource = s.table.At(nearest.resource).Name
-		reason.Have, reason.Want = max(nearest.have, 0), d.needs.Resources[nearest.resource]
+		reason.Have, reason.Want = nearest.have, d.needs.Resources[nearest.resource]
 	}
 	return reason
 }
 
-// miss is the node that comes nearest to fitting and what it is most short of.
+// explanation counts the nodes that suit a demand and have no room for it.
+type explanation struct {
+	space        *Space
+	need         *armada.Resources
+	small, large int // nodes with too little free, and too small even when empty
+	nearest      miss
+}
+
+// miss is how far a node is from fitting and what it is most short of.
 type miss struct {
 	code     armada.ReasonCode
 	shortage uint64 // in millionths of what is asked for
-	node     int32
 	resource int
 	have     int64
 }
 
-// consider keeps the nearer of two nodes: one that could fit when empty, then
-// the one with the smaller worst shortage, then the first.
-func (m *miss) consider(need, free *armada.Resources, code armada.ReasonCode, node int32) {
-	c := miss{code: code, node: node}
+var nowhereNear = miss{code: armada.ReasonTooLarge, shortage: math.MaxUint64}
+
+// compare puts the nearer first: what could fit when the node is empty, then
+// the smaller worst shortage. Misses that compare equal are equal, so it does
+// not matter which of two nodes is seen first.
+func (m miss) compare(o miss) int {
+	return cmp.Or(cmp.Compare(m.code, o.code), cmp.Compare(m.shortage, o.shortage), cmp.Compare(m.resource, o.resource), cmp.Compare(o.have, m.have))
+}
+
+func missOf(need, have *armada.Resources, code armada.ReasonCode) miss {
+	m := miss{code: code}
 	for i := range need {
-		if need[i] <= free[i] {
+		if need[i] <= have[i] {
 			continue
 		}
 		shortage := uint64(1_000_000)
-		if need[i] > 0 && free[i] > 0 {
-			high, low := bits.Mul64(uint64(need[i]-free[i]), 1_000_000)
+		if need[i] > 0 && have[i] > 0 {
+			high, low := bits.Mul64(uint64(need[i]-have[i]), 1_000_000)
 			shortage, _ = bits.Div64(high, low, uint64(need[i]))
 		}
-		if shortage >= c.shortage {
-			c.shortage, c.resource, c.have = shortage, i, free[i]
+		// The last of equals: so a miss of bounds is never after the miss of a
+		// node within them.
+		if shortage >= m.shortage {
+			m.shortage, m.resource, m.have = shortage, i, max(have[i], 0)
 		}
 	}
-	if m.shortage == ^uint64(0) || cmp.Or(cmp.Compare(c.code, m.code), cmp.Compare(c.shortage, m.shortage), cmp.Compare(c.node, m.node)) < 0 {
-		*m = c
+	return m
+}
+
+func (e *explanation) consider(m miss) {
+	if m.compare(e.nearest) < 0 {
+		e.nearest = m
+	}
+}
+
+func (e *explanation) lookAt(node int32) {
+	if all := &e.space.nodes[node].spec.Allocatable; e.need.Fits(all) {
+		e.small++
+		e.consider(missOf(e.need, &e.space.free[0][node], armada.ReasonInsufficient))
+	} else {
+		e.large++
+		e.consider(missOf(e.need, all, armada.ReasonTooLarge))
+	}
+}
+
+// lookAtBlock looks at the nodes of a block only where its bounds leave open
+// how they count, or whether one comes nearer than what was seen.
+func (e *explanation) lookAtBlock(b *block) {
+	switch {
+	case e.need.Fits(&b.small):
+		if missOf(e.need, &b.most, armada.ReasonInsufficient).compare(e.nearest) >= 0 {
+			e.small += len(b.spots)
+			return
+		}
+		b.tighten(e.space.free[0])
+		if missOf(e.need, &b.most, armada.ReasonInsufficient).compare(e.nearest) >= 0 {
+			e.small += len(b.spots)
+			return
+		}
+	case !e.need.Fits(&b.large):
+		if missOf(e.need, &b.large, armada.ReasonTooLarge).compare(e.nearest) >= 0 {
+			e.large += len(b.spots)
+			return
+		}
+	}
+	for _, s := range b.spots {
+		e.lookAt(s.node)
 	}
 }

@@ -12,16 +12,21 @@ import (
 const blockSize = 128
 
 // index keeps the open nodes of one type ordered by (key, position): blocks of
-// flat arrays, each with an upper bound of what any of its nodes has free, so
-// that a search passes over blocks where nothing can fit.
+// flat arrays, each with bounds of what its nodes have, so that a search passes
+// over blocks where nothing can fit, and an explanation over those that cannot
+// come nearer.
 type index struct {
 	blocks []block
 	count  int
 }
 
+// block is a stretch of an index. Its bounds hold for every node in it and may
+// be wider than necessary.
 type block struct {
 	spots []spot
-	most  armada.Resources // no node of the block has more free of anything
+	most  armada.Resources // free
+	large armada.Resources // the largest allocatable of each resource
+	small armada.Resources // the smallest
 }
 
 // spot is a node and the key under which it stands in the index.
@@ -62,10 +67,10 @@ func (x *index) find(s spot) (at, offset int) {
 	return at, low
 }
 
-func (x *index) insert(s spot, free *armada.Resources) {
+func (x *index) insert(s spot, free, all *armada.Resources) {
 	x.count++
 	if len(x.blocks) == 0 {
-		x.blocks = append(x.blocks, block{spots: append(make([]spot, 0, blockSize), s), most: *free})
+		x.blocks = append(x.blocks, block{spots: append(make([]spot, 0, blockSize), s), most: *free, large: *all, small: *all})
 		return
 	}
 	at, offset := x.find(s)
@@ -76,8 +81,8 @@ func (x *index) insert(s spot, free *armada.Resources) {
 		b = &x.blocks[at]
 	}
 	if len(b.spots) == blockSize {
-		// The lower half keeps the bound of the whole; it is an upper bound.
-		upper := block{spots: append(make([]spot, 0, blockSize), b.spots[blockSize/2:]...), most: b.most}
+		upper := *b // both halves keep the bounds of the whole
+		upper.spots = append(make([]spot, 0, blockSize), b.spots[blockSize/2:]...)
 		b.spots = b.spots[:blockSize/2]
 		x.blocks = slices.Insert(x.blocks, at+1, upper)
 		if offset > blockSize/2 {
@@ -86,7 +91,7 @@ func (x *index) insert(s spot, free *armada.Resources) {
 		b = &x.blocks[at]
 	}
 	b.spots = slices.Insert(b.spots, offset, s)
-	b.widen(free)
+	b.widen(free, all)
 }
 
 // pack joins blocks that have become too small to be worth their number.
@@ -96,11 +101,13 @@ func (x *index) pack() {
 	for _, o := range old {
 		last := len(x.blocks) - 1
 		if last < 0 || len(x.blocks[last].spots)+len(o.spots) > blockSize*3/4 {
-			x.blocks = append(x.blocks, block{spots: append(make([]spot, 0, blockSize), o.spots...), most: o.most})
+			o.spots = append(make([]spot, 0, blockSize), o.spots...)
+			x.blocks = append(x.blocks, o)
 			continue
 		}
 		x.blocks[last].spots = append(x.blocks[last].spots, o.spots...)
-		x.blocks[last].widen(&o.most)
+		x.blocks[last].widen(&o.most, &o.large)
+		x.blocks[last].widen(&o.most, &o.small)
 	}
 }
 
@@ -118,31 +125,35 @@ func (x *index) removeAt(at, offset int) {
 	}
 }
 
-// move gives a node its new place. free is what it has now.
-func (x *index) move(from, to spot, free *armada.Resources) {
+// move gives a node its new place. free and all are what it has now.
+func (x *index) move(from, to spot, free, all *armada.Resources) {
 	at, offset := x.find(from)
 	b := &x.blocks[at]
 	if (offset == 0 && at == 0 || offset > 0 && b.spots[offset-1].before(to)) &&
 		(offset+1 == len(b.spots) && at+1 == len(x.blocks) || offset+1 < len(b.spots) && to.before(b.spots[offset+1])) {
 		b.spots[offset] = to
-		b.widen(free)
+		b.widen(free, all)
 		return
 	}
 	x.removeAt(at, offset)
-	x.insert(to, free)
+	x.insert(to, free, all)
 }
 
-func (b *block) widen(free *armada.Resources) {
+func (b *block) widen(free, all *armada.Resources) {
 	for i := range b.most {
 		b.most[i] = max(b.most[i], free[i])
+		b.large[i] = max(b.large[i], all[i])
+		b.small[i] = min(b.small[i], all[i])
 	}
 }
 
-// tighten makes the bound exact again.
+// tighten makes the bound of what is free exact again.
 func (b *block) tighten(free []armada.Resources) {
 	b.most = free[b.spots[0].node]
 	for _, s := range b.spots[1:] {
-		b.widen(&free[s.node])
+		for i, f := range &free[s.node] {
+			b.most[i] = max(b.most[i], f)
+		}
 	}
 }
 

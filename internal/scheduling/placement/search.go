@@ -14,7 +14,7 @@ var nowhere = spot{key: math.MaxUint64, node: math.MaxInt32}
 // room has come to stand before it; such a node is among the changes.
 func (s *Space) search(d *Demand) (int32, bool) {
 	s.match(d)
-	if d.epoch == s.epoch {
+	if d.epoch == s.epoch && d.pins == nil {
 		if d.best == nowhere {
 			return 0, false
 		}
@@ -33,7 +33,8 @@ func (s *Space) search(d *Demand) (int32, bool) {
 	return d.best.node, d.best != nowhere
 }
 
-// usable tells whether the node is open, accepted and let through.
+// usable tells whether the node is open, accepted and let through. It is not
+// asked for demands with pins, which look at their few nodes every time.
 func (s *Space) usable(d *Demand, node int32) bool {
 	t := s.typeOf[node]
 	if t < 0 || !s.through(t) {

@@ -2,6 +2,7 @@ package placement
 
 import (
 	"cmp"
+	"maps"
 	"reflect"
 	"slices"
 
@@ -29,8 +30,8 @@ type Space struct {
 
 	byRef  map[NodeRef]*node
 	closed map[armada.ExecutorID]bool
-	keys   []uint64 // by node, of the working view
-	labels map[string]int
+	keys   []uint64       // by node, of the working view
+	labels map[string]int // how many demands and gangs ask for a label
 	// What follows is by node, or rebuilt from the nodes, when settled.
 	settled  bool
 	nodes    []*node
@@ -40,6 +41,8 @@ type Space struct {
 	types    []nodeType
 	typeByID map[string]int32
 	domains  map[string]*domain
+	byName   map[string][]int32 // as of the generation named
+	named    uint64
 
 	// Generations: of what matches, of amounts, and of the working view as far
 	// as search positions hold.
@@ -130,6 +133,9 @@ func (s *Space) SetNode(spec armada.Node) bool {
 	if !n.known {
 		s.settled = false
 	}
+	if !maps.Equal(n.spec.Labels, spec.Labels) {
+		s.labelled++ // its type may stay the same, but pinned demands look at all labels
+	}
 	n.spec, n.known = spec, true
 	s.refresh(n)
 	return true
@@ -193,9 +199,8 @@ func (s *Space) hold(ref NodeRef, d *Demand, sign int) {
 	if n.known && !s.open(n) {
 		s.capacityStale = true // closed nodes count while they are in use
 	}
-	if n.known {
-		s.refresh(n)
-	} else if n.runs == 0 {
+	s.recount(n)
+	if !n.known && n.runs == 0 {
 		delete(s.byRef, ref)
 	}
 }
@@ -213,17 +218,15 @@ func (s *Space) open(n *node) bool { return !n.spec.Unschedulable && !s.closed[n
 
 // addKey makes a label count when nodes are grouped into types.
 func (s *Space) addKey(key string) {
-	if s.labels[key]++; s.labels[key] == 1 {
+	if _, ok := s.labels[key]; !ok {
 		s.settled = false
 	}
+	s.labels[key]++
 }
 
-// removeKey leaves the types finer than necessary until they are made anew.
-func (s *Space) removeKey(key string) {
-	if s.labels[key]--; s.labels[key] == 0 {
-		delete(s.labels, key)
-	}
-}
+// removeKey leaves the types finer than necessary until they are made anew:
+// what is asked for once is mostly asked for again.
+func (s *Space) removeKey(key string) { s.labels[key]-- }
 
 // AddLabel prepares for gangs whose nodes share the label's value.
 func (s *Space) AddLabel(key string) { s.addKey(key) }
@@ -239,6 +242,7 @@ func (s *Space) Settle() {
 	}
 	s.Rewind()
 	s.settled = true
+	maps.DeleteFunc(s.labels, func(_ string, asked int) bool { return asked == 0 })
 	s.nodes = s.nodes[:0]
 	for _, n := range s.byRef {
 		if n.known {
@@ -264,6 +268,31 @@ func (s *Space) Settle() {
 
 // refresh computes anew what a settled space knows of a node.
 func (s *Space) refresh(n *node) {
+	if !s.settled || !n.known {
+		s.recount(n)
+		return
+	}
+	i := n.at
+	was, is := s.typeOf[i], int32(-1)
+	if s.open(n) {
+		is = s.typeFor(n)
+	}
+	if was >= 0 {
+		s.types[was].index.remove(spot{s.keys[i], i})
+		s.typeOf[i] = -1
+	}
+	s.recount(n)
+	if is >= 0 {
+		s.types[is].index.insert(spot{s.keys[i], i}, &s.free[0][i], &n.spec.Allocatable)
+		s.typeOf[i] = is
+	}
+	if was != is {
+		s.labelled++
+	}
+}
+
+// recount computes anew what a node has free.
+func (s *Space) recount(n *node) {
 	s.epoch++
 	s.amounts++
 	s.changes = s.changes[:0]
@@ -271,7 +300,6 @@ func (s *Space) refresh(n *node) {
 		return
 	}
 	i := n.at
-	old := spot{s.keys[i], i}
 	for l := range s.base {
 		room := n.spec.Allocatable.Sub(n.held[l])
 		for _, o := range n.spec.Others {
@@ -281,25 +309,7 @@ func (s *Space) refresh(n *node) {
 		}
 		s.base[l][i], s.free[l][i] = room, room
 	}
-	s.keys[i] = s.keyer.key(&s.free[0][i])
-	was, is := s.typeOf[i], int32(-1)
-	if s.open(n) {
-		is = s.typeFor(n)
-	}
-	if was == is {
-		if is >= 0 {
-			s.types[is].index.move(old, spot{s.keys[i], i}, &s.free[0][i])
-		}
-		return
-	}
-	if was >= 0 {
-		s.types[was].index.remove(old)
-	}
-	if is >= 0 {
-		s.types[is].index.insert(spot{s.keys[i], i}, &s.free[0][i])
-	}
-	s.typeOf[i] = is
-	s.labelled++
+	s.moved(i)
 }
 
 // typeFor finds or makes the type of a node.
@@ -352,3 +362,6 @@ func (s *Space) LabelOf(ref NodeRef, label string) (string, bool) {
 	v, ok := n.spec.Labels[label]
 	return v, ok
 }
+
+// NodeAt returns the node at a position as it was told.
+func (s *Space) NodeAt(at int32) armada.Node { return s.nodes[at].spec }

@@ -58,15 +58,11 @@ func (s *Store) Load(ctx context.Context, visit func(store.Changes) error) (stor
 		return nil, err
 	}
 	told := map[armada.ShapeID]bool{}
-	var queue, set, number int64 // of the last job that was read, in the order of the index
+	var last jobPlace
 	for {
 		piece := store.Changes{}
 		err := s.read(ctx, "load", func(c *conn) error {
-			return c.each("SELECT "+jobColumns+", queue FROM job WHERE ended = 0 AND (queue, job_set, number) > (?, ?, ?) ORDER BY queue, job_set, number LIMIT ?",
-				func(r row) error {
-					queue, set, number = r.int(jobWidth), r.int(2), r.int(0)
-					return s.appendJob(c, &piece, r, told)
-				}, queue, set, number, loadPiece)
+			return last.next(c, loadPiece, func(r row) error { return s.appendJob(c, &piece, r, told) })
 		})
 		if err != nil {
 			return nil, err
@@ -78,6 +74,27 @@ func (s *Store) Load(ctx context.Context, visit func(store.Changes) error) (stor
 			return nil, err
 		}
 	}
+}
+
+// jobPlace is a place among the active jobs in the order of their index.
+type jobPlace struct{ queue, set, number int64 }
+
+// next visits the next active jobs, at most limit, and moves on. The rest of a
+// job set is asked for apart: a comparison of all three columns at once would
+// not seek to the number within the job set, and read it from its beginning.
+func (p *jobPlace) next(c *conn, limit int, visit func(row) error) error {
+	each := func(where string, args ...any) error {
+		args = append(args, limit)
+		return c.each("SELECT "+jobColumns+", queue FROM job WHERE ended = 0 AND "+where+" ORDER BY queue, job_set, number LIMIT ?", func(r row) error {
+			*p = jobPlace{queue: r.int(jobWidth), set: r.int(2), number: r.int(0)}
+			limit--
+			return visit(r)
+		}, args...)
+	}
+	if err := each("queue = ? AND job_set = ? AND number > ?", p.queue, p.set, p.number); err != nil || limit == 0 {
+		return err
+	}
+	return each("(queue, job_set) > (?, ?)", p.queue, p.set)
 }
 
 // appendJob adds a job, its run and, unless it was told, its shape.

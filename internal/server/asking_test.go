@@ -1,0 +1,191 @@
+package server_test
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc/codes"
+
+	"armada"
+	"armada/internal/lifecycle"
+	"armada/internal/runs"
+	"armada/internal/server"
+	"armada/pkg/api"
+	"armada/pkg/api/lookout"
+)
+
+func TestEveryIDAskedForHasAState(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, options{})
+	ids := w.submitted("set", items(2))
+	w.change(ids[1], lifecycle.Change{Kind: lifecycle.Lease, Lease: lifecycle.Terms{Executor: "e1", Node: "n1", Pool: "default"}})
+	answer, err := w.jobs.GetJobStatus(t.Context(), &api.JobStatusRequest{JobIds: []string{ids[0], ids[1], "never"}})
+	ok(t, err)
+	got := answer.GetJobStates()
+	if len(got) != 3 || got[ids[0]] != api.JobState_QUEUED || got[ids[1]] != api.JobState_LEASED || got["never"] != api.JobState_UNKNOWN {
+		t.Errorf("the states are %v", got)
+	}
+}
+
+func TestDetailsTellTheRunsLatestFirst(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, options{})
+	list := items(2)
+	list[0].ExternalJobUri = "x://1"
+	ids := w.submitted("set", list)
+	w.start(ids[0])
+	w.change(ids[0], lifecycle.Change{Kind: lifecycle.ReportReturned, End: armada.RunEnd{Reason: "no room"}})
+	w.change(ids[0], lifecycle.Change{Kind: lifecycle.Lease, Lease: lifecycle.Terms{Executor: "e2", Node: "n2", Pool: "default"}})
+	answer, err := w.jobs.GetJobDetails(t.Context(), &api.JobDetailsRequest{JobIds: append(ids, "never"), ExpandJobSpec: true, ExpandJobRun: true})
+	ok(t, err)
+	got := answer.GetJobDetails()[ids[0]]
+	if len(answer.GetJobDetails()) != 2 || got.GetLatestRunId() != ids[0]+"-2" || len(got.GetJobRuns()) != 2 ||
+		got.GetJobRuns()[0].GetCluster() != "e2" || got.GetJobRuns()[1].GetState() != api.JobRunState_RUNS_STATE_LEASE_RETURNED ||
+		got.GetSubmittedTs() == nil || len(got.GetJobSpec().GetPodSpec().GetContainers()) != 1 {
+		t.Errorf("the details are %v", answer)
+	}
+	status, err := w.jobs.GetJobStatusUsingExternalJobUri(t.Context(), &api.JobStatusUsingExternalJobUriRequest{Queue: "q", Jobset: "set", ExternalJobUri: "x://1"})
+	ok(t, err)
+	if states := status.GetJobStates(); len(states) != 1 || states[ids[0]] != api.JobState_LEASED {
+		t.Errorf("by URI: %v", states)
+	}
+	run, err := w.jobs.GetJobRunDetails(t.Context(), &api.JobRunDetailsRequest{RunIds: []string{ids[0] + "-1", ids[0] + "-9", "never"}})
+	ok(t, err)
+	if details := run.GetJobRunDetails(); len(details) != 1 || details[ids[0]+"-1"].GetNode() != "n1" {
+		t.Errorf("by run: %v", details)
+	}
+}
+
+func TestErrorsAreToldOfJobsThatFailed(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, options{})
+	ids := w.submitted("set", items(2))
+	w.change(ids[0], lifecycle.Change{Kind: lifecycle.Reject, Reason: "too large for every node"})
+	answer, err := w.jobs.GetJobErrors(t.Context(), &api.JobErrorsRequest{JobIds: ids})
+	ok(t, err)
+	if got := answer.GetJobErrors(); len(got) != 2 || got[ids[0]] != "too large for every node" || got[ids[1]] != "" {
+		t.Errorf("the errors are %q", got)
+	}
+}
+
+func TestAQueueIsActiveInThePoolWhereItsJobsRun(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, options{})
+	answer, err := w.jobs.GetActiveQueues(t.Context(), &api.GetActiveQueuesRequest{})
+	ok(t, err)
+	if got := answer.GetActiveQueuesByPool(); len(got) != 0 {
+		t.Errorf("without jobs: %v", got)
+	}
+	for i, pool := range []string{"default", "gpu"} {
+		session := armada.SessionID("s" + pool)
+		id := []armada.ExecutorID{"e1", "e2"}[i]
+		ok(t, w.store.OpenSession(t.Context(), armada.Executor{ID: id, Session: session, Lease: time.Minute}))
+		ok(t, w.store.PutNodes(t.Context(), id, session, []armada.Node{{Name: "n-" + pool, Executor: id, Pool: pool}}))
+	}
+	w.start(w.submitted("set", items(1))[0])
+	answer, err = w.jobs.GetActiveQueues(t.Context(), &api.GetActiveQueuesRequest{})
+	ok(t, err)
+	if got := answer.GetActiveQueuesByPool(); len(got) != 1 || len(got["default"].GetQueues()) != 1 || got["default"].GetQueues()[0] != "q" {
+		t.Errorf("with a running job: %v", got)
+	}
+	w.submitted("set", items(1))
+	answer, err = w.jobs.GetActiveQueues(t.Context(), &api.GetActiveQueuesRequest{})
+	ok(t, err)
+	if got := answer.GetActiveQueuesByPool(); len(got) != 2 {
+		t.Errorf("with a queued job: %v", got)
+	}
+}
+
+// full says that every queued job waits for room.
+type full struct{}
+
+func (full) Reasons(armada.Job) []armada.Reason {
+	return []armada.Reason{{Code: armada.ReasonQueueCordoned}}
+}
+
+func TestJobsAreListedPageByPage(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, options{deps: func(d *server.Deps) { d.Explains = full{} }})
+	list := items(5)
+	list[3].Annotations = map[string]string{"team": "a"}
+	ids := w.submitted("set-1", list)
+	w.submitted("other", items(1))
+	w.start(ids[0])
+	client := lookout.NewLookoutClient(w.conn)
+	ask := func(filters ...*lookout.Filter) []string {
+		t.Helper()
+		var got []string
+		request := &lookout.GetJobsRequest{PageSize: 2, Filters: filters}
+		for {
+			page, err := client.GetJobs(t.Context(), request)
+			ok(t, err)
+			if len(page.GetJobs()) > 2 {
+				t.Errorf("a page has %d jobs", len(page.GetJobs()))
+			}
+			for _, job := range page.GetJobs() {
+				got = append(got, job.GetJobId())
+			}
+			if request.PageToken = page.GetNextPageToken(); request.PageToken == "" {
+				return got
+			}
+		}
+	}
+	set := &lookout.Filter{Field: "job_set", Match: lookout.Match_STARTS_WITH, Values: []string{"set"}}
+	if got := ask(set); len(got) != 5 || got[0] != ids[4] || got[4] != ids[0] {
+		t.Errorf("by job set: %v, want the newest of %v first", got, ids)
+	}
+	if got := ask(set, &lookout.Filter{Field: "state", Match: lookout.Match_IN, Values: []string{"running", "PENDING"}}); len(got) != 1 || got[0] != ids[0] {
+		t.Errorf("by state: %v", got)
+	}
+	if got := ask(&lookout.Filter{Field: "team", IsAnnotation: true, Values: []string{"a"}}); len(got) != 1 || got[0] != ids[3] {
+		t.Errorf("by annotation: %v", got)
+	}
+	job, err := client.GetJob(t.Context(), &lookout.GetJobRequest{JobId: ids[1]})
+	ok(t, err)
+	if job.GetReason() != "the queue is cordoned" || job.GetPriorityClass() != "armada-default" || job.GetResources()["cpu"] != "1" {
+		t.Errorf("the job is %v", job)
+	}
+	_, err = client.GetJob(t.Context(), &lookout.GetJobRequest{JobId: "never"})
+	wantCode(t, err, codes.NotFound)
+	_, err = client.GetJobs(t.Context(), &lookout.GetJobsRequest{PageSize: -1, Filters: []*lookout.Filter{{Field: "state", Values: []string{"flying"}}, {Field: "queue"}}})
+	wantPaths(t, err, "page_size", "filters[0].values[0]", "filters[1].values")
+	_, err = client.GetJobs(t.Context(), &lookout.GetJobsRequest{Filters: []*lookout.Filter{{Field: "node", Match: lookout.Match_CONTAINS, Values: []string{"x"}}}})
+	wantCode(t, err, codes.Unimplemented)
+}
+
+func TestLogsComeFromTheExecutorThatHasThem(t *testing.T) {
+	t.Parallel()
+	f := &fakeExecutors{lines: []runs.LogLine{{Text: []byte("one")}, {Text: []byte("two \xff"), Stderr: true}}}
+	w := newWorld(t, options{deps: func(d *server.Deps) { d.Executors = f }})
+	ids := w.submitted("set", items(2))
+	w.start(ids[0])
+	client := lookout.NewLookoutClient(w.conn)
+	stream, err := client.GetLogs(t.Context(), &lookout.LogsRequest{JobId: ids[0], Container: "main", TailLines: 5})
+	ok(t, err)
+	var got []string
+	for {
+		l, err := stream.Recv()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		ok(t, err)
+		got = append(got, l.GetContainer()+" "+l.GetStream()+": "+l.GetLine())
+	}
+	if want := "e1/" + ids[0] + "-1 stdout: one|e1/" + ids[0] + "-1 stderr: two �"; strings.Join(got, "|") != want || f.asked.Tail != 5 {
+		t.Errorf("the log is %q, want %q", got, want)
+	}
+	for id, want := range map[string]codes.Code{ids[1]: codes.FailedPrecondition, "never": codes.NotFound} {
+		stream, err := client.GetLogs(t.Context(), &lookout.LogsRequest{JobId: id})
+		ok(t, err)
+		_, err = stream.Recv()
+		wantCode(t, err, want)
+	}
+	answer, body := w.call(http.MethodPost, "/v1/lookout/logs", `{"jobId":"`+ids[0]+`"}`)
+	if answer.StatusCode != http.StatusOK || strings.Count(body, "\n") != 2 || !strings.Contains(body, `"line":"one"`) {
+		t.Errorf("over REST: %d %s", answer.StatusCode, body)
+	}
+}

@@ -1,0 +1,102 @@
+package server_test
+
+import (
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/protobuf/proto"
+
+	"armada/pkg/api"
+	corev1 "armada/pkg/api/k8s/core/v1"
+)
+
+// typical is a pod spec of about 600 bytes.
+func typical() *corev1.PodSpec {
+	return pod(func(p *corev1.PodSpec) {
+		c := p.Containers[0]
+		c.Image = proto.String("registry.example.com/team/simulation:2026.11.23-1")
+		c.Command = []string{"/bin/sh", "-c"}
+		c.Args = []string{"exec /opt/simulation/run --input s3://bucket/path/to/the/input --output s3://bucket/path/to/the/output --threads 1"}
+		for i := range 5 {
+			c.Env = append(c.Env, &corev1.EnvVar{Name: proto.String(fmt.Sprintf("SIMULATION_PARAMETER_%d", i)), Value: proto.String("some value of a parameter")})
+		}
+		p.NodeSelector = map[string]string{"armadaproject.io/pool-class": "compute"}
+	})
+}
+
+// BenchmarkSubmit measures durable submits through the whole server, client and
+// server on this machine. An iteration is one job.
+func BenchmarkSubmit(b *testing.B) {
+	for _, c := range []struct {
+		name           string
+		clients, batch int
+		sets           int
+		ids            bool // every job has a client id
+		differ         bool // no two jobs have the same spec
+	}{
+		{"4ClientsOf200", 4, 200, 4, false, false},
+		{"4ClientsOf200WithClientIDs", 4, 200, 4, true, false},
+		{"4ClientsOf200AllSpecsDiffer", 4, 200, 4, false, true},
+		{"50ClientsOf1ManyJobSets", 50, 1, 50, false, false},
+		{"50ClientsOf1OneJobSet", 50, 1, 1, false, false},
+	} {
+		b.Run(c.name, func(b *testing.B) {
+			w := newWorld(b, options{})
+			var left, made atomic.Int64
+			left.Store(int64(b.N))
+			var all sync.WaitGroup
+			b.ResetTimer()
+			for client := range c.clients {
+				conn, err := grpc.NewClient(w.server.GRPCAddr(), grpc.WithTransportCredentials(insecure.NewCredentials()))
+				ok(b, err)
+				defer func() { _ = conn.Close() }()
+				submit := api.NewSubmitClient(conn)
+				all.Go(func() {
+					for {
+						n := min(int64(c.batch), left.Add(-int64(c.batch))+int64(c.batch))
+						if n <= 0 {
+							return
+						}
+						request := &api.JobSubmitRequest{Queue: "q", JobSetId: fmt.Sprint("set", client%c.sets)}
+						for range n {
+							item := &api.JobSubmitRequestItem{Priority: 1, Namespace: "lab", PodSpecs: []*corev1.PodSpec{typical()}}
+							if c.ids {
+								item.ClientId = fmt.Sprintf("01kaz5w%019d", made.Add(1))
+							}
+							if c.differ {
+								item.PodSpecs[0].Containers[0].Args[0] += fmt.Sprint(" --seed ", made.Add(1))
+							}
+							request.JobRequestItems = append(request.JobRequestItems, item)
+						}
+						if _, err := submit.SubmitJobs(b.Context(), request); err != nil {
+							b.Error(err)
+							return
+						}
+					}
+				})
+			}
+			all.Wait()
+			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "jobs/s")
+		})
+	}
+}
+
+// BenchmarkHistory reads the events of a job set from the first to the last. An
+// iteration is one event.
+func BenchmarkHistory(b *testing.B) {
+	w := newWorld(b, options{})
+	const jobs = 10_000
+	for range jobs / 500 {
+		w.submitted("set", items(500))
+	}
+	b.ResetTimer()
+	read := 0
+	for read < b.N {
+		read += len(w.events("set"))
+	}
+	b.ReportMetric(float64(read)/b.Elapsed().Seconds(), "events/s")
+}

@@ -1,0 +1,243 @@
+package storetest
+
+import (
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"armada"
+	"armada/internal/lifecycle"
+	"armada/internal/store"
+)
+
+var retention = []scenario{
+	{"jobs that ended before the time are forgotten and others stay", oldJobsAreForgotten},
+	{"events go with the jobs they speak of, from the front", eventsGoFromTheFront},
+	{"a job set forgotten whole begins a new incarnation", forgottenJobSet},
+	{"templates and shapes that no job uses are forgotten", unusedTemplates},
+	{"client ids are forgotten after their own retention", clientIDsAreForgotten},
+	{"pruning goes in pieces", pruningInPieces},
+	{"pruning never takes what a submission uses", pruneRacesSubmit},
+}
+
+// prune prunes to the end and returns in how many pieces.
+func (w *world) prune(before time.Time, limit int) int {
+	w.t.Helper()
+	for pieces := 1; ; pieces++ {
+		more, err := w.Prune(w.ctx, before, limit)
+		w.ok(err)
+		if !more {
+			return pieces
+		}
+		if pieces > 10000 {
+			w.t.Fatal("pruning does not end")
+		}
+	}
+}
+
+func oldJobsAreForgotten(t *testing.T, form Form) {
+	w := open(t, form)
+	ids := w.submit("a", "set", 4)
+	w.finish(ids[0])
+	w.must(lease(ids[1]))
+	w.must(report(lifecycle.ReportReturned, ids[1], 1))
+	w.finish(ids[1])
+	w.must(lease(ids[2]))
+	w.clock.Advance(time.Hour)
+	before := w.clock.Now()
+	w.finish(ids[3])
+	w.prune(before, 100)
+	for i, want := range []bool{false, false, true, true} {
+		jobs, err := w.JobsByID(w.ctx, ids[i:i+1])
+		w.ok(err)
+		if got := len(jobs) == 1; got != want {
+			t.Errorf("job %d is there: %v, want %v", i, got, want)
+		}
+	}
+	if got := w.list(store.Query{}); len(got) != 2 {
+		t.Errorf("listed: %v", got)
+	}
+	r := w.change(lease(ids[0]))
+	if r.Verdict != lifecycle.Refused {
+		t.Errorf("a forgotten job's change: %+v", r)
+	}
+	w.must(report(lifecycle.ReportSucceeded, ids[2], 1))
+	m := newMirror()
+	m.load(t, w.Store)
+	if len(m.jobs) != 0 {
+		t.Errorf("loaded: %v", m.jobs)
+	}
+}
+
+func eventsGoFromTheFront(t *testing.T, form Form) {
+	w := open(t, form)
+	key := store.JobSetKey{Queue: "a", JobSet: "set"}
+	w.finish(w.submit("a", "set", 1)[0]) // 1 to 4
+	w.clock.Advance(time.Minute)
+	long := w.submit("a", "set", 1)[0] // 5, 6
+	w.clock.Advance(time.Minute)
+	w.finish(w.submit("a", "set", 1)[0]) // 7 to 10
+	w.clock.Advance(time.Hour)
+	first, _, err := w.ReadEvents(w.ctx, key, store.Cursor{}, 1)
+	w.ok(err)
+	last, err := w.LastEvent(w.ctx, key)
+	w.ok(err)
+	w.prune(w.clock.Now(), 100)
+	events, _, err := w.ReadEvents(w.ctx, key, store.Cursor{}, 100)
+	w.ok(err)
+	if first[0].Number != 1 || len(events) == 0 || events[0].Number <= 4 && events[0].Number != 5 || events[0].Number > 5 {
+		t.Fatalf("events begin with %v, want 5: job %s is active", events, long)
+	}
+	for i, e := range events {
+		if e.Number != int64(i)+5 {
+			t.Errorf("number %d at place %d", e.Number, i)
+		}
+	}
+	at := store.Cursor{Incarnation: last.Incarnation, Number: 2}
+	_, _, err = w.ReadEvents(w.ctx, key, at, 1)
+	w.code(err, armada.CodeOutOfRange)
+	at.Number = 4
+	events, _, err = w.ReadEvents(w.ctx, key, at, 1)
+	w.ok(err)
+	if len(events) != 1 || events[0].Number != 5 {
+		t.Errorf("after 4: %v", events)
+	}
+	w.must(lease(long))
+	if now, err := w.LastEvent(w.ctx, key); err != nil || now.Number != last.Number+1 || now.Incarnation != last.Incarnation {
+		t.Errorf("the last event: %+v, before %+v, %v", now, last, err)
+	}
+}
+
+func forgottenJobSet(t *testing.T, form Form) {
+	w := open(t, form)
+	key := store.JobSetKey{Queue: "a", JobSet: "set"}
+	w.finish(w.submit("a", "set", 1)[0])
+	old, err := w.LastEvent(w.ctx, key)
+	w.ok(err)
+	w.clock.Advance(time.Hour)
+	w.prune(w.clock.Now(), 100)
+	_, _, err = w.ReadEvents(w.ctx, key, store.Cursor{}, 1)
+	w.code(err, armada.CodeNotFound)
+	w.submit("a", "set", 1)
+	events, at, err := w.ReadEvents(w.ctx, key, old, 100)
+	w.ok(err)
+	if at.Incarnation == old.Incarnation || len(events) != 2 || events[0].Number != 1 {
+		t.Errorf("cursor %+v after %+v, events %v", at, old, events)
+	}
+}
+
+func unusedTemplates(t *testing.T, form Form) {
+	w := open(t, form)
+	ids := w.submit("a", "set", 2)
+	other := submission("a", "set", 1)
+	other.Templates = map[armada.TemplateID][]byte{"beef": []byte("another")}
+	other.Jobs[0].Job.Template = "beef"
+	_, err := w.Submit(w.ctx, other)
+	w.ok(err)
+	w.finish(ids[0])
+	w.finish(ids[1])
+	w.clock.Advance(time.Hour)
+	w.prune(w.clock.Now(), 100)
+	_, err = w.Template(w.ctx, "cafe")
+	w.code(err, armada.CodeNotFound)
+	if _, err = w.Template(w.ctx, "beef"); err != nil {
+		t.Error("a template in use is gone: ", err)
+	}
+	if _, err = w.Requirements(w.ctx, other.Jobs[0].Job.Shape); err != nil {
+		t.Error("a shape in use is gone: ", err)
+	}
+	w.submit("a", "set", 1)
+	if body, err := w.Template(w.ctx, "cafe"); err != nil || string(body) != "a pod spec" {
+		t.Errorf("used again: %q, %v", body, err)
+	}
+	w.finish(other.Jobs[0].Job.ID)
+	w.clock.Advance(time.Hour)
+	w.prune(w.clock.Now(), 100)
+	_, err = w.Template(w.ctx, "beef")
+	w.code(err, armada.CodeNotFound)
+}
+
+func clientIDsAreForgotten(t *testing.T, form Form) {
+	w := open(t, form)
+	submit := func() store.Submitted {
+		s := submission("a", "set", 1)
+		s.Jobs[0].Job.ClientID = "mine"
+		got, err := w.Submit(w.ctx, s)
+		w.ok(err)
+		return got[0]
+	}
+	first := submit()
+	w.finish(first.ID)
+	w.clock.Advance(time.Hour)
+	w.prune(w.clock.Now(), 100) // the job is gone, its client id is not
+	if got := submit(); got != (store.Submitted{ID: first.ID, Duplicate: true}) {
+		t.Errorf("within the retention: %v", got)
+	}
+	w.clock.Advance(w.config.ClientIDRetention)
+	w.prune(w.clock.Now(), 100)
+	if got := submit(); got.Duplicate {
+		t.Errorf("after the retention: %v", got)
+	}
+}
+
+func pruningInPieces(t *testing.T, form Form) {
+	w := open(t, form)
+	var kept []armada.JobID
+	for i := range 10 {
+		ids := w.submit("a", armada.JobSet(fmt.Sprintf("set-%d", i%4)), 10)
+		kept = append(kept, ids[9])
+		units := make([]store.Unit, 0, 9)
+		for _, id := range ids[:9] {
+			units = append(units, store.Unit{lifecycle.Change{Kind: lifecycle.Cancel, Job: id}})
+		}
+		_, err := w.Transition(w.ctx, store.Fence{}, units)
+		w.ok(err)
+	}
+	w.clock.Advance(time.Hour)
+	if pieces := w.prune(w.clock.Now(), 10); pieces < 9 {
+		t.Errorf("90 jobs went in %d pieces of 10", pieces)
+	}
+	if diff := cmp.Diff(kept, w.list(store.Query{})); diff != "" {
+		t.Error("jobs (-want +got):\n", diff)
+	}
+	for i := range 4 {
+		events := w.events("a", armada.JobSet(fmt.Sprintf("set-%d", i)))
+		if len(events) == 0 {
+			t.Errorf("job set %d has active jobs and no events", i)
+		}
+	}
+}
+
+// pruneRacesSubmit submits with a template that comes and goes, while pruning.
+func pruneRacesSubmit(t *testing.T, form Form) {
+	w := open(t, form)
+	var done atomic.Bool
+	var group sync.WaitGroup
+	group.Go(func() {
+		for !done.Load() {
+			if _, err := w.Prune(w.ctx, w.clock.Now().Add(time.Hour), 5); err != nil {
+				t.Error(err)
+				return
+			}
+		}
+	})
+	for i := range 60 {
+		s := submission("a", armada.JobSet(fmt.Sprintf("set-%d", i%2)), 1)
+		_, err := w.Submit(w.ctx, s)
+		w.ok(err)
+		id := s.Jobs[0].Job.ID
+		w.must(lease(id))
+		orders, err := w.Orders(w.ctx, []armada.RunID{armada.NewRunID(id, 1)})
+		w.ok(err)
+		if len(orders) != 1 || string(orders[0].Template) != "a pod spec" {
+			t.Errorf("the order of a fresh run: %+v", orders)
+		}
+		w.must(report(lifecycle.ReportSucceeded, id, 1))
+	}
+	done.Store(true)
+	group.Wait()
+}
