@@ -63,10 +63,7 @@ func Open(config Config) (*Runtime, error) {
 	if err := config.Validate(); err != nil {
 		return nil, fmt.Errorf("process runtime: %w", err)
 	}
-	config, err := config.withDefaults()
-	if err != nil {
-		return nil, fmt.Errorf("process runtime: %w", err)
-	}
+	config = config.withDefaults()
 	l, err := openLayout(config.Dir)
 	if err != nil {
 		return nil, err
@@ -165,7 +162,7 @@ func (r *Runtime) attempt(ctx context.Context) (*session, error) {
 			return nil, fmt.Errorf("reach the supervisor (its log is %s): %w", r.layout.says(), err)
 		}
 	}
-	s, present, err := greet(conn, func(status runs.Status) { r.ledger.Put(status) })
+	s, present, err := greet(conn, r.learn)
 	if err != nil {
 		return nil, err
 	}
@@ -175,6 +172,18 @@ func (r *Runtime) attempt(ctx context.Context) (*session, error) {
 		}
 	}
 	return s, nil
+}
+
+// learn notes a status. A supervisor that took over a run does not know whether
+// it ran; where we do, that stays.
+func (r *Runtime) learn(status runs.Status) {
+	if old, known := r.ledger.Get(status.Run); known && status.Running.IsZero() && !old.Running.IsZero() {
+		status.Running = old.Running
+		if status.Phase == runs.Pending {
+			status.Phase = runs.Running
+		}
+	}
+	r.ledger.Put(status)
 }
 
 // collect takes in the supervisors that have ended, and notes one that was
