@@ -21,12 +21,14 @@ var (
 	ErrBusy = errors.New("the supervisor has runs that live")
 )
 
-// Pauses between attempts to have a living supervisor, and how long Open tries.
+// How long is tried and waited.
 const (
-	openPatience = 15 * time.Second
+	openPatience = 15 * time.Second // for a supervisor, by Open
 
-	firstPause = 10 * time.Millisecond
+	firstPause = 10 * time.Millisecond // between attempts; it doubles
 	maxPause   = 2 * time.Second
+
+	quitPatience = 2 * time.Second // how long Close waits for a supervisor to end
 )
 
 // Runtime is the executor's side: it talks to the supervisor, and starts one
@@ -294,10 +296,10 @@ func (r *Runtime) Quit(ctx context.Context) error {
 		close(hold)
 		return fmt.Errorf("end the supervisor: %w", err)
 	}
-	err := r.Close()
-	lock, lockErr := takeLock(r.layout.lock()) // it holds it to its very end
-	if lockErr != nil {
-		return errors.Join(err, lockErr)
+	r.hangUp()
+	lock, err := takeLock(r.layout.lock()) // it holds it to its very end
+	if err != nil {
+		return err
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -305,7 +307,7 @@ func (r *Runtime) Quit(ctx context.Context) error {
 		_, _ = p.Wait()
 	}
 	r.children = nil
-	return errors.Join(err, lock.Close())
+	return lock.Close()
 }
 
 // Statuses returns every run that is known.
@@ -321,9 +323,19 @@ func (r *Runtime) Changed(after runs.Cursor) ([]runs.Status, runs.Cursor) {
 // Updates returns the channel that receives after changes.
 func (r *Runtime) Updates() <-chan struct{} { return r.ledger.Updates() }
 
-// Close leaves the supervisor and its runs alone; it ends by itself when it has
-// nothing to do for a while.
+// Close ends the supervisor if no run lives, and otherwise leaves it and its
+// runs alone: it ends by itself when it has nothing to do for a while.
 func (r *Runtime) Close() error {
+	ctx, cancel := context.WithTimeout(context.Background(), quitPatience)
+	defer cancel()
+	_ = r.Quit(ctx) // whatever keeps it, its own patience ends it
+	r.hangUp()
+	r.collect(nil)
+	return nil
+}
+
+// hangUp ends this side.
+func (r *Runtime) hangUp() {
 	r.mu.Lock()
 	already := r.closed
 	r.closed = true
@@ -332,6 +344,4 @@ func (r *Runtime) Close() error {
 		r.quit(ErrClosed)
 	}
 	<-r.done
-	r.collect(nil)
-	return nil
 }

@@ -279,7 +279,7 @@ func BenchmarkWholeLives(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	defer r.Close() //nolint:errcheck // a benchmark
+	defer r.Close()
 	ctx := context.Background()
 	var cursor runs.Cursor
 	take := func() (ended int) {
