@@ -249,6 +249,22 @@ func TestASupervisorThatIsToldToEndEndsItsRuns(t *testing.T) {
 	}
 }
 
+func TestRunsEndWhenTheirDataFolderIsRemoved(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.dir = filepath.Join(w.dir, "inner")
+	sleeps := word(t)
+	o := pod{Containers: []container{shell("main", "echo here; sleep "+sleeps)}}.order(t, 1)
+	armadaIsKilled(t, w, o)
+	eventually(t, "the run", func() bool { return len(living(sleeps)) > 0 })
+	if err := os.RemoveAll(w.dir); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the run and its supervisor to end", func() bool {
+		return len(living(sleeps)) == 0 && len(living(w.dir)) == 0
+	})
+}
+
 func TestASupervisorEndsWithItsLastRunWhenNobodyIsThere(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
