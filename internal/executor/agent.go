@@ -120,14 +120,17 @@ func (a *Agent) watchRuntime(ctx context.Context) error {
 }
 
 // stopForLease stops every run because the lease is about to end: the server
-// may give them up soon after.
+// may give them up soon after. Their jobs fail: whether they may be repeated is
+// not ours to say.
 func (a *Agent) stopForLease(ctx context.Context) {
-	active := a.ledger.active()
-	if len(active) == 0 {
+	stopping := a.ledger.loseLease()
+	if len(stopping) == 0 {
 		return
 	}
-	a.log.Error("the lease was not renewed in time; stopping all runs", "runs", len(active))
-	a.stopAll(ctx, a.config.Margin/3)
+	a.log.Error("the lease was not renewed in time; stopping all runs", "runs", len(stopping))
+	for _, run := range stopping {
+		a.stop(ctx, run, a.config.Margin/3)
+	}
 }
 
 // stopAll asks every active run to end; grace 0 stands for each run's own.

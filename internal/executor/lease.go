@@ -62,8 +62,18 @@ func (l *lease) end() time.Time {
 	return l.until
 }
 
-// watch calls stop once each time the lease comes within margin of its end
-// without having been renewed.
+// over tells whether the lease is within margin of its end: then nothing may be
+// started, and what runs is to be stopped.
+func (l *lease) over(margin time.Duration) bool {
+	return !time.Now().Before(l.end().Add(-margin))
+}
+
+// insist is how often runs are stopped again while the lease is over: one that
+// was being started at the first time is caught by the second.
+const insist = time.Second
+
+// watch calls stop when the lease comes within margin of its end without having
+// been renewed, and again and again until it is renewed.
 func (l *lease) watch(ctx context.Context, margin time.Duration, stop func(context.Context)) error {
 	timer := time.NewTimer(time.Until(l.end().Add(-margin)))
 	defer timer.Stop()
@@ -72,13 +82,13 @@ func (l *lease) watch(ctx context.Context, margin time.Duration, stop func(conte
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		case <-l.kick:
-			timer.Reset(time.Until(l.end().Add(-margin)))
 		case <-timer.C:
-			if left := time.Until(l.end().Add(-margin)); left > 0 {
-				timer.Reset(left)
-				continue
-			}
+		}
+		if l.over(margin) {
 			stop(ctx)
+			timer.Reset(insist)
+		} else {
+			timer.Reset(time.Until(l.end().Add(-margin)))
 		}
 	}
 }

@@ -68,7 +68,11 @@ func TestRunsAreStoppedAMarginBeforeTheLeaseEnds(t *testing.T) {
 		done := make(chan struct{})
 		go func() {
 			defer close(done)
-			_ = l.watch(ctx, 15*time.Second, func(context.Context) { at = time.Since(start); stops.Add(1) })
+			_ = l.watch(ctx, 15*time.Second, func(context.Context) {
+				if stops.Add(1) == 1 {
+					at = time.Since(start)
+				}
+			})
 		}()
 
 		time.Sleep(40 * time.Second)
@@ -79,10 +83,19 @@ func TestRunsAreStoppedAMarginBeforeTheLeaseEnds(t *testing.T) {
 		if n := stops.Load(); n != 0 {
 			t.Fatalf("a renewed lease was ended after %s", at)
 		}
-		time.Sleep(time.Hour)
+		time.Sleep(2 * time.Second) // 86 s
 		synctest.Wait()
-		if n := stops.Load(); n != 1 || at != 85*time.Second {
-			t.Fatalf("runs were stopped %d times, last after %s; want once after 85s", n, at)
+		if n := stops.Load(); n < 2 || at != 85*time.Second {
+			t.Fatalf("runs were stopped %d times, first after %s; want first after 85s and again", n, at)
+		}
+		l.requested(2, time.Now())
+		l.acknowledged(2, time.Minute)
+		synctest.Wait()
+		before := stops.Load()
+		time.Sleep(40 * time.Second)
+		synctest.Wait()
+		if n := stops.Load(); n != before {
+			t.Errorf("runs were stopped %d times more although the lease is renewed", n-before)
 		}
 		cancel()
 		<-done

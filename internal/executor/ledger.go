@@ -25,6 +25,8 @@ type entry struct {
 	after []armada.RunID
 	// returned tells that the run ends as a lease given back.
 	returned *giveBack
+	// leaseLost tells that the run is stopped because the lease ends.
+	leaseLost bool
 	// ours tells that the runtime does not know the run: the agent made the
 	// status.
 	ours bool
@@ -143,10 +145,37 @@ func (l *ledger) unreported(draining bool) []report {
 		if draining && e.status.Phase == runs.Stopped && e.returned == nil {
 			e.returned = &giveBack{reason: "the executor was stopped", attempted: true, draining: true}
 		}
-		reports = append(reports, report{status: e.status, known: e.known, returned: e.returned})
+		reports = append(reports, e.report())
 	}
 	slices.SortFunc(reports, func(a, b report) int { return compareRuns(a.status.Run, b.status.Run) })
 	return reports
+}
+
+// report tells what the server does not know of the run. One that was stopped
+// for the lease has failed, as it would have when the server gave it up.
+func (e *entry) report() report {
+	r := report{status: e.status, known: e.known, returned: e.returned}
+	if e.leaseLost && e.returned == nil && e.status.Phase == runs.Stopped {
+		r.status.Phase = runs.Failed
+		r.status.End.Category, r.status.End.Subcategory = armada.CategoryInternal, armada.SubcategoryLeaseExpired
+		r.status.End.Reason = "the executor could not reach the server for as long as its lease and stopped the run"
+	}
+	return r
+}
+
+// loseLease marks every run that has not ended, and returns them in order.
+func (l *ledger) loseLease() []armada.RunID {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var active []armada.RunID
+	for id, e := range l.entries {
+		if !e.status.Phase.Ended() {
+			e.leaseLost = true
+			active = append(active, id)
+		}
+	}
+	slices.Sort(active)
+	return active
 }
 
 func compareRuns(a, b armada.RunID) int {

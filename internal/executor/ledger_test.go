@@ -131,3 +131,28 @@ func TestAStoppedRunOfADrainingExecutorIsGivenBack(t *testing.T) {
 		}
 	}
 }
+
+func TestARunStoppedForTheLeaseHasFailed(t *testing.T) {
+	t.Parallel()
+	l := newLedger()
+	l.learn([]runs.Status{seen("a-1", runs.Running), seen("b-1", runs.Running)})
+	if got := l.loseLease(); len(got) != 2 {
+		t.Fatalf("stopped are %v, want both", got)
+	}
+	l.learn([]runs.Status{seen("a-1", runs.Stopped), seen("b-1", runs.Succeeded)})
+	for _, r := range l.unreported(false) {
+		switch r.status.Run {
+		case "a-1":
+			if r.status.Phase != runs.Failed || r.status.End.Subcategory != armada.SubcategoryLeaseExpired {
+				t.Errorf("a stopped run is reported as %s, %q", r.status.Phase, r.status.End.Subcategory)
+			}
+		case "b-1":
+			if r.status.Phase != runs.Succeeded {
+				t.Errorf("a run that succeeded is reported as %s", r.status.Phase)
+			}
+		}
+		if !l.acknowledged(r) {
+			t.Errorf("run %s stays in the ledger", r.status.Run)
+		}
+	}
+}

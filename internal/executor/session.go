@@ -184,6 +184,12 @@ func (a *Agent) leased(ctx context.Context, l *executorapi.JobRunLease) error {
 		a.ledger.giveUp(o.Run, &giveBack{reason: "the executor is stopping", draining: true})
 		a.news.raise()
 		return nil
+	case a.lease.over(a.config.Margin):
+		// The server's word arrives and ours does not: it may give the run up
+		// before it has begun.
+		a.ledger.giveUp(o.Run, &giveBack{reason: "the executor's lease is about to end"})
+		a.news.raise()
+		return nil
 	case len(after) > 0:
 		a.news.raise() // the victims may have ended already
 		return nil
@@ -201,6 +207,11 @@ func (a *Agent) start(ctx context.Context, o *runs.Order) error {
 	ctx = context.WithoutCancel(ctx) // a start that has begun outlives the session
 	go func() {
 		defer func() { <-a.starts }()
+		if a.lease.over(a.config.Margin) {
+			a.ledger.giveUp(o.Run, &giveBack{reason: "the executor's lease is about to end"})
+			a.news.raise()
+			return
+		}
 		err := a.runtime.Start(ctx, *o)
 		switch {
 		case err == nil && a.ledger.started(o.Run):

@@ -162,7 +162,7 @@ func (w *world) overdue(asked time.Time) []proposal {
 		x.retried = asked
 		for _, e := range x.idleRuns() {
 			p := proposal{}
-			p.add(e, lifecycle.Change{Kind: lifecycle.Expire, Job: e.job.ID, Run: e.run.ID})
+			p.add(e, lifecycle.Change{Kind: lifecycle.Expire, Job: e.job.ID, Run: e.run.ID, Session: x.Session})
 			e.pursue(&p.unit[0], asked)
 			proposals = append(proposals, p)
 		}

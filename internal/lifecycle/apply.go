@@ -140,16 +140,16 @@ func (s *Step) perform(r *Rule, c *Change, at time.Time) {
 			run.End = ending(r, c)
 		}
 	}
-	if r.To != 0 {
-		job.State = r.To
-		if r.To.Terminal() {
-			job.Reason = s.reason(r, c)
-		}
-	}
 	if r.Wants != armada.WishNone {
 		job.Wish = armada.Wish{Kind: r.Wants, By: c.By, Why: c.Reason, At: at}
 		if c.Kind == Preempt {
 			job.Wish.For = c.For
+		}
+	}
+	if r.To != 0 {
+		job.State = r.To
+		if r.To.Terminal() {
+			job.Reason = s.reason(r, c)
 		}
 	}
 	if c.Kind == Reprioritise {
@@ -209,9 +209,6 @@ func ending(r *Rule, c *Change) armada.RunEnd {
 func (s *Step) reason(r *Rule, c *Change) string {
 	switch r.To {
 	case armada.JobCancelled:
-		if c.Kind == Cancel {
-			return c.Reason
-		}
 		return s.Job.Wish.Why
 	case armada.JobPreempted:
 		if s.Job.Wish.Why == "" {
@@ -255,9 +252,6 @@ func (s *Step) event(kind armada.EventKind, c *Change, at time.Time, ofRun bool)
 		e.By, e.Reason = c.By, c.Reason
 	case armada.EventCancelled, armada.EventPreempted:
 		wish := s.Job.Wish
-		if c.Kind == Cancel {
-			wish = armada.Wish{By: c.By, Why: c.Reason}
-		}
 		e.By, e.Reason, e.For = wish.By, wish.Why, wish.For
 	case armada.EventFailed:
 		end := s.Run.End

@@ -64,6 +64,9 @@ type Change struct {
 	// Run names the run that a report or an Expire speaks of, and may name that
 	// of a Preempt: the change is refused unless it is the job's current run.
 	Run armada.RunID
+	// Session is of an Expire the session that was silent: the store refuses
+	// the change when the executor has opened another one since.
+	Session armada.SessionID
 	// At is when it happened by the causer's clock; zero means now. It is
 	// clamped so that a job's events never go back in time nor lie ahead.
 	At time.Time

@@ -44,7 +44,7 @@ func emits(kinds ...armada.EventKind) []armada.EventKind { return kinds }
 // rules is the table. Of the rules for one change the first that fits counts.
 var rules = []Rule{
 	// What users ask for.
-	{On: Cancel, From: queued, Wish: AnyWish, To: armada.JobCancelled, Emits: emits(armada.EventCancelling, armada.EventCancelled)},
+	{On: Cancel, From: queued, Wish: AnyWish, To: armada.JobCancelled, Wants: armada.WishCancel, Emits: emits(armada.EventCancelling, armada.EventCancelled)},
 	{On: Cancel, From: started, Wish: armada.WishNone, Wants: armada.WishCancel, Emits: emits(armada.EventCancelling)},
 	{On: Cancel, From: started, Wish: armada.WishPreempt, Wants: armada.WishCancel, Emits: emits(armada.EventCancelling)},
 	{On: Reprioritise, From: active, Wish: AnyWish, Emits: emits(armada.EventReprioritizing, armada.EventReprioritized)},

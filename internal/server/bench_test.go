@@ -35,12 +35,14 @@ func BenchmarkSubmit(b *testing.B) {
 		name           string
 		clients, batch int
 		sets           int
-		ids            bool
+		ids            bool // every job has a client id
+		differ         bool // no two jobs have the same spec
 	}{
-		{"4ClientsOf200", 4, 200, 4, false},
-		{"4ClientsOf200WithClientIDs", 4, 200, 4, true},
-		{"50ClientsOf1ManyJobSets", 50, 1, 50, false},
-		{"50ClientsOf1OneJobSet", 50, 1, 1, false},
+		{"4ClientsOf200", 4, 200, 4, false, false},
+		{"4ClientsOf200WithClientIDs", 4, 200, 4, true, false},
+		{"4ClientsOf200AllSpecsDiffer", 4, 200, 4, false, true},
+		{"50ClientsOf1ManyJobSets", 50, 1, 50, false, false},
+		{"50ClientsOf1OneJobSet", 50, 1, 1, false, false},
 	} {
 		b.Run(c.name, func(b *testing.B) {
 			w := newWorld(b, options{})
@@ -65,6 +67,9 @@ func BenchmarkSubmit(b *testing.B) {
 							if c.ids {
 								item.ClientId = fmt.Sprintf("01kaz5w%019d", made.Add(1))
 							}
+							if c.differ {
+								item.PodSpecs[0].Containers[0].Args[0] += fmt.Sprint(" --seed ", made.Add(1))
+							}
 							request.JobRequestItems = append(request.JobRequestItems, item)
 						}
 						if _, err := submit.SubmitJobs(b.Context(), request); err != nil {
@@ -78,4 +83,20 @@ func BenchmarkSubmit(b *testing.B) {
 			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "jobs/s")
 		})
 	}
+}
+
+// BenchmarkHistory reads the events of a job set from the first to the last. An
+// iteration is one event.
+func BenchmarkHistory(b *testing.B) {
+	w := newWorld(b, options{})
+	const jobs = 10_000
+	for range jobs / 500 {
+		w.submitted("set", items(500))
+	}
+	b.ResetTimer()
+	read := 0
+	for read < b.N {
+		read += len(w.events("set"))
+	}
+	b.ReportMetric(float64(read)/b.Elapsed().Seconds(), "events/s")
 }

@@ -6,6 +6,7 @@ import (
 	"io"
 	"maps"
 	"net"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -270,5 +271,36 @@ func TestCallsAreCountedByMethodAndCode(t *testing.T) {
 	}
 	if want := map[string]float64{"NotFound /api.Submit/GetQueue": 1, "OK /api.Submit/CreateQueue": 1}; !maps.Equal(got, want) {
 		t.Errorf("counted %v, want %v", got, want)
+	}
+}
+
+// listening notes what calls say about who makes them.
+type listening struct{ heard chan [2]string }
+
+func (l listening) Authenticate(_ context.Context, c auth.Credentials) (auth.Principal, bool, error) {
+	said := [2]string{strings.Join(c.Values("authorization"), ","), strings.Join(c.Values("tenant"), ",")}
+	if said != [2]string{} {
+		l.heard <- said
+	}
+	return auth.Principal{Name: "ada"}, true, nil
+}
+
+func TestCredentialsAndMetadataPassTheGateway(t *testing.T) {
+	t.Parallel()
+	l := listening{make(chan [2]string, 1)}
+	w := newWorld(t, options{deps: func(d *server.Deps) { d.Authenticator = l }})
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+w.server.HTTPAddr()+"/v1/queue/q", nil)
+	ok(t, err)
+	request.Header.Set("Authorization", "Basic abc")
+	request.Header.Set("Grpc-Metadata-Tenant", "t1")
+	answer, err := http.DefaultClient.Do(request)
+	ok(t, err)
+	_ = answer.Body.Close()
+	if got, want := <-l.heard, [2]string{"Basic abc", "t1"}; answer.StatusCode != http.StatusOK || got != want {
+		t.Errorf("%d, heard %q, want %q", answer.StatusCode, got, want)
+	}
+	id := w.submitted("set", items(1))[0]
+	if got := w.job(id).Job.Owner; got != "ada" {
+		t.Errorf("the owner is %q", got)
 	}
 }

@@ -187,3 +187,14 @@ func TestNoCallThatCommittedSomethingAnswersUnavailable(t *testing.T) {
 		}
 	}
 }
+
+func TestNamesWithTheCharacterNULAreRefused(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, options{})
+	_, err := w.submit.CancelJobSet(t.Context(), &api.JobSetCancelRequest{Queue: "q\x00", JobSetId: "s\x00"})
+	wantPaths(t, err, "queue", "job_set_id")
+	_, err = w.history(&api.JobSetRequest{Queue: "q", Id: "s\x00"})
+	wantCode(t, err, codes.InvalidArgument)
+	_, err = w.submit.SubmitJobs(t.Context(), &api.JobSubmitRequest{Queue: "q", JobSetId: "s\x00", JobRequestItems: items(1)})
+	wantPaths(t, err, "job_set_id")
+}

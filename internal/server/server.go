@@ -49,7 +49,8 @@ type Server struct {
 	health *health
 	grpc   *grpc.Server
 	pipe   *pipe
-	front  *gateway
+	ui     http.Handler
+	front  *gateway // while it serves
 	http   *http.Server
 
 	stopping chan struct{}
@@ -66,7 +67,7 @@ func New(config Config, deps Deps) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{config: config, log: deps.Log, health: newHealth(deps.Store), pipe: newPipe(), stopping: make(chan struct{})}
+	s := &Server{config: config, log: deps.Log, health: newHealth(deps.Store), ui: deps.UI, pipe: newPipe(), stopping: make(chan struct{})}
 	s.grpc = grpc.NewServer(
 		grpc.ChainUnaryInterceptor(calls.unary),
 		grpc.ChainStreamInterceptor(calls.stream),
@@ -77,11 +78,7 @@ func New(config Config, deps Deps) (*Server, error) {
 		grpc.KeepaliveParams(keepalive.ServerParameters{Time: 2 * time.Minute, Timeout: 20 * time.Second}),
 	)
 	register(s.grpc, config, deps, s.health, s.stopping)
-	if s.front, err = newGateway(config, s.pipe, s.health, deps.UI); err != nil {
-		return nil, err
-	}
 	s.http = &http.Server{
-		Handler:           s.front,
 		ReadHeaderTimeout: 10 * time.Second,
 		ErrorLog:          slog.NewLogLogger(deps.Log.Handler(), slog.LevelDebug),
 	}
@@ -126,13 +123,17 @@ func (s *Server) Serve(ctx context.Context) error {
 			return err
 		}
 	}
+	var err error
+	if s.front, err = newGateway(s.config, s.pipe, s.health, s.ui); err != nil {
+		return errors.Join(err, s.grpcAt.Close(), s.httpAt.Close())
+	}
+	s.http.Handler = s.front
 	failed := make(chan error, 3)
 	go func() { failed <- s.grpc.Serve(s.grpcAt) }()
 	go func() { failed <- s.grpc.Serve(s.pipe) }()
 	go func() { failed <- s.http.Serve(s.httpAt) }()
 	s.health.start()
 	s.log.Info("serving", slog.String("grpc", s.GRPCAddr()), slog.String("http", s.HTTPAddr()))
-	var err error
 	running := 3
 	select {
 	case <-ctx.Done():

@@ -73,6 +73,8 @@ func (s *submission) check() []item {
 }
 
 func (s *submission) head() {
+	noNUL("queue", s.request.GetQueue(), &s.wrong)
+	noNUL("job_set_id", s.request.GetJobSetId(), &s.wrong)
 	if s.request.GetQueue() == "" {
 		s.wrong.add("queue", "must not be empty")
 	}
@@ -80,8 +82,6 @@ func (s *submission) head() {
 		s.wrong.add("job_set_id", "must not be empty")
 	} else if n := utf8.RuneCountInString(set); n > maxJobSetID {
 		s.wrong.add("job_set_id", fmt.Sprintf("has %d characters, at most %d are taken", n, maxJobSetID))
-	} else if strings.ContainsRune(set, 0) {
-		s.wrong.add("job_set_id", "must not contain the character NUL")
 	}
 }
 
@@ -150,7 +150,8 @@ func (s *submission) texts(asked *submitview.JobSubmitRequestItem, path func(str
 	}
 	if id := asked.GetClientId(); len(id) > maxClientID && utf8.RuneCountInString(id) > maxClientID {
 		s.wrong.add(path("client_id"), fmt.Sprintf("has %d characters, at most %d are taken", utf8.RuneCountInString(id), maxClientID))
-	} else if strings.ContainsRune(id, 0) {
+	}
+	if strings.ContainsRune(asked.GetClientId(), 0) {
 		s.wrong.add(path("client_id"), "must not contain the character NUL")
 	}
 	for _, texts := range []struct {

@@ -86,7 +86,7 @@ func (d *decoder) fields(node *yaml.Node, v reflect.Value, path string) {
 		i := slices.IndexFunc(known, func(f field) bool { return f.name == key.Value })
 		if i < 0 {
 			d.problems = append(d.problems, &KeyError{
-				Source: d.at(key), Path: at, Nearest: join(path, nearest(key.Value, names)), Err: errUnknownKey,
+				Source: d.at(key), Path: at, Nearest: join(path, Nearest(key.Value, names)), Err: errUnknownKey,
 			})
 			return
 		}

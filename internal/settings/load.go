@@ -82,7 +82,7 @@ func (l *loader) unknown(source Source, path string) {
 	paths = slices.AppendSeq(paths, maps.Keys(l.schema.sections))
 	slices.Sort(paths)
 	l.problems = append(l.problems, &KeyError{
-		Source: source, Path: path, Nearest: nearest(path, paths), Err: errUnknownKey,
+		Source: source, Path: path, Nearest: Nearest(path, paths), Err: errUnknownKey,
 	})
 }
 

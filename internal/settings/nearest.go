@@ -2,11 +2,11 @@ package settings
 
 import "strings"
 
-// nearest returns the known path that an unknown one resembles most, "" only
+// Nearest returns the known path that an unknown one resembles most, "" only
 // when none is known. Paths beside it are compared by their last name; a key in
 // the wrong section is found too, at the price of one edit. Among equals the
 // first in the given order wins.
-func nearest(unknown string, known []string) string {
+func Nearest(unknown string, known []string) string {
 	section, name := cutLast(unknown)
 	best, bestDistance := "", 0
 	for _, path := range known {

@@ -54,7 +54,8 @@ type Jobs interface {
 	// Transition applies changes. Every unit is taken wholly or, when one of
 	// its changes is refused, not at all; units do not depend on each other and
 	// happen in order. One answer per unit, in order. Changes of unknown jobs
-	// are refused. At most [MaxTransition] changes; callers cut larger lists.
+	// are refused, and so is an Expire that names a session which is not its
+	// executor's current one any more. At most [MaxTransition] changes; callers cut larger lists.
 	// Fenced when the fence does not hold any more; then nothing was done.
 	Transition(ctx context.Context, fence Fence, units []Unit) ([]UnitResult, error)
 }

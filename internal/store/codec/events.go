@@ -115,9 +115,9 @@ func (w *blockWriter) fields(r *record, e *armada.Event) {
 }
 
 func (w *blockWriter) string(r *record, field uint64, v string) {
-	switch {
-	case v == "":
-	case v == w.same[field]:
+	switch v {
+	case "":
+	case w.same[field]:
 		r.alwaysUint(field, 1)
 	default:
 		r.alwaysString(field, v)

@@ -28,7 +28,7 @@ func packULID(s string) (id [16]byte, ok bool) {
 	if len(s) != 26 || digits[s[0]] > 7 {
 		return id, false
 	}
-	var acc, bits, at = uint64(digits[s[0]]), 3, 0
+	acc, bits, at := uint64(digits[s[0]]), 3, 0
 	for i := 1; i < 26; i++ {
 		d := digits[s[i]]
 		if d == 0xff {

@@ -146,11 +146,29 @@ func (c *conn) one(query string, args ...any) (row, error) {
 	return found, err
 }
 
-// isConstraint tells that a statement broke a rule of the schema: the fault of
-// one request, not of the disk.
-func isConstraint(err error) bool {
+// isConstraint tells that a statement broke a rule of the schema.
+func isConstraint(err error) bool { return primaryCode(err) == sqlite3.SQLITE_CONSTRAINT }
+
+// isStorage tells that the file or the disk failed, and not the request: it
+// may work later.
+func isStorage(err error) bool {
+	switch primaryCode(err) {
+	case sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_NOMEM,
+		sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_PROTOCOL,
+		sqlite3.SQLITE_INTERRUPT, sqlite3.SQLITE_PERM:
+		return true
+	default:
+		return false
+	}
+}
+
+// primaryCode is SQLite's result code without its details, or 0.
+func primaryCode(err error) int {
 	var e *sqlite.Error
-	return errors.As(err, &e) && e.Code()&0xff == sqlite3.SQLITE_CONSTRAINT
+	if !errors.As(err, &e) {
+		return 0
+	}
+	return e.Code() & 0xff
 }
 
 // pool is a bounded set of connections for reading. Taking one blocks while

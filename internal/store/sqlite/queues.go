@@ -2,7 +2,7 @@ package sqlite
 
 import (
 	"context"
-	"fmt"
+	"errors"
 
 	"armada"
 	"armada/internal/store/codec"
@@ -83,7 +83,7 @@ func (s *Store) DeleteQueue(ctx context.Context, name string) error {
 // wantedJobs counts active jobs that nobody has asked to cancel, stopping at
 // the first.
 func (b *batch) wantedJobs(queue int64, name string) (int, error) {
-	var stop = fmt.Errorf("found one")
+	stop := errors.New("found one")
 	wanted := 0
 	err := b.w.conn.each("SELECT life, id FROM job WHERE queue = ? AND ended = 0", func(r row) error {
 		job := armada.Job{ID: armada.JobID(r.str(1)), Queue: name}

@@ -166,6 +166,9 @@ func readError(what string, err error) error {
 	if err == nil || armada.CodeOf(err) != armada.CodeInternal {
 		return err
 	}
+	if isStorage(err) {
+		return &armada.Error{Code: armada.CodeUnavailable, Message: what, Cause: err}
+	}
 	return fmt.Errorf("%s: %w", what, err)
 }
 

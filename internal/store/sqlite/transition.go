@@ -85,6 +85,9 @@ func (b *batch) apply(u store.Unit) (store.UnitResult, error) {
 		}
 		drafts = append(drafts, d)
 		change := u[i]
+		if change.Session != "" && b.w.checkSession(d.run.Executor, change.Session) != nil {
+			return store.UnitResult{Verdict: lifecycle.Refused, Why: fmt.Sprintf("executor %s is back in another session", d.run.Executor)}, nil
+		}
 		change.At = change.At.Truncate(time.Microsecond).UTC()
 		step := lifecycle.Apply(d.job, d.run, change, b.now)
 		switch step.Verdict {

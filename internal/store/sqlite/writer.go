@@ -109,7 +109,8 @@ func (w *writer) commit(group []*request) {
 		return
 	}
 	answers, err := w.attempt(taken)
-	if err != nil && isConstraint(err) && len(taken) > 1 {
+	if err != nil && !isStorage(err) && len(taken) > 1 {
+		// One of them is to blame: it must fail alone.
 		for _, r := range taken {
 			answers, err := w.attempt([]*request{r})
 			r.done <- answerOf(r, answers, 0, err)
@@ -122,14 +123,18 @@ func (w *writer) commit(group []*request) {
 }
 
 // answerOf turns the outcome of a group into that of one request.
+//
+// A rollback takes back what answers were based on, so all share its error.
 func answerOf(r *request, answers []error, i int, err error) error {
 	switch {
 	case err == nil:
 		return answers[i]
 	case isConstraint(err):
 		return &armada.Error{Code: armada.CodePrecondition, Message: r.what + ": an id is in use already", Cause: err}
-	default:
+	case isStorage(err):
 		return &armada.Error{Code: armada.CodeUnavailable, Message: r.what + ": nothing was written", Cause: err}
+	default:
+		return fmt.Errorf("%s: nothing was written: %w", r.what, err)
 	}
 }
 

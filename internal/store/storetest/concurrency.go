@@ -20,8 +20,8 @@ var concurrency = []scenario{
 }
 
 const (
-	submitters = 12
-	perWorker  = 25
+	submitters = 8
+	perWorker  = 15
 )
 
 // everythingAtOnce lets submitters work on shared and own job sets through two
@@ -141,8 +141,14 @@ func feedIsExact(t *testing.T, form Form) {
 	}
 	m := newMirror()
 	at := m.load(t, w.Store)
+	poll := time.NewTicker(5 * time.Millisecond) // another replica may not wake this one
+	defer poll.Stop()
 	for working.Load() > 0 {
 		at = m.follow(t, w.Store, at, 1+int(working.Load()))
+		select {
+		case <-w.Wake():
+		case <-poll.C:
+		}
 	}
 	group.Wait()
 	m.follow(t, w.Store, at, 1000)

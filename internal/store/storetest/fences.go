@@ -19,6 +19,7 @@ var fences = []scenario{
 	{"a leader whose time ran out commits until another leads", lateLeader},
 	{"leadership survives a restart", leadershipSurvives},
 	{"a transition of an old session is fenced", oldSessionIsFenced},
+	{"an expiry is refused when its executor is back in another session", expiryNamesItsSession},
 }
 
 func (w *world) lead(s store.Store, replica string) (store.Leader, bool) {
@@ -171,4 +172,25 @@ func oldSessionIsFenced(t *testing.T, form Form) {
 	w.session("east", "s2")
 	_, err = w.Transition(w.ctx, store.Fence{Executor: "east", Session: "s1"}, []store.Unit{{report(lifecycle.ReportRunning, id, 1)}})
 	w.code(err, armada.CodeFenced)
+}
+
+func expiryNamesItsSession(t *testing.T, form Form) {
+	w := open(t, form)
+	id := w.submit("a", "set", 1)[0]
+	w.session("east", "s1")
+	w.must(lease(id))
+	w.session("east", "s2")
+	expire := report(lifecycle.Expire, id, 1)
+	expire.Session = "s1"
+	results, err := w.Transition(w.ctx, store.Fence{}, []store.Unit{{expire}})
+	w.ok(err)
+	if results[0].Verdict != lifecycle.Refused {
+		t.Errorf("the silence of an older session: %+v", results[0])
+	}
+	expire.Session = "s2"
+	results, err = w.Transition(w.ctx, store.Fence{}, []store.Unit{{expire}})
+	w.ok(err)
+	if results[0].Verdict != lifecycle.Applied {
+		t.Errorf("the silence of the current session: %+v", results[0])
+	}
 }

@@ -1,0 +1,220 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"google.golang.org/grpc/codes"
+
+	"armada/pkg/api"
+	"armada/pkg/client"
+	"armada/pkg/client/manifest"
+)
+
+// createCommand creates what a file describes, and has commands of its own.
+func (c *cli) createCommand() *cobra.Command {
+	var file string
+	var dry bool
+	create := group("create", "Create a queue, by flags or from a file",
+		c.queueCommand("create", "Create a queue, or replace it when it exists", (*client.Client).CreateQueue, "created"))
+	choose := create.RunE
+	create.Use = "create [-f FILE]"
+	create.RunE = func(cmd *cobra.Command, args []string) error {
+		if file == "" {
+			return choose(cmd, args)
+		}
+		return c.createFrom(cmd.Context(), file, dry)
+	}
+	create.Flags().StringVarP(&file, "file", "f", "", "file that describes a queue (kind: Queue), - for the standard input")
+	create.Flags().BoolVar(&dry, "dry-run", false, "only check the file")
+	return create
+}
+
+func (c *cli) createFrom(ctx context.Context, file string, dry bool) error {
+	data, err := c.read(file)
+	if err != nil {
+		return err
+	}
+	queue, err := manifest.ReadQueue(data)
+	if err != nil {
+		return inFile(file, err)
+	}
+	if dry {
+		c.printf("%s describes the queue %s. Nothing was sent.\n", file, queue.GetName())
+		return nil
+	}
+	return c.connected(ctx, func(server *client.Client) error {
+		if err := server.CreateQueue(ctx, queue); err != nil {
+			return err
+		}
+		c.printf("Queue %s created.\n", queue.GetName())
+		return nil
+	})
+}
+
+// queueCommand is create queue and update queue.
+func (c *cli) queueCommand(verb, short string, put func(*client.Client, context.Context, *api.Queue) error, done string) *cobra.Command {
+	queue := &api.Queue{}
+	cmd := &cobra.Command{
+		Use:     "queue NAME",
+		Short:   short,
+		Example: "  armadactl " + verb + " queue demo --priority-factor 2 --owners alice,bob -l team=research",
+		Args:    arguments("NAME"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			ctx := cmd.Context()
+			queue.Name = args[0]
+			return c.connected(ctx, func(server *client.Client) error {
+				if err := put(server, ctx, queue); err != nil {
+					return advise(err, codes.NotFound, "Create it: armadactl create queue %s", queue.GetName())
+				}
+				c.printf("Queue %s %s.\n", queue.GetName(), done)
+				return nil
+			})
+		},
+	}
+	flags := cmd.Flags()
+	flags.Float64Var(&queue.PriorityFactor, "priority-factor", 1, "inverse of the queue's weight, from 1 up: 2 is entitled to half of what 1 is")
+	flags.StringSliceVar(&queue.UserOwners, "owners", nil, "users who may do everything with the queue (default you)")
+	flags.StringSliceVar(&queue.GroupOwners, "group-owners", nil, "groups that may do everything with the queue")
+	flags.BoolVar(&queue.Cordoned, "cordon", false, "keep the queue's jobs queued")
+	flags.StringToStringVarP(&queue.Labels, "labels", "l", nil, "labels, key=value")
+	flags.StringSliceVar(&queue.RetryPolicies, "retry-policies", nil, "names of retry policies, asked in this order")
+	return cmd
+}
+
+func (c *cli) deleteQueueCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "queue NAME",
+		Short: "Delete a queue that has no active jobs",
+		Args:  arguments("NAME"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			ctx := cmd.Context()
+			return c.connected(ctx, func(server *client.Client) error {
+				if err := server.DeleteQueue(ctx, args[0]); err != nil {
+					return advise(err, codes.FailedPrecondition, "See them: armadactl get jobs --queue %s --state queued,leased,pending,running", args[0])
+				}
+				c.printf("Queue %s deleted.\n", args[0])
+				return nil
+			})
+		},
+	}
+}
+
+func (c *cli) getQueueCommand() *cobra.Command {
+	var form string
+	cmd := &cobra.Command{
+		Use:   "queue NAME",
+		Short: "Show a queue, in a form that create -f takes",
+		Args:  arguments("NAME"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := oneOf("output", form, "yaml", "json"); err != nil {
+				return err
+			}
+			ctx := cmd.Context()
+			return c.connected(ctx, func(server *client.Client) error {
+				queue, err := server.Queue(ctx, args[0])
+				if err != nil {
+					return advise(err, codes.NotFound, "Create it: armadactl create queue %s", args[0])
+				}
+				return c.writeQueues(form, queue)
+			})
+		},
+	}
+	cmd.Flags().StringVarP(&form, "output", "o", "yaml", "form: yaml or json")
+	return cmd
+}
+
+func (c *cli) getQueuesCommand() *cobra.Command {
+	var form string
+	var labels []string
+	var inverse, cordoned bool
+	cmd := &cobra.Command{
+		Use:   "queues [NAME...]",
+		Short: "List queues: all, or those with the given names or labels",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := oneOf("output", form, "table", "yaml", "json"); err != nil {
+				return err
+			}
+			ctx := cmd.Context()
+			return c.connected(ctx, func(server *client.Client) error {
+				all, err := server.Queues(ctx)
+				if err != nil {
+					return err
+				}
+				all = slices.DeleteFunc(all, func(q *api.Queue) bool {
+					asked := (len(args) == 0 || slices.Contains(args, q.GetName())) && hasLabels(q, labels) && (!cordoned || q.GetCordoned())
+					return asked == inverse
+				})
+				if form != "table" {
+					return c.writeQueues(form, all...)
+				}
+				return c.tableOfQueues(all)
+			})
+		},
+	}
+	flags := cmd.Flags()
+	flags.StringVarP(&form, "output", "o", "table", "form: table, yaml or json")
+	flags.StringSliceVarP(&labels, "match-labels", "l", nil, "only queues with all these labels, key=value or key")
+	flags.BoolVar(&inverse, "inverse", false, "those that do not match instead")
+	flags.BoolVar(&cordoned, "only-cordoned", false, "only cordoned queues")
+	return cmd
+}
+
+func hasLabels(q *api.Queue, wanted []string) bool {
+	for _, w := range wanted {
+		key, value, exact := strings.Cut(w, "=")
+		if got, has := q.GetLabels()[key]; !has || exact && got != value {
+			return false
+		}
+	}
+	return true
+}
+
+func (c *cli) tableOfQueues(queues []*api.Queue) error {
+	if len(queues) == 0 {
+		c.printf("No queues. Create one: armadactl create queue NAME\n")
+		return nil
+	}
+	t := table{columns: []string{"NAME", "PRIORITY FACTOR", "CORDONED", "LABELS"}}
+	for _, q := range queues {
+		var labels []string
+		for _, key := range slices.Sorted(maps.Keys(q.GetLabels())) {
+			labels = append(labels, key+"="+q.GetLabels()[key])
+		}
+		t.add(q.GetName(), strconv.FormatFloat(q.GetPriorityFactor(), 'g', -1, 64), yesNo(q.GetCordoned()), strings.Join(labels, ","))
+	}
+	return t.write(c.out)
+}
+
+func yesNo(b bool) string {
+	if b {
+		return "yes"
+	}
+	return "no"
+}
+
+// writeQueues writes queues as files that create -f takes.
+func (c *cli) writeQueues(form string, queues ...*api.Queue) error {
+	for i, q := range queues {
+		if form == "yaml" && i > 0 {
+			c.printf("---\n")
+		}
+		if err := c.writeMessage(form, q, "apiVersion", manifest.APIVersion, "kind", manifest.KindQueue); err != nil {
+			return fmt.Errorf("write the queue %q: %w", q.GetName(), err)
+		}
+	}
+	return nil
+}
+
+// oneOf is nil when a flag has one of the values that it may have.
+func oneOf(flag, value string, allowed ...string) error {
+	if slices.Contains(allowed, value) {
+		return nil
+	}
+	return &usageError{fmt.Sprintf("--%s is %q, must be %s", flag, value, strings.Join(allowed, " or "))}
+}

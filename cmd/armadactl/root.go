@@ -1,0 +1,158 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"armada/pkg/client"
+)
+
+// run runs a command line and returns the exit code.
+func (c *cli) run(ctx context.Context, args []string) int {
+	root := c.root()
+	root.SetArgs(args)
+	root.SetOut(c.out)
+	root.SetErr(c.errors)
+	command, err := root.ExecuteContextC(ctx)
+	if err == nil {
+		return exitOK
+	}
+	fmt.Fprintln(c.errors, "armadactl: "+explain(err))
+	var usage *usageError
+	if errors.As(err, &usage) {
+		fmt.Fprintf(c.errors, "See: %s --help\n", command.CommandPath())
+		return exitUsage
+	}
+	return exitFailed
+}
+
+func (c *cli) root() *cobra.Command {
+	root := group("armadactl", "The command line of Armada: submit jobs, watch them, look into them",
+		c.submitCommand(), c.watchCommand(), c.logsCommand(),
+		group("get", "Show queues and jobs", c.getQueueCommand(), c.getQueuesCommand(), c.getJobsCommand(), c.getJobCommand()),
+		c.createCommand(),
+		group("update", "Change a queue", c.queueCommand("update", "Replace a queue: what the flags leave out is gone", (*client.Client).UpdateQueue, "updated")),
+		group("delete", "Delete a queue", c.deleteQueueCommand()),
+		group("cancel", "Cancel jobs", c.cancelJobCommand(), c.cancelJobSetCommand()),
+		group("reprioritize", "Change the priority of jobs", c.reprioritizeJobCommand(), c.reprioritizeJobSetCommand()),
+		group("config", "Show and choose the contexts of the config file", c.useContextCommand(), c.getContextsCommand(), c.currentContextCommand()),
+		c.versionCommand(),
+	)
+	root.Long = `armadactl is the command line of Armada. Jobs wait in queues; jobs of one queue with the same
+job set are watched together.
+
+  armadactl create queue demo
+  armadactl submit examples/demo.yaml
+  armadactl watch demo first-steps
+
+Where the server is and who you are stands in the config file, $HOME/.armadactl.yaml; without
+one the server is ` + client.DefaultURL + `, where armada up listens.`
+	root.SilenceErrors, root.SilenceUsage = true, true
+	root.CompletionOptions.HiddenDefaultCmd = true
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err.Error()} })
+	flags := root.PersistentFlags()
+	flags.StringVar(&c.url, "armadaUrl", "", "address of the server's gRPC API, host:port (default "+client.DefaultURL+")")
+	flags.StringVar(&c.configFile, "config", "", "config file (default $HOME/.armadactl.yaml)")
+	flags.StringVarP(&c.context, "context", "c", "", "context of the config file to use (default its currentContext)")
+	return root
+}
+
+// usageError is about the command line itself.
+type usageError struct{ message string }
+
+func (e *usageError) Error() string { return e.message }
+
+// group is a command that only has commands.
+func group(use, short string, commands ...*cobra.Command) *cobra.Command {
+	g := &cobra.Command{Use: use, Short: short}
+	g.Args = func(cmd *cobra.Command, args []string) error {
+		if len(args) == 0 {
+			return nil
+		}
+		message := fmt.Sprintf("there is no command %q", cmd.CommandPath()+" "+args[0])
+		cmd.SuggestionsMinimumDistance = 2
+		if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
+			message += ", did you mean " + strings.Join(near, " or ") + "?"
+		}
+		return &usageError{message}
+	}
+	g.RunE = func(cmd *cobra.Command, _ []string) error {
+		if !cmd.HasParent() {
+			return cmd.Help()
+		}
+		var names []string
+		for _, sub := range cmd.Commands() {
+			names = append(names, sub.Name())
+		}
+		return &usageError{fmt.Sprintf("say what to %s: %s", cmd.Name(), strings.Join(names, ", "))}
+	}
+	g.AddCommand(commands...)
+	return g
+}
+
+// arguments demands an argument for each name; names after the first in
+// brackets may be left out.
+func arguments(names ...string) cobra.PositionalArgs {
+	least := 0
+	for _, name := range names {
+		if !strings.HasPrefix(name, "[") {
+			least++
+		}
+	}
+	return func(cmd *cobra.Command, args []string) error {
+		switch {
+		case len(args) < least:
+			return &usageError{"missing: " + strings.Join(names[len(args):least], " ")}
+		case len(args) > len(names):
+			return &usageError{fmt.Sprintf("too many arguments, %q is the first that has no meaning: %s", args[len(names)], cmd.UseLine())}
+		default:
+			return nil
+		}
+	}
+}
+
+// config is what the file, the environment and the flags say; a later one wins.
+func (c *cli) config() (client.Config, error) {
+	config, err := client.Load(c.configFile, c.context)
+	if err != nil {
+		return config, err
+	}
+	if url := c.environment("ARMADAURL"); url != "" {
+		config.ArmadaURL = url
+	}
+	if c.url != "" {
+		config.ArmadaURL = c.url
+	}
+	config.UserAgent = "armadactl/" + version
+	return config, nil
+}
+
+// reach is how long a server may take to answer at all.
+const reach = 3 * time.Second
+
+// connected calls f with a connection to a server that has answered.
+func (c *cli) connected(ctx context.Context, f func(*client.Client) error) (err error) {
+	config, err := c.config()
+	if err != nil {
+		return err
+	}
+	connection, err := c.connect(config)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, connection.Close()) }()
+	ready, cancel := context.WithTimeout(ctx, reach)
+	defer cancel()
+	if err := connection.Ready(ready); err != nil {
+		return &unreachableError{config: config, cause: err}
+	}
+	return f(connection)
+}
+
+// printf writes to the standard output.
+func (c *cli) printf(format string, args ...any) { fmt.Fprintf(c.out, format, args...) }

@@ -1,0 +1,125 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+	"strconv"
+
+	"github.com/spf13/cobra"
+	"google.golang.org/grpc/codes"
+
+	"armada/pkg/client"
+)
+
+func (c *cli) cancelJobCommand() *cobra.Command {
+	var reason string
+	cmd := &cobra.Command{
+		Use:   "job [QUEUE JOB-SET] ID",
+		Short: "Cancel a job",
+		Long:  "Cancel a job by its id. With queue and job set before it, only if it is in them.",
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 1 {
+				return nil
+			}
+			return arguments("QUEUE", "JOB-SET", "ID")(cmd, args)
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			queue, set, id := "", "", args[len(args)-1]
+			if len(args) == 3 {
+				queue, set = args[0], args[1]
+			}
+			ctx := cmd.Context()
+			return c.connected(ctx, func(server *client.Client) error {
+				cancelled, err := server.Cancel(ctx, queue, set, []string{id}, reason)
+				if err != nil {
+					return err
+				}
+				if len(cancelled) == 0 {
+					return &advisedError{fmt.Errorf("job %s was not cancelled: it has ended already, or it is not in this job set", id), "See: armadactl get job " + id}
+				}
+				for _, id := range cancelled {
+					c.printf("Cancelling job %s\n", id)
+				}
+				return nil
+			})
+		},
+	}
+	cmd.Flags().StringVar(&reason, "reason", "", "why, at most 50 bytes")
+	return cmd
+}
+
+func (c *cli) cancelJobSetCommand() *cobra.Command {
+	var reason string
+	cmd := &cobra.Command{
+		Use:   "job-set QUEUE JOB-SET",
+		Short: "Cancel the active jobs of a job set",
+		Args:  arguments("QUEUE", "JOB-SET"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			ctx := cmd.Context()
+			return c.connected(ctx, func(server *client.Client) error {
+				if err := server.CancelJobSet(ctx, args[0], args[1], reason); err != nil {
+					return err
+				}
+				c.printf("Cancelling the active jobs of job set %s in queue %s\n", args[1], args[0])
+				return nil
+			})
+		},
+	}
+	cmd.Flags().StringVar(&reason, "reason", "", "why, at most 50 bytes")
+	return cmd
+}
+
+func (c *cli) reprioritizeJobCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "job QUEUE JOB-SET ID PRIORITY",
+		Short: "Change the priority of a job: the lowest number goes first",
+		Args:  arguments("QUEUE", "JOB-SET", "ID", "PRIORITY"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return c.reprioritize(cmd.Context(), args[0], args[1], []string{args[2]}, args[3])
+		},
+	}
+}
+
+func (c *cli) reprioritizeJobSetCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "job-set QUEUE JOB-SET PRIORITY",
+		Short: "Change the priority of the active jobs of a job set: the lowest number goes first",
+		Args:  arguments("QUEUE", "JOB-SET", "PRIORITY"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return c.reprioritize(cmd.Context(), args[0], args[1], nil, args[2])
+		},
+	}
+}
+
+func (c *cli) reprioritize(ctx context.Context, queue, set string, ids []string, text string) error {
+	priority, err := strconv.ParseFloat(text, 64)
+	if err != nil || math.IsNaN(priority) || math.IsInf(priority, 0) {
+		return &usageError{fmt.Sprintf("PRIORITY is %q, must be a number", text)}
+	}
+	return c.connected(ctx, func(server *client.Client) error {
+		results, err := server.Reprioritize(ctx, queue, set, ids, priority)
+		if err != nil {
+			return advise(err, codes.NotFound, "See: armadactl get jobs --queue %s --job-set %s", queue, set)
+		}
+		failed := 0
+		for _, id := range slices.Sorted(maps.Keys(results)) {
+			if why := results[id]; why != "" {
+				failed++
+				fmt.Fprintf(c.errors, "%s: %s\n", id, why)
+				continue
+			}
+			c.printf("Job %s has priority %s now\n", id, number(priority))
+		}
+		switch {
+		case len(results) == 0:
+			return fmt.Errorf("job set %s of queue %s has no active jobs", set, queue)
+		case failed > 0:
+			return fmt.Errorf("%d of %d jobs keep their priority", failed, len(results))
+		default:
+			return nil
+		}
+	})
+}

@@ -1,0 +1,204 @@
+package manifest
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"google.golang.org/protobuf/proto"
+
+	"armada"
+	"armada/internal/podspec"
+	"armada/pkg/api"
+)
+
+// Jobs is a file of jobs:
+//
+//	queue: my-queue
+//	jobSetId: my-job-set
+//	jobs:
+//	  - priority: 1
+//	    podSpec: {…}
+//
+// What an entry of jobs may have is what api.JobSubmitRequestItem has.
+type Jobs struct {
+	Queue  string
+	JobSet string
+	Items  []*api.JobSubmitRequestItem
+
+	document *document
+}
+
+var jobsKeys = []string{"jobSetId", "jobs", "queue"}
+
+// ReadJobs reads a file of jobs. The error is an [*Error] with everything that
+// is wrong.
+func ReadJobs(data []byte) (*Jobs, error) {
+	d, err := parse(data)
+	if err != nil {
+		return nil, err
+	}
+	var top map[string]json.RawMessage
+	if err := json.Unmarshal(d.json, &top); err != nil || top == nil {
+		return nil, &Error{[]Problem{{Line: 1, Message: "must have the keys queue, jobSetId and jobs"}}}
+	}
+	jobs := &Jobs{document: d}
+	var problems []Problem
+	for _, key := range slices.Sorted(maps.Keys(top)) {
+		switch strings.ToLower(key) {
+		case "queue":
+			problems = append(problems, d.text(top[key], key, &jobs.Queue)...)
+		case "jobsetid", "job_set_id":
+			problems = append(problems, d.text(top[key], key, &jobs.JobSet)...)
+		case "jobs":
+			problems = append(problems, jobs.items(top[key], key)...)
+		default:
+			problems = append(problems, d.problem(key, unknown(key, jobsKeys)))
+		}
+	}
+	missing := func(key string) {
+		problems = append(problems, Problem{Line: d.root.Line, Path: key, Message: "is missing"})
+	}
+	if jobs.Queue == "" && !reported(problems, "queue") {
+		missing("queue")
+	}
+	if jobs.JobSet == "" && !reported(problems, "jobsetid") {
+		missing("jobSetId")
+	}
+	if len(jobs.Items) == 0 && !reported(problems, "jobs") {
+		missing("jobs")
+	}
+	for i, item := range jobs.Items {
+		problems = append(problems, jobs.specs(i, item, problems)...)
+	}
+	if len(problems) > 0 {
+		slices.SortStableFunc(problems, func(a, b Problem) int { return a.Line - b.Line })
+		return nil, &Error{problems}
+	}
+	return jobs, nil
+}
+
+// reported tells whether there is a problem at or below a path.
+func reported(problems []Problem, path string) bool {
+	return slices.ContainsFunc(problems, func(p Problem) bool {
+		return len(p.Path) >= len(path) && strings.EqualFold(p.Path[:len(path)], path)
+	})
+}
+
+func (d *document) text(raw []byte, path string, into *string) []Problem {
+	if err := json.Unmarshal(raw, into); err != nil {
+		return []Problem{d.problem(path, fmt.Sprintf("must be a string, not %s; put it in quotes", raw))}
+	}
+	return nil
+}
+
+func (j *Jobs) items(raw []byte, path string) []Problem {
+	var items []json.RawMessage
+	if err := json.Unmarshal(raw, &items); err != nil {
+		return []Problem{j.document.problem(path, "must be a list")}
+	}
+	var problems []Problem
+	for i, raw := range items {
+		item := &api.JobSubmitRequestItem{}
+		problems = append(problems, j.document.message(raw, fmt.Sprintf("%s[%d]", path, i), item)...)
+		j.Items = append(j.Items, item)
+	}
+	return problems
+}
+
+// specs checks that an item has one pod spec, unless something was found below
+// the item already.
+func (j *Jobs) specs(i int, item *api.JobSubmitRequestItem, known []Problem) []Problem {
+	path := fmt.Sprintf("jobs[%d]", i)
+	n := len(item.GetPodSpecs())
+	if item.GetPodSpec() != nil { //nolint:staticcheck // files of all years say podSpec
+		n++
+	}
+	switch {
+	case n == 1:
+		return nil
+	case n > 1:
+		return []Problem{j.document.problem(path, "has more than one pod spec, a job has exactly one")}
+	case reported(known, path+"."):
+		return nil
+	default:
+		return []Problem{j.document.problem(path, "has no podSpec, which says what to run")}
+	}
+}
+
+// Check tells what a server of this version with the rules it has by default
+// would refuse in the jobs; nil when it would take them. The error is an [*Error].
+func (j *Jobs) Check() error {
+	rules := podspec.DefaultRules(armada.DefaultResourceTable())
+	var wrong []armada.Violation
+	if err := armada.ValidateQueueName(j.Queue); err != nil {
+		wrong = append(wrong, armada.Violation{Path: "queue", Message: err.Error()})
+	}
+	for i, item := range j.Items {
+		path := fmt.Sprintf("jobs[%d]", i)
+		field, message := path+".podSpec", item.GetPodSpec() //nolint:staticcheck // files of all years say podSpec
+		if message == nil {
+			field, message = path+".podSpecs[0]", item.GetPodSpecs()[0]
+		}
+		raw, err := proto.Marshal(message)
+		if err != nil {
+			return fmt.Errorf("encode the pod spec of %s: %w", path, err)
+		}
+		spec, err := podspec.Decode(raw)
+		if err != nil {
+			return fmt.Errorf("decode the pod spec of %s: %w", path, err)
+		}
+		spec.FoldNodeLabels(item.GetRequiredNodeLabels()) //nolint:staticcheck // files of 2020 say it
+		wrong = append(wrong, spec.Validate(rules, field)...)
+		_, gang := podspec.ParseGang(item.GetAnnotations(), path+".annotations")
+		wrong = append(wrong, gang...)
+	}
+	if len(wrong) == 0 {
+		return nil
+	}
+	return &Error{j.Locate(wrong, 0)}
+}
+
+var itemPath = regexp.MustCompile(`^job_request_items\[(\d+)\]`)
+
+// Locate finds the lines of violations. Their paths are the file's own, or those
+// of a request that the items from first on were sent in.
+func (j *Jobs) Locate(wrong []armada.Violation, first int) []Problem {
+	problems := make([]Problem, len(wrong))
+	for i, v := range wrong {
+		path := itemPath.ReplaceAllStringFunc(v.Path, func(found string) string {
+			n, err := strconv.Atoi(itemPath.FindStringSubmatch(found)[1])
+			if err != nil {
+				return found
+			}
+			return fmt.Sprintf("jobs[%d]", n+first)
+		})
+		if path != v.Path {
+			head, rest, _ := strings.Cut(path, ".")
+			field := rest[:len(rest)-len(strings.TrimLeft(rest, "abcdefghijklmnopqrstuvwxyz_"))]
+			path = join(head, jsonNames[field]+strings.TrimPrefix(rest, field))
+			if jsonNames[field] == "" {
+				path = join(head, rest)
+			}
+		}
+		if v.Path == "job_set_id" {
+			path = "jobSetId"
+		}
+		problems[i] = j.document.problem(path, v.Message)
+	}
+	return problems
+}
+
+// jsonNames are the names that the fields of an item have in files.
+var jsonNames = func() map[string]string {
+	names := map[string]string{}
+	fields := (&api.JobSubmitRequestItem{}).ProtoReflect().Descriptor().Fields()
+	for i := range fields.Len() {
+		names[string(fields.Get(i).Name())] = fields.Get(i).JSONName()
+	}
+	return names
+}()

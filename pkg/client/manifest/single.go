@@ -1,0 +1,96 @@
+package manifest
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"google.golang.org/protobuf/proto"
+	corev1 "k8s.io/api/core/v1"
+
+	"armada/pkg/api"
+	kubeapi "armada/pkg/api/k8s/core/v1"
+)
+
+// ReadPodSpec reads the spec of a pod. The error is an [*Error].
+func ReadPodSpec(data []byte) (*kubeapi.PodSpec, error) {
+	d, err := parse(data)
+	if err != nil {
+		return nil, err
+	}
+	spec := &kubeapi.PodSpec{}
+	if problems := d.message(d.json, "", spec); len(problems) > 0 {
+		return nil, &Error{problems}
+	}
+	return spec, nil
+}
+
+// FromKubernetes turns a pod spec of Kubernetes' Go types into a message.
+func FromKubernetes(spec *corev1.PodSpec) (*kubeapi.PodSpec, error) {
+	raw, err := spec.Marshal()
+	if err != nil {
+		return nil, fmt.Errorf("encode a pod spec: %w", err)
+	}
+	message := &kubeapi.PodSpec{}
+	if err := proto.Unmarshal(raw, message); err != nil {
+		return nil, fmt.Errorf("decode a pod spec: %w", err)
+	}
+	return message, nil
+}
+
+// APIVersion and KindQueue are what a file that describes a queue begins with.
+const (
+	APIVersion = "armadaproject.io/v1beta1"
+	KindQueue  = "Queue"
+)
+
+// ReadQueue reads a file that describes a queue: kind, optionally apiVersion,
+// and what api.Queue has. The error is an [*Error].
+func ReadQueue(data []byte) (*api.Queue, error) {
+	d, err := parse(data)
+	if err != nil {
+		return nil, err
+	}
+	var top map[string]json.RawMessage
+	if err := json.Unmarshal(d.json, &top); err != nil || top == nil {
+		return nil, &Error{[]Problem{{Line: 1, Message: "must have the keys kind: Queue and name"}}}
+	}
+	var version, kind string
+	problems := d.text(orNull(top["apiVersion"]), "apiVersion", &version)
+	problems = append(problems, d.text(orNull(top["kind"]), "kind", &kind)...)
+	if len(problems) > 0 {
+		return nil, &Error{problems}
+	}
+	if version != "" && version != APIVersion {
+		problems = append(problems, d.problem("apiVersion", fmt.Sprintf("is %q, must be %s", version, APIVersion)))
+	}
+	if kind != KindQueue {
+		message := fmt.Sprintf("is %q, must be %s", kind, KindQueue)
+		if kind == "" {
+			message = "is missing, must be " + KindQueue
+		}
+		return nil, &Error{append(problems, d.problem("kind", message))}
+	}
+	delete(top, "apiVersion")
+	delete(top, "kind")
+	body, err := json.Marshal(top)
+	if err != nil {
+		return nil, fmt.Errorf("read a queue: %w", err)
+	}
+	queue := &api.Queue{}
+	problems = append(problems, d.message(body, "", queue)...)
+	if strings.TrimSpace(queue.GetName()) == "" && !reported(problems, "name") {
+		problems = append(problems, d.problem("name", "is missing"))
+	}
+	if len(problems) > 0 {
+		return nil, &Error{problems}
+	}
+	return queue, nil
+}
+
+func orNull(raw json.RawMessage) json.RawMessage {
+	if raw == nil {
+		return json.RawMessage("null")
+	}
+	return raw
+}
