@@ -27,6 +27,7 @@ type Agent struct {
 	log     *slog.Logger
 
 	ledger   *ledger
+	seen     runs.Cursor // up to which the ledger has learned from the runtime; of the goroutine that reports
 	lease    *lease
 	starts   chan struct{} // one token per start in progress
 	draining atomic.Bool
@@ -64,10 +65,8 @@ func New(config Config, table armada.ResourceTable, server grpc.ClientConnInterf
 // Run works until the context ends, and returns its cause then. Runs go on: to
 // end them first, call Drain.
 func (a *Agent) Run(ctx context.Context) error {
-	statuses, err := a.runtime.Statuses(ctx)
-	if err != nil {
-		return fmt.Errorf("looking for runs to adopt: %w", err)
-	}
+	var statuses []runs.Status
+	statuses, a.seen = a.runtime.Changed(0)
 	a.ledger.learn(statuses)
 	if len(statuses) > 0 {
 		a.log.Info("adopted runs", "runs", len(statuses))

@@ -161,7 +161,7 @@ type Leader struct {
 // Position is a place in the feed, opaque to its users.
 type Position []byte
 
-// Feed tells the leader what changed.
+// Feed tells the leader, and those who serve executors, what changed.
 type Feed interface {
 	// Load calls visit with pieces of the whole state: all queues, executors
 	// and nodes, all active jobs with their current runs, and their shapes (a
@@ -175,6 +175,10 @@ type Feed interface {
 	// position is not kept any more (minutes later, or after a restore): the
 	// reader loads anew.
 	Changes(ctx context.Context, after Position, limit int) (Changes, Position, error)
+	// ChangedRuns is Changes for those who serve executors: of the same part of
+	// the feed it tells only jobs that are not queued and have a run. The
+	// position moves on even when there are none.
+	ChangedRuns(ctx context.Context, after Position, limit int) ([]JobAndRun, Position, error)
 	// End returns the position of the feed's present end, for those who read
 	// the state by other means.
 	End(ctx context.Context) (Position, error)
