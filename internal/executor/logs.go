@@ -28,13 +28,12 @@ func (a *Agent) sendLogs(ctx context.Context, o *executorapi.LogsOrder) {
 		a.log.Warn("a log could not be sent", "run", o.GetRunId(), "error", err)
 		return
 	}
-	heard := make(chan struct{})
-	go func() { // the server's word ends the reading, and the call
-		defer close(heard)
+	answered := make(chan struct{})
+	go func() { // the server's word ends the reading
+		defer close(answered)
 		_ = call.RecvMsg(new(emptypb.Empty))
 		cancel()
 	}()
-	defer func() { <-heard }()
 	sender := logSender{call: call, request: o.GetRequestId(), most: linesPerChunk}
 	if o.GetFollow() {
 		sender.most = 1
@@ -48,8 +47,11 @@ func (a *Agent) sendLogs(ctx context.Context, o *executorapi.LogsOrder) {
 		if ctx.Err() == nil && !errors.Is(err, io.EOF) {
 			a.log.Warn("a log could not be sent", "run", o.GetRunId(), "error", err)
 		}
-		cancel() // before the server's word, which is not to come
+		return
 	}
+	// To leave now would cancel the call, and what the server has not read of it
+	// would be lost.
+	<-answered
 }
 
 // logSender gathers lines into chunks.

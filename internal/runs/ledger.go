@@ -12,8 +12,9 @@ import (
 // zero value stands before the first.
 type Cursor uint64
 
-// Changer tells what changed since an earlier question, so that a listener need
-// not read every run at every change. Every [Runtime] does.
+// Changer is a runtime that can tell what changed since an earlier question,
+// so that a listener need not read every run at every change. Every [Runtime]
+// is one.
 type Changer interface {
 	// Changed returns the latest status of each run that changed after the
 	// cursor, in the order of their latest changes, and where to go on. The

@@ -25,8 +25,6 @@ var ErrUnknownRun = errors.New("the runtime does not know the run")
 
 // Runtime runs pods. All methods may be called from many goroutines.
 type Runtime interface {
-	// A listener follows the runs by Changed.
-	Changer
 	// Nodes returns the nodes there are, with what Armada may use of each. The
 	// Executor of a node is set by the caller.
 	Nodes(ctx context.Context) ([]armada.Node, error)
@@ -50,6 +48,8 @@ type Runtime interface {
 	Forget(ctx context.Context, run armada.RunID) error
 	// Statuses returns every run that is known, ended ones too.
 	Statuses(ctx context.Context) ([]Status, error)
+	// Changer is how a listener follows the runs.
+	Changer
 	// Updates returns a channel that receives when Statuses or Nodes may answer
 	// differently, coalesced. One listener.
 	Updates() <-chan struct{}
