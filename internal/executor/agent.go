@@ -197,8 +197,8 @@ func (a *Agent) stop(run armada.RunID, grace time.Duration) {
 // may give them up soon after. Their jobs fail: whether they may be repeated is
 // not ours to say. What has not begun is given back.
 func (a *Agent) stopForLease() {
-	stopping := a.ledger.loseLease()
-	if len(stopping) > 0 {
+	stopping, news := a.ledger.loseLease()
+	if news > 0 {
 		a.log.Error("the lease was not renewed in time; stopping all runs", "runs", len(stopping))
 	}
 	for _, run := range stopping {

@@ -283,23 +283,25 @@ func (l *ledger) acknowledged(r report) (forget bool) {
 }
 
 // loseLease gives back what has not begun, marks every other run that has not
-// ended, and returns those in order.
-func (l *ledger) loseLease() []armada.RunID {
+// ended, and returns those in order, and how many of them are marked anew.
+func (l *ledger) loseLease() (active []armada.RunID, marked int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	var active []armada.RunID
 	for run, e := range l.entries {
 		switch {
 		case e.status.Phase.Ended():
 		case e.stand < starting:
 			l.settle(e, runs.Stopped, &leaseEnds)
 		default:
-			e.leaseLost = true
+			if !e.leaseLost {
+				e.leaseLost = true
+				marked++
+			}
 			active = append(active, run)
 		}
 	}
 	slices.Sort(active)
-	return active
+	return active, marked
 }
 
 // ask begins a request of the session and lists the runs for it, in order.

@@ -214,8 +214,11 @@ func TestALostLeaseFailsWhatRanAndGivesBackWhatHadNotBegun(t *testing.T) {
 	l := newLedger()
 	l.learn([]runs.Status{seen("a-1", runs.Running), seen("b-1", runs.Running)})
 	take(t, l, "c-1")
-	if got := l.loseLease(); len(got) != 2 {
+	if got, marked := l.loseLease(); len(got) != 2 || marked != 2 {
 		t.Fatalf("stopped are %v, want a-1 and b-1", got)
+	}
+	if got, marked := l.loseLease(); len(got) != 2 || marked != 0 {
+		t.Errorf("the second time stopped are %v, %d of them anew", got, marked)
 	}
 	if l.begin("c-1") != nil {
 		t.Error("a run begins although the lease is over")
