@@ -27,7 +27,7 @@ type peer struct {
 func (w *world) peer(id string) *peer {
 	w.t.Helper()
 	conn, err := grpc.NewClient("passthrough:///armada", grpc.WithTransportCredentials(insecure.NewCredentials()),
-		grpc.WithContextDialer(newLink(w.at).Dial))
+		grpc.WithContextDialer(w.newLink().Dial))
 	ok(w.t, err)
 	w.t.Cleanup(func() { _ = conn.Close() })
 	return &peer{t: w.t, id: id, conn: conn}

@@ -1,11 +1,13 @@
 package sessions
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -186,15 +188,24 @@ type options struct {
 	wrap   func(runs.Runtime) runs.Runtime
 	// runtime is one that is there already.
 	runtime runs.Runtime
+	cores   int64 // of each node; 1,000 when 0
 }
 
-// cluster starts an agent with three nodes of 32 cores.
+// cluster starts an agent with three nodes, and lets it open its session.
 func (w *world) cluster(id armada.ExecutorID, o options) *cluster {
 	w.t.Helper()
-	c := &cluster{w: w, runtime: o.runtime, link: newLink(w.at)}
+	c := w.open(id, o)
+	synctest.Wait()
+	return c
+}
+
+// open starts an agent with three nodes.
+func (w *world) open(id armada.ExecutorID, o options) *cluster {
+	w.t.Helper()
+	c := &cluster{w: w, runtime: o.runtime, link: w.newLink()}
 	if c.runtime == nil {
 		simulation, err := simulated.New(simulated.Config{Nodes: []simulated.Group{
-			{Name: string(id), Count: 3, Allocatable: armada.Resources{32_000, 256 << 30}},
+			{Name: string(id), Count: 3, Allocatable: armada.Resources{1000 * cmp.Or(o.cores, 1000), 4 << 40}},
 		}})
 		ok(w.t, err)
 		w.t.Cleanup(func() { _ = simulation.Close() })
@@ -224,10 +235,8 @@ func (w *world) cluster(id armada.ExecutorID, o options) *cluster {
 		cancel()
 		<-done
 		_ = c.client.Close()
-		c.link.cut()
 	}
 	w.t.Cleanup(c.stop)
-	synctest.Wait()
 	return c
 }
 
@@ -237,6 +246,8 @@ type life struct {
 	pending   string // how long its pod is pending
 	stopDelay string
 	print     string
+	exit      int   // its exit code
+	cores     int64 // that it asks for; 1 when 0
 }
 
 // submit takes a job in.
@@ -247,13 +258,13 @@ func (w *world) submit(l life) armada.JobID {
 	annotations := map[string]string{simulated.AnnotationRuntime: "1h"}
 	for key, value := range map[string]string{
 		simulated.AnnotationRuntime: l.runtime, simulated.AnnotationPendingDelay: l.pending,
-		simulated.AnnotationStopDelay: l.stopDelay, simulated.AnnotationLog: l.print,
+		simulated.AnnotationStopDelay: l.stopDelay, simulated.AnnotationLog: l.print, simulated.AnnotationExitCode: strconv.Itoa(l.exit),
 	} {
 		if value != "" {
 			annotations[key] = value
 		}
 	}
-	requirements := &armada.Requirements{PriorityClass: "armada-default", Resources: armada.Resources{1000, 1 << 30}}
+	requirements := &armada.Requirements{PriorityClass: "armada-default", Resources: armada.Resources{1000 * max(l.cores, 1), 1 << 30}}
 	shape := requirements.Shape(armada.DefaultResourceTable())
 	_, err := w.store.Submit(w.t.Context(), store.Submission{
 		Queue: "q", JobSet: "set",
