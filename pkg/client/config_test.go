@@ -73,8 +73,8 @@ func TestAFileHasContextsOneOfWhichIsCurrent(t *testing.T) {
 	if err := work.Validate(); err != nil {
 		t.Errorf("basicAuth comes before execAuth: %v", err)
 	}
-	_, err = Load(path, "wrok")
-	if err == nil || !strings.Contains(err.Error(), `no context "wrok"; it has Work, home`) {
+	_, err = Load(path, "wurk")
+	if err == nil || !strings.Contains(err.Error(), `no context "wurk"; it has Work, home`) {
 		t.Errorf("an unknown one: %v", err)
 	}
 }

@@ -3,7 +3,6 @@ package manifest
 import (
 	"encoding/json"
 	"fmt"
-	"strings"
 
 	"google.golang.org/protobuf/proto"
 	corev1 "k8s.io/api/core/v1"
@@ -83,7 +82,7 @@ func ReadQueue(data []byte) (*api.Queue, error) {
 	}
 	queue := &api.Queue{}
 	problems = append(problems, d.message(body, "", queue)...)
-	if strings.TrimSpace(queue.GetName()) == "" && !reported(problems, "name") {
+	if queue.GetName() == "" && len(problems) == 0 {
 		problems = append(problems, d.problem("name", "is missing"))
 	}
 	if len(problems) > 0 {
