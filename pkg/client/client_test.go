@@ -206,7 +206,8 @@ type encodings struct {
 	last atomic.Pointer[string]
 }
 
-func (e *encodings) TagRPC(ctx context.Context, _ *stats.RPCTagInfo) context.Context   { return ctx }
+func (e *encodings) TagRPC(ctx context.Context, _ *stats.RPCTagInfo) context.Context { return ctx }
+
 func (e *encodings) TagConn(ctx context.Context, _ *stats.ConnTagInfo) context.Context { return ctx }
 func (e *encodings) HandleConn(context.Context, stats.ConnStats)                       {}
 func (e *encodings) HandleRPC(_ context.Context, s stats.RPCStats) {
