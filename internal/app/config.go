@@ -3,6 +3,7 @@ package app
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"time"
@@ -82,8 +83,10 @@ type Up struct {
 func DefaultConfig() Config {
 	lead := leader.Config{}.WithDefaults()
 	serve := executors.DefaultConfig()
+	quiet := telemetry.DefaultConfig()
+	quiet.LogLevel = slog.LevelWarn // the terminal is the user's
 	return Config{
-		Telemetry:  telemetry.DefaultConfig(),
+		Telemetry:  quiet,
 		Server:     server.DefaultConfig(),
 		Executors:  Executors{Lease: serve.Lease, LostTimeout: lead.Expiry.LostTimeout, MaxAttempts: serve.MaxAttempts},
 		Scheduling: Scheduling{MinRoundInterval: lead.MinRoundInterval},
