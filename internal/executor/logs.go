@@ -28,7 +28,9 @@ func (a *Agent) sendLogs(ctx context.Context, o *executorapi.LogsOrder) {
 		a.log.Warn("a log could not be sent", "run", o.GetRunId(), "error", err)
 		return
 	}
+	answered := make(chan struct{})
 	go func() { // the server's word ends the reading
+		defer close(answered)
 		_ = call.RecvMsg(new(emptypb.Empty))
 		cancel()
 	}()
@@ -43,7 +45,11 @@ func (a *Agent) sendLogs(ctx context.Context, o *executorapi.LogsOrder) {
 	err = a.runtime.Logs(ctx, armada.RunID(o.GetRunId()), query, sender.line)
 	if err := sender.end(err); err != nil && !errors.Is(err, io.EOF) {
 		a.log.Warn("a log could not be sent", "run", o.GetRunId(), "error", err)
+		return
 	}
+	// To leave now would cancel the call, and what the server has not read of it
+	// would be lost.
+	<-answered
 }
 
 // logSender gathers lines into chunks.

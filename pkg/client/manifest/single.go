@@ -12,13 +12,17 @@ import (
 	kubeapi "armada/pkg/api/k8s/core/v1"
 )
 
+// PodSpec is the message that a pod spec is on the wire: what the fields of
+// api.JobSubmitRequestItem take.
+type PodSpec = kubeapi.PodSpec
+
 // ReadPodSpec reads the spec of a pod. The error is an [*Error].
-func ReadPodSpec(data []byte) (*kubeapi.PodSpec, error) {
+func ReadPodSpec(data []byte) (*PodSpec, error) {
 	d, err := parse(data)
 	if err != nil {
 		return nil, err
 	}
-	spec := &kubeapi.PodSpec{}
+	spec := &PodSpec{}
 	if problems := d.message(d.json, "", spec); len(problems) > 0 {
 		return nil, &Error{problems}
 	}
@@ -26,12 +30,12 @@ func ReadPodSpec(data []byte) (*kubeapi.PodSpec, error) {
 }
 
 // FromKubernetes turns a pod spec of Kubernetes' Go types into a message.
-func FromKubernetes(spec *corev1.PodSpec) (*kubeapi.PodSpec, error) {
+func FromKubernetes(spec *corev1.PodSpec) (*PodSpec, error) {
 	raw, err := spec.Marshal()
 	if err != nil {
 		return nil, fmt.Errorf("encode a pod spec: %w", err)
 	}
-	message := &kubeapi.PodSpec{}
+	message := &PodSpec{}
 	if err := proto.Unmarshal(raw, message); err != nil {
 		return nil, fmt.Errorf("decode a pod spec: %w", err)
 	}
