@@ -85,7 +85,7 @@ func (a *Agent) Run(ctx context.Context) error {
 func (a *Agent) Drain(ctx context.Context) error { return a.drain(ctx, 0) }
 
 // Kill is Drain without grace periods.
-func (a *Agent) Kill(ctx context.Context) error { return a.drain(ctx, time.Millisecond) }
+func (a *Agent) Kill(ctx context.Context) error { return a.drain(ctx, -1) }
 
 func (a *Agent) drain(ctx context.Context, grace time.Duration) error {
 	a.draining.Store(true)
