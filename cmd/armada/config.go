@@ -20,7 +20,7 @@ type configFlags struct {
 
 func (f *configFlags) add(cmd *cobra.Command, named map[string]string) {
 	f.named = named
-	cmd.Flags().StringVar(&f.file, "config", "", "read settings from this YAML file; `armada config` shows every key")
+	cmd.Flags().StringVar(&f.file, "config", "", "read settings from this YAML file (armada config prints every key)")
 	cmd.Flags().StringToStringVar(&f.set, "set", nil, "set any key, such as --set executors.lease=1m")
 }
 

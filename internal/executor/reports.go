@@ -7,6 +7,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	"armada/internal/runs"
 	"armada/pkg/api/executorapi"
 )
 
@@ -46,10 +47,8 @@ func (a *Agent) report(ctx context.Context) error {
 // reportNews brings the ledger up to date, starts what has waited long enough,
 // and reports. Without an open session nothing is reported: opening one is news.
 func (a *Agent) reportNews(ctx context.Context) error {
-	statuses, err := a.runtime.Statuses(ctx)
-	if err != nil {
-		return fmt.Errorf("asking the runtime: %w", err)
-	}
+	var statuses []runs.Status
+	statuses, a.seen = a.runtime.Changed(a.seen)
 	for _, o := range a.ledger.learn(statuses) {
 		if err := a.start(ctx, o); err != nil {
 			return err

@@ -70,7 +70,7 @@ func (e *entry) pursue(c *lifecycle.Change, now time.Time) {
 	case lifecycle.Lease:
 		attempt := e.job.Attempts + 1
 		e.intent = leasing
-		e.lease = armada.Run{
+		e.lease = &armada.Run{
 			ID: armada.NewRunID(e.job.ID, attempt), Job: e.job.ID, Attempt: attempt,
 			Executor: c.Lease.Executor, Node: c.Lease.Node, Pool: c.Lease.Pool, After: c.Lease.After,
 			State: armada.RunLeased, Version: 1, Leased: now,
@@ -96,16 +96,15 @@ func (w *world) settle(p proposal, r store.UnitResult, now time.Time) {
 		if w.jobs[p.unit[i].Job] != e {
 			continue // it ended meanwhile
 		}
-		was := e.intent
-		e.intent = idle
+		was, lease := e.intent, e.lease
+		e.intent, e.lease = idle, nil
 		switch {
 		case refused:
 			w.withhold(e, now)
 		case i < len(r.Jobs) && r.Jobs[i].Version > e.job.Version:
 			run := e.run
 			if was == leasing {
-				lease := e.lease
-				run = &lease
+				run = lease
 			}
 			if !r.Jobs[i].State.Active() {
 				w.forget(e)

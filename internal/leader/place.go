@@ -28,7 +28,7 @@ func (e *entry) view() (armada.Job, *armada.Run) {
 	job, run := e.job, e.run
 	switch {
 	case e.intent == leasing && job.State == armada.JobQueued:
-		job.State, run = armada.JobLeased, &e.lease
+		job.State, run = armada.JobLeased, e.lease
 		job.Attempts = run.Attempt
 	case e.intent == preempting && run != nil && job.Wish.Kind == armada.WishNone:
 		job.Wish.Kind = armada.WishPreempt

@@ -60,11 +60,11 @@ type entry struct {
 	shape *shape
 	agent *agent // of run
 
-	intent   intent     // what is in flight
-	lease    armada.Run // of leasing: the run as it will be
-	shown    shown      // what the pools were told
-	refusals int        // how often a decision about this version lost
-	until    time.Time  // withheld until then; zero if it is not
+	intent   intent      // what is in flight
+	lease    *armada.Run // of leasing: the run as it will be
+	shown    shown       // what the pools were told
+	refusals int         // how often a decision about this version lost
+	until    time.Time   // withheld until then; zero if it is not
 }
 
 // intent is the decision about a job that is in flight.

@@ -13,7 +13,8 @@ import (
 type Cursor uint64
 
 // Changer is a runtime that can tell what changed since an earlier question,
-// so that a listener need not read every run at every change. All forms are.
+// so that a listener need not read every run at every change. Every [Runtime]
+// is one.
 type Changer interface {
 	// Changed returns the latest status of each run that changed after the
 	// cursor, in the order of their latest changes, and where to go on. The

@@ -48,6 +48,8 @@ type Runtime interface {
 	Forget(ctx context.Context, run armada.RunID) error
 	// Statuses returns every run that is known, ended ones too.
 	Statuses(ctx context.Context) ([]Status, error)
+	// Changer is how a listener follows the runs.
+	Changer
 	// Updates returns a channel that receives when Statuses or Nodes may answer
 	// differently, coalesced. One listener.
 	Updates() <-chan struct{}

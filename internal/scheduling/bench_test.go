@@ -53,15 +53,19 @@ func (w benchWorld) sized() benchWorld {
 	return w
 }
 
+func (w benchWorld) node(i int) armada.Node {
+	name := fmt.Sprintf("node-%06d", i)
+	return armada.Node{
+		Executor: "cluster", Name: name,
+		Labels:      map[string]string{"kubernetes.io/hostname": name, "type": fmt.Sprint(i % max(w.nodeTypes, 1))},
+		Allocatable: armada.Resources{int64(w.cores) * 1000, int64(w.cores) * 8 * gib, 1000 * gib},
+	}
+}
+
 func (w benchWorld) pool() *Pool {
 	p := NewPool("default", benchConfig())
 	for i := range w.nodes {
-		n := armada.Node{Executor: "cluster", Name: fmt.Sprintf("node-%06d", i), Labels: map[string]string{
-			"kubernetes.io/hostname": fmt.Sprintf("node-%06d", i),
-		}}
-		n.Labels["type"] = fmt.Sprint(i % max(w.nodeTypes, 1))
-		n.Allocatable = armada.Resources{int64(w.cores) * 1000, int64(w.cores) * 8 * gib, 1000 * gib}
-		p.SetNode(n)
+		p.SetNode(w.node(i))
 	}
 	for i := range w.queues {
 		p.SetQueue(armada.Queue{Name: fmt.Sprintf("queue-%03d", i), PriorityFactor: 1})
@@ -162,7 +166,7 @@ func BenchmarkRoundWithNothingChanged(b *testing.B) {
 }
 
 func BenchmarkRoundAfterThreeSmallChanges(b *testing.B) {
-	p, _ := full()
+	p, w := full()
 	var times []time.Duration
 	i := 0
 	var queued *job
@@ -172,8 +176,8 @@ func BenchmarkRoundAfterThreeSmallChanges(b *testing.B) {
 	for b.Loop() {
 		i++
 		begin := time.Now()
-		n := p.space.NodeAt(int32(i % 500))
-		n.Labels = map[string]string{"kubernetes.io/hostname": n.Name, "type": "7"}
+		n := w.node(i % 500)
+		n.Labels["type"] = "7"
 		p.SetNode(n)
 		p.SetQueue(armada.Queue{Name: "queue-007", PriorityFactor: 1 + float64(i%2)})
 		p.Enqueue(armada.Job{

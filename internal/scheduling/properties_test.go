@@ -264,6 +264,53 @@ func TestEveryQueuedJobIsPlacedOrHasAReason(t *testing.T) {
 	})
 }
 
+func TestReasonsCountTheNodesThatEachHindranceExcludes(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		w := drawWorld(t)
+		jobs := map[armada.JobID]worldJob{}
+		for _, j := range w.jobs {
+			jobs[j.ID] = j
+		}
+		for _, waiting := range Round(Input{Pool: w.pool(0)}).Waiting {
+			j := jobs[waiting.First]
+			if !j.Gang.Alone() || waiting.Reason.Code == armada.ReasonQueueCordoned {
+				continue
+			}
+			want := map[armada.ReasonCode]int{}
+			for _, n := range w.nodes {
+				want[w.hindrance(n, j.needs)]++
+			}
+			got := map[armada.ReasonCode]int{}
+			for i, e := range waiting.Reason.Excluded {
+				got[e.Code] = e.Nodes
+				if i > 0 && e.Nodes > waiting.Reason.Excluded[i-1].Nodes {
+					t.Fatalf("the most are not first: %v", waiting.Reason.Excluded)
+				}
+			}
+			if diff := gocmp.Diff(want, got); diff != "" || waiting.Reason.Nodes != len(w.nodes) {
+				t.Fatalf("%s of %d nodes (-want +got):\n%s", j.ID, waiting.Reason.Nodes, diff)
+			}
+		}
+	})
+}
+
+// hindrance is the first thing that keeps a waiting job off the node.
+func (w world) hindrance(n armada.Node, needs *armada.Requirements) armada.ReasonCode {
+	_, tolerated := needs.Tolerates(n.Taints)
+	switch {
+	case n.Unschedulable || !w.executorOpen(n.Executor):
+		return armada.ReasonNodeClosed
+	case !needs.Matches(n.Labels, n.Name):
+		return armada.ReasonNodeSelector
+	case !tolerated:
+		return armada.ReasonTaints
+	case !needs.Resources.Fits(&n.Allocatable):
+		return armada.ReasonTooLarge
+	}
+	return armada.ReasonInsufficient
+}
+
 func TestEqualQueuesWithEndlessDemandEndWithinOneJob(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {

@@ -60,3 +60,26 @@ func TestALaneIsASortedList(t *testing.T) {
 		}
 	})
 }
+
+func TestAnEmptiedPoolRemembersNothing(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		w := drawWorld(t)
+		p := w.pool(1)
+		Round(Input{Pool: p})
+		for _, j := range w.jobs {
+			p.Remove(j.ID)
+		}
+		for _, n := range w.nodes {
+			p.RemoveNode(n.Executor, n.Name)
+		}
+		for _, q := range w.queues {
+			p.RemoveQueue(q.Name)
+		}
+		Round(Input{Pool: p})
+		left := len(p.jobs) + len(p.gangs) + len(p.shapes) + len(p.kinds) + len(p.queues) + len(p.byName) + len(p.unsettled) + len(p.anchored)
+		if left+p.space.Remembered() != 0 {
+			t.Fatalf("the pool remembers %d and its space %d", left, p.space.Remembered())
+		}
+	})
+}

@@ -139,7 +139,7 @@ func drawWorld(t *rapid.T) world {
 	for i := range 1 + pick("nodes", 8) {
 		n := armada.Node{
 			Name: fmt.Sprintf("n%d", i), Executor: armada.ExecutorID(fmt.Sprintf("e%d", pick("executor", 2))),
-			Labels: map[string]string{"zone": string(rune('a' + pick("zone", 3))), "kubernetes.io/hostname": fmt.Sprintf("n%d", i)},
+			Labels: map[string]string{"zone": string(rune('a' + pick("zone", 3))), "kubernetes.io/hostname": fmt.Sprintf("%s%d", []string{"n", "host"}[i%4/2], i)},
 		}
 		n.Allocatable = armada.Resources{int64(1+pick("cpu", 8)) * 1000, int64(1+pick("memory", 16)) * gib, 100 * gib, int64(pick("gpu", 2)) * 2}
 		if pick("tainted", 4) == 0 {
@@ -216,7 +216,7 @@ func drawRequirements(t *rapid.T, pick func(string, int) int) *armada.Requiremen
 	case 0:
 		needs.Affinity = []armada.NodeTerm{{Expressions: []armada.NodeExpression{{Key: "zone", Operator: armada.OpNotIn, Values: []string{"a"}}}}}
 	case 1:
-		needs.Affinity = []armada.NodeTerm{{Expressions: []armada.NodeExpression{{Key: "metadata.name", Field: true, Operator: armada.OpIn, Values: []string{"n0", "n2"}}}}}
+		needs.Affinity = []armada.NodeTerm{{Expressions: []armada.NodeExpression{{Key: "metadata.name", Field: true, Operator: armada.OpIn, Values: []string{"n0", "n2", "host2"}}}}}
 	case 2:
 		needs.Affinity = []armada.NodeTerm{{Expressions: []armada.NodeExpression{{Key: "kubernetes.io/hostname", Operator: armada.OpNotIn, Values: []string{"n1"}}}}}
 	}

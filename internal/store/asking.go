@@ -20,7 +20,7 @@ type Asking interface {
 	// empty and yet have a Next.
 	List(ctx context.Context, q Query) (Page, error)
 	// Count groups active jobs of a queue (all queues when empty) by queue, job
-	// set and state.
+	// set and state, in that order.
 	Count(ctx context.Context, queue string) ([]JobSetCount, error)
 	// ActiveJobs returns the ids of a job set's jobs in the given states (all
 	// active ones when empty), in order of submission.
@@ -48,11 +48,11 @@ type Query struct {
 	Namespace       string
 	Annotations     map[string]string // all must be equal
 	IDs             []armada.JobID
-	SubmittedAfter  time.Time
-	SubmittedBefore time.Time
-	Descending      bool   // by number, latest first
-	Limit           int    // at most [MaxPage]; 0 means 100
-	After           string // Page.Next of the page before
+	SubmittedAfter  time.Time // inclusive
+	SubmittedBefore time.Time // exclusive
+	Descending      bool      // by number, latest first
+	Limit           int       // at most [MaxPage]; 0 means 100
+	After           string    // Page.Next of the page before
 }
 
 // MaxPage bounds a page.

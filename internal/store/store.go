@@ -48,7 +48,8 @@ type Jobs interface {
 	// block, in the order of the jobs. A job whose (queue, client id) is known,
 	// from earlier or from earlier in the same submission, is not taken again
 	// and answers with the first one's id. Precondition when a limit of queued
-	// jobs per queue is reached.
+	// jobs per queue is reached, or when a job's id belongs to another job.
+	// Invalid when a template or shape that a new job names is not given.
 	Submit(ctx context.Context, s Submission) ([]Submitted, error)
 
 	// Transition applies changes. Every unit is taken wholly or, when one of
@@ -160,7 +161,7 @@ type Leader struct {
 // Position is a place in the feed, opaque to its users.
 type Position []byte
 
-// Feed tells the leader what changed.
+// Feed tells the leader, and those who serve executors, what changed.
 type Feed interface {
 	// Load calls visit with pieces of the whole state: all queues, executors
 	// and nodes, all active jobs with their current runs, and their shapes (a
@@ -169,8 +170,15 @@ type Feed interface {
 	Load(ctx context.Context, visit func(Changes) error) (Position, error)
 	// Changes returns the present state of what changed after the position, at
 	// most about limit entries, and the next position. It never misses a
-	// commit and may repeat one: versions tell. It returns at once.
+	// commit and may repeat one: versions tell. It returns at once; at the end
+	// the next position is the one given. OutOfRange when what follows the
+	// position is not kept any more (minutes later, or after a restore): the
+	// reader loads anew.
 	Changes(ctx context.Context, after Position, limit int) (Changes, Position, error)
+	// ChangedRuns is Changes for those who serve executors: of the same part of
+	// the feed it tells only jobs that are not queued and have a run. The
+	// position moves on even when there are none.
+	ChangedRuns(ctx context.Context, after Position, limit int) ([]JobAndRun, Position, error)
 	// End returns the position of the feed's present end, for those who read
 	// the state by other means.
 	End(ctx context.Context) (Position, error)

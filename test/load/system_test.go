@@ -3,14 +3,16 @@ package load
 import (
 	"context"
 	"fmt"
-	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
 	"runtime"
+	"runtime/debug"
+	"sync"
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/protobuf/proto"
@@ -22,16 +24,22 @@ import (
 	corev1 "armada/pkg/api/k8s/core/v1"
 )
 
-// TestMain lets the test binary be the supervisor of the process runtime.
+// TestMain lets the test binary be the supervisor of the process runtime, and
+// collects garbage as cmd/armada does.
 func TestMain(m *testing.M) {
 	if len(os.Args) > 1 && os.Args[1] == process.SupervisorCommand {
 		os.Exit(process.SupervisorMain(os.Args[2:]))
 	}
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(200)
+	}
 	os.Exit(m.Run())
 }
 
-// system is everything in this process, and a client of it.
+// system is everything in this process, and a client of it. It is closed at the
+// end of the benchmark at the latest.
 type system struct {
+	close  func()
 	up     *app.System
 	conn   *grpc.ClientConn
 	submit api.SubmitClient
@@ -44,7 +52,7 @@ func open(b *testing.B, dir, simulate string) *system {
 	config := app.DefaultConfig()
 	config.Up.DataDir, config.Up.Simulate, config.Up.SimulatedRuntime = dir, simulate, time.Millisecond
 	config.Server.GRPCAddr, config.Server.HTTPAddr, config.Telemetry.MetricsAddr = "127.0.0.1:0", "127.0.0.1:0", ""
-	log := slog.New(slog.NewTextHandler(io.Discard, nil))
+	log := slog.New(slog.DiscardHandler)
 	if os.Getenv("ARMADA_LOAD_LOG") != "" {
 		log = slog.New(slog.NewTextHandler(os.Stderr, nil))
 	}
@@ -58,13 +66,13 @@ func open(b *testing.B, dir, simulate string) *system {
 		b.Fatal(err)
 	}
 	s := &system{up: up, conn: conn, submit: api.NewSubmitClient(conn), event: api.NewEventClient(conn)}
-	b.Cleanup(func() {
+	s.close = sync.OnceFunc(func() {
 		select {
 		case err := <-failed:
 			b.Errorf("a part failed: %v", err)
 		default:
 		}
-		conn.Close()
+		_ = conn.Close()
 		hurry, cancel := context.WithCancel(context.Background())
 		cancel()
 		if err := up.Stop(context.Background(), hurry); err != nil {
@@ -74,6 +82,7 @@ func open(b *testing.B, dir, simulate string) *system {
 			b.Error(err)
 		}
 	})
+	b.Cleanup(s.close)
 	return s
 }
 
@@ -117,6 +126,22 @@ func report(b *testing.B, value float64, unit string, limit float64, bound strin
 	loop, syncs := calibrate(b)
 	b.ReportMetric(loop.Seconds()*1000, "ms-loop")
 	b.ReportMetric(syncs, "fsyncs/s")
+}
+
+// reportCPU prints the processor time that each of n things took, client and
+// server together: what a busy machine does not change.
+func reportCPU(b *testing.B, used time.Duration, n int) {
+	b.Helper()
+	b.ReportMetric(float64(used.Microseconds())/float64(n), "cpu-us/job")
+}
+
+// cpu is the processor time that this process has used.
+func cpu() time.Duration {
+	var u unix.Rusage
+	if err := unix.Getrusage(unix.RUSAGE_SELF, &u); err != nil {
+		panic(err) // never for the process itself
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
 // calibrate tells how long 100 million steps of a fixed loop take here, and how

@@ -115,11 +115,11 @@ func mounted(mounts []byte, kind, option, group string) string {
 // canLimit tells whether cages can limit memory.
 func (c cages) canLimit() bool { return c.limits || c.memory != "" }
 
-// open makes the cage of a container. memory is its limit in bytes, 0 for none.
+// open makes the n-th cage of a run. memory is its limit in bytes, 0 for none.
 // What cannot be made is left out: the container then runs without.
-func (c cages) open(run armada.RunID, container string, memory int64) cage {
+func (c cages) open(run armada.RunID, n int, memory int64) cage {
 	var g cage
-	name := string(run) + "." + container
+	name := string(run) + "." + strconv.Itoa(n)
 	if c.unified != "" {
 		at := filepath.Join(c.unified, name)
 		if err := os.Mkdir(at, 0o755); err == nil || errors.Is(err, os.ErrExist) {

@@ -2,9 +2,7 @@ package process
 
 import (
 	"errors"
-	"fmt"
 	"log/slog"
-	"os"
 	"time"
 
 	"armada"
@@ -60,13 +58,10 @@ func (c *Config) Validate() error {
 	return nil
 }
 
-func (c Config) withDefaults() (Config, error) {
+func (c Config) withDefaults() Config {
 	if len(c.Supervisor) == 0 {
-		self, err := os.Executable()
-		if err != nil {
-			return c, fmt.Errorf("find this binary: %w", err)
-		}
-		c.Supervisor = []string{self, SupervisorCommand}
+		// The file may have been replaced by a later version; this is what runs.
+		c.Supervisor = []string{"/proc/self/exe", SupervisorCommand}
 	}
 	if c.Pool == "" {
 		c.Pool = defaultPool
@@ -83,5 +78,5 @@ func (c Config) withDefaults() (Config, error) {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
-	return c, nil
+	return c
 }

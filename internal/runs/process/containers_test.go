@@ -51,6 +51,29 @@ func TestInitContainersRunInOrderAndSidecarsBesideTheRest(t *testing.T) {
 	}
 }
 
+func TestContainersMayHaveAnyNames(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	r := w.opened(t)
+	names := []string{"Container1", "two words", "a/../b\n%20", "", "same", "same"}
+	var p pod
+	for _, name := range names {
+		p.Containers = append(p.Containers, shell(name, "echo said"))
+	}
+	run := started(t, r, p, 1)
+	runstest.AwaitPhase(t, r, run, runs.Succeeded)
+	got := output(t, r, run)
+	slices.Sort(got)
+	want := make([]string, len(names))
+	for i, name := range names {
+		want[i] = name + ":said"
+	}
+	slices.Sort(want)
+	if !slices.Equal(got, want) {
+		t.Errorf("they printed %q", got)
+	}
+}
+
 func TestAFailedInitContainerKeepsTheOthersFromStarting(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

@@ -6,6 +6,7 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"os"
 	"os/exec"
@@ -39,6 +40,25 @@ func bothWays(t *testing.T, test func(t *testing.T, w *world)) {
 func word(t *testing.T) string {
 	t.Helper()
 	return strconv.FormatInt(1_000_000_000+time.Now().UnixNano()%1_000_000_000_000, 10)
+}
+
+func TestClosingEndsASupervisorThatHasNothingToDo(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	r := w.open(t)
+	runstest.AwaitPhase(t, r, started(t, r, pod{Containers: []container{shell("main", "true")}}, 1), runs.Succeeded)
+	for range 2 {
+		if err := r.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if left := living(w.dir); len(left) > 0 {
+		t.Errorf("there lives %v", left)
+	}
+	if _, err := r.Prune(context.Background(), 0, 0); !errors.Is(err, ErrClosed) {
+		t.Errorf("a closed runtime answered %v", err)
+	}
+	runstest.AwaitPhase(t, w.opened(t), "01brz3ndektsv4rrffq69g0001-1", runs.Succeeded)
 }
 
 // killSupervisor kills the supervisor that a runtime has started.
@@ -229,13 +249,40 @@ func TestASupervisorThatIsToldToEndEndsItsRuns(t *testing.T) {
 	}
 }
 
-func TestASupervisorWithNothingToDoEnds(t *testing.T) {
+func TestRunsEndWhenTheirDataFolderIsRemoved(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.dir = filepath.Join(w.dir, "inner")
+	sleeps := word(t)
+	o := pod{Containers: []container{shell("main", "echo here; sleep "+sleeps)}}.order(t, 1)
+	armadaIsKilled(t, w, o)
+	eventually(t, "the run", func() bool { return len(living(sleeps)) > 0 })
+	if err := os.RemoveAll(w.dir); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the run and its supervisor to end", func() bool {
+		return len(living(sleeps)) == 0 && len(living(w.dir)) == 0
+	})
+}
+
+func TestASupervisorEndsWithItsLastRunWhenNobodyIsThere(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.idle = 50 * time.Millisecond
 	r := w.open(t)
-	runstest.AwaitPhase(t, r, started(t, r, pod{Containers: []container{shell("main", "true")}}, 1), runs.Succeeded)
+	gate := filepath.Join(t.TempDir(), "gate")
+	if err := syscall.Mkfifo(gate, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	run := started(t, r, pod{Containers: []container{shell("main", "read x < "+gate)}}, 1)
+	runstest.AwaitPhase(t, r, run, runs.Running)
+	if err := r.Quit(context.Background()); !errors.Is(err, ErrBusy) {
+		t.Errorf("quitting with a run answered %v", err)
+	}
 	if err := r.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(gate, []byte("go\n"), 0); err != nil { // this waits for the reader: it lives
 		t.Fatal(err)
 	}
 	eventually(t, "the supervisor to end", func() bool {
@@ -243,11 +290,11 @@ func TestASupervisorWithNothingToDoEnds(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer lock.Close() //nolint:errcheck // only locked
+		defer lock.Close()
 		free, err := lockFile(lock)
 		return free && err == nil
 	})
-	runstest.AwaitPhase(t, w.opened(t), "01brz3ndektsv4rrffq69g0001-1", runs.Succeeded)
+	runstest.AwaitPhase(t, w.opened(t), run, runs.Succeeded)
 }
 
 func TestTwoHundredRunsAtOnceAllRunOnce(t *testing.T) {

@@ -94,7 +94,7 @@ func readJournal(path string) (history, error) {
 	} else if err != nil {
 		return h, fmt.Errorf("open journal: %w", err)
 	}
-	defer f.Close() //nolint:errcheck // only read
+	defer f.Close()
 	for lines := bufio.NewReader(f); ; {
 		line, err := lines.ReadBytes('\n')
 		var r record
@@ -115,7 +115,7 @@ func rewriteJournal(path string, h *history) error {
 	if err != nil {
 		return fmt.Errorf("rewrite journal: %w", err)
 	}
-	defer os.Remove(f.Name()) //nolint:errcheck // it is renamed where all went well
+	defer os.Remove(f.Name())
 	buffer := bufio.NewWriter(f)
 	lines := json.NewEncoder(buffer)
 	for run := range h.pruned {

@@ -75,7 +75,7 @@ func readLog(t *testing.T, path string, q runs.LogQuery) []runs.LogLine {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer file.Close() //nolint:errcheck // only read
+	defer file.Close()
 	r := &logReader{file: file}
 	if q.Tail > 0 {
 		if err := r.seekTail(&q); err != nil {

@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"net/url"
 	"os"
 	"sync"
 	"time"
@@ -15,7 +16,8 @@ import (
 
 // A log is a text file with a line per line that a container printed: the time,
 // o or e for the stream, the container and the text, parted by spaces. Times
-// never decrease. Nothing but a newline ends a line, so any bytes can be kept.
+// never decrease. Nothing but a newline ends a line, so any bytes can be kept;
+// what a container's name may not have there is escaped as in a URL's path.
 const (
 	timeLayout = "2006-01-02T15:04:05.000000000Z"
 	maxLine    = 64 << 10
@@ -65,7 +67,7 @@ func appendLine(to []byte, at time.Time, container string, stderr bool, text []b
 	} else {
 		to = append(to, " o "...)
 	}
-	to = append(append(to, container...), ' ')
+	to = append(append(to, url.PathEscape(container)...), ' ')
 	return append(append(to, text...), '\n')
 }
 
@@ -77,11 +79,12 @@ func parseLine(line []byte) (runs.LogLine, bool) {
 		return runs.LogLine{}, false
 	}
 	at, err := time.Parse(timeLayout, string(line[:len(timeLayout)]))
-	container, text, found := bytes.Cut(line[head:], []byte{' '})
-	if err != nil || !found {
+	escaped, text, found := bytes.Cut(line[head:], []byte{' '})
+	container, unescapeErr := url.PathUnescape(string(escaped))
+	if err != nil || !found || unescapeErr != nil {
 		return runs.LogLine{}, false
 	}
-	return runs.LogLine{Time: at, Container: string(container), Stderr: line[len(timeLayout)+1] == 'e', Text: text}, true
+	return runs.LogLine{Time: at, Container: container, Stderr: line[len(timeLayout)+1] == 'e', Text: text}, true
 }
 
 // pump moves what a container prints into the log until its end.

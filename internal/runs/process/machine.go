@@ -76,7 +76,7 @@ func nodeName(host string) string {
 func memory() int64 {
 	total := int64(0)
 	if f, err := os.Open("/proc/meminfo"); err == nil {
-		defer f.Close() //nolint:errcheck // only read
+		defer f.Close()
 		for lines := bufio.NewScanner(f); lines.Scan(); {
 			if rest, found := strings.CutPrefix(lines.Text(), "MemTotal:"); found {
 				kib, _ := strconv.ParseInt(strings.TrimSpace(strings.TrimSuffix(rest, "kB")), 10, 64)
@@ -101,5 +101,5 @@ func disk(dir string) int64 {
 	if unix.Statfs(dir, &fs) != nil {
 		return 0
 	}
-	return int64(fs.Blocks) * fs.Bsize //nolint:unconvert // its type differs between machines
+	return int64(fs.Blocks) * int64(fs.Bsize)
 }

@@ -4,6 +4,7 @@ package process
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -40,6 +41,7 @@ func (s *supervisor) prune(age time.Duration, size int64) (int, error) {
 		return cmp.Or(a.made.Compare(b.made), cmp.Compare(a.run, b.run))
 	})
 	pruned := 0
+	var kept []error
 	for _, c := range candidates {
 		tooOld := age > 0 && time.Since(c.made) > age
 		if !tooOld && (size <= 0 || total <= size) {
@@ -52,12 +54,12 @@ func (s *supervisor) prune(age time.Duration, size int64) (int, error) {
 		s.known.add(record{Prune: c.run})
 		s.mu.Unlock()
 		if err := os.RemoveAll(s.layout.run(c.run).path); err != nil {
-			return pruned, fmt.Errorf("remove the folder of run %s: %w", c.run, err)
+			kept = append(kept, fmt.Errorf("remove the folder of run %s: %w", c.run, err))
 		}
 		total -= c.size
 		pruned++
 	}
-	return pruned, nil
+	return pruned, errors.Join(kept...)
 }
 
 // measure tells when a folder was last written to and how much is in it.

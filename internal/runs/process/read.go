@@ -36,16 +36,16 @@ func (r *Runtime) logs(ctx context.Context, run armada.RunID, q *runs.LogQuery, 
 	} else if err != nil {
 		return err
 	}
-	defer file.Close() //nolint:errcheck // only read
+	defer file.Close()
 	reader := &logReader{file: file}
 	var grown <-chan struct{}
 	if q.Follow {
-		watch, err := watchFile(path)
+		changes, err := watchFile(path, unix.IN_MODIFY)
 		if err != nil {
 			return err
 		}
-		defer watch.close()
-		grown = watch.grown
+		defer changes.close()
+		grown = changes.changed
 	}
 	if q.Tail > 0 {
 		if err := reader.seekTail(q); err != nil {
@@ -73,43 +73,4 @@ func (r *Runtime) logs(ctx context.Context, run armada.RunID, q *runs.LogQuery, 
 			return context.Cause(ctx)
 		}
 	}
-}
-
-// watch tells when a file is written to.
-type watch struct {
-	events *os.File
-	grown  chan struct{} // coalesced
-	done   chan struct{}
-}
-
-func watchFile(path string) (*watch, error) {
-	fd, err := unix.InotifyInit1(unix.IN_CLOEXEC | unix.IN_NONBLOCK)
-	if err != nil {
-		return nil, fmt.Errorf("watch the log: %w", err)
-	}
-	if _, err := unix.InotifyAddWatch(fd, path, unix.IN_MODIFY); err != nil {
-		return nil, errors.Join(fmt.Errorf("watch the log: %w", err), unix.Close(fd))
-	}
-	w := &watch{events: os.NewFile(uintptr(fd), "inotify"), grown: make(chan struct{}, 1), done: make(chan struct{})}
-	go w.run()
-	return w, nil
-}
-
-func (w *watch) run() {
-	defer close(w.done)
-	buffer := make([]byte, 4096)
-	for {
-		if _, err := w.events.Read(buffer); err != nil {
-			return
-		}
-		select {
-		case w.grown <- struct{}{}:
-		default:
-		}
-	}
-}
-
-func (w *watch) close() {
-	_ = w.events.Close()
-	<-w.done
 }

@@ -75,24 +75,43 @@ func (r *reaper) close() {
 }
 
 // start starts a process as the leader of a session of its own. within runs
-// around the start, on a thread that it may change.
+// around the start, on a thread that it may change; its error is that it could
+// not change it back.
 func (r *reaper) start(path string, argv []string, attr *syscall.ProcAttr, within func(start func()) error) (*child, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	attr.Sys.Setsid = true
 	var pid int
 	var err error
-	start := func() { pid, _, err = syscall.StartProcess(path, argv, attr) }
-	runtime.LockOSThread()
-	if caged := within(start); caged == nil {
-		runtime.UnlockOSThread() // otherwise the thread ends with its goroutine, as it cannot be trusted
-	}
+	onThread(func() error {
+		return within(func() { pid, _, err = syscall.StartProcess(path, argv, attr) })
+	})
 	if err != nil {
 		return nil, err
 	}
 	c := &child{pid: pid, over: make(chan struct{})}
 	r.children[pid] = c
 	return c, nil
+}
+
+// onThread runs f on a thread that nobody else uses meanwhile, and afterwards
+// only if f succeeds. It is never the first thread of this process: to the
+// kernel that one stands for the whole, and what moves it moves our memory too.
+func onThread(f func() error) {
+	runtime.LockOSThread()
+	if unix.Gettid() == unix.Getpid() {
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			onThread(f)
+		}()
+		<-done
+		runtime.UnlockOSThread()
+		return
+	}
+	if f() == nil {
+		runtime.UnlockOSThread() // otherwise the thread ends with its goroutine
+	}
 }
 
 // signal sends a signal to the group of a child that has not been collected,

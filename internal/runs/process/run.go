@@ -45,6 +45,7 @@ type run struct {
 	mu          sync.Mutex
 	status      runs.Status
 	live        map[*instance]bool // started and not yet ended
+	spawned     int                // instances so far
 	halted      halt
 	interrupted bool          // something that counts was not over when it was halted
 	skipped     bool          // something that counts was not started because of that

@@ -21,12 +21,14 @@ var (
 	ErrBusy = errors.New("the supervisor has runs that live")
 )
 
-// Pauses between attempts to have a living supervisor, and how long Open tries.
+// How long is tried and waited.
 const (
-	openPatience = 15 * time.Second
+	openPatience = 15 * time.Second // for a supervisor, by Open
 
-	firstPause = 10 * time.Millisecond
+	firstPause = 10 * time.Millisecond // between attempts; it doubles
 	maxPause   = 2 * time.Second
+
+	quitPatience = 2 * time.Second // how long Close waits for a supervisor to end
 )
 
 // Runtime is the executor's side: it talks to the supervisor, and starts one
@@ -63,10 +65,7 @@ func Open(config Config) (*Runtime, error) {
 	if err := config.Validate(); err != nil {
 		return nil, fmt.Errorf("process runtime: %w", err)
 	}
-	config, err := config.withDefaults()
-	if err != nil {
-		return nil, fmt.Errorf("process runtime: %w", err)
-	}
+	config = config.withDefaults()
 	l, err := openLayout(config.Dir)
 	if err != nil {
 		return nil, err
@@ -165,7 +164,7 @@ func (r *Runtime) attempt(ctx context.Context) (*session, error) {
 			return nil, fmt.Errorf("reach the supervisor (its log is %s): %w", r.layout.says(), err)
 		}
 	}
-	s, present, err := greet(conn, func(status runs.Status) { r.ledger.Put(status) })
+	s, present, err := greet(conn, r.learn)
 	if err != nil {
 		return nil, err
 	}
@@ -175,6 +174,18 @@ func (r *Runtime) attempt(ctx context.Context) (*session, error) {
 		}
 	}
 	return s, nil
+}
+
+// learn notes a status. A supervisor that took over a run does not know whether
+// it ran; where we do, that stays.
+func (r *Runtime) learn(status runs.Status) {
+	if old, known := r.ledger.Get(status.Run); known && status.Running.IsZero() && !old.Running.IsZero() {
+		status.Running = old.Running
+		if status.Phase == runs.Pending {
+			status.Phase = runs.Running
+		}
+	}
+	r.ledger.Put(status)
 }
 
 // collect takes in the supervisors that have ended, and notes one that was
@@ -285,10 +296,10 @@ func (r *Runtime) Quit(ctx context.Context) error {
 		close(hold)
 		return fmt.Errorf("end the supervisor: %w", err)
 	}
-	err := r.Close()
-	lock, lockErr := takeLock(r.layout.lock()) // it holds it to its very end
-	if lockErr != nil {
-		return errors.Join(err, lockErr)
+	r.hangUp()
+	lock, err := takeLock(r.layout.lock()) // it holds it to its very end
+	if err != nil {
+		return err
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -296,7 +307,7 @@ func (r *Runtime) Quit(ctx context.Context) error {
 		_, _ = p.Wait()
 	}
 	r.children = nil
-	return errors.Join(err, lock.Close())
+	return lock.Close()
 }
 
 // Statuses returns every run that is known.
@@ -312,9 +323,19 @@ func (r *Runtime) Changed(after runs.Cursor) ([]runs.Status, runs.Cursor) {
 // Updates returns the channel that receives after changes.
 func (r *Runtime) Updates() <-chan struct{} { return r.ledger.Updates() }
 
-// Close leaves the supervisor and its runs alone; it ends by itself when it has
-// nothing to do for a while.
+// Close ends the supervisor if no run lives, and otherwise leaves it and its
+// runs alone: it ends by itself when it has nothing to do for a while.
 func (r *Runtime) Close() error {
+	ctx, cancel := context.WithTimeout(context.Background(), quitPatience)
+	defer cancel()
+	_ = r.Quit(ctx) // whatever keeps it, its own patience ends it
+	r.hangUp()
+	r.collect(nil)
+	return nil
+}
+
+// hangUp ends this side.
+func (r *Runtime) hangUp() {
 	r.mu.Lock()
 	already := r.closed
 	r.closed = true
@@ -323,6 +344,4 @@ func (r *Runtime) Close() error {
 		r.quit(ErrClosed)
 	}
 	<-r.done
-	r.collect(nil)
-	return nil
 }

@@ -25,6 +25,9 @@ import (
 // may have been done or not; all requests may be repeated.
 var errLost = errors.New("the connection to the supervisor is lost")
 
+// greetPatience is how long a supervisor may take to tell of its runs.
+const greetPatience = 10 * time.Second
+
 // session is a connection to a living supervisor.
 type session struct {
 	conn    net.Conn
@@ -47,6 +50,7 @@ func greet(conn net.Conn, changes func(runs.Status)) (*session, map[armada.RunID
 		conn: conn, over: make(chan struct{}), changes: changes,
 		out: json.NewEncoder(conn), waiting: make(map[uint64]chan reply),
 	}
+	_ = conn.SetDeadline(time.Now().Add(greetPatience))
 	in := json.NewDecoder(bufio.NewReaderSize(conn, 64<<10))
 	if err := s.out.Encode(request{ID: s.next, Hello: &hello{Version: protocolVersion}}); err != nil {
 		return nil, nil, errors.Join(fmt.Errorf("greet the supervisor: %w", err), conn.Close())
@@ -70,6 +74,7 @@ func greet(conn net.Conn, changes func(runs.Status)) (*session, map[armada.RunID
 		s.hello = rep
 		break
 	}
+	_ = conn.SetDeadline(time.Time{})
 	go s.hear(in)
 	return s, present, nil
 }
@@ -173,13 +178,13 @@ func launch(ctx context.Context, c *Config, l layout) (*os.Process, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer says.Close() //nolint:errcheck // the supervisor writes it
+	defer says.Close()
 	hears, tells, err := os.Pipe()
 	if err != nil {
 		return nil, err
 	}
-	defer hears.Close() //nolint:errcheck // only read
-	cmd := exec.Command(c.Supervisor[0], append(c.Supervisor[1:len(c.Supervisor):len(c.Supervisor)], string(set))...) //nolint:gosec // it is ours
+	defer hears.Close()
+	cmd := exec.Command(c.Supervisor[0], append(c.Supervisor[1:len(c.Supervisor):len(c.Supervisor)], string(set))...)
 	cmd.Dir, cmd.Stdout, cmd.Stderr = l.dir, says, says
 	cmd.ExtraFiles = []*os.File{tells}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}

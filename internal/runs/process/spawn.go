@@ -46,7 +46,7 @@ type instance struct {
 	pumps     sync.WaitGroup
 }
 
-// spawn starts a container of a run.
+// spawn starts a container of a run; the lock is held.
 func (r *run) spawn(c *podspec.Container) (*instance, *startError) {
 	env := r.environment(c)
 	dir := r.folder.work()
@@ -73,12 +73,13 @@ func (r *run) spawn(c *podspec.Container) (*instance, *startError) {
 	if err != nil {
 		return nil, &startError{exitCannotRun, fmt.Sprintf("start %q: %v", c.Command[0], err)}
 	}
-	in.cage = r.sup.cages.open(r.order.Run, c.Name, c.Memory)
+	r.spawned++
+	in.cage = r.sup.cages.open(r.order.Run, r.spawned, c.Memory)
 	attr := &syscall.ProcAttr{Dir: dir, Env: env, Files: handles, Sys: &syscall.SysProcAttr{}}
 	in.child, err = r.sup.reaper.start(path, slices.Concat(c.Command, c.Args), attr, func(start func()) error {
 		return in.cage.start(attr.Sys, start)
 	})
-	in.cage.handle.Close() //nolint:errcheck,gosec // only the start needs it; nil is fine
+	in.cage.handle.Close()
 	if err != nil {
 		in.closeOutput()
 		in.cage.remove()

@@ -67,7 +67,7 @@ func (l layout) killStray(pid int, run armada.RunID) {
 	if err != nil {
 		return // it has ended, or the kernel has no handles and its lifeline tells
 	}
-	defer unix.Close(handle) //nolint:errcheck // nothing is written
+	defer unix.Close(handle)
 	if l.marks(pid)[run] {
 		_ = unix.PidfdSendSignal(handle, unix.SIGKILL, nil, 0)
 	}

@@ -25,8 +25,8 @@ import (
 // settings are what a client passes to the supervisor that it starts.
 type settings struct {
 	Dir      string        `json:"dir"`
-	Idle     time.Duration `json:"idle"`     // how long it stays without runs and clients
-	LogLimit int64         `json:"logLimit"` // bytes of log per run
+	Idle     time.Duration `json:"idle"`           // how long it stays without runs and clients
+	LogLimit int64         `json:"logLimit"`       // bytes of log per run
 	Bare     bool          `json:"bare,omitempty"` // make no cages
 }
 
@@ -92,7 +92,12 @@ func supervise(set settings, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	defer lock.Close() //nolint:errcheck // it ends with the process anyway
+	defer lock.Close()
+	fate, err := watchFile(l.lock(), unix.IN_ATTRIB) // which its removal changes
+	if err != nil {
+		return err
+	}
+	defer fate.close()
 	s, err := newSupervisor(set, l, log)
 	if err != nil {
 		return err
@@ -103,14 +108,14 @@ func supervise(set settings, log *slog.Logger) error {
 		return err
 	}
 	s.recoverRuns()
-	if err := tellReady(); err != nil {
-		log.Warn("nobody hears that the supervisor is ready", "error", err)
-	}
+	unheard := tellReady()
 	log.Info("the supervisor is ready", "dir", l.dir, "cages", s.cages.features())
 	var connections sync.WaitGroup
 	connections.Go(func() { s.accept(listener, &connections) })
 	connections.Go(s.spread)
-	s.serve(signals)
+	if unheard == nil || !s.retire(false) { // who started it may have left before it was ready
+		s.serve(signals, fate.changed, lock)
+	}
 	_ = listener.Close()
 	s.hangUp()
 	connections.Wait()
@@ -195,7 +200,7 @@ func (l layout) throughHandle(use func(*net.UnixAddr) error) error {
 	if err != nil {
 		return err
 	}
-	defer handle.Close() //nolint:errcheck // nothing is written
+	defer handle.Close()
 	name := fmt.Sprintf("/proc/self/fd/%d/%s", handle.Fd(), socketName)
 	return use(&net.UnixAddr{Name: name, Net: "unix"})
 }
@@ -207,8 +212,9 @@ func tellReady() error {
 }
 
 // serve waits until there has been nothing to do for long, or until it is told
-// to end.
-func (s *supervisor) serve(signals <-chan os.Signal) {
+// to end, or until its folder was removed: then another supervisor may live there
+// and nobody can ask for these runs any more.
+func (s *supervisor) serve(signals <-chan os.Signal, touched <-chan struct{}, lock *os.File) {
 	timer := time.NewTimer(s.settings.Idle)
 	defer timer.Stop()
 	for {
@@ -227,16 +233,29 @@ func (s *supervisor) serve(signals <-chan os.Signal) {
 				continue
 			}
 			s.log.Info("the supervisor was told to end", "signal", sig.String())
-			s.mu.Lock()
-			s.leaving = true
-			for _, r := range s.live {
-				go r.halt(haltShutdown, defaultGrace)
+			s.haltAll(0)
+			return
+		case <-touched:
+			var info unix.Stat_t
+			if err := unix.Fstat(int(lock.Fd()), &info); err == nil && info.Nlink > 0 {
+				continue
 			}
-			s.mu.Unlock()
-			s.lifetimes.Wait()
+			s.log.Error("the data folder was removed while the supervisor lived; its runs are killed")
+			s.haltAll(-1)
 			return
 		}
 	}
+}
+
+// haltAll ends all runs and waits for it; nothing new is started.
+func (s *supervisor) haltAll(grace time.Duration) {
+	s.mu.Lock()
+	s.leaving = true
+	for _, r := range s.live {
+		go r.halt(haltShutdown, grace)
+	}
+	s.mu.Unlock()
+	s.lifetimes.Wait()
 }
 
 // retire decides that the supervisor ends, if no run lives and, where that

@@ -3,6 +3,7 @@
 package process
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"encoding/json"
@@ -61,7 +62,11 @@ func newWorld(t *testing.T) *world {
 		if err := r.Quit(context.Background()); err != nil {
 			t.Errorf("quit: %v", err)
 		}
-		if says, err := os.ReadFile(r.layout.says()); t.Failed() && err == nil {
+		says, err := os.ReadFile(r.layout.says())
+		if err != nil || bytes.Contains(says, []byte("DATA RACE")) || bytes.Contains(says, []byte("panic:")) {
+			t.Errorf("the supervisor is broken, %v", err)
+		}
+		if t.Failed() {
 			t.Logf("the supervisor said:\n%s", says)
 		}
 		if left := r.layout.strays(); len(left) > 0 {

@@ -67,8 +67,8 @@ type pod struct {
 
 	ran    chan struct{} // closed when it has begun to run
 	ends   time.Time     // of its own life; zero while pending
-	stopAt time.Time // when a stop ends it; zero without one
-	forced bool      // that stop is by force
+	stopAt time.Time     // when a stop ends it; zero without one
+	forced bool          // that stop is by force
 }
 
 // step does what is due at now and says whether the status changed.

@@ -363,5 +363,9 @@ func (s *Space) LabelOf(ref NodeRef, label string) (string, bool) {
 	return v, ok
 }
 
-// NodeAt returns the node at a position as it was told.
-func (s *Space) NodeAt(at int32) armada.Node { return s.nodes[at].spec }
+// Remembered counts the nodes and the labels that are asked for, for tests of
+// what is forgotten.
+func (s *Space) Remembered() int {
+	s.Settle()
+	return len(s.byRef) + len(s.labels)
+}

@@ -1,6 +1,7 @@
 package executors
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"time"
@@ -43,15 +44,15 @@ func (s *Service) Run(ctx context.Context) error {
 // follow hands out everything that the feed has after the position.
 func (s *Service) follow(ctx context.Context, position store.Position) (store.Position, error) {
 	for {
-		changes, next, err := s.store.Changes(ctx, position, feedPiece)
+		jobs, next, err := s.store.ChangedRuns(ctx, position, feedPiece)
 		if err != nil {
 			return position, fmt.Errorf("reading the feed: %w", err)
 		}
-		s.dispatch(changes.Jobs)
-		position = next
-		if len(changes.Jobs) < feedPiece/2 {
+		if bytes.Equal(next, position) {
 			return position, nil
 		}
+		s.dispatch(jobs)
+		position = next
 	}
 }
 

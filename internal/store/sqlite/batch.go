@@ -1,7 +1,6 @@
 package sqlite
 
 import (
-	"encoding/binary"
 	"fmt"
 	"slices"
 	"time"
@@ -24,6 +23,8 @@ type batch struct {
 	byName  map[clientKey]armada.JobID
 	uses    useCounts
 
+	block []byte // room for encoding
+
 	feed []uint64 // what was touched, see the kinds below
 	fed  map[uint64]struct{}
 	woke map[store.JobSetKey]struct{}
@@ -31,13 +32,6 @@ type batch struct {
 
 // useCounts is by how much the uses of templates and shapes change.
 type useCounts struct{ templates, shapes map[int64]int64 }
-
-type clientKey struct{ queue, name string }
-
-type client struct {
-	clientKey
-	job armada.JobID
-}
 
 // The kinds of an element of the feed: the row's number times four, plus one of
 // these.
@@ -189,49 +183,6 @@ func (e *entry) ended() int64 {
 	return max(1, micros(e.job.Transitioned))
 }
 
-// writeEvents numbers the events of each job set and writes them as a block.
-func (b *batch) writeEvents() error {
-	var block []byte
-	for _, set := range b.sets {
-		count := int64(len(set.pending))
-		block = codec.AppendBlock(block[:0], set.pending)
-		set.last += count
-		set.pending = set.pending[:0]
-		b.woke[set.key] = struct{}{}
-		if _, err := b.w.conn.exec("INSERT INTO event_block (job_set, last, count, at, events) VALUES (?, ?, ?, ?, ?)",
-			set.id, set.last, count, micros(b.now), block); err != nil {
-			return fmt.Errorf("insert events: %w", err)
-		}
-		var err error
-		if set.fresh {
-			_, err = b.w.conn.exec("INSERT INTO job_set (id, queue, name, last) VALUES (?, ?, ?, ?)",
-				set.id, set.key.Queue, string(set.key.JobSet), set.last)
-		} else {
-			_, err = b.w.conn.exec("UPDATE job_set SET last = ? WHERE id = ?", set.last, set.id)
-		}
-		if err != nil {
-			return fmt.Errorf("write job set: %w", err)
-		}
-		set.fresh = false
-		if cap(set.pending) > 64 {
-			set.pending = nil
-		}
-	}
-	b.sets = b.sets[:0]
-	return nil
-}
-
-func (b *batch) writeClients() error {
-	for _, c := range b.clients {
-		if _, err := b.w.conn.exec("INSERT INTO client_id (queue, name, job, at) VALUES (?, ?, ?, ?)",
-			c.queue, c.name, string(c.job), micros(b.now)); err != nil {
-			return fmt.Errorf("insert client id: %w", err)
-		}
-	}
-	b.clients = b.clients[:0]
-	return nil
-}
-
 func (b *batch) writeUses() error {
 	for id, n := range b.uses.templates {
 		if _, err := b.w.conn.exec("UPDATE template SET uses = uses + ? WHERE id = ?", n, id); err != nil {
@@ -245,34 +196,6 @@ func (b *batch) writeUses() error {
 	}
 	clear(b.uses.templates)
 	clear(b.uses.shapes)
-	return nil
-}
-
-// The feed keeps the last feedKept transactions, and is trimmed every
-// feedTrim.
-const (
-	feedKept = 16384
-	feedTrim = 1024
-)
-
-// writeFeed tells what the transaction touched.
-func (b *batch) writeFeed() error {
-	if len(b.feed) == 0 {
-		return nil
-	}
-	body := make([]byte, 0, 4*len(b.feed))
-	for _, element := range b.feed {
-		body = binary.AppendUvarint(body, element)
-	}
-	if _, err := b.w.conn.exec("INSERT INTO change (body) VALUES (?)", body); err != nil {
-		return fmt.Errorf("write the feed: %w", err)
-	}
-	if b.w.feed++; b.w.feed >= feedTrim {
-		b.w.feed = 0
-		if _, err := b.w.conn.exec("DELETE FROM change WHERE seq <= (SELECT max(seq) FROM change) - ?", feedKept); err != nil {
-			return fmt.Errorf("trim the feed: %w", err)
-		}
-	}
 	return nil
 }
 

@@ -109,12 +109,12 @@ func TestWhatWasAcknowledgedSurvivesKill9AtRandomMoments(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "crash.db")
 	acknowledged := map[store.JobSetKey][]armada.JobID{}
 	versions := map[armada.JobID]int64{}
-	rounds := 8
+	rounds := 6
 	if testing.Short() {
 		rounds = 3
 	}
 	for round := range rounds {
-		for _, a := range killAfter(t, path, 1+random.IntN(1500), time.Duration(random.IntN(int(3*time.Millisecond)))) {
+		for _, a := range killAfter(t, path, 1+random.IntN(400), time.Duration(random.IntN(int(3*time.Millisecond)))) {
 			if a.version == 1 {
 				acknowledged[a.key] = append(acknowledged[a.key], a.id)
 			}

@@ -180,6 +180,32 @@ func TestACallThatWasGivenUpBeforeItBeganDoesNothing(t *testing.T) {
 	}
 }
 
+func TestTheLogBeginsAnewWhenItIsTooLarge(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "db")
+	s, err := Open(t.Context(), Config{Path: path, maxLog: 1 << 20})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = s.Close() }()
+	largest := int64(0)
+	for {
+		if err := s.PutQueue(t.Context(), armada.Queue{Name: "q", PriorityFactor: 1}); err != nil {
+			t.Fatal(err)
+		}
+		info, err := os.Stat(path + "-wal")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if info.Size() < largest {
+			break // it was cut
+		}
+		if largest = info.Size(); largest > 12<<20 {
+			t.Fatalf("the log has %d bytes", largest) // SQLite itself begins anew at 16 MB
+		}
+	}
+}
+
 func TestAFileOfANewerProgramIsRefused(t *testing.T) {
 	t.Parallel()
 	s, path := openFile(t)
@@ -224,7 +250,10 @@ func TestTheFeedIsTrimmedAndLateReadersAreTold(t *testing.T) {
 	if err := s.onWriter(func(b *batch) error {
 		b.w.feed = feedTrim // as after many transactions
 		b.touch(fedQueue, 1)
-		_, err := b.w.conn.exec("INSERT INTO change (seq, body) VALUES (?, x'00')", 10*feedKept)
+		if _, err := b.w.conn.exec("UPDATE change SET at = 0"); err != nil {
+			return err
+		}
+		_, err := b.w.conn.exec("INSERT INTO change (seq, at, body) VALUES (?, 0, x'00')", 10*feedKept)
 		return err
 	}); err != nil {
 		t.Fatal(err)

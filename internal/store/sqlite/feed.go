@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 	"encoding/binary"
+	"iter"
 
 	"armada"
 	"armada/internal/store"
@@ -227,18 +228,72 @@ func readFeed(c *conn, after store.Position, limit int) ([]uint64, store.Positio
 	return elements, encodePosition(seq, offset), nil
 }
 
+// ChangedRuns is Changes without what no executor has to do with.
+func (s *Store) ChangedRuns(ctx context.Context, after store.Position, limit int) ([]store.JobAndRun, store.Position, error) {
+	if limit <= 0 {
+		limit = defaultChanges
+	}
+	var jobs []store.JobAndRun
+	next := after
+	err := s.snapshot(ctx, "read changed runs", func(c *conn) error {
+		elements, at, err := readFeed(c, after, limit)
+		if err != nil {
+			return err
+		}
+		next = at
+		for first, last := range stretches(elements) {
+			if first&3 != fedJob {
+				continue
+			}
+			err := c.each("SELECT "+jobColumns+" FROM job WHERE number BETWEEN ? AND ? AND state <> ?", func(r row) error {
+				jr, err := s.jobAndRun(c, r)
+				if jr.Run != nil {
+					jobs = append(jobs, jr)
+				}
+				return err
+			}, int64(first>>2), int64(last>>2), int64(armada.JobQueued))
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	return jobs, next, nil
+}
+
+// stretches yields elements of the feed in their order, jobs with consecutive
+// numbers at once by the first and the last of them: jobs are submitted, leased
+// and reported in stretches, and one statement for many rows costs half.
+func stretches(elements []uint64) iter.Seq2[uint64, uint64] {
+	return func(yield func(first, last uint64) bool) {
+		for len(elements) > 0 {
+			n := 1
+			for elements[0]&3 == fedJob && n < len(elements) && elements[n] == elements[n-1]+1<<2 {
+				n++
+			}
+			if !yield(elements[0], elements[n-1]) {
+				return
+			}
+			elements = elements[n:]
+		}
+	}
+}
+
 // present reads the state of elements of the feed.
 func (s *Store) present(c *conn, elements []uint64, changes *store.Changes) error {
 	told := map[armada.ShapeID]bool{}
-	for _, element := range elements {
-		number := int64(element >> 2)
+	for first, last := range stretches(elements) {
+		number := int64(first >> 2)
 		var r row
 		var err error
-		switch element & 3 {
+		switch first & 3 {
 		case fedJob:
-			if r, err = c.one("SELECT "+jobColumns+" FROM job WHERE number = ?", number); err == nil && r != nil {
-				err = s.appendJob(c, changes, r, told)
-			}
+			err = c.each("SELECT "+jobColumns+" FROM job WHERE number BETWEEN ? AND ?", func(r row) error {
+				return s.appendJob(c, changes, r, told)
+			}, number, int64(last>>2))
 		case fedQueue:
 			if r, err = c.one("SELECT name, deleted, body FROM queue WHERE id = ?", number); err != nil || r == nil {
 				break

@@ -46,8 +46,9 @@ func (s *Store) pruneJobs(ctx context.Context, before time.Time, limit int) (boo
 	var old []int64
 	at, seen := s.pruning.jobs, 0
 	err := s.read(ctx, "look for old jobs", func(c *conn) error {
-		return c.each("SELECT number, ended FROM job WHERE number > ? AND submitted < ? ORDER BY number LIMIT ?", func(r row) error {
-			if len(old) >= limit {
+		young := false // from here on all are
+		return c.each("SELECT number, ended, submitted FROM job WHERE number > ? ORDER BY number LIMIT ?", func(r row) error {
+			if young = young || r.int(2) >= micros(before); young || len(old) >= limit {
 				return nil
 			}
 			at, seen = r.int(0), seen+1
@@ -55,7 +56,7 @@ func (s *Store) pruneJobs(ctx context.Context, before time.Time, limit int) (boo
 				old = append(old, at)
 			}
 			return nil
-		}, at, micros(before), limit*scanFactor)
+		}, at, limit*scanFactor)
 	})
 	if err != nil || seen == 0 {
 		return false, err
@@ -116,25 +117,35 @@ func (s *Store) pruneSets(ctx context.Context, limit int) (bool, error) {
 	if err != nil || seen == 0 {
 		return false, err
 	}
-	rest := limit
-	for _, id := range found {
-		if rest <= 0 {
-			return true, nil // the next call comes back to this one
-		}
-		if err := s.write(ctx, "prune events", rest, func(b *batch) (err error) {
-			rest, err = b.deleteEvents(id, rest)
-			return err
-		}); err != nil {
+	if len(found) > 0 {
+		if at, err = s.deleteSets(ctx, found, at, limit); err != nil {
 			return true, err
 		}
-		if rest > 0 {
-			s.pruning.sets = id
-		}
 	}
-	if rest > 0 {
-		s.pruning.sets = at
-	}
+	s.pruning.sets = at
 	return true, nil
+}
+
+// deleteSets deletes the old events of job sets, at most limit blocks, and
+// returns up to which job set it came: the given one when it is through.
+func (s *Store) deleteSets(ctx context.Context, found []int64, through int64, limit int) (int64, error) {
+	var came int64
+	err := s.write(ctx, "prune events", limit, func(b *batch) error {
+		came = through
+		rest := limit
+		for _, id := range found {
+			var err error
+			if rest, err = b.deleteEvents(id, rest); err != nil {
+				return err
+			}
+			if rest <= 0 { // the next call comes back to this one
+				came = id - 1
+				return nil
+			}
+		}
+		return nil
+	})
+	return came, err
 }
 
 // deleteEvents deletes a job set's old blocks, at most rest of them, and the

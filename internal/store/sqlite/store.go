@@ -22,6 +22,8 @@ type Config struct {
 	// MaxQueuedPerQueue bounds the queued jobs of a queue; 0 is no limit.
 	MaxQueuedPerQueue int
 	Readers           int // connections for reading; 4 by default
+
+	maxLog int64 // see boundLog
 }
 
 func (c Config) withDefaults() Config {
@@ -36,6 +38,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Readers == 0 {
 		c.Readers = 4
+	}
+	if c.maxLog == 0 {
+		c.maxLog = defaultMaxLog
 	}
 	return c
 }

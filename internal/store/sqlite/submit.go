@@ -65,44 +65,29 @@ func (a *admission) take() ([]store.Submitted, error) {
 // deduplicate decides which jobs are new.
 func (a *admission) deduplicate() error {
 	a.answers = make([]store.Submitted, len(a.sub.Jobs))
-	here := map[string]armada.JobID{}
+	var names []string
+	for i := range a.sub.Jobs {
+		if name := a.sub.Jobs[i].Job.ClientID; name != "" {
+			names = append(names, name)
+		}
+	}
+	first, err := a.b.firstWith(a.sub.Queue, names)
+	if err != nil {
+		return err
+	}
 	for i := range a.sub.Jobs {
 		job := &a.sub.Jobs[i].Job
 		if job.ClientID != "" {
-			first, known := here[job.ClientID]
-			if !known {
-				var err error
-				if first, err = a.b.firstWith(clientKey{a.sub.Queue, job.ClientID}); err != nil {
-					return err
-				}
-			}
-			if first != "" {
-				a.answers[i] = store.Submitted{ID: first, Duplicate: true}
+			if id, known := first[job.ClientID]; known {
+				a.answers[i] = store.Submitted{ID: id, Duplicate: true}
 				continue
 			}
-			here[job.ClientID] = job.ID
+			first[job.ClientID] = job.ID
 		}
 		a.answers[i] = store.Submitted{ID: job.ID}
 		a.taken++
 	}
 	return nil
-}
-
-// firstWith returns the job that was submitted with a client id within the
-// retention time, or "".
-func (b *batch) firstWith(key clientKey) (armada.JobID, error) {
-	if id, known := b.byName[key]; known {
-		return id, nil
-	}
-	r, err := b.w.conn.one("SELECT job, at, id FROM client_id WHERE queue = ? AND name = ?", key.queue, key.name)
-	if err != nil || r == nil {
-		return "", err
-	}
-	if within(fromMicros(r.int(1)), b.now, b.w.store.config.ClientIDRetention) {
-		return armada.JobID(r.str(0)), nil
-	}
-	_, err = b.w.conn.exec("DELETE FROM client_id WHERE id = ?", r.int(2))
-	return "", err
 }
 
 func (a *admission) checkLimit() error {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"sync/atomic"
 	"time"
 
@@ -60,6 +61,7 @@ type writer struct {
 	memory
 	latest time.Time // the time of the latest transaction: time never goes back
 	group  []*request
+	groups int // committed so far
 }
 
 func newWriter(s *Store, c *conn) *writer {
@@ -73,9 +75,29 @@ func (w *writer) run() {
 	defer close(w.store.writerDone)
 	for first := range w.store.requests {
 		w.commit(w.gather(first))
+		w.boundLog()
 	}
 	// Errors of closing concern nobody: every answer was durable before.
 	_ = w.conn.close()
+}
+
+// The log beside the file is copied into it in passing, and begins anew when no
+// reader needs it. Readers that overlap without end keep it growing: beyond
+// Config.maxLog bytes the writer waits for them once. It looks every logCheck groups.
+const (
+	defaultMaxLog = 256 << 20
+	logCheck      = 256
+)
+
+func (w *writer) boundLog() {
+	if w.groups++; w.groups%logCheck != 0 {
+		return
+	}
+	if info, err := os.Stat(w.store.config.Path + "-wal"); err != nil || info.Size() < w.store.config.maxLog {
+		return
+	}
+	// If it fails the log stays large and the next look tries again.
+	_, _ = w.conn.one("PRAGMA wal_checkpoint(TRUNCATE)")
 }
 
 // gather takes what waits, up to the limits of a group.

@@ -14,6 +14,7 @@ import (
 var eventLog = []scenario{
 	{"events are numbered without gaps in the order of commits", numberedWithoutGaps},
 	{"reading continues after a cursor with any limit", readingContinues},
+	{"the events of a large submission read whole", largeSubmission},
 	{"a zero cursor and one of a gone incarnation begin with the first event", goneIncarnation},
 	{"a number beyond the last event is out of range", beyondTheLast},
 	{"a job set without events is not found", noEvents},
@@ -78,6 +79,28 @@ func readingContinues(t *testing.T, form Form) {
 		if diff := cmp.Diff(all, got); diff != "" {
 			t.Fatalf("limit %d (-all +got):\n%s", limit, diff)
 		}
+	}
+}
+
+func largeSubmission(t *testing.T, form Form) {
+	w := open(t, form)
+	key := store.JobSetKey{Queue: "a", JobSet: "set"}
+	ids := w.submit("a", "set", 1300)
+	var all []armada.Event
+	var at store.Cursor
+	for len(all) < 2*len(ids) {
+		events, next, err := w.ReadEvents(w.ctx, key, at, 777)
+		w.ok(err)
+		if len(events) == 0 {
+			break
+		}
+		all, at = append(all, events...), next
+	}
+	if wrong := whole(all); wrong != "" || len(all) != 2*len(ids) {
+		t.Errorf("%d events of %d jobs: %s", len(all), len(ids), wrong)
+	}
+	if whole, _, err := w.ReadEvents(w.ctx, key, store.Cursor{}, 10_000); err != nil || len(whole) != 2*len(ids) {
+		t.Errorf("%d events in one read: %v", len(whole), err)
 	}
 }
 

@@ -16,6 +16,7 @@ var feedTests = []scenario{
 	{"Changes continue where Load began", changesContinue},
 	{"Changes tell ends of jobs", changesTellEnds},
 	{"Changes in small pieces tell everything", changesInPieces},
+	{"ChangedRuns tell what has a run and is not queued", changedRuns},
 	{"Changes tell queues and executors that come and go", changesTellQueuesAndExecutors},
 	{"a position may be used again", positionsRepeat},
 	{"a position that nobody gave is invalid", badPosition},
@@ -116,6 +117,41 @@ func (m *mirror) same(t *testing.T, s store.Store) {
 		if diff := cmp.Diff(pair[0], pair[1]); diff != "" {
 			t.Errorf("%s (-state +told by the feed):\n%s", what, diff)
 		}
+	}
+}
+
+func changedRuns(t *testing.T, form Form) {
+	w := open(t, form)
+	at, err := w.End(w.ctx)
+	w.ok(err)
+	ids := w.submit("a", "x", 5)
+	w.must(lease(ids[1]))
+	w.must(lease(ids[4]))
+	w.finish(ids[3])
+	w.session("east", "s1")
+	told := map[armada.JobID]bool{}
+	for pieces := 0; ; pieces++ {
+		jobs, next, err := w.ChangedRuns(w.ctx, at, 2)
+		w.ok(err)
+		if string(next) == string(at) {
+			break
+		}
+		if at = next; pieces > 100 {
+			t.Fatal("the feed has no end")
+		}
+		for _, j := range jobs {
+			told[j.Job.ID] = true
+			if diff := cmp.Diff(w.job(j.Job.ID), j.Job); diff != "" {
+				t.Errorf("job %s (-state +told):\n%s", j.Job.ID, diff)
+			}
+			if run, _ := j.Job.Run(); j.Run == nil || j.Run.ID != run {
+				t.Errorf("job %s comes with run %v", j.Job.ID, j.Run)
+			}
+		}
+	}
+	want := map[armada.JobID]bool{ids[1]: true, ids[3]: true, ids[4]: true}
+	if diff := cmp.Diff(want, told); diff != "" {
+		t.Errorf("jobs (-want +told):\n%s", diff)
 	}
 }
 

@@ -81,6 +81,7 @@ var submissions = []scenario{
 	{"a submission without jobs is answered", emptySubmission},
 	{"a client id is taken once", clientIDOnce},
 	{"a client id is taken once within one submission", clientIDOnceWithin},
+	{"many client ids of one submission are told apart", manyClientIDs},
 	{"a client id belongs to its queue", clientIDOfQueue},
 	{"of many that race with one client id one is taken", clientIDRace},
 	{"a client id may be used again after its retention", clientIDExpires},
@@ -214,6 +215,34 @@ func clientIDOnceWithin(t *testing.T, form Form) {
 	want := []store.Submitted{{ID: s.Jobs[0].Job.ID}, {ID: s.Jobs[1].Job.ID}, {ID: s.Jobs[0].Job.ID, Duplicate: true}}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error("answers (-want +got):\n", diff)
+	}
+}
+
+func manyClientIDs(t *testing.T, form Form) {
+	w := open(t, form)
+	const jobs = 103
+	named := func(from int) store.Submission {
+		s := submission("a", "set", jobs)
+		for i := range s.Jobs {
+			if i%10 != 9 {
+				s.Jobs[i].Job.ClientID = fmt.Sprintf("client-%d", from+i)
+			}
+		}
+		return s
+	}
+	first, err := w.Submit(w.ctx, named(0))
+	w.ok(err)
+	second := named(50)
+	answers, err := w.Submit(w.ctx, second)
+	w.ok(err)
+	for i, a := range answers {
+		want := store.Submitted{ID: second.Jobs[i].Job.ID}
+		if i%10 != 9 && i+50 < jobs {
+			want = store.Submitted{ID: first[i+50].ID, Duplicate: true}
+		}
+		if a != want {
+			t.Errorf("job %d: %v, want %v", i, a, want)
+		}
 	}
 }
 

@@ -88,6 +88,7 @@ CREATE UNIQUE INDEX client_id_key ON client_id (queue, name);
 -- The feed: one row per transaction, holding what it touched.
 CREATE TABLE change (
     seq  INTEGER PRIMARY KEY AUTOINCREMENT,
+    at   INTEGER NOT NULL,
     body BLOB NOT NULL
 );
 
