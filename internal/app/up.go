@@ -97,7 +97,7 @@ func (u *System) open(ctx context.Context, version string) error {
 		mayExecute(authorizer), u.log.With("part", "executors")); err != nil {
 		return err
 	}
-	return u.listen(ctx, authorizer)
+	return u.listen(ctx, version, authorizer)
 }
 
 func mayExecute(authorizer *auth.Authorizer) executors.Authorize {

@@ -7,8 +7,10 @@ import (
 	"sync/atomic"
 	"time"
 
+	"google.golang.org/grpc"
 	grpchealth "google.golang.org/grpc/health"
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/metadata"
 	"google.golang.org/protobuf/types/known/emptypb"
 
 	"armada"
@@ -20,6 +22,7 @@ import (
 // begins to stop, while its store answers.
 type health struct {
 	store   store.Queues
+	version string // of the program
 	serving atomic.Bool
 	grpc    *grpchealth.Server
 }
@@ -27,8 +30,12 @@ type health struct {
 // healthTimeout is how long the store may take to prove that it is there.
 const healthTimeout = 2 * time.Second
 
-func newHealth(queues store.Queues) *health {
-	h := &health{store: queues, grpc: grpchealth.NewServer()}
+// versionHeader carries the program's version beside answers about health, for
+// people who ask what they talk to.
+const versionHeader = "armada-version"
+
+func newHealth(queues store.Queues, version string) *health {
+	h := &health{store: queues, version: version, grpc: grpchealth.NewServer()}
 	h.grpc.SetServingStatus("", healthpb.HealthCheckResponse_NOT_SERVING)
 	return h
 }
@@ -43,7 +50,9 @@ func (h *health) stop() {
 	h.grpc.Shutdown()
 }
 
-func (h *health) answer() *api.HealthCheckResponse {
+func (h *health) answer(ctx context.Context) *api.HealthCheckResponse {
+	// It fails only outside of a call, and then nobody misses it.
+	_ = grpc.SetHeader(ctx, metadata.Pairs(versionHeader, h.version))
 	if h.serving.Load() {
 		return &api.HealthCheckResponse{Status: api.HealthCheckResponse_SERVING}
 	}
@@ -74,6 +83,6 @@ func (h *health) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // Health tells whether the server takes calls.
-func (s *submitService) Health(context.Context, *emptypb.Empty) (*api.HealthCheckResponse, error) {
-	return s.health.answer(), nil
+func (s *submitService) Health(ctx context.Context, _ *emptypb.Empty) (*api.HealthCheckResponse, error) {
+	return s.health.answer(ctx), nil
 }

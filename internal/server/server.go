@@ -38,6 +38,7 @@ type Deps struct {
 	Explains      Explainer
 	Log           *slog.Logger
 	Registry      prometheus.Registerer
+	Version       string       // of the program
 	UI            http.Handler // what is served beside the REST interface
 }
 
@@ -67,7 +68,7 @@ func New(config Config, deps Deps) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{config: config, log: deps.Log, health: newHealth(deps.Store), ui: deps.UI, pipe: newPipe(), stopping: make(chan struct{})}
+	s := &Server{config: config, log: deps.Log, health: newHealth(deps.Store, deps.Version), ui: deps.UI, pipe: newPipe(), stopping: make(chan struct{})}
 	s.grpc = grpc.NewServer(
 		grpc.ChainUnaryInterceptor(calls.unary),
 		grpc.ChainStreamInterceptor(calls.stream),
