@@ -258,8 +258,9 @@ func plural(n int, one, many string) string {
 	return fmt.Sprintf("%d %s", n, many)
 }
 
-// Welcome tells where everything is and what to type next.
-func (u *System) Welcome() string {
+// Welcome tells where everything is and what to type next, where armadactl is
+// typed as given.
+func (u *System) Welcome(armadactl string) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "Armada is up; its data is in %s\n\n", u.dir.path)
 	fmt.Fprintf(&b, "  gRPC            %s\n", u.server.GRPCAddr())
@@ -270,7 +271,7 @@ func (u *System) Welcome() string {
 	fmt.Fprintf(&b, "  jobs run on     %s\n\n", u.where())
 	b.WriteString("Try, in another terminal:\n\n")
 	for _, line := range []string{"create queue demo", "submit examples/demo.yaml", "watch demo first-steps", "get jobs --queue demo"} {
-		fmt.Fprintf(&b, "  armadactl %s%s\n", u.urlFlag(), line)
+		fmt.Fprintf(&b, "  %s %s%s\n", armadactl, u.urlFlag(), line)
 	}
 	b.WriteString("\nCtrl-C stops.\n")
 	return b.String()

@@ -22,17 +22,13 @@ import (
 // begins to stop, while its store answers.
 type health struct {
 	store   store.Queues
-	version string // of the program
+	version string
 	serving atomic.Bool
 	grpc    *grpchealth.Server
 }
 
 // healthTimeout is how long the store may take to prove that it is there.
 const healthTimeout = 2 * time.Second
-
-// versionHeader carries the program's version beside answers about health, for
-// people who ask what they talk to.
-const versionHeader = "armada-version"
 
 func newHealth(queues store.Queues, version string) *health {
 	h := &health{store: queues, version: version, grpc: grpchealth.NewServer()}
@@ -50,9 +46,7 @@ func (h *health) stop() {
 	h.grpc.Shutdown()
 }
 
-func (h *health) answer(ctx context.Context) *api.HealthCheckResponse {
-	// It fails only outside of a call, and then nobody misses it.
-	_ = grpc.SetHeader(ctx, metadata.Pairs(versionHeader, h.version))
+func (h *health) answer() *api.HealthCheckResponse {
 	if h.serving.Load() {
 		return &api.HealthCheckResponse{Status: api.HealthCheckResponse_SERVING}
 	}
@@ -82,7 +76,15 @@ func (h *health) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNoContent)
 }
 
-// Health tells whether the server takes calls.
+// versionHeader is the header of Health's answer that tells the version.
+const versionHeader = "armada-version"
+
+// Health tells whether the server takes calls, and of which version it is.
 func (s *submitService) Health(ctx context.Context, _ *emptypb.Empty) (*api.HealthCheckResponse, error) {
-	return s.health.answer(ctx), nil
+	if s.health.version != "" {
+		if err := grpc.SetHeader(ctx, metadata.Pairs(versionHeader, s.health.version)); err != nil {
+			return nil, fmt.Errorf("tell the version: %w", err)
+		}
+	}
+	return s.health.answer(), nil
 }

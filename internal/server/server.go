@@ -38,8 +38,8 @@ type Deps struct {
 	Explains      Explainer
 	Log           *slog.Logger
 	Registry      prometheus.Registerer
-	Version       string       // of the program
 	UI            http.Handler // what is served beside the REST interface
+	Version       string       // what Health tells in the header armada-version; empty for nothing
 }
 
 // Server serves users and executors. Make it with [New], bind it with
