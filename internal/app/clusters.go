@@ -56,6 +56,7 @@ func (u *System) useThisMachine() error {
 	if err != nil {
 		return fmt.Errorf("opening the runtime: %w", err)
 	}
+	u.folders = runtime
 	return u.addCluster("local", runtime)
 }
 

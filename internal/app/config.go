@@ -75,6 +75,9 @@ type Up struct {
 	// SimulatedRuntime is how long a simulated pod lives that does not say it
 	// itself.
 	SimulatedRuntime time.Duration
+	// KeepLogsBytes bounds the logs and folders of ended runs on this machine;
+	// the oldest go first. They also go when their jobs are forgotten.
+	KeepLogsBytes int64
 	// KeepRunning leaves jobs running when armada stops.
 	KeepRunning bool
 }
@@ -92,7 +95,7 @@ func DefaultConfig() Config {
 		Scheduling: Scheduling{MinRoundInterval: lead.MinRoundInterval},
 		Jobs:       podspec.DefaultConfig(),
 		Store:      Store{KeepFinished: 14 * 24 * time.Hour, KeepClientIDs: 14 * 24 * time.Hour},
-		Up:         Up{DataDir: defaultDataDir(), SimulatedRuntime: time.Second},
+		Up:         Up{DataDir: defaultDataDir(), SimulatedRuntime: time.Second, KeepLogsBytes: 10 << 30},
 	}
 }
 

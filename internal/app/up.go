@@ -18,6 +18,7 @@ import (
 	"armada/internal/executor"
 	"armada/internal/leader"
 	"armada/internal/runs"
+	"armada/internal/runs/process"
 	"armada/internal/server"
 	"armada/internal/server/executors"
 	"armada/internal/store"
@@ -39,6 +40,7 @@ type System struct {
 	loopback  *grpc.ClientConn // to the server, inside the process
 	metrics   net.Listener     // nil when there are none
 	clusters  []cluster
+	folders   *process.Runtime // nil when jobs are simulated
 
 	scheduling *part // the leader, stopped before the agents drain
 	serving    *part // everything else
@@ -117,6 +119,9 @@ func (u *System) retention(ctx context.Context) error {
 		case <-timer.C:
 		}
 		more, err := u.store.Prune(ctx, time.Now().Add(-u.config.Store.KeepFinished), piece)
+		if err == nil && u.folders != nil {
+			_, err = u.folders.Prune(ctx, u.config.Store.KeepFinished, u.config.Up.KeepLogsBytes)
+		}
 		if err != nil && ctx.Err() == nil {
 			u.log.Warn("forgetting what is old failed", "error", err)
 		}

@@ -85,7 +85,7 @@ func (a *Agent) Run(ctx context.Context) error {
 func (a *Agent) Drain(ctx context.Context) error { return a.drain(ctx, 0) }
 
 // Kill is Drain without grace periods.
-func (a *Agent) Kill(ctx context.Context) error { return a.drain(ctx, time.Millisecond) }
+func (a *Agent) Kill(ctx context.Context) error { return a.drain(ctx, -1) }
 
 func (a *Agent) drain(ctx context.Context, grace time.Duration) error {
 	a.draining.Store(true)
@@ -93,10 +93,10 @@ func (a *Agent) drain(ctx context.Context, grace time.Duration) error {
 	a.stopAll(ctx, grace)
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
-	for len(a.ledger.ids()) > 0 {
+	for a.ledger.size() > 0 {
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("%d runs have not ended: %w", len(a.ledger.ids()), context.Cause(ctx))
+			return fmt.Errorf("%d runs have not ended: %w", a.ledger.size(), context.Cause(ctx))
 		case <-tick.C:
 		}
 	}
@@ -104,7 +104,7 @@ func (a *Agent) drain(ctx context.Context, grace time.Duration) error {
 }
 
 // Holds tells how many runs the agent answers for.
-func (a *Agent) Holds() int { return len(a.ledger.ids()) }
+func (a *Agent) Holds() int { return a.ledger.size() }
 
 // watchRuntime turns the runtime's updates into news.
 func (a *Agent) watchRuntime(ctx context.Context) error {

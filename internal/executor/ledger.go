@@ -212,6 +212,13 @@ func (l *ledger) acknowledged(r report) (forget bool) {
 	return !e.ours
 }
 
+// size is how many runs the ledger has.
+func (l *ledger) size() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.entries)
+}
+
 // ids lists the runs of the ledger in order.
 func (l *ledger) ids() []string {
 	l.mu.Lock()

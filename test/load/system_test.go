@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"runtime/debug"
 	"sync"
 	"testing"
 	"time"
@@ -23,10 +24,14 @@ import (
 	corev1 "armada/pkg/api/k8s/core/v1"
 )
 
-// TestMain lets the test binary be the supervisor of the process runtime.
+// TestMain lets the test binary be the supervisor of the process runtime, and
+// collects garbage as cmd/armada does.
 func TestMain(m *testing.M) {
 	if len(os.Args) > 1 && os.Args[1] == process.SupervisorCommand {
 		os.Exit(process.SupervisorMain(os.Args[2:]))
+	}
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(200)
 	}
 	os.Exit(m.Run())
 }
