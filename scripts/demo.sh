@@ -19,8 +19,8 @@ goodbye() {
 }
 # Ctrl-C reaches armada too; of everything else it has to be told.
 trap 'trap : INT TERM; trap - EXIT; goodbye; exit 130' INT
-trap 'trap : INT TERM; trap - EXIT; kill "$armada"; goodbye; exit 143' TERM
-trap 'trap : INT TERM; kill "$armada" 2>/dev/null; goodbye' EXIT
+trap 'trap : INT TERM; trap - EXIT; kill "$armada" || true; goodbye; exit 143' TERM
+trap 'trap : INT TERM; kill "$armada" 2>/dev/null || true; goodbye' EXIT
 
 # shellcheck disable=SC2086 # a list of flags
 bin/armada up --data-dir "$data" ${ARMADA_DEMO_ARGS:-} >"$data/up.log" 2>&1 &
