@@ -246,8 +246,10 @@ func (u *System) Farewell() string {
 		return "Stopping.\n"
 	case u.config.Up.KeepRunning:
 		return fmt.Sprintf("Stopping; %s on running. The next `armada up` with this data folder finds them.\n", plural(n, "job goes", "jobs go"))
+	case n == 1:
+		return "Stopping 1 job with its grace period; it is queued again. Ctrl-C again stops it at once.\n"
 	default:
-		return fmt.Sprintf("Stopping %s with their grace periods; they are queued again. Ctrl-C again stops them at once.\n", plural(n, "job", "jobs"))
+		return fmt.Sprintf("Stopping %d jobs with their grace periods; they are queued again. Ctrl-C again stops them at once.\n", n)
 	}
 }
 
