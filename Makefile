@@ -27,7 +27,7 @@ build: ## Build bin/armada and bin/armadactl.
 
 .PHONY: demo
 demo: build ## Build, start everything in one process and run an example job set before your eyes.
-	bin/armada up --demo
+	@scripts/demo.sh
 
 .PHONY: test
 test: ## Run every check: generated files, lint, vet, tests with the race detector, e2e, short benchmarks.

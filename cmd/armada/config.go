@@ -20,8 +20,8 @@ type configFlags struct {
 
 func (f *configFlags) add(cmd *cobra.Command, named map[string]string) {
 	f.named = named
-	cmd.Flags().StringVar(&f.file, "config", "", "read settings from this YAML file; `armada config` shows every key")
-	cmd.Flags().StringToStringVar(&f.set, "set", nil, "set any key, such as --set executors.lease=1m")
+	cmd.Flags().StringVar(&f.file, "config", "", "read settings from this YAML `file`; armada config shows every key")
+	cmd.Flags().StringToStringVar(&f.set, "set", nil, "set any `key=value`, such as --set executors.lease=1m")
 }
 
 // load puts file, environment and flags over the defaults. Flags that were
@@ -45,7 +45,7 @@ func configCommand() *cobra.Command {
 		Use:   "config",
 		Short: "Print the settings in force and where each comes from",
 		Long:  "Print the settings in force as a YAML file that could be loaded again, with the source of each\nvalue beside it. Every key can be set in a file (--config), in the environment (ARMADA_ and the\nkey's words in capitals: ARMADA_EXECUTORS_LEASE) and by --set.",
-		Args:  cobra.NoArgs,
+		Args:  noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			_, effective, err := flags.load(cmd)
 			if err != nil {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -25,7 +26,7 @@ data folder.
 
 Ctrl-C stops running jobs with their grace period and queues them again; a second Ctrl-C stops
 them at once. With --keep-running they go on, and the next armada up finds them.`,
-		Args: cobra.NoArgs,
+		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			config, _, err := flags.load(cmd)
 			if err != nil {
@@ -36,14 +37,14 @@ them at once. With --keep-running they go on, and the next armada up finds them.
 	}
 	d := app.DefaultConfig()
 	f := cmd.Flags()
-	f.String("data-dir", d.Up.DataDir, "folder for everything that must outlive the process")
-	f.String("grpc-addr", d.Server.GRPCAddr, "address of the gRPC API")
-	f.String("http-addr", d.Server.HTTPAddr, "address of REST, Swagger and health")
-	f.String("metrics-addr", d.Telemetry.MetricsAddr, "address of Prometheus metrics; empty for none")
-	f.String("capacity", d.Up.Capacity, "what this machine offers to jobs, such as cpu=8,memory=16Gi")
-	f.String("simulate", d.Up.Simulate, "use made-up clusters instead of this machine: 3x100 is 3 clusters of 100 nodes")
+	f.String("data-dir", d.Up.DataDir, "`folder` for everything that must outlive the process")
+	f.String("grpc-addr", d.Server.GRPCAddr, "`address` of the gRPC API")
+	f.String("http-addr", d.Server.HTTPAddr, "`address` of REST, Swagger and health")
+	f.String("metrics-addr", d.Telemetry.MetricsAddr, "`address` of Prometheus metrics; empty for none")
+	f.String("capacity", d.Up.Capacity, "what this machine offers to jobs, `amounts` such as cpu=8,memory=16Gi")
+	f.String("simulate", d.Up.Simulate, "use made-up clusters instead of this machine; `shape` 3x100 is 3 clusters of 100 nodes")
 	f.Bool("keep-running", d.Up.KeepRunning, "leave jobs running when armada stops")
-	f.String("log-level", "warn", "least level that is logged: debug, info, warn or error")
+	f.String("log-level", d.Telemetry.LogLevel.String(), "least `level` that is logged: debug, info, warn or error")
 	flags.add(cmd, map[string]string{
 		"data-dir":     "up.dataDir",
 		"grpc-addr":    "server.grpcAddr",
@@ -55,6 +56,17 @@ them at once. With --keep-running they go on, and the next armada up finds them.
 		"log-level":    "telemetry.logLevel",
 	})
 	return cmd
+}
+
+// armadactl is how to type its name: as this program's, when that has a folder
+// and armadactl is beside it.
+func armadactl() string {
+	const name = "armadactl"
+	folder, _ := filepath.Split(os.Args[0])
+	if _, err := os.Stat(filepath.Join(folder, name)); folder == "" || err != nil {
+		return name
+	}
+	return folder + name
 }
 
 // up serves until a signal or a failure ends it. The first signal asks for an
@@ -70,7 +82,7 @@ func up(ctx context.Context, config app.Config) error {
 	defer signal.Stop(signals)
 
 	failed := system.Start(ctx)
-	fmt.Fprint(os.Stdout, system.Welcome())
+	fmt.Fprint(os.Stdout, system.Welcome(armadactl()))
 	select {
 	case err = <-failed:
 	case <-signals:

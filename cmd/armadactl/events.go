@@ -54,7 +54,7 @@ func failure(e *api.JobFailedEvent) string {
 		codes = append(codes, c.GetName()+"="+strconv.Itoa(int(c.GetExitCode())))
 	}
 	if codes == nil {
-		byName := e.GetExitCodes() //nolint:staticcheck // servers of 2020 fill only this
+		byName := e.GetExitCodes() // servers of 2020 fill only this
 		for _, name := range slices.Sorted(maps.Keys(byName)) {
 			codes = append(codes, name+"="+strconv.Itoa(int(byName[name])))
 		}

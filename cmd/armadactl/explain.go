@@ -114,6 +114,8 @@ func explainUnreachable(e *unreachableError) string {
 	cause := lastPart(state.Message())
 	text := fmt.Sprintf("no server answers at %s: %s\n", address, cause)
 	switch {
+	case strings.Contains(state.Message(), "looked like an HTTP/1.1 header"):
+		return fmt.Sprintf("what answers at %s is a web server.\nSay the address of the gRPC API; armada up prints it as gRPC, and REST is another.", address)
 	case strings.Contains(state.Message(), "tls:") || strings.Contains(state.Message(), "handshake"):
 		return text + "The connection was tried with TLS. If the server has none, put forceNoTls: true into the config file."
 	case !e.config.UsesTLS() && strings.Contains(state.Message(), "server preface"):

@@ -153,6 +153,10 @@ func (c *cli) getQueuesCommand() *cobra.Command {
 				if form != "table" {
 					return c.writeQueues(form, all...)
 				}
+				if len(all) == 0 {
+					c.printf("No queues match. Create one: armadactl create queue NAME\n")
+					return nil
+				}
 				return c.tableOfQueues(all)
 			})
 		},
@@ -176,10 +180,6 @@ func hasLabels(q *api.Queue, wanted []string) bool {
 }
 
 func (c *cli) tableOfQueues(queues []*api.Queue) error {
-	if len(queues) == 0 {
-		c.printf("No queues. Create one: armadactl create queue NAME\n")
-		return nil
-	}
 	t := table{columns: []string{"NAME", "PRIORITY FACTOR", "CORDONED", "LABELS"}}
 	for _, q := range queues {
 		var labels []string

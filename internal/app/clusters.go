@@ -18,14 +18,14 @@ import (
 
 // listen makes the server, takes the addresses, and makes the executors behind
 // it.
-func (u *System) listen(ctx context.Context, authorizer *auth.Authorizer) error {
+func (u *System) listen(ctx context.Context, version string, authorizer *auth.Authorizer) error {
 	rules, err := u.config.Jobs.Rules(u.config.resources())
 	if err != nil {
 		return fmt.Errorf("jobs: %w", err)
 	}
 	srv, err := server.New(u.config.Server, server.Deps{
 		Store: u.store, Rules: rules, Authenticator: auth.Anonymous{}, Authorizer: authorizer, Executors: u.executors,
-		Explains: u.leader.Explanations(), Log: u.log.With("part", "server"), Registry: u.registry,
+		Explains: u.leader.Explanations(), Log: u.log.With("part", "server"), Registry: u.registry, Version: version,
 	})
 	if err != nil {
 		return err
@@ -56,6 +56,7 @@ func (u *System) useThisMachine() error {
 	if err != nil {
 		return fmt.Errorf("opening the runtime: %w", err)
 	}
+	u.folders = runtime
 	return u.addCluster("local", runtime)
 }
 

@@ -3,6 +3,7 @@ package app
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"time"
@@ -74,6 +75,9 @@ type Up struct {
 	// SimulatedRuntime is how long a simulated pod lives that does not say it
 	// itself.
 	SimulatedRuntime time.Duration
+	// KeepLogsBytes bounds the logs and folders of ended runs on this machine;
+	// the oldest go first. They also go when their jobs are forgotten.
+	KeepLogsBytes int64
 	// KeepRunning leaves jobs running when armada stops.
 	KeepRunning bool
 }
@@ -82,14 +86,16 @@ type Up struct {
 func DefaultConfig() Config {
 	lead := leader.Config{}.WithDefaults()
 	serve := executors.DefaultConfig()
+	quiet := telemetry.DefaultConfig()
+	quiet.LogLevel = slog.LevelWarn // the terminal is the user's
 	return Config{
-		Telemetry:  telemetry.DefaultConfig(),
+		Telemetry:  quiet,
 		Server:     server.DefaultConfig(),
 		Executors:  Executors{Lease: serve.Lease, LostTimeout: lead.Expiry.LostTimeout, MaxAttempts: serve.MaxAttempts},
 		Scheduling: Scheduling{MinRoundInterval: lead.MinRoundInterval},
 		Jobs:       podspec.DefaultConfig(),
 		Store:      Store{KeepFinished: 14 * 24 * time.Hour, KeepClientIDs: 14 * 24 * time.Hour},
-		Up:         Up{DataDir: defaultDataDir(), SimulatedRuntime: time.Second},
+		Up:         Up{DataDir: defaultDataDir(), SimulatedRuntime: time.Second, KeepLogsBytes: 10 << 30},
 	}
 }
 

@@ -18,6 +18,7 @@ import (
 	"armada/internal/executor"
 	"armada/internal/leader"
 	"armada/internal/runs"
+	"armada/internal/runs/process"
 	"armada/internal/server"
 	"armada/internal/server/executors"
 	"armada/internal/store"
@@ -39,6 +40,7 @@ type System struct {
 	loopback  *grpc.ClientConn // to the server, inside the process
 	metrics   net.Listener     // nil when there are none
 	clusters  []cluster
+	folders   *process.Runtime // nil when jobs are simulated
 
 	scheduling *part // the leader, stopped before the agents drain
 	serving    *part // everything else
@@ -95,7 +97,7 @@ func (u *System) open(ctx context.Context, version string) error {
 		mayExecute(authorizer), u.log.With("part", "executors")); err != nil {
 		return err
 	}
-	return u.listen(ctx, authorizer)
+	return u.listen(ctx, version, authorizer)
 }
 
 func mayExecute(authorizer *auth.Authorizer) executors.Authorize {
@@ -117,6 +119,9 @@ func (u *System) retention(ctx context.Context) error {
 		case <-timer.C:
 		}
 		more, err := u.store.Prune(ctx, time.Now().Add(-u.config.Store.KeepFinished), piece)
+		if err == nil && u.folders != nil {
+			_, err = u.folders.Prune(ctx, u.config.Store.KeepFinished, u.config.Up.KeepLogsBytes)
+		}
 		if err != nil && ctx.Err() == nil {
 			u.log.Warn("forgetting what is old failed", "error", err)
 		}
@@ -241,8 +246,10 @@ func (u *System) Farewell() string {
 		return "Stopping.\n"
 	case u.config.Up.KeepRunning:
 		return fmt.Sprintf("Stopping; %s on running. The next `armada up` with this data folder finds them.\n", plural(n, "job goes", "jobs go"))
+	case n == 1:
+		return "Stopping 1 job with its grace period; it is queued again. Ctrl-C again stops it at once.\n"
 	default:
-		return fmt.Sprintf("Stopping %s with their grace periods; they are queued again. Ctrl-C again stops them at once.\n", plural(n, "job", "jobs"))
+		return fmt.Sprintf("Stopping %d jobs with their grace periods; they are queued again. Ctrl-C again stops them at once.\n", n)
 	}
 }
 
@@ -253,8 +260,9 @@ func plural(n int, one, many string) string {
 	return fmt.Sprintf("%d %s", n, many)
 }
 
-// Welcome tells where everything is and what to type next.
-func (u *System) Welcome() string {
+// Welcome tells where everything is and what to type next, where armadactl is
+// typed as given.
+func (u *System) Welcome(armadactl string) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "Armada is up; its data is in %s\n\n", u.dir.path)
 	fmt.Fprintf(&b, "  gRPC            %s\n", u.server.GRPCAddr())
@@ -265,7 +273,7 @@ func (u *System) Welcome() string {
 	fmt.Fprintf(&b, "  jobs run on     %s\n\n", u.where())
 	b.WriteString("Try, in another terminal:\n\n")
 	for _, line := range []string{"create queue demo", "submit examples/demo.yaml", "watch demo first-steps", "get jobs --queue demo"} {
-		fmt.Fprintf(&b, "  armadactl %s%s\n", u.urlFlag(), line)
+		fmt.Fprintf(&b, "  %s %s%s\n", armadactl, u.urlFlag(), line)
 	}
 	b.WriteString("\nCtrl-C stops.\n")
 	return b.String()

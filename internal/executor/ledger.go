@@ -162,7 +162,7 @@ func (l *ledger) stop(run armada.RunID, grace time.Duration) (ask bool) {
 	case held, queued:
 		l.settle(e, runs.Stopped, nil)
 	case starting:
-		if !e.stop || grace < e.grace {
+		if !e.stop || grace != 0 && (e.grace == 0 || grace < e.grace) { // 0 is the pod's own
 			e.stop, e.grace = true, grace
 		}
 	case handed:

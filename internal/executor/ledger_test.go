@@ -146,7 +146,7 @@ func TestAStopDuringAStartIsRemembered(t *testing.T) {
 	if l.begin("a-1") == nil {
 		t.Fatal("the run does not begin")
 	}
-	if l.stop("a-1", 5) || l.stop("a-1", 3) || l.stop("a-1", 4) {
+	if l.stop("a-1", 0) || l.stop("a-1", 3) || l.stop("a-1", 4) || l.stop("a-1", 0) {
 		t.Fatal("the runtime is asked to stop what it may not know yet")
 	}
 	if grace, stop := l.started("a-1"); !stop || grace != 3 {

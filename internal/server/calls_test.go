@@ -7,6 +7,7 @@ import (
 	"maps"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -17,6 +18,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/encoding/gzip"
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
@@ -186,6 +188,17 @@ func TestHealthIsServingUntilTheServerStops(t *testing.T) {
 	go w.stop()
 	if last, err := watch.Recv(); err == nil && last.GetStatus() != healthpb.HealthCheckResponse_NOT_SERVING {
 		t.Errorf("when the server stops it is %s", last.GetStatus())
+	}
+}
+
+func TestHealthTellsTheVersion(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, options{deps: func(d *server.Deps) { d.Version = "v1.2.3" }})
+	var header metadata.MD
+	_, err := w.submit.Health(t.Context(), &emptypb.Empty{}, grpc.Header(&header))
+	ok(t, err)
+	if got := header.Get("armada-version"); !slices.Equal(got, []string{"v1.2.3"}) {
+		t.Errorf("the version is %q", got)
 	}
 }
 

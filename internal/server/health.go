@@ -7,8 +7,10 @@ import (
 	"sync/atomic"
 	"time"
 
+	"google.golang.org/grpc"
 	grpchealth "google.golang.org/grpc/health"
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/metadata"
 	"google.golang.org/protobuf/types/known/emptypb"
 
 	"armada"
@@ -20,6 +22,7 @@ import (
 // begins to stop, while its store answers.
 type health struct {
 	store   store.Queues
+	version string
 	serving atomic.Bool
 	grpc    *grpchealth.Server
 }
@@ -27,8 +30,8 @@ type health struct {
 // healthTimeout is how long the store may take to prove that it is there.
 const healthTimeout = 2 * time.Second
 
-func newHealth(queues store.Queues) *health {
-	h := &health{store: queues, grpc: grpchealth.NewServer()}
+func newHealth(queues store.Queues, version string) *health {
+	h := &health{store: queues, version: version, grpc: grpchealth.NewServer()}
 	h.grpc.SetServingStatus("", healthpb.HealthCheckResponse_NOT_SERVING)
 	return h
 }
@@ -73,7 +76,15 @@ func (h *health) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNoContent)
 }
 
-// Health tells whether the server takes calls.
-func (s *submitService) Health(context.Context, *emptypb.Empty) (*api.HealthCheckResponse, error) {
+// versionHeader is the header of Health's answer that tells the version.
+const versionHeader = "armada-version"
+
+// Health tells whether the server takes calls, and of which version it is.
+func (s *submitService) Health(ctx context.Context, _ *emptypb.Empty) (*api.HealthCheckResponse, error) {
+	if s.health.version != "" {
+		if err := grpc.SetHeader(ctx, metadata.Pairs(versionHeader, s.health.version)); err != nil {
+			return nil, fmt.Errorf("tell the version: %w", err)
+		}
+	}
 	return s.health.answer(), nil
 }

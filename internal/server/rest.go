@@ -2,11 +2,13 @@ package server
 
 import (
 	"context"
+	"io"
 	"net/http"
 	"net/url"
 	"regexp"
 	"strings"
 
+	"armada/internal/wire/restjson"
 	"armada/pkg/api"
 )
 
@@ -31,8 +33,15 @@ func (g *gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case g.ui != nil:
 		g.ui.ServeHTTP(w, r)
 	default:
-		http.NotFound(w, r)
+		notFound(w)
 	}
+}
+
+// notFound answers a path that means nothing, in the words of the gateway.
+func notFound(w http.ResponseWriter) {
+	w.Header().Set("Content-Type", restjson.ContentType)
+	w.WriteHeader(http.StatusNotFound)
+	_, _ = io.WriteString(w, `{"code":5,"message":"Not Found: REST is below /api/v1, and /api/swagger.json describes it","details":[]}`) // the caller may be gone
 }
 
 // below returns the request with the prefix taken from its path, and with

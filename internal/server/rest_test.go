@@ -265,8 +265,8 @@ func TestAnUnknownPathIsNotFound(t *testing.T) {
 	if answer, _ := w.call(http.MethodGet, "/v1/never", ""); answer.StatusCode != http.StatusNotFound {
 		t.Errorf("%d", answer.StatusCode)
 	}
-	if answer, _ := newWorld(t, options{}).call(http.MethodGet, "/jobs", ""); answer.StatusCode != http.StatusNotFound {
-		t.Errorf("without pages: %d", answer.StatusCode)
+	if answer, body := newWorld(t, options{}).call(http.MethodGet, "/jobs", ""); answer.StatusCode != http.StatusNotFound || !json.Valid([]byte(body)) {
+		t.Errorf("without pages: %d %s", answer.StatusCode, body)
 	}
 }
 

@@ -39,6 +39,7 @@ type Deps struct {
 	Log           *slog.Logger
 	Registry      prometheus.Registerer
 	UI            http.Handler // what is served beside the REST interface
+	Version       string       // what Health tells in the header armada-version; empty for nothing
 }
 
 // Server serves users and executors. Make it with [New], bind it with
@@ -67,7 +68,7 @@ func New(config Config, deps Deps) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{config: config, log: deps.Log, health: newHealth(deps.Store), ui: deps.UI, pipe: newPipe(), stopping: make(chan struct{})}
+	s := &Server{config: config, log: deps.Log, health: newHealth(deps.Store, deps.Version), ui: deps.UI, pipe: newPipe(), stopping: make(chan struct{})}
 	s.grpc = grpc.NewServer(
 		grpc.ChainUnaryInterceptor(calls.unary),
 		grpc.ChainStreamInterceptor(calls.stream),

@@ -4,6 +4,7 @@ import (
 	"encoding"
 	"errors"
 	"fmt"
+	"log/slog"
 	"reflect"
 	"slices"
 	"strconv"
@@ -168,6 +169,13 @@ func setScalar(v reflect.Value, text string) error {
 			return fmt.Errorf("%q is not a duration such as 250ms, 5s or 1h30m", text)
 		}
 		v.SetInt(int64(duration))
+		return nil
+	case t == levelType:
+		var level slog.Level
+		if err := level.UnmarshalText([]byte(text)); err != nil {
+			return fmt.Errorf("%q is no level such as debug, info, warn or error", text)
+		}
+		v.SetInt(int64(level))
 		return nil
 	case isText(t):
 		unmarshaler, ok := v.Addr().Interface().(encoding.TextUnmarshaler)

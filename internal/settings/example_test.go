@@ -43,5 +43,5 @@ func Example() {
 	// server:
 	//   grpcAddr: 0.0.0.0:50051 # $ARMADA_SERVER_GRPC_ADDR
 	//   timeout: 1m # flag server.timeout
-	// flag server.timeot: server.timeot: unknown key; the nearest known key is server.timeout
+	// flag server.timeot: unknown key; the nearest known key is server.timeout
 }

@@ -4,6 +4,7 @@ import (
 	"encoding"
 	"errors"
 	"fmt"
+	"log/slog"
 	"reflect"
 	"strings"
 	"time"
@@ -13,6 +14,7 @@ import (
 var (
 	secretType          = reflect.TypeFor[Secret]()
 	durationType        = reflect.TypeFor[time.Duration]()
+	levelType           = reflect.TypeFor[slog.Level]()
 	textUnmarshalerType = reflect.TypeFor[encoding.TextUnmarshaler]()
 )
 

@@ -266,7 +266,7 @@ F:5: server.grpcAdr: unknown key; the nearest known key is server.grpcAddr
 F:6: server.LEASE: unknown key; the nearest known key is server.lease
 F:7: grpcAddr: unknown key; the nearest known key is server.grpcAddr
 F:9: scheduler.pools[0].nname: unknown key; the nearest known key is scheduler.pools[0].name
-flag server.leese: server.leese: unknown key; the nearest known key is server.lease`, "F", file)
+flag server.leese: unknown key; the nearest known key is server.lease`, "F", file)
 	if diff := cmp.Diff(want, err.Error()); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
 	}
@@ -319,7 +319,7 @@ func TestAWrongTextNamesTheVariableOrFlag(t *testing.T) {
 	for _, want := range []string{
 		"$ARMADA_SCHEDULER_WEIGHTS: scheduler.weights: not YAML: ",
 		`$ARMADA_SERVER_LEASE: server.lease: "x" is not a duration`,
-		`flag server.maxJobs: server.maxJobs: "" is not a whole number`,
+		`flag server.maxJobs: "" is not a whole number`,
 	} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("%q is not in\n%s", want, err)

@@ -62,7 +62,7 @@ func (e *KeyError) Error() string {
 	var b strings.Builder
 	b.WriteString(e.Source.String())
 	b.WriteString(": ")
-	if e.Path != "" {
+	if e.Path != "" && (e.Source.Kind != Flag || e.Source.Name != e.Path) {
 		b.WriteString(e.Path)
 		b.WriteString(": ")
 	}

@@ -7,6 +7,8 @@ import (
 	"io"
 	"time"
 
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"armada"
@@ -103,7 +105,7 @@ func (c *Client) Logs(ctx context.Context, q LogQuery, visit func(*lookout.LogLi
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	stream, first, err := c.openLog(ctx, request)
+	stream, first, err := c.openLog(ctx, cancel, request)
 	for line := first; err == nil; line, err = stream.Recv() {
 		if mine := visit(line); mine != nil {
 			if errors.Is(mine, ErrStop) {
@@ -124,10 +126,15 @@ type logStream interface {
 }
 
 // openLog opens a log and reads its first line, and tries again for a while as
-// long as nothing was read.
-func (c *Client) openLog(ctx context.Context, request *lookout.LogsRequest) (stream logStream, first *lookout.LogLine, err error) {
-	patience, cancel := withDefault(ctx, timeout)
-	defer cancel()
+// long as nothing was read. A log that is not followed has to begin or end
+// within that time.
+func (c *Client) openLog(ctx context.Context, cancel func(), request *lookout.LogsRequest) (stream logStream, first *lookout.LogLine, err error) {
+	patience, done := withDefault(ctx, timeout)
+	defer done()
+	slow := func() bool { return true }
+	if !request.GetFollow() {
+		slow = context.AfterFunc(patience, cancel)
+	}
 	err = c.pauses.retry(patience, func() (err error) {
 		// The stream lives longer than our patience.
 		if stream, err = c.Lookout.GetLogs(ctx, request); err != nil {
@@ -136,5 +143,8 @@ func (c *Client) openLog(ctx context.Context, request *lookout.LogsRequest) (str
 		first, err = stream.Recv()
 		return err
 	})
+	if !slow() && err != nil {
+		err = status.Error(codes.DeadlineExceeded, "not a line came within "+timeout.String())
+	}
 	return stream, first, err
 }

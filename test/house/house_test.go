@@ -65,8 +65,9 @@ var rows = map[string]layer{
 	"internal/app":       wiring,
 	"internal/simulator": wiring,
 
-	"cmd":  commands,
-	"test": tests,
+	"cmd":      commands,
+	"examples": commands,
+	"test":     tests,
 }
 
 // pure are the packages, with all below them, that decide and do no I/O.

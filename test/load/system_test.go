@@ -3,11 +3,11 @@ package load
 import (
 	"context"
 	"fmt"
-	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
 	"runtime"
+	"runtime/debug"
 	"sync"
 	"testing"
 	"time"
@@ -24,10 +24,14 @@ import (
 	corev1 "armada/pkg/api/k8s/core/v1"
 )
 
-// TestMain lets the test binary be the supervisor of the process runtime.
+// TestMain lets the test binary be the supervisor of the process runtime, and
+// collects garbage as cmd/armada does.
 func TestMain(m *testing.M) {
 	if len(os.Args) > 1 && os.Args[1] == process.SupervisorCommand {
 		os.Exit(process.SupervisorMain(os.Args[2:]))
+	}
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(200)
 	}
 	os.Exit(m.Run())
 }
@@ -48,7 +52,7 @@ func open(b *testing.B, dir, simulate string) *system {
 	config := app.DefaultConfig()
 	config.Up.DataDir, config.Up.Simulate, config.Up.SimulatedRuntime = dir, simulate, time.Millisecond
 	config.Server.GRPCAddr, config.Server.HTTPAddr, config.Telemetry.MetricsAddr = "127.0.0.1:0", "127.0.0.1:0", ""
-	log := slog.New(slog.NewTextHandler(io.Discard, nil))
+	log := slog.New(slog.DiscardHandler)
 	if os.Getenv("ARMADA_LOAD_LOG") != "" {
 		log = slog.New(slog.NewTextHandler(os.Stderr, nil))
 	}
@@ -171,7 +175,7 @@ func calibrate(b *testing.B) (loop time.Duration, syncs float64) {
 }
 
 // scale returns the size of a benchmark: small under -short.
-func scale(full, small int) int {
+func scale[N int | time.Duration](full, small N) N {
 	if testing.Short() {
 		return small
 	}

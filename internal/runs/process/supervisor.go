@@ -108,14 +108,14 @@ func supervise(set settings, log *slog.Logger) error {
 		return err
 	}
 	s.recoverRuns()
-	if err := tellReady(); err != nil {
-		log.Warn("nobody hears that the supervisor is ready", "error", err)
-	}
+	unheard := tellReady()
 	log.Info("the supervisor is ready", "dir", l.dir, "cages", s.cages.features())
 	var connections sync.WaitGroup
 	connections.Go(func() { s.accept(listener, &connections) })
 	connections.Go(s.spread)
-	s.serve(signals, fate.changed, lock)
+	if unheard == nil || !s.retire(false) { // who started it may have left before it was ready
+		s.serve(signals, fate.changed, lock)
+	}
 	_ = listener.Close()
 	s.hangUp()
 	connections.Wait()

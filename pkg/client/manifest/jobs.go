@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
 
 	"armada"
 	"armada/internal/podspec"
@@ -115,7 +116,7 @@ func (j *Jobs) items(raw []byte, path string) []Problem {
 func (j *Jobs) specs(i int, item *api.JobSubmitRequestItem, known []Problem) []Problem {
 	path := fmt.Sprintf("jobs[%d]", i)
 	n := len(item.GetPodSpecs())
-	if item.GetPodSpec() != nil { //nolint:staticcheck // files of all years say podSpec
+	if item.GetPodSpec() != nil {
 		n++
 	}
 	switch {
@@ -140,7 +141,7 @@ func (j *Jobs) Check() error {
 	}
 	for i, item := range j.Items {
 		path := fmt.Sprintf("jobs[%d]", i)
-		field, message := path+".podSpec", item.GetPodSpec() //nolint:staticcheck // files of all years say podSpec
+		field, message := path+".podSpec", item.GetPodSpec()
 		if message == nil {
 			field, message = path+".podSpecs[0]", item.GetPodSpecs()[0]
 		}
@@ -152,7 +153,7 @@ func (j *Jobs) Check() error {
 		if err != nil {
 			return fmt.Errorf("decode the pod spec of %s: %w", path, err)
 		}
-		spec.FoldNodeLabels(item.GetRequiredNodeLabels()) //nolint:staticcheck // files of 2020 say it
+		spec.FoldNodeLabels(item.GetRequiredNodeLabels())
 		wrong = append(wrong, spec.Validate(rules, field)...)
 		_, gang := podspec.ParseGang(item.GetAnnotations(), path+".annotations")
 		wrong = append(wrong, gang...)
@@ -163,42 +164,40 @@ func (j *Jobs) Check() error {
 	return &Error{j.Locate(wrong, 0)}
 }
 
-var itemPath = regexp.MustCompile(`^job_request_items\[(\d+)\]`)
-
 // Locate finds the lines of violations. Their paths are the file's own, or those
 // of a request that the items from first on were sent in.
 func (j *Jobs) Locate(wrong []armada.Violation, first int) []Problem {
 	problems := make([]Problem, len(wrong))
 	for i, v := range wrong {
-		path := itemPath.ReplaceAllStringFunc(v.Path, func(found string) string {
-			n, err := strconv.Atoi(itemPath.FindStringSubmatch(found)[1])
-			if err != nil {
-				return found
-			}
-			return fmt.Sprintf("jobs[%d]", n+first)
-		})
-		if path != v.Path {
-			head, rest, _ := strings.Cut(path, ".")
-			field := rest[:len(rest)-len(strings.TrimLeft(rest, "abcdefghijklmnopqrstuvwxyz_"))]
-			path = join(head, jsonNames[field]+strings.TrimPrefix(rest, field))
-			if jsonNames[field] == "" {
-				path = join(head, rest)
-			}
-		}
-		if v.Path == "job_set_id" {
-			path = "jobSetId"
-		}
-		problems[i] = j.document.problem(path, v.Message)
+		problems[i] = j.document.problem(inFile(v.Path, first), v.Message)
 	}
 	return problems
 }
 
-// jsonNames are the names that the fields of an item have in files.
-var jsonNames = func() map[string]string {
-	names := map[string]string{}
-	fields := (&api.JobSubmitRequestItem{}).ProtoReflect().Descriptor().Fields()
-	for i := range fields.Len() {
-		names[string(fields.Get(i).Name())] = fields.Get(i).JSONName()
+// itemPath takes a path in a request apart: an item, a field of it, the rest.
+var itemPath = regexp.MustCompile(`^job_request_items\[(\d+)\](?:\.(\w+))?(.*)$`)
+
+// inFile is a path in a request as a path in the file.
+func inFile(path string, first int) string {
+	if path == "job_set_id" {
+		return "jobSetId"
 	}
-	return names
-}()
+	parts := itemPath.FindStringSubmatch(path)
+	if parts == nil {
+		return path
+	}
+	n, err := strconv.Atoi(parts[1])
+	if err != nil {
+		return path
+	}
+	return join(fmt.Sprintf("jobs[%d]", first+n), jsonName(parts[2])) + parts[3]
+}
+
+// jsonName is the name that a field of an item has in files.
+func jsonName(field string) string {
+	known := (&api.JobSubmitRequestItem{}).ProtoReflect().Descriptor().Fields().ByName(protoreflect.Name(field))
+	if known == nil {
+		return field
+	}
+	return known.JSONName()
+}

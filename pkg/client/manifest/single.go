@@ -3,7 +3,6 @@ package manifest
 import (
 	"encoding/json"
 	"fmt"
-	"strings"
 
 	"google.golang.org/protobuf/proto"
 	corev1 "k8s.io/api/core/v1"
@@ -12,13 +11,17 @@ import (
 	kubeapi "armada/pkg/api/k8s/core/v1"
 )
 
+// PodSpec is the message that a pod spec is on the wire: what the fields of
+// api.JobSubmitRequestItem take.
+type PodSpec = kubeapi.PodSpec
+
 // ReadPodSpec reads the spec of a pod. The error is an [*Error].
-func ReadPodSpec(data []byte) (*kubeapi.PodSpec, error) {
+func ReadPodSpec(data []byte) (*PodSpec, error) {
 	d, err := parse(data)
 	if err != nil {
 		return nil, err
 	}
-	spec := &kubeapi.PodSpec{}
+	spec := &PodSpec{}
 	if problems := d.message(d.json, "", spec); len(problems) > 0 {
 		return nil, &Error{problems}
 	}
@@ -26,12 +29,12 @@ func ReadPodSpec(data []byte) (*kubeapi.PodSpec, error) {
 }
 
 // FromKubernetes turns a pod spec of Kubernetes' Go types into a message.
-func FromKubernetes(spec *corev1.PodSpec) (*kubeapi.PodSpec, error) {
+func FromKubernetes(spec *corev1.PodSpec) (*PodSpec, error) {
 	raw, err := spec.Marshal()
 	if err != nil {
 		return nil, fmt.Errorf("encode a pod spec: %w", err)
 	}
-	message := &kubeapi.PodSpec{}
+	message := &PodSpec{}
 	if err := proto.Unmarshal(raw, message); err != nil {
 		return nil, fmt.Errorf("decode a pod spec: %w", err)
 	}
@@ -79,7 +82,7 @@ func ReadQueue(data []byte) (*api.Queue, error) {
 	}
 	queue := &api.Queue{}
 	problems = append(problems, d.message(body, "", queue)...)
-	if strings.TrimSpace(queue.GetName()) == "" && !reported(problems, "name") {
+	if queue.GetName() == "" && len(problems) == 0 {
 		problems = append(problems, d.problem("name", "is missing"))
 	}
 	if len(problems) > 0 {

@@ -1,0 +1,169 @@
+package main
+
+import (
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"armada/pkg/client"
+)
+
+// TestWhatUsersSee runs command lines and compares everything they print with
+// golden files.
+func TestWhatUsersSee(t *testing.T) {
+	t.Parallel()
+	for name, lines := range map[string][]string{
+		"queues": {
+			"create queue a", "create queue a --priority-factor 0.5", "update queue demo", "update queue nope", "delete queue a", "delete queue demo",
+			"get queue demo", "get queue demo -o json", "get queue nope", "get queues", "get queues -o yaml", "get queues -l team=x", "get queues --inverse -l team",
+			"get queues other-queue", "get queues --only-cordoned", "get queues none", "create -f testdata/queue.yaml", "create -f testdata/queue.yaml --dry-run",
+			"create -f testdata/badqueue.yaml",
+		},
+		"submit": {
+			"submit testdata/jobs.yaml", "submit testdata/jobs.yaml --dry-run", "submit testdata/typos.yaml", "submit testdata/refused.yaml",
+			"submit testdata/toobig.yaml --dry-run", "submit testdata/noqueue.yaml", "submit testdata/none.yaml",
+		},
+		"watch":  {"watch demo first --exit-if-inactive", "watch nope first"},
+		"jobs":   {"get jobs", "get jobs --limit 1", "get jobs --queue other", "get jobs --state running,Failed", "get job " + job(1), "get job " + job(2), "get job x"},
+		"logs":   {"logs " + job(0), "logs --tail 1 --timestamps " + job(0), "logs " + job(1)},
+		"cancel": {"cancel job " + job(2), "cancel job demo first " + job(2) + " --reason enough", "cancel job " + job(0), "cancel job-set demo first", "cancel job-set nope first"},
+		"reprioritize": {
+			"reprioritize job demo first " + job(2) + " 5", "reprioritize job demo first " + job(1) + " 5", "reprioritize job-set demo first 0.5",
+			"reprioritize job-set demo second 1", "reprioritize job-set demo first soon",
+		},
+		"usage": {
+			"sumbit x", "get", "get nothing", "get jobs --stat x", "get jobs --state x", "get jobs x", "get queue", "get queues -o xml", "logs", "logs --tail -1 x",
+			"cancel job a b", "watch demo", "submit", "get jobs --limit -1",
+		},
+		"config": {
+			"config get-contexts", "config current-context", "--config testdata/flat.yaml config get-contexts", "--config testdata/none.yaml get queues",
+			"config use-context nope", "--context nope get queues", "--context web get queues", "--context oidc get queues",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var all strings.Builder
+			for _, line := range lines {
+				r := run(t, strings.Fields(line)...)
+				all.WriteString("$ armadactl " + line + "\n" + r.out)
+				if r.errors != "" {
+					all.WriteString("! " + strings.ReplaceAll(strings.TrimSuffix(r.errors, "\n"), "\n", "\n! ") + "\n")
+				}
+				if r.code != exitOK {
+					all.WriteString("exit code " + string(rune('0'+r.code)) + "\n")
+				}
+				all.WriteString("\n")
+			}
+			golden(t, name, all.String())
+		})
+	}
+}
+
+func TestFlagsOfAQueueReachTheServer(t *testing.T) {
+	t.Parallel()
+	r := run(t, "create", "queue", "q", "--priority-factor", "2.5", "--owners", "a,b", "--group-owners", "g", "--cordon", "-l", "x=y,z=w", "--retry-policies", "p")
+	if want := []string{"create q 2.5 a+b g yes x=y, z=w p"}; !slices.Equal(r.said, want) {
+		t.Errorf("asked for %q, not %q", r.said, want)
+	}
+}
+
+func TestCancellationsReachTheServerAsAsked(t *testing.T) {
+	t.Parallel()
+	for line, want := range map[string]string{
+		"cancel job x":                         "cancel   x ",
+		"cancel job q s x --reason r":          "cancel q s x r",
+		"cancel job-set demo first --reason r": "cancel-set demo first r",
+	} {
+		if r := run(t, strings.Fields(line)...); !slices.Equal(r.said, []string{want}) {
+			t.Errorf("%s asked for %q", line, r.said)
+		}
+	}
+}
+
+func TestRawEventsAreOneJSONObjectPerLine(t *testing.T) {
+	t.Parallel()
+	r := run(t, "watch", "demo", "first", "--raw", "--exit-if-inactive")
+	lines := strings.Split(strings.TrimSpace(r.out), "\n")
+	if r.code != exitOK || len(lines) != len(history()) {
+		t.Fatalf("%d lines, exit code %d: %s", len(lines), r.code, r.errors)
+	}
+	if !strings.HasPrefix(lines[1], `{"id":"b","message":{"queued":{"jobId":"`+job(0)) {
+		t.Errorf("the second line is %s", lines[1])
+	}
+}
+
+func TestTheVersionIsTheClientsAndTheServers(t *testing.T) {
+	t.Parallel()
+	r := run(t, "version")
+	if r.code != exitOK || !strings.Contains(r.out, "Client:         unknown") || !strings.Contains(r.out, "Server:         v9, at localhost:50051") {
+		t.Errorf("exit code %d\n%s%s", r.code, r.out, r.errors)
+	}
+}
+
+// nobody is an address where nobody listens.
+func nobody(t *testing.T) string {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	return listener.Addr().String()
+}
+
+func TestAServerThatDoesNotAnswerIsNamedWithinSeconds(t *testing.T) {
+	t.Parallel()
+	address := nobody(t)
+	began := time.Now()
+	r := runWith(t, func(config client.Config) (*client.Client, error) { return client.New(config) }, "--armadaUrl", address, "get", "queues")
+	if took := time.Since(began); took > 2*reach {
+		t.Errorf("it took %s", took)
+	}
+	for _, want := range []string{"no server answers at " + address, "connection refused", "`armada up`", "--armadaUrl"} {
+		if !strings.Contains(r.errors, want) {
+			t.Errorf("%q is not in: %s", want, r.errors)
+		}
+	}
+	if r.code != exitFailed {
+		t.Errorf("exit code %d", r.code)
+	}
+}
+
+func TestAVersionWithoutAServerIsNoError(t *testing.T) {
+	t.Parallel()
+	address := nobody(t)
+	r := runWith(t, func(config client.Config) (*client.Client, error) { return client.New(config) }, "--armadaUrl", address, "version")
+	if r.code != exitOK || !strings.Contains(r.out, "none can be reached at "+address) {
+		t.Errorf("exit code %d\n%s%s", r.code, r.out, r.errors)
+	}
+}
+
+func TestChoosingAContextChangesOneLineOfTheFile(t *testing.T) {
+	t.Parallel()
+	for name, texts := range map[string][2]string{
+		"another": {"# mine\ncurrentContext: a # now\ncontexts:\n  a: {}\n  # the other\n  b b: {}\n", "# mine\ncurrentContext: b b # now\ncontexts:\n  a: {}\n  # the other\n  b b: {}\n"},
+		"first":   {"# mine\ncontexts:\n  b b: {}\n", "# mine\ncurrentContext: b b\ncontexts:\n  b b: {}\n"},
+	} {
+		path := filepath.Join(t.TempDir(), "config.yaml")
+		if err := os.WriteFile(path, []byte(texts[0]), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		r := run(t, "--config", path, "config", "use-context", "b b")
+		got, err := os.ReadFile(path)
+		if err != nil || string(got) != texts[1] || r.code != exitOK {
+			t.Errorf("%s: %v %s\n%s", name, err, r.errors, got)
+		}
+		info, err := os.Stat(path)
+		if err != nil || info.Mode().Perm() != 0o600 {
+			t.Errorf("%s: the file has the mode %v, %v", name, info.Mode(), err)
+		}
+		left, err := os.ReadDir(filepath.Dir(path))
+		if err != nil || len(left) != 1 {
+			t.Errorf("%s: %v beside it, %v", name, left, err)
+		}
+	}
+}

@@ -1,0 +1,276 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"flag"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"go.uber.org/goleak"
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
+	"google.golang.org/grpc/test/bufconn"
+	"google.golang.org/protobuf/types/known/emptypb"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"armada/pkg/api"
+	"armada/pkg/api/lookout"
+	"armada/pkg/client"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+var update = flag.Bool("update", false, "write the golden files anew")
+
+// noon is when everything here happens.
+var noon = time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
+
+// server is a server with one queue, demo, whose job set first has three jobs:
+// one succeeded, one failed, one runs.
+type server struct {
+	api.UnimplementedSubmitServer
+	mu   sync.Mutex
+	said []string // what was asked for, one line each
+}
+
+type (
+	eventServer   struct{ api.UnimplementedEventServer }
+	lookoutServer struct {
+		lookout.UnimplementedLookoutServer
+	}
+)
+
+func (s *server) note(words ...string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.said = append(s.said, strings.Join(words, " "))
+}
+
+func (s *server) Health(ctx context.Context, _ *emptypb.Empty) (*api.HealthCheckResponse, error) {
+	return &api.HealthCheckResponse{}, grpc.SetHeader(ctx, metadata.Pairs("armada-version", "v9"))
+}
+
+func (s *server) CreateQueue(_ context.Context, q *api.Queue) (*emptypb.Empty, error) {
+	s.note("create", q.GetName(), number(q.GetPriorityFactor()), strings.Join(q.GetUserOwners(), "+"), strings.Join(q.GetGroupOwners(), "+"),
+		yesNo(q.GetCordoned()), sorted(q.GetLabels()), strings.Join(q.GetRetryPolicies(), "+"))
+	if q.GetPriorityFactor() < 1 {
+		return nil, refused(&errdetails.BadRequest_FieldViolation{Field: "priority_factor", Description: "is 0.5, must be a number from 1 up"})
+	}
+	return &emptypb.Empty{}, nil
+}
+
+func (s *server) UpdateQueue(_ context.Context, q *api.Queue) (*emptypb.Empty, error) {
+	return &emptypb.Empty{}, known(q.GetName())
+}
+
+func (s *server) DeleteQueue(_ context.Context, r *api.QueueDeleteRequest) (*emptypb.Empty, error) {
+	if r.GetName() == "demo" {
+		return nil, status.Error(codes.FailedPrecondition, `the queue "demo" has active jobs`)
+	}
+	return &emptypb.Empty{}, nil
+}
+
+func demo() *api.Queue {
+	return &api.Queue{Name: "demo", PriorityFactor: 1.5, Labels: map[string]string{"team": "x"}, Permissions: []*api.Queue_Permissions{
+		{Subjects: []*api.Queue_Permissions_Subject{{Kind: "User", Name: "alice"}}, Verbs: []string{"submit", "watch"}},
+	}}
+}
+
+func (s *server) GetQueue(_ context.Context, r *api.QueueGetRequest) (*api.Queue, error) {
+	return demo(), known(r.GetName())
+}
+
+func (s *server) GetQueues(_ *api.StreamingQueueGetRequest, stream grpc.ServerStreamingServer[api.StreamingQueueMessage]) error {
+	for _, q := range []*api.Queue{demo(), {Name: "other-queue", PriorityFactor: 1, Cordoned: true}} {
+		if err := stream.Send(&api.StreamingQueueMessage{Event: &api.StreamingQueueMessage_Queue{Queue: q}}); err != nil {
+			return err
+		}
+	}
+	return stream.Send(&api.StreamingQueueMessage{Event: &api.StreamingQueueMessage_End{End: &api.EndMarker{}}})
+}
+
+func (s *server) SubmitJobs(_ context.Context, r *api.JobSubmitRequest) (*api.JobSubmitResponse, error) {
+	if err := known(r.GetQueue()); err != nil {
+		return nil, err
+	}
+	if r.GetJobSetId() == "refused" {
+		return nil, refused(&errdetails.BadRequest_FieldViolation{
+			Field: "job_request_items[0].pod_spec.containers[0].resources.limits[cpu]", Description: "is too much",
+		})
+	}
+	answer := &api.JobSubmitResponse{}
+	for i := range r.GetJobRequestItems() {
+		answer.JobResponseItems = append(answer.JobResponseItems, &api.JobSubmitResponseItem{JobId: job(i)})
+	}
+	return answer, nil
+}
+
+func (s *server) CancelJobs(_ context.Context, r *api.JobCancelRequest) (*api.CancellationResult, error) {
+	s.note("cancel", r.GetQueue(), r.GetJobSetId(), strings.Join(r.GetJobIds(), "+"), r.GetReason())
+	if r.GetJobIds()[0] != job(2) {
+		return &api.CancellationResult{}, nil
+	}
+	return &api.CancellationResult{CancelledIds: r.GetJobIds()}, nil
+}
+
+func (s *server) CancelJobSet(_ context.Context, r *api.JobSetCancelRequest) (*emptypb.Empty, error) {
+	s.note("cancel-set", r.GetQueue(), r.GetJobSetId(), r.GetReason())
+	return &emptypb.Empty{}, known(r.GetQueue())
+}
+
+func (s *server) ReprioritizeJobs(_ context.Context, r *api.JobReprioritizeRequest) (*api.JobReprioritizeResponse, error) {
+	results := map[string]string{}
+	if r.GetJobSetId() == "first" {
+		results[job(2)] = ""
+		for _, id := range r.GetJobIds() {
+			if id == job(1) {
+				results = map[string]string{id: "the job is failed"}
+			}
+		}
+	}
+	return &api.JobReprioritizeResponse{ReprioritizationResults: results}, nil
+}
+
+func (eventServer) GetJobSetEvents(r *api.JobSetRequest, stream grpc.ServerStreamingServer[api.EventStreamMessage]) error {
+	if err := known(r.GetQueue()); err != nil {
+		return err
+	}
+	for i, m := range history() {
+		id := string(rune('a' + i))
+		if id > r.GetFromMessageId() {
+			if err := stream.Send(&api.EventStreamMessage{Id: id, Message: m}); err != nil {
+				return err
+			}
+		}
+	}
+	<-stream.Context().Done()
+	return nil
+}
+
+func (lookoutServer) GetJobs(_ context.Context, r *lookout.GetJobsRequest) (*lookout.GetJobsResponse, error) {
+	answer := &lookout.GetJobsResponse{Jobs: jobs()}
+	for _, f := range r.GetFilters() {
+		answer.Jobs = slices.DeleteFunc(answer.Jobs, func(j *lookout.Job) bool {
+			field := map[string]string{"queue": j.GetQueue(), "job_set": j.GetJobSet(), "state": j.GetState().String()}[f.GetField()]
+			return !slices.Contains(f.GetValues(), field)
+		})
+	}
+	if n := int(r.GetPageSize()); n < len(answer.Jobs) {
+		answer.Jobs, answer.NextPageToken = answer.Jobs[:n], "more"
+	}
+	return answer, nil
+}
+
+func (lookoutServer) GetJob(_ context.Context, r *lookout.GetJobRequest) (*lookout.Job, error) {
+	for _, j := range jobs() {
+		if j.GetJobId() == r.GetJobId() {
+			return j, nil
+		}
+	}
+	return nil, status.Error(codes.NotFound, "job "+r.GetJobId()+" is not known")
+}
+
+func (lookoutServer) GetLogs(r *lookout.LogsRequest, stream grpc.ServerStreamingServer[lookout.LogLine]) error {
+	if r.GetJobId() != job(0) {
+		return status.Error(codes.FailedPrecondition, "the job is queued and was never started: there is no log")
+	}
+	lines := []*lookout.LogLine{
+		{Line: "one", Stream: "stdout", Timestamp: timestamppb.New(noon)}, {Line: "two", Stream: "stderr", Timestamp: timestamppb.New(noon)},
+	}
+	if n := r.GetTailLines(); n > 0 {
+		lines = lines[len(lines)-int(n):]
+	}
+	for _, line := range lines {
+		if err := stream.Send(line); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func known(queue string) error {
+	if queue == "demo" {
+		return nil
+	}
+	return status.Error(codes.NotFound, `could not find queue "`+queue+`"`)
+}
+
+func refused(violations ...*errdetails.BadRequest_FieldViolation) error {
+	s, err := status.New(codes.InvalidArgument, "refused").WithDetails(&errdetails.BadRequest{FieldViolations: violations})
+	if err != nil {
+		return err
+	}
+	return s.Err()
+}
+
+// ran is what a command line came to.
+type ran struct {
+	code        int
+	out, errors string
+	said        []string // to the server
+}
+
+// run runs a command line against a server of its own.
+func run(t *testing.T, args ...string) ran {
+	t.Helper()
+	listener := bufconn.Listen(1 << 20)
+	grpcServer := grpc.NewServer()
+	s := &server{}
+	api.RegisterSubmitServer(grpcServer, s)
+	api.RegisterEventServer(grpcServer, eventServer{})
+	lookout.RegisterLookoutServer(grpcServer, lookoutServer{})
+	served := make(chan struct{})
+	go func() {
+		defer close(served)
+		_ = grpcServer.Serve(listener)
+	}()
+	defer func() { grpcServer.Stop(); <-served }()
+	result := runWith(t, func(config client.Config) (*client.Client, error) {
+		return client.New(config, grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return listener.DialContext(ctx) }))
+	}, args...)
+	result.said = s.said
+	return result
+}
+
+func runWith(t *testing.T, connect func(client.Config) (*client.Client, error), args ...string) ran {
+	t.Helper()
+	var out, errors bytes.Buffer
+	c := &cli{
+		out: &out, errors: &errors, in: strings.NewReader(""), zone: time.UTC, connect: connect,
+		environment: func(string) string { return "" }, now: func() time.Time { return noon },
+	}
+	if !strings.Contains(strings.Join(args, " "), "--config") {
+		args = append([]string{"--config", filepath.Join("testdata", "config.yaml")}, args...)
+	}
+	code := c.run(t.Context(), args)
+	return ran{code: code, out: out.String(), errors: errors.String()}
+}
+
+// golden compares with a file in testdata.
+func golden(t *testing.T, name, got string) {
+	t.Helper()
+	path := filepath.Join("testdata", name+".txt")
+	if *update {
+		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), got); diff != "" {
+		t.Errorf("%s (run with -update to accept, -want +got):\n%s", path, diff)
+	}
+}
