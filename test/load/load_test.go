@@ -220,6 +220,8 @@ func BenchmarkRestart(b *testing.B) {
 				}
 				return nil
 			})
+			b.ReportMetric(0, "ns/op")
+			b.ReportMetric(heap(), "MB-heap")
 		})
 		b.Run("restart", func(b *testing.B) {
 			used, begin := cpu(), time.Now()
@@ -240,8 +242,23 @@ func BenchmarkRestart(b *testing.B) {
 			took := time.Since(begin)
 			b.ReportMetric((cpu() - used).Seconds(), "cpu-s")
 			report(b, took.Seconds(), "s", 5, "max")
-			b.ReportMetric(heap(), "MB-heap")
 		})
+	}
+}
+
+// BenchmarkIdle is the time from opening an empty data folder to the first
+// answer, and then the processor time that doing nothing takes.
+func BenchmarkIdle(b *testing.B) {
+	for b.Loop() {
+		begin := time.Now()
+		s := open(b, b.TempDir(), "")
+		s.queue(b, "load")
+		b.ReportMetric(float64(time.Since(begin).Milliseconds()), "ready-ms")
+		b.ReportMetric(2000, "ready-max-limit")
+		used, begin := cpu(), time.Now()
+		<-time.After(scale(10*time.Second, 500*time.Millisecond))
+		report(b, (cpu()-used).Seconds()/time.Since(begin).Seconds()*100, "cpu-%", 1, "max")
+		s.close()
 	}
 }
 

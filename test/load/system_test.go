@@ -175,7 +175,7 @@ func calibrate(b *testing.B) (loop time.Duration, syncs float64) {
 }
 
 // scale returns the size of a benchmark: small under -short.
-func scale(full, small int) int {
+func scale[N int | time.Duration](full, small N) N {
 	if testing.Short() {
 		return small
 	}
