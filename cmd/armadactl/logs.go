@@ -45,7 +45,7 @@ func (c *cli) logsCommand() *cobra.Command {
 		},
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&query.Container, "container", "", "container of the pod (default the first)")
+	flags.StringVar(&query.Container, "container", "", "only this container of the pod (default all)")
 	flags.StringVar(&query.Run, "run", "", "run of the job (default the newest)")
 	flags.Int64Var(&query.Tail, "tail", 0, "only the last so many lines, 0 for all")
 	flags.DurationVar(&since, "since", 0, "only lines of the last 10s, 5m, 1h, ...")
