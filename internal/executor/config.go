@@ -65,6 +65,9 @@ func (c Config) Validate() error {
 			errs = append(errs, fmt.Errorf("%s: must be longer than 0, is %s", d.name, d.value))
 		}
 	}
+	if c.FirstLease <= c.Margin {
+		errs = append(errs, fmt.Errorf("firstLease: must be longer than the margin, which is %s, is %s", c.Margin, c.FirstLease))
+	}
 	if c.Starts < 1 {
 		errs = append(errs, fmt.Errorf("starts: must be at least 1, is %d", c.Starts))
 	}

@@ -304,18 +304,18 @@ func (w *world) job(id armada.JobID) store.FullJob {
 	return job
 }
 
-// becomes waits until a job is in a state. Virtual time makes it exact: nothing
-// else is waited for.
+// becomes waits until a job is in a state.
 func (w *world) becomes(id armada.JobID, state armada.JobState) store.FullJob {
 	w.t.Helper()
 	w.until(fmt.Sprintf("job %s is %s", id, state), func() bool { return w.job(id).Job.State == state })
 	return w.job(id)
 }
 
-// until waits for a condition, for at most an hour of virtual time.
+// until waits for a condition, for at most an hour of virtual time, and looks the
+// less often the longer it waits.
 func (w *world) until(what string, condition func() bool) {
 	w.t.Helper()
-	for begun := time.Now(); !condition(); time.Sleep(10 * time.Millisecond) {
+	for begun := time.Now(); !condition(); pause(10*time.Millisecond + min(time.Second, time.Since(begun)/10)) {
 		if time.Since(begun) > time.Hour {
 			w.t.Fatalf("not within an hour: %s", what)
 		}
