@@ -70,7 +70,7 @@ func crash(t *testing.T, supervisorToo bool) crashed {
 	t.Cleanup(func() { killProcessesOf(dir) })
 
 	var mu sync.Mutex
-	u := startUp(t, dir, "--capacity", "cpu=64,memory=64Gi")
+	u := startUp(t, dir, "--capacity", "cpu=64,memory=64Gi,ephemeral-storage=8Ti")
 	acknowledged := &submitter{marks: marks}
 	current := func() *up {
 		mu.Lock()
@@ -93,7 +93,7 @@ func crash(t *testing.T, supervisorToo bool) crashed {
 		if supervisorToo {
 			killProcessesOf(dir)
 		}
-		next := startUp(t, dir, "--capacity", "cpu=64,memory=64Gi")
+		next := startUp(t, dir, "--capacity", "cpu=64,memory=64Gi,ephemeral-storage=8Ti")
 		mu.Lock()
 		u = next
 		mu.Unlock()

@@ -71,7 +71,7 @@ func (d *demonstration) ended(t *testing.T) int {
 	return d.cmd.ProcessState.ExitCode()
 }
 
-const freePorts = "--grpc-addr 127.0.0.1:0 --http-addr 127.0.0.1:0 --metrics-addr 127.0.0.1:0 --capacity cpu=8,memory=8Gi"
+const freePorts = "--grpc-addr 127.0.0.1:0 --http-addr 127.0.0.1:0 --metrics-addr 127.0.0.1:0 --capacity cpu=8,memory=8Gi,ephemeral-storage=512Gi"
 
 func TestTheDemoShowsTheExampleAndServesOnUntilCtrlC(t *testing.T) {
 	t.Parallel()

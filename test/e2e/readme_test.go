@@ -56,7 +56,7 @@ func TestTheTourOfTheReadmeIsReal(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	t.Cleanup(func() { killProcessesOf(dir) })
-	r := &tour{up: startUp(t, filepath.Join(dir, "data"), "--capacity", "cpu=8,memory=8Gi"), dir: dir, ids: strings.NewReplacer()}
+	r := &tour{up: startUp(t, filepath.Join(dir, "data"), "--capacity", "cpu=8,memory=8Gi,ephemeral-storage=512Gi"), dir: dir, ids: strings.NewReplacer()}
 	examples, err := filepath.Abs(filepath.Join("..", "..", "examples"))
 	if err != nil {
 		t.Fatal(err)
@@ -219,7 +219,7 @@ func TestTheExampleOfTheGoClientWorks(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	t.Cleanup(func() { killProcessesOf(dir) })
-	u := startUp(t, filepath.Join(dir, "data"), "--capacity", "cpu=8,memory=8Gi")
+	u := startUp(t, filepath.Join(dir, "data"), "--capacity", "cpu=8,memory=8Gi,ephemeral-storage=512Gi")
 	build := exec.CommandContext(t.Context(), "go", "build", "-o", filepath.Join(dir, "goclient"), "armada/examples/goclient")
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("go build: %v\n%s", err, out)

@@ -37,7 +37,7 @@ func TestAJobThatWaitsSaysWhy(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	t.Cleanup(func() { killProcessesOf(dir) })
-	u := startUp(t, dir, "--capacity", "cpu=8,memory=8Gi")
+	u := startUp(t, dir, "--capacity", "cpu=8,memory=8Gi,ephemeral-storage=512Gi")
 	u.mustCtl(t, "create", "queue", "told")
 	one := container("a", "command: [echo]", "1")
 	member := "{podSpec: {containers: [%s]}, annotations: {armadaproject.io/gangId: g, armadaproject.io/gangCardinality: \"3\"}}"
@@ -62,7 +62,7 @@ func TestAJobThatCannotRunSaysWhy(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	t.Cleanup(func() { killProcessesOf(dir) })
-	u := startUp(t, dir, "--capacity", "cpu=8,memory=8Gi")
+	u := startUp(t, dir, "--capacity", "cpu=8,memory=8Gi,ephemeral-storage=512Gi")
 	u.mustCtl(t, "create", "queue", "told")
 	for set, c := range map[string]struct{ container, want string }{
 		"image":   {"image: busybox", "has no command: this runtime runs commands of"},
@@ -163,7 +163,7 @@ func TestASecondInterruptDoesNotWaitForGracePeriods(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	t.Cleanup(func() { killProcessesOf(dir) })
-	u := startUp(t, dir, "--capacity", "cpu=8,memory=8Gi")
+	u := startUp(t, dir, "--capacity", "cpu=8,memory=8Gi,ephemeral-storage=512Gi")
 	u.mustCtl(t, "create", "queue", "told")
 	stubborn := container("a", `command: [sh, -c, "trap : TERM; echo ready; while :; do sleep 0.1; done"]`, "1")
 	id := submittedLine.FindStringSubmatch(u.mustCtl(t, "submit", jobsFile(t, "s", "{podSpec: {terminationGracePeriodSeconds: 300, containers: ["+stubborn+"]}}")))[1]
