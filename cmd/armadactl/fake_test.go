@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"flag"
 	"net"
@@ -13,7 +14,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
+	gocmp "github.com/google/go-cmp/cmp"
 	"go.uber.org/goleak"
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc"
@@ -111,6 +112,9 @@ func (s *server) SubmitJobs(_ context.Context, r *api.JobSubmitRequest) (*api.Jo
 	}
 	answer := &api.JobSubmitResponse{}
 	for i := range r.GetJobRequestItems() {
+		if r.GetJobSetId() == "second" {
+			i++
+		}
 		answer.JobResponseItems = append(answer.JobResponseItems, &api.JobSubmitResponseItem{JobId: job(i)})
 	}
 	return answer, nil
@@ -154,22 +158,42 @@ func (eventServer) GetJobSetEvents(r *api.JobSetRequest, stream grpc.ServerStrea
 			}
 		}
 	}
-	<-stream.Context().Done()
+	if r.GetWatch() {
+		<-stream.Context().Done()
+	}
 	return nil
 }
 
 func (lookoutServer) GetJobs(_ context.Context, r *lookout.GetJobsRequest) (*lookout.GetJobsResponse, error) {
 	answer := &lookout.GetJobsResponse{Jobs: jobs()}
 	for _, f := range r.GetFilters() {
-		answer.Jobs = slices.DeleteFunc(answer.Jobs, func(j *lookout.Job) bool {
-			field := map[string]string{"queue": j.GetQueue(), "job_set": j.GetJobSet(), "state": j.GetState().String()}[f.GetField()]
-			return !slices.Contains(f.GetValues(), field)
-		})
+		answer.Jobs = slices.DeleteFunc(answer.Jobs, func(j *lookout.Job) bool { return !passes(j, f) })
+	}
+	if r.GetOrder().GetDirection() == lookout.Direction_ASCENDING {
+		slices.Reverse(answer.Jobs)
 	}
 	if n := int(r.GetPageSize()); n < len(answer.Jobs) {
 		answer.Jobs, answer.NextPageToken = answer.Jobs[:n], "more"
 	}
 	return answer, nil
+}
+
+// passes tells whether a job passes a filter, as far as this server has any.
+func passes(j *lookout.Job, f *lookout.Filter) bool {
+	field := map[string]string{
+		"queue": j.GetQueue(), "job_set": j.GetJobSet(), "state": j.GetState().String(), "job_id": j.GetJobId(), "owner": j.GetOwner(),
+		"submitted": j.GetSubmitted().AsTime().Format(time.RFC3339Nano),
+	}[f.GetField()]
+	switch f.GetMatch() {
+	case lookout.Match_EQUALS, lookout.Match_IN:
+		return slices.Contains(f.GetValues(), field)
+	case lookout.Match_STARTS_WITH:
+		return strings.HasPrefix(field, f.GetValues()[0])
+	case lookout.Match_GREATER_THAN:
+		return field > f.GetValues()[0]
+	default:
+		panic("no such filter")
+	}
 }
 
 func (lookoutServer) GetJob(_ context.Context, r *lookout.GetJobRequest) (*lookout.Job, error) {
@@ -186,8 +210,14 @@ func (lookoutServer) GetLogs(r *lookout.LogsRequest, stream grpc.ServerStreaming
 		return status.Error(codes.FailedPrecondition, "the job is queued and was never started: there is no log")
 	}
 	lines := []*lookout.LogLine{
-		{Line: "one", Stream: "stdout", Timestamp: timestamppb.New(noon)}, {Line: "two", Stream: "stderr", Timestamp: timestamppb.New(noon)},
+		{Line: "one", Stream: "stdout", Timestamp: timestamppb.New(noon), Container: "main"},
+		{Line: "two", Stream: "stderr", Timestamp: timestamppb.New(noon.Add(time.Second)), Container: "main"},
+		{Line: "aside", Stream: "stdout", Timestamp: timestamppb.New(noon.Add(-time.Hour)), Container: "side"},
 	}
+	container := cmp.Or(r.GetContainer(), "main")
+	lines = slices.DeleteFunc(lines, func(l *lookout.LogLine) bool {
+		return l.GetContainer() != container || l.GetTimestamp().AsTime().Before(r.GetSince().AsTime())
+	})
 	if n := r.GetTailLines(); n > 0 {
 		lines = lines[len(lines)-int(n):]
 	}
@@ -249,6 +279,7 @@ func runWith(t *testing.T, connect func(client.Config) (*client.Client, error), 
 	c := &cli{
 		out: &out, errors: &errors, in: strings.NewReader(""), zone: time.UTC, connect: connect,
 		environment: func(string) string { return "" }, now: func() time.Time { return noon },
+		terminal: func() (int, bool) { return 0, false }, signals: context.WithCancel,
 	}
 	if !strings.Contains(strings.Join(args, " "), "--config") {
 		args = append([]string{"--config", filepath.Join("testdata", "config.yaml")}, args...)
@@ -270,7 +301,7 @@ func golden(t *testing.T, name, got string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(string(want), got); diff != "" {
+	if diff := gocmp.Diff(string(want), got); diff != "" {
 		t.Errorf("%s (run with -update to accept, -want +got):\n%s", path, diff)
 	}
 }
