@@ -43,7 +43,7 @@ error. With -f it waits for a job that has not started, and goes on until the co
 		},
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&query.Container, "container", "", "container of the pod (default what the executor takes: the first, or all)")
+	flags.StringVar(&query.Container, "container", "", "only this container of the pod (default all)")
 	flags.StringVar(&query.Run, "run", "", "run of the job, by its id in describe job (default the newest)")
 	flags.Int64Var(&query.Tail, "tail", 0, "only the last so many lines, 0 for all")
 	flags.StringVar(&since, "since", "", "only lines of the last 10s, 5m, 1h, ..., or since a time")

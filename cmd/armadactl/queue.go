@@ -48,6 +48,9 @@ func (c *cli) createFrom(ctx context.Context, file string, dry bool) error {
 	}
 	return c.connected(ctx, func(ctx context.Context, server *client.Client) error {
 		if err := server.CreateQueue(ctx, queue); err != nil {
+			if violations := client.Violations(err); len(violations) > 0 {
+				return &fileError{file, manifest.LocateInQueue(data, violations)}
+			}
 			return err
 		}
 		c.printf("Queue %s created.\n", queue.GetName())

@@ -28,12 +28,13 @@ var (
 // units otherwise. What lies between two amounts is rounded up (away from
 // nothing: for demands) or down (for what there is). The amount may be negative.
 func ParseQuantity(s string, r armada.Resource, up bool) (int64, error) {
-	if holdsHugeNumber(s) {
-		return 0, fmt.Errorf("%q: %w", clip(s), errExponent)
+	s = strings.TrimSpace(s)
+	if err := CheckQuantity(s); err != nil {
+		return 0, err
 	}
-	q, err := resource.ParseQuantity(strings.TrimSpace(s))
+	q, err := resource.ParseQuantity(s)
 	if err != nil {
-		return 0, fmt.Errorf("%q is not a quantity: write a number with an optional suffix, like 2, 500m, 1.5 or 16Gi", clip(s))
+		return 0, err // was checked
 	}
 	amount, ok := amountOf(q, r, up)
 	if !ok {

@@ -153,7 +153,7 @@ func (r *reading) open(ctx context.Context) (bool, error) {
 		return false, nil // the queue, too, may come later
 	}
 	if _, err := r.service.store.Queue(ctx, r.key.Queue); armada.CodeOf(err) == armada.CodeNotFound {
-		return false, noQueue(r.key.Queue)
+		return false, noQueue(ctx, r.service.auth, r.service.store, r.key.Queue)
 	} else if err != nil {
 		return false, fmt.Errorf("look up the queue: %w", err)
 	}

@@ -75,6 +75,7 @@ func newGateway(config Config, p *pipe, health, ui http.Handler) (*gateway, erro
 		runtime.WithIncomingHeaderMatcher(incomingHeader),
 		runtime.WithOutgoingHeaderMatcher(outgoingHeader),
 		runtime.WithForwardResponseOption(openStream),
+		runtime.WithErrorHandler(restjson.HandleError),
 	)
 	// The connection lives as long as the process wants; nothing ends it early.
 	ctx := context.Background()

@@ -109,7 +109,7 @@ func (c *changes) selectSet(ctx context.Context, verb armada.Verb, key store.Job
 		return jobs, caller, nil
 	}
 	if _, err := c.store.Queue(ctx, key.Queue); armada.CodeOf(err) == armada.CodeNotFound {
-		return nil, caller, noQueue(key.Queue)
+		return nil, caller, noQueue(ctx, c.auth, c.store, key.Queue)
 	} else if err != nil {
 		return nil, caller, fmt.Errorf("look up the queue: %w", err)
 	}

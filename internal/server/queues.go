@@ -98,7 +98,11 @@ func (q *queues) update(ctx context.Context, r *api.Queue) error {
 	if throughGateway(ctx) {
 		put = q.store.PutQueue
 	}
-	if err := put(ctx, queue); err != nil {
+	err = put(ctx, queue)
+	if armada.CodeOf(err) == armada.CodeNotFound {
+		return noQueue(ctx, q.auth, q.store, queue.Name)
+	}
+	if err != nil {
 		return fmt.Errorf("update the queue %q: %w", queue.Name, err)
 	}
 	return nil
@@ -205,7 +209,7 @@ func (q *queues) GetQueue(ctx context.Context, r *api.QueueGetRequest) (*api.Que
 func (q *queues) queue(ctx context.Context, name string) (armada.Queue, error) {
 	queue, err := q.store.Queue(ctx, name)
 	if armada.CodeOf(err) == armada.CodeNotFound {
-		return armada.Queue{}, noQueue(name)
+		return armada.Queue{}, noQueue(ctx, q.auth, q.store, name)
 	}
 	if err != nil {
 		return armada.Queue{}, fmt.Errorf("look up the queue: %w", err)

@@ -44,7 +44,7 @@ func (s *specs) take(raw []byte, nodeLabels map[string]string, path func() strin
 	}
 	decoded, err := podspec.Decode(raw)
 	if err != nil {
-		return nil, []armada.Violation{{Path: path(), Message: err.Error()}}
+		return nil, podspec.Undecodable(raw, err, path())
 	}
 	decoded.FoldNodeLabels(nodeLabels)
 	if wrong := decoded.Validate(s.rules, path()); len(wrong) > 0 {

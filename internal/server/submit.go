@@ -92,7 +92,7 @@ func (s *submitService) submit(ctx context.Context, request *submitview.JobSubmi
 	}
 	taken, err := s.store.Submit(ctx, batch)
 	if armada.CodeOf(err) == armada.CodeNotFound {
-		return nil, noQueue(request.GetQueue())
+		return nil, noQueue(ctx, s.auth, s.store, request.GetQueue())
 	}
 	if err != nil {
 		return nil, fmt.Errorf("submit %d jobs: %w", len(items), err)
@@ -104,11 +104,6 @@ func (s *submitService) submit(ctx context.Context, request *submitview.JobSubmi
 		answer.JobResponseItems[i] = &answers[i]
 	}
 	return answer, nil
-}
-
-// noQueue words the error as clients of 2026 look for it.
-func noQueue(name string) error {
-	return &armada.Error{Code: armada.CodeNotFound, Message: fmt.Sprintf("could not find queue %q", clip(name, 100))}
 }
 
 // refusal is the error of a request that is not valid: every violation, and one

@@ -133,7 +133,14 @@ func (s *submission) spec(asked *submitview.JobSubmitRequestItem, path func(stri
 		return s.last
 	}
 	taken, wrong := s.specs.take(raw, asked.GetRequiredNodeLabels(), func() string { return path(at) })
-	s.wrong = append(s.wrong, wrong...)
+	for _, v := range wrong {
+		for key := range asked.GetRequiredNodeLabels() { // they were folded into the spec
+			if v.Path == path(at)+".nodeSelector["+key+"]" {
+				v.Path = path("required_node_labels[" + key + "]")
+			}
+		}
+		s.wrong = append(s.wrong, v)
+	}
 	if plain {
 		s.lastRaw, s.last = raw, taken
 	}
@@ -161,15 +168,29 @@ func (s *submission) texts(asked *submitview.JobSubmitRequestItem, path func(str
 		size := 0
 		for key, value := range texts.entries {
 			size += len(key) + len(value)
-			if key == "" {
-				s.wrong.add(path(texts.field), "must not have an empty key")
-			}
 		}
 		if size > maxTexts {
 			s.wrong.add(path(texts.field), fmt.Sprintf("are %d bytes long, at most %d are taken", size, maxTexts))
 		}
 	}
+	for key, value := range asked.GetLabels() {
+		s.wrong = append(s.wrong, podspec.ValidateLabel(key, withoutMark(value), func() string { return path("labels") })...)
+	}
+	for key := range asked.GetAnnotations() {
+		s.wrong = append(s.wrong, podspec.ValidateAnnotationKey(key, func() string { return path("annotations") })...)
+	}
 }
+
+// withoutMark is a value as it may be when the job has an id.
+func withoutMark(value string) string {
+	if !strings.Contains(value, idMark) {
+		return value
+	}
+	return withID(map[string]string{"": value}, longestID)[""]
+}
+
+// longestID is an id as long as those of jobs.
+const longestID = armada.JobID("00000000000000000000000000")
 
 // ports checks what is to be reachable.
 func (s *submission) ports(asked *submitview.JobSubmitRequestItem, path func(string) string) {

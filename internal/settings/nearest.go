@@ -1,6 +1,11 @@
 package settings
 
-import "strings"
+import (
+	"maps"
+	"slices"
+	"strings"
+	"unicode/utf8"
+)
 
 // Nearest returns the known path that an unknown one resembles most, "" only
 // when none is known. Paths beside it are compared by their last name; a key in
@@ -20,6 +25,30 @@ func Nearest(unknown string, known []string) string {
 		}
 	}
 	return best
+}
+
+// Similar returns the known names that an unknown one was probably meant to be,
+// the most similar first, and at most three: those that a few typing errors lead
+// away from, one for every three characters. Case is not an error.
+func Similar(unknown string, known []string) []string {
+	const most = 3
+	length := utf8.RuneCountInString(unknown)
+	byDistance := map[int][]string{}
+	for _, name := range known {
+		longer := max(length, utf8.RuneCountInString(name))
+		allowed := max(1, longer/3)
+		if longer-min(length, utf8.RuneCountInString(name)) > allowed {
+			continue // the lengths alone say it
+		}
+		if d := distance(strings.ToLower(unknown), strings.ToLower(name)); d <= allowed {
+			byDistance[d] = append(byDistance[d], name)
+		}
+	}
+	var names []string
+	for _, d := range slices.Sorted(maps.Keys(byDistance)) {
+		names = append(names, byDistance[d]...)
+	}
+	return names[:min(most, len(names))]
 }
 
 func cutLast(path string) (section, name string) {

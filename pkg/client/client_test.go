@@ -54,7 +54,7 @@ func TestManyJobsGoInSeveralRequestsAndKeepTheirOrder(t *testing.T) {
 		}
 	}
 	var sizes []int
-	for _, r := range f.submits {
+	for _, r := range f.taken() {
 		sizes = append(sizes, len(r.GetJobRequestItems()))
 	}
 	if len(ids) != 450 || !slices.Equal(sizes, []int{200, 200, 50}) {
@@ -73,7 +73,7 @@ func TestARequestIsCutBeforeItGetsTooLong(t *testing.T) {
 	if err != nil || len(ids) != 10 {
 		t.Fatal(len(ids), err)
 	}
-	for _, r := range f.submits {
+	for _, r := range f.taken() {
 		if proto.Size(r) > mostSent+1<<10 {
 			t.Errorf("a request has %d bytes", proto.Size(r))
 		}
@@ -93,8 +93,8 @@ func TestARepeatedSubmitCarriesTheSameClientIDs(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(f.submits) != 3 || !proto.Equal(f.submits[0], f.submits[2]) {
-		t.Errorf("the attempts differ: %v", f.submits)
+	if len(f.taken()) != 3 || !proto.Equal(f.taken()[0], f.taken()[2]) {
+		t.Errorf("the attempts differ: %v", f.taken())
 	}
 	if ids[0] == ids[1] || ids[0] == "job of " {
 		t.Errorf("two jobs have the ids %q", ids)
@@ -102,7 +102,7 @@ func TestARepeatedSubmitCarriesTheSameClientIDs(t *testing.T) {
 	if same.GetClientId() != "" {
 		t.Error("the caller's item was changed")
 	}
-	if got := f.submits[0].GetJobRequestItems()[1]; got.GetPriority() != 7 || got.GetLabels()["a"] != "b" {
+	if got := f.taken()[0].GetJobRequestItems()[1]; got.GetPriority() != 7 || got.GetLabels()["a"] != "b" {
 		t.Errorf("an item lost something: %v", got)
 	}
 }
@@ -120,8 +120,8 @@ func TestAFailedRequestLeavesTheIDsOfThoseBefore(t *testing.T) {
 	if !errors.As(err, &failed) || failed.First != 200 || failed.Last != 399 || status.Code(err) != codes.PermissionDenied {
 		t.Errorf("the error is %v", err)
 	}
-	if len(ids) != 200 || len(f.submits) != 2 {
-		t.Errorf("%d ids after %d requests", len(ids), len(f.submits))
+	if len(ids) != 200 || len(f.taken()) != 2 {
+		t.Errorf("%d ids after %d requests", len(ids), len(f.taken()))
 	}
 }
 
@@ -130,8 +130,8 @@ func TestRepeatingEndsWithTheDeadlineAndTheLastAnswer(t *testing.T) {
 	f := &fake{onSubmit: func(int, *api.JobSubmitRequest) (*api.JobSubmitResponse, error) { return nil, errUnavailable }}
 	c := connect(t, f, Config{Timeout: 50 * time.Millisecond})
 	_, err := c.Submit(t.Context(), "q", "s", items(1))
-	if status.Code(err) != codes.Unavailable || len(f.submits) < 2 {
-		t.Errorf("after %d attempts: %v", len(f.submits), err)
+	if status.Code(err) != codes.Unavailable || len(f.taken()) < 2 {
+		t.Errorf("after %d attempts: %v", len(f.taken()), err)
 	}
 }
 

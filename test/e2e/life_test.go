@@ -89,7 +89,7 @@ func TestTheExampleRunsFailsAndIsCancelled(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	t.Cleanup(func() { killProcessesOf(dir) })
-	u := startUp(t, dir, "--capacity", "cpu=8,memory=8Gi")
+	u := startUp(t, dir, "--capacity", "cpu=8,memory=8Gi,ephemeral-storage=512Gi")
 	ids := submitDemo(t, u)
 	computes, fails, cancelled := ids[0], ids[1], ids[2]
 
@@ -149,7 +149,7 @@ func TestAnInterruptQueuesRunningJobsAgain(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	t.Cleanup(func() { killProcessesOf(dir) })
-	u := startUp(t, dir, "--capacity", "cpu=8,memory=8Gi")
+	u := startUp(t, dir, "--capacity", "cpu=8,memory=8Gi,ephemeral-storage=512Gi")
 	ids := submitDemo(t, u)
 	runs := func(u *up, times int) func() bool {
 		return func() bool {
@@ -162,7 +162,7 @@ func TestAnInterruptQueuesRunningJobsAgain(t *testing.T) {
 		t.Errorf("armada does not say that jobs are queued again:\n%s", u.output)
 	}
 
-	u = startUp(t, dir, "--capacity", "cpu=8,memory=8Gi")
+	u = startUp(t, dir, "--capacity", "cpu=8,memory=8Gi,ephemeral-storage=512Gi")
 	until(t, "the sleeping job runs again", runs(u, 2))
 	u.mustCtl(t, "cancel", "job-set", "demo", "first-steps")
 	until(t, "the job is cancelled", func() bool {
@@ -174,13 +174,13 @@ func TestKeptJobsAreFoundByTheNextArmada(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	t.Cleanup(func() { killProcessesOf(dir) })
-	u := startUp(t, dir, "--capacity", "cpu=8,memory=8Gi", "--keep-running")
+	u := startUp(t, dir, "--capacity", "cpu=8,memory=8Gi,ephemeral-storage=512Gi", "--keep-running")
 	ids := submitDemo(t, u)
 	told := func(u *up) string { return fmt.Sprint(kinds(u.restEvents(t), ids[2])) }
 	until(t, "the sleeping job runs", func() bool { return strings.Contains(told(u), "running") })
 	u.interrupt(t)
 
-	u = startUp(t, dir, "--capacity", "cpu=8,memory=8Gi")
+	u = startUp(t, dir, "--capacity", "cpu=8,memory=8Gi,ephemeral-storage=512Gi")
 	u.mustCtl(t, "cancel", "job", "demo", "first-steps", ids[2])
 	until(t, "the job is cancelled", func() bool { return strings.Contains(told(u), "cancelled") })
 	if got := told(u); strings.Count(got, "running") != 1 {

@@ -3,7 +3,6 @@ package restjson
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
 	"maps"
 	"reflect"
 	"slices"
@@ -12,6 +11,8 @@ import (
 
 	"k8s.io/apimachinery/pkg/api/resource"
 	kubejson "sigs.k8s.io/json"
+
+	"armada/internal/podspec"
 )
 
 // The two walks here follow a Go type of Kubernetes and JSON for it side by
@@ -99,8 +100,8 @@ func (d *decoder) checkLeaf(t reflect.Type) error {
 		if json.Unmarshal(raw, &text) != nil {
 			text = string(raw)
 		}
-		if hugeNumber.MatchString(text) {
-			return d.fail(errors.New("a quantity's exponent is out of range, 3 digits are enough for any amount"))
+		if err := podspec.CheckQuantity(text); err != nil && string(raw) != "null" {
+			return d.fail(err)
 		}
 	}
 	err := kubejson.UnmarshalCaseSensitivePreserveInts(raw, reflect.New(t).Interface())

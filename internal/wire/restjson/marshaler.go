@@ -93,6 +93,9 @@ func (Marshaler) NewDecoder(r io.Reader) runtime.Decoder {
 			err = body.note(d.warnings)
 		}
 		d.warnings = nil
+		if body != nil {
+			body.failed = err
+		}
 		return err
 	})
 }

@@ -80,6 +80,7 @@ type checkedBody struct {
 	strict   bool
 	ignore   bool
 	warnings []Warning
+	failed   error // why the message could not be read
 }
 
 // note takes the findings of one message.

@@ -62,7 +62,7 @@ func ReadJobs(data []byte) (*Jobs, error) {
 		}
 	}
 	missing := func(key string) {
-		problems = append(problems, Problem{Line: d.root.Line, Path: key, Message: "is missing"})
+		problems = append(problems, d.absent(key, top))
 	}
 	if jobs.Queue == "" && !reported(problems, "queue") {
 		missing("queue")
@@ -81,6 +81,16 @@ func ReadJobs(data []byte) (*Jobs, error) {
 		return nil, &Error{problems}
 	}
 	return jobs, nil
+}
+
+// absent is the problem of a key at the top that has no value.
+func (d *document) absent(key string, top map[string]json.RawMessage) Problem {
+	for given := range top {
+		if strings.EqualFold(given, key) {
+			return d.problem(key, "must not be empty")
+		}
+	}
+	return d.problem(key, "is missing")
 }
 
 // reported tells whether there is a problem at or below a path.
@@ -123,11 +133,14 @@ func (j *Jobs) specs(i int, item *api.JobSubmitRequestItem, known []Problem) []P
 	case n == 1:
 		return nil
 	case n > 1:
-		return []Problem{j.document.problem(path, "has more than one pod spec, a job has exactly one")}
+		if item.GetPodSpec() != nil {
+			return []Problem{j.document.problem(path+".podSpecs", "must be empty when podSpec is set: a job has exactly one pod spec")}
+		}
+		return []Problem{j.document.problem(path+".podSpecs", fmt.Sprintf("has %d entries, a job has exactly one pod spec", n))}
 	case reported(known, path+"."):
 		return nil
 	default:
-		return []Problem{j.document.problem(path, "has no podSpec, which says what to run")}
+		return []Problem{j.document.problem(path+".podSpec", "is missing: it says what to run")}
 	}
 }
 

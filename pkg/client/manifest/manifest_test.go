@@ -75,7 +75,7 @@ func TestEveryMistakeIsNamedWithItsLine(t *testing.T) {
 		{"a list that is none", "- name: one", "  name: one", "line 7: jobs[0].podSpec.containers: must be a list, not an object"},
 		{"a quantity that is none", "cpu: 100m, memory: 32Mi}\n            limits", "cpu: lots, memory: 32Mi}\n            limits", "line 10: jobs[0].podSpec.containers[0].resources.requests[cpu]: "},
 		{"a number where text belongs", "jobSetId: first", "jobSetId: 7", "line 2: jobSetId: must be a string, not 7; put it in quotes"},
-		{"no jobs", good, "queue: a\njobSetId: b\njobs: []\n", "line 1: jobs: is missing"},
+		{"no jobs", good, "queue: a\njobSetId: b\njobs: []\n", "line 3: jobs: must not be empty"},
 		{"a list at the top", good, "- a\n", "line 1: must have the keys queue, jobSetId and jobs"},
 		{"no YAML", "jobs:", "jobs: [", "line "},
 		{"an empty file", good, "", "there is nothing in it"},
@@ -99,7 +99,7 @@ func TestAllMistakesAreNamedAtOnceInTheOrderOfTheFile(t *testing.T) {
 	text := "queue: q\njobSetId: s\njobs:\n  - {podSpc: {}}\n  - {priority: x}\n  - {}\n"
 	want := "line 4: jobs[0].podSpc: unknown field, the nearest known one is podSpec\n" +
 		"line 5: jobs[1].priority: \"x\" is not a number\n" +
-		"line 6: jobs[2]: has no podSpec, which says what to run"
+		"line 6: jobs[2].podSpec: is missing: it says what to run"
 	if got := problems(t, text); got != want {
 		t.Errorf("\n got %s\nwant %s", got, want)
 	}

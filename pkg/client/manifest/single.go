@@ -3,10 +3,13 @@ package manifest
 import (
 	"encoding/json"
 	"fmt"
+	"strings"
+	"unicode"
 
 	"google.golang.org/protobuf/proto"
 	corev1 "k8s.io/api/core/v1"
 
+	"armada"
 	"armada/pkg/api"
 	kubeapi "armada/pkg/api/k8s/core/v1"
 )
@@ -83,12 +86,49 @@ func ReadQueue(data []byte) (*api.Queue, error) {
 	queue := &api.Queue{}
 	problems = append(problems, d.message(body, "", queue)...)
 	if queue.GetName() == "" && len(problems) == 0 {
-		problems = append(problems, d.problem("name", "is missing"))
+		problems = append(problems, d.absent("name", top))
 	}
 	if len(problems) > 0 {
 		return nil, &Error{problems}
 	}
 	return queue, nil
+}
+
+// LocateInQueue finds the lines of violations in a file that [ReadQueue] has
+// read. Their paths are those of a request.
+func LocateInQueue(data []byte, wrong []armada.Violation) []Problem {
+	d, err := parse(data)
+	problems := make([]Problem, len(wrong))
+	for i, v := range wrong {
+		problems[i] = Problem{Path: camel(v.Path), Message: v.Message}
+		if err == nil {
+			problems[i].Line = d.line(problems[i].Path)
+		}
+	}
+	return problems
+}
+
+// camel spells the names of a path as files do; what is in brackets stays.
+func camel(path string) string {
+	var b strings.Builder
+	depth, upper := 0, false
+	for _, r := range path {
+		switch {
+		case r == '[':
+			depth++
+		case r == ']':
+			depth--
+		case r == '_' && depth == 0:
+			upper = true
+			continue
+		}
+		if upper {
+			r = unicode.ToUpper(r)
+		}
+		upper = false
+		b.WriteRune(r)
+	}
+	return b.String()
 }
 
 func orNull(raw json.RawMessage) json.RawMessage {
