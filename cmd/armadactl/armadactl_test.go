@@ -41,7 +41,7 @@ func TestWhatUsersSee(t *testing.T) {
 		},
 		"logs": {
 			"logs " + job(0), "logs --tail 1 --timestamps " + job(0), "logs " + job(1), "logs --since 1m " + job(0), "logs --since 2026-11-23T12:00:00.5Z -o json " + job(0),
-			"logs --container side " + job(0), "logs --since yesterday " + job(0), "logs -f " + job(1),
+			"logs --container side " + job(0), "logs --since yesterday " + job(0), "logs -f " + job(1), "logs -f " + job(3),
 		},
 		"cancel": {"cancel job " + job(2), "cancel job demo first " + job(2) + " --reason enough", "cancel job " + job(0), "cancel job-set demo first", "cancel job-set nope first"},
 		"reprioritize": {
@@ -73,7 +73,7 @@ func TestWhatUsersSee(t *testing.T) {
 					all.WriteString("! " + strings.ReplaceAll(strings.TrimSuffix(r.errors, "\n"), "\n", "\n! ") + "\n")
 				}
 				if r.code != exitOK {
-					all.WriteString(fmt.Sprintf("exit code %d\n", r.code))
+					fmt.Fprintf(&all, "exit code %d\n", r.code)
 				}
 				all.WriteString("\n")
 			}

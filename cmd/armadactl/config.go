@@ -96,9 +96,9 @@ func (c *cli) currentContextCommand() *cobra.Command {
 
 func (c *cli) useContextCommand() *cobra.Command {
 	return &cobra.Command{
-		Use:   "use-context NAME",
-		Short: "Make a context the current one",
-		Args:  arguments("NAME"),
+		Use:               "use-context NAME",
+		Short:             "Make a context the current one",
+		Args:              arguments("NAME"),
 		ValidArgsFunction: c.suggestContexts,
 		RunE: func(_ *cobra.Command, args []string) error {
 			file, err := c.contexts()

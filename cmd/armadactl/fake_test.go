@@ -43,12 +43,17 @@ type server struct {
 	api.UnimplementedSubmitServer
 	mu   sync.Mutex
 	said []string // what was asked for, one line each
+	seen bool     // the start of the job 3 was
 }
 
 type (
-	eventServer   struct{ api.UnimplementedEventServer }
+	eventServer struct {
+		api.UnimplementedEventServer
+		main *server
+	}
 	lookoutServer struct {
 		lookout.UnimplementedLookoutServer
+		main *server
 	}
 )
 
@@ -146,9 +151,15 @@ func (s *server) ReprioritizeJobs(_ context.Context, r *api.JobReprioritizeReque
 	return &api.JobReprioritizeResponse{ReprioritizationResults: results}, nil
 }
 
-func (eventServer) GetJobSetEvents(r *api.JobSetRequest, stream grpc.ServerStreamingServer[api.EventStreamMessage]) error {
+func (s eventServer) GetJobSetEvents(r *api.JobSetRequest, stream grpc.ServerStreamingServer[api.EventStreamMessage]) error {
 	if err := known(r.GetQueue()); err != nil {
 		return err
+	}
+	if r.GetId() == "starting" {
+		s.main.mu.Lock()
+		s.main.seen = true
+		s.main.mu.Unlock()
+		return stream.Send(&api.EventStreamMessage{Id: "a", Message: &api.EventMessage{Events: &api.EventMessage_Running{Running: &api.JobRunningEvent{JobId: job(3)}}}})
 	}
 	for i, m := range history() {
 		id := string(rune('a' + i))
@@ -202,11 +213,17 @@ func (lookoutServer) GetJob(_ context.Context, r *lookout.GetJobRequest) (*looko
 			return j, nil
 		}
 	}
+	if r.GetJobId() == job(3) { // is about to start
+		return &lookout.Job{JobId: job(3), Queue: "demo", JobSet: "starting", State: api.JobState_LEASED, Reason: "pulling the image"}, nil
+	}
 	return nil, status.Error(codes.NotFound, "job "+r.GetJobId()+" is not known")
 }
 
-func (lookoutServer) GetLogs(r *lookout.LogsRequest, stream grpc.ServerStreamingServer[lookout.LogLine]) error {
-	if r.GetJobId() != job(0) {
+func (s lookoutServer) GetLogs(r *lookout.LogsRequest, stream grpc.ServerStreamingServer[lookout.LogLine]) error {
+	s.main.mu.Lock()
+	started := r.GetJobId() == job(0) || r.GetJobId() == job(3) && s.main.seen
+	s.main.mu.Unlock()
+	if !started {
 		return status.Error(codes.FailedPrecondition, "the job is queued and was never started: there is no log")
 	}
 	lines := []*lookout.LogLine{
@@ -254,32 +271,56 @@ type ran struct {
 // run runs a command line against a server of its own.
 func run(t *testing.T, args ...string) ran {
 	t.Helper()
+	connect, s := serve(t)
+	result := runWith(t, connect, args...)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	result.said = s.said
+	return result
+}
+
+// serve starts a server and returns how to connect to it.
+func serve(t *testing.T) (func(client.Config) (*client.Client, error), *server) {
+	t.Helper()
 	listener := bufconn.Listen(1 << 20)
 	grpcServer := grpc.NewServer()
 	s := &server{}
 	api.RegisterSubmitServer(grpcServer, s)
-	api.RegisterEventServer(grpcServer, eventServer{})
-	lookout.RegisterLookoutServer(grpcServer, lookoutServer{})
+	api.RegisterEventServer(grpcServer, eventServer{main: s})
+	lookout.RegisterLookoutServer(grpcServer, lookoutServer{main: s})
 	served := make(chan struct{})
 	go func() {
 		defer close(served)
 		_ = grpcServer.Serve(listener)
 	}()
-	defer func() { grpcServer.Stop(); <-served }()
-	result := runWith(t, func(config client.Config) (*client.Client, error) {
+	t.Cleanup(func() { grpcServer.Stop(); <-served })
+	return func(config client.Config) (*client.Client, error) {
 		return client.New(config, grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return listener.DialContext(ctx) }))
-	}, args...)
-	result.said = s.said
-	return result
+	}, s
 }
 
 func runWith(t *testing.T, connect func(client.Config) (*client.Client, error), args ...string) ran {
 	t.Helper()
+	return runIn(t, &cli{connect: connect}, args...)
+}
+
+// runIn runs a command line in a world; what a test leaves out of it is quiet,
+// and no terminal.
+func runIn(t *testing.T, c *cli, args ...string) ran {
+	t.Helper()
 	var out, errors bytes.Buffer
-	c := &cli{
-		out: &out, errors: &errors, in: strings.NewReader(""), zone: time.UTC, connect: connect,
-		environment: func(string) string { return "" }, now: func() time.Time { return noon },
-		terminal: func() (int, bool) { return 0, false }, signals: context.WithCancel,
+	c.out, c.errors, c.zone, c.now = &out, &errors, time.UTC, func() time.Time { return noon }
+	if c.in == nil {
+		c.in = strings.NewReader("")
+	}
+	if c.environment == nil {
+		c.environment = func(string) string { return "" }
+	}
+	if c.terminal == nil {
+		c.terminal = func() (int, bool) { return 0, false }
+	}
+	if c.signals == nil {
+		c.signals = context.WithCancel
 	}
 	if !strings.Contains(strings.Join(args, " "), "--config") {
 		args = append([]string{"--config", filepath.Join("testdata", "config.yaml")}, args...)

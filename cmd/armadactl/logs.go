@@ -73,15 +73,11 @@ func (l *logLines) show(ctx context.Context, server *client.Client, query client
 			err = server.Logs(ctx, query, l.write)
 		}
 	}
-	switch status.Code(err) {
-	case codes.NotFound, codes.FailedPrecondition:
-		return &advisedError{err, "See what is known of it: armadactl describe job " + query.Job}
-	case codes.Unavailable:
-		if !l.last.IsZero() {
-			return &advisedError{err, fmt.Sprintf("Go on with: armadactl logs -f --since %s %s", l.last.UTC().Format(time.RFC3339Nano), query.Job)}
-		}
+	if status.Code(err) == codes.Unavailable && !l.last.IsZero() {
+		return advise(err, codes.Unavailable, "Go on with: armadactl logs -f --since %s %s", l.last.UTC().Format(time.RFC3339Nano), query.Job)
 	}
-	return err
+	err = advise(err, codes.NotFound, "See what is known of it: armadactl describe job %s", query.Job)
+	return advise(err, codes.FailedPrecondition, "See what is known of it: armadactl describe job %s", query.Job)
 }
 
 func (l *logLines) write(line *lookout.LogLine) error {

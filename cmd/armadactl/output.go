@@ -53,13 +53,15 @@ func oneOf(flag, value string, allowed ...string) error {
 
 // machine writes things one after the other in one of the forms for programs.
 type machine struct {
-	cli  *cli
-	form string
+	cli   *cli
+	form  string
 	begun bool
 }
 
 // chosen tells whether the form is one that a machine writes.
-func (m *machine) chosen() bool { return m.form == formName || m.form == formJSON || m.form == formYAML }
+func (m *machine) chosen() bool {
+	return m.form == formName || m.form == formJSON || m.form == formYAML
+}
 
 // add writes a message; head is keys and values that come first.
 func (m *machine) add(name string, message proto.Message, head ...string) error {

@@ -102,4 +102,3 @@ func (c *cli) dyeState(name string) string {
 	}
 	return name
 }
-

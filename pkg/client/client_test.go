@@ -19,6 +19,7 @@ import (
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 
+	"armada"
 	"armada/pkg/api"
 	"armada/pkg/api/lookout"
 )
@@ -177,6 +178,37 @@ func TestJobsAreReadPageByPageUpToTheLimit(t *testing.T) {
 	jobs, err := connect(t, f, Config{}).Jobs(t.Context(), JobQuery{Limit: 1500})
 	if err != nil || len(jobs) != 1500 || jobs[1499].GetJobId() != "x" {
 		t.Errorf("%d jobs, %v", len(jobs), err)
+	}
+}
+
+func TestWhatIsAskedOfJobsReachesTheServer(t *testing.T) {
+	t.Parallel()
+	var asked *lookout.GetJobsRequest
+	f := &fake{onJobs: func(r *lookout.GetJobsRequest) *lookout.GetJobsResponse {
+		asked = r
+		return &lookout.GetJobsResponse{Jobs: []*lookout.Job{{}, {}}, NextPageToken: "more"}
+	}}
+	at := time.Date(2026, 11, 23, 12, 0, 0, 5, time.UTC)
+	seen := 0
+	err := connect(t, f, Config{}).EachJob(t.Context(), JobQuery{
+		IDs: []string{"a", "b"}, Queue: "q", JobSet: "s", JobSetPrefix: "p", Owner: "o", Namespace: "n",
+		States: []armada.JobState{armada.JobFailed, armada.JobRunning}, SubmittedAfter: at, SubmittedBefore: at.Add(time.Second), OldestFirst: true,
+		Annotations: map[string]string{"k": "v"},
+	}, func(*lookout.Job) error { seen++; return ErrStop })
+	if err != nil || seen != 1 {
+		t.Errorf("%d jobs were seen, %v", seen, err)
+	}
+	var got []string
+	for _, f := range asked.GetFilters() {
+		got = append(got, fmt.Sprintf("%s %s %v %v", f.GetField(), f.GetMatch(), f.GetValues(), f.GetIsAnnotation()))
+	}
+	want := []string{
+		"job_id IN [a b] false", "queue EQUALS [q] false", "job_set EQUALS [s] false", "job_set STARTS_WITH [p] false", "owner EQUALS [o] false",
+		"namespace EQUALS [n] false", "state IN [FAILED RUNNING] false", "submitted GREATER_THAN [2026-11-23T12:00:00.000000005Z] false",
+		"submitted LESS_THAN [2026-11-23T12:00:01.000000005Z] false", "k EQUALS [v] true",
+	}
+	if !slices.Equal(got, want) || asked.GetOrder().GetDirection() != lookout.Direction_ASCENDING {
+		t.Errorf("asked for %q, %v", got, asked.GetOrder())
 	}
 }
 
