@@ -55,6 +55,7 @@ run armadactl watch demo first-steps --exit-if-inactive
 run armadactl logs "${ids[0]}"
 run armadactl get jobs --queue demo
 
+trap : INT # from here on it is the end that the reader is told of
 cat <<TXT
 
 The example is done; Armada serves on. Try, in another terminal:
@@ -65,7 +66,6 @@ The example is done; Armada serves on. Try, in another terminal:
 
 Ctrl-C stops.
 TXT
-trap : INT # the end that the reader was told of
 status=0
 wait "$armada" || status=$?
 if alive || grep -q '^Stopping' "$data/up.log"; then status=0; fi
