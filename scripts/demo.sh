@@ -8,18 +8,28 @@ data=$(mktemp -d "${TMPDIR:-/tmp}/armada-demo.XXXXXX")
 armada=
 
 alive() { kill -0 "$armada" 2>/dev/null; }
+stopping() { grep -qs '^Stopping' "$data/up.log"; }
 
-# goodbye shows how armada stops, waits for its end, and tidies up.
+# goodbye EXIT-CODE shows how armada stops, waits for its end, tidies up, and
+# ends this script. A signal may find bash in the middle of making a subshell;
+# that one has nothing to tidy up.
 goodbye() {
-	while alive && ! grep -q '^Stopping' "$data/up.log"; do sleep 0.05; done
+	trap : INT TERM
+	trap - EXIT
+	[[ $BASHPID == "$$" ]] || exit "$1"
+	while alive && ! stopping; do sleep 0.05; done
 	if [[ -n $armada ]]; then sed -n '/^Stopping/,$p' "$data/up.log"; fi
 	while alive; do wait "$armada" || true; done
 	rm -rf "$data"
+	exit "$1"
 }
+# pass_on tells armada to stop when nobody else does.
+pass_on() { [[ $BASHPID != "$$" ]] || kill "$armada" 2>/dev/null || true; }
+
 # Ctrl-C reaches armada too; of everything else it has to be told.
-trap 'trap : INT TERM; trap - EXIT; goodbye; exit 130' INT
-trap 'trap : INT TERM; trap - EXIT; kill "$armada" || true; goodbye; exit 143' TERM
-trap 'trap : INT TERM; kill "$armada" 2>/dev/null || true; goodbye' EXIT
+trap 'goodbye 130' INT
+trap 'pass_on; goodbye 143' TERM
+trap 'status=$?; if stopping; then status=130; fi; pass_on; goodbye "$status"' EXIT
 
 # shellcheck disable=SC2086 # a list of flags
 bin/armada up --data-dir "$data" ${ARMADA_DEMO_ARGS:-} >"$data/up.log" 2>&1 &
@@ -55,6 +65,7 @@ run armadactl watch demo first-steps --exit-if-inactive
 run armadactl logs "${ids[0]}"
 run armadactl get jobs --queue demo
 
+trap : INT # from here on it is the end that the reader is told of
 cat <<TXT
 
 The example is done; Armada serves on. Try, in another terminal:
@@ -65,11 +76,7 @@ The example is done; Armada serves on. Try, in another terminal:
 
 Ctrl-C stops.
 TXT
-trap : INT # the end that the reader was told of
 status=0
 wait "$armada" || status=$?
-if alive || grep -q '^Stopping' "$data/up.log"; then status=0; fi
-trap : TERM
-trap - EXIT
-goodbye
-exit "$status"
+if alive || stopping; then status=0; fi
+goodbye "$status"

@@ -104,7 +104,9 @@ func TestCtrlCInTheMiddleOfTheDemoLeavesNothingBehind(t *testing.T) {
 			if code := d.ended(t); code != 130 && code != 0 {
 				t.Errorf("make demo ends with %d:\n%s", code, d.output)
 			}
-			if strings.Contains(d.output.String(), "no server answers") {
+			// The command that was about to begin may miss the signal and find
+			// no server.
+			if strings.Count(d.output.String(), "no server answers") > 1 {
 				t.Errorf("make demo goes on after Ctrl-C:\n%s", d.output)
 			}
 		})
