@@ -111,6 +111,15 @@ func TestTheExampleRunsFailsAndIsCancelled(t *testing.T) {
 		}
 	}
 
+	for _, e := range events {
+		if failed, ok := e["failed"].(map[string]any); ok && fmt.Sprint(failed["exitCodes"]) != "map[fails:3]" {
+			t.Errorf("REST tells the exit codes %v, want 3", failed["exitCodes"])
+		}
+	}
+	if out := u.mustCtl(t, "get", "job", fails); !strings.Contains(out, "Exit code:      3") {
+		t.Errorf("armadactl does not tell the exit code:\n%s", out)
+	}
+
 	over, active := demoEnds(t, u)
 	if active != 0 {
 		t.Errorf("gRPC tells of %d jobs without an end", active)
@@ -129,6 +138,13 @@ func TestTheExampleRunsFailsAndIsCancelled(t *testing.T) {
 	} {
 		if out := u.mustCtl(t, "logs", job); !strings.Contains(out, want) {
 			t.Errorf("armadactl logs prints %q, want %q", out, want)
+		}
+		answer, err := http.Post("http://"+u.http+"/api/v1/lookout/logs", "application/json", strings.NewReader(`{"jobId": "`+job+`"}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if text := body(t, answer); !strings.Contains(text, want) {
+			t.Errorf("the log over REST is %q, want %q", text, want)
 		}
 	}
 	table := u.mustCtl(t, "get", "jobs", "--queue", "demo")
