@@ -37,7 +37,25 @@ func main() {
 		connect:  func(config client.Config) (*client.Client, error) { return client.New(config) },
 		terminal: terminal, signals: signals,
 	}
-	os.Exit(c.run(context.Background(), os.Args[1:]))
+	code := c.run(context.Background(), os.Args[1:])
+	switch code {
+	case exitInterrupted:
+		die(os.Interrupt)
+	case exitTerminated:
+		die(syscall.SIGTERM)
+	}
+	os.Exit(code) // where a process cannot send itself a signal, too
+}
+
+// die ends the process by a signal that it has heard: a shell goes on with its
+// script after a program that only exits, as after an editor that took Ctrl-C for
+// a key.
+func die(by os.Signal) {
+	signal.Reset(by)
+	self, err := os.FindProcess(os.Getpid())
+	if err == nil && self.Signal(by) == nil {
+		time.Sleep(time.Second) // it comes sooner
+	}
 }
 
 // cli is the world that the commands live in.
@@ -51,9 +69,10 @@ type cli struct {
 	connect func(client.Config) (*client.Client, error)
 	// terminal tells whether out is a terminal, and how many columns it has now.
 	terminal func() (columns int, is bool)
-	// signals is a context that ends with an interruptedError when the user wants
-	// the program to end.
-	signals func(context.Context) (context.Context, context.CancelFunc)
+	// signals is a context that ends when the user wants the program to end. What
+	// it returns has to be called, and tells then by an interruptedError whether
+	// the user did.
+	signals func(context.Context) (context.Context, func() error)
 
 	// What the flags of all commands say.
 	url, configFile, context string
@@ -73,24 +92,36 @@ func terminal() (columns int, is bool) {
 
 // signals listens for Ctrl-C and SIGTERM. Only the first is heard: a second one
 // ends the process at once.
-func signals(ctx context.Context) (context.Context, context.CancelFunc) {
-	ctx, cancel := context.WithCancelCause(ctx)
+func signals(ctx context.Context) (context.Context, func() error) {
+	ctx, cancel := context.WithCancel(ctx)
 	heard := make(chan os.Signal, 1)
 	signal.Notify(heard, os.Interrupt, syscall.SIGTERM)
-	done := make(chan struct{})
+	ended := make(chan os.Signal, 1)
 	go func() {
-		defer close(done)
+		var by os.Signal
 		select {
-		case s := <-heard:
-			signal.Stop(heard)
-			code := exitInterrupted
-			if s == syscall.SIGTERM {
-				code = exitTerminated
-			}
-			cancel(&interruptedError{code})
+		case by = <-heard:
 		case <-ctx.Done():
-			signal.Stop(heard)
 		}
+		signal.Stop(heard)
+		if by == nil {
+			select {
+			case by = <-heard: // just now
+			default:
+			}
+		}
+		cancel()
+		ended <- by
 	}()
-	return ctx, func() { cancel(nil); <-done }
+	return ctx, func() error {
+		cancel()
+		switch <-ended {
+		case nil:
+			return nil
+		case syscall.SIGTERM:
+			return &interruptedError{exitTerminated}
+		default:
+			return &interruptedError{exitInterrupted}
+		}
+	}
 }

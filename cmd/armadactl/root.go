@@ -142,12 +142,10 @@ const reach = 3 * time.Second
 
 // connected calls f with a connection to a server that has answered, and a
 // context that ends when the user wants the program to end.
-func (c *cli) connected(ctx context.Context, f func(context.Context, *client.Client) error) (err error) {
+func (c *cli) connected(ctx context.Context, f func(context.Context, *client.Client) error) error {
 	ctx, stop := c.signals(ctx)
-	defer stop()
-	err = c.talk(ctx, f)
-	var interrupted *interruptedError
-	if errors.As(context.Cause(ctx), &interrupted) && err != nil {
+	err := c.talk(ctx, f)
+	if interrupted := stop(); interrupted != nil {
 		return interrupted // whatever it did to the calls
 	}
 	return err

@@ -3,10 +3,12 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -127,14 +129,36 @@ func TestCtrlCEndsAWatchQuietly(t *testing.T) {
 	t.Parallel()
 	for code, line := range map[int]string{exitInterrupted: "watch demo first", exitTerminated: "logs -f " + job(2)} {
 		connect, _ := serve(t)
-		r := runIn(t, &cli{connect: connect, signals: func(ctx context.Context) (context.Context, context.CancelFunc) {
-			ctx, cancel := context.WithCancelCause(ctx)
-			cancel(&interruptedError{code})
-			return ctx, func() { cancel(nil) }
+		r := runIn(t, &cli{connect: connect, signals: func(ctx context.Context) (context.Context, func() error) {
+			ctx, cancel := context.WithCancel(ctx)
+			cancel()
+			return ctx, func() error { return &interruptedError{code} }
 		}}, strings.Fields(line)...)
 		if r.code != code || r.errors != "" {
 			t.Errorf("%s: exit code %d, not %d: %s", line, r.code, code, r.errors)
 		}
+	}
+}
+
+// Not parallel: signals are the whole process's.
+func TestASignalEndsTheContextAndIsTold(t *testing.T) {
+	for _, test := range []struct {
+		signal syscall.Signal
+		code   int
+	}{{syscall.SIGINT, exitInterrupted}, {syscall.SIGTERM, exitTerminated}} {
+		ctx, stop := signals(t.Context())
+		if err := syscall.Kill(os.Getpid(), test.signal); err != nil {
+			t.Fatal(err)
+		}
+		<-ctx.Done()
+		var told *interruptedError
+		if err := stop(); !errors.As(err, &told) || told.code != test.code {
+			t.Errorf("%v is told as %v", test.signal, err)
+		}
+	}
+	ctx, stop := signals(t.Context())
+	if err := stop(); err != nil || ctx.Err() == nil {
+		t.Errorf("nothing is told as %v", err)
 	}
 }
 
