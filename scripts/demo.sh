@@ -46,7 +46,7 @@ run armadactl submit examples/demo.yaml | tee "$data/ids"
 mapfile -t ids < <(sed -n 's/^Submitted job with id \([a-z0-9]*\) .*/\1/p' "$data/ids")
 
 # The third job sleeps for an hour: cancel it when it runs.
-until bin/armadactl --armadaUrl "$url" get job "${ids[2]}" | grep -q '^State: *running'; do
+until bin/armadactl --armadaUrl "$url" describe job "${ids[2]}" --events=false | grep -q '^State: *running'; do
 	alive # or this ends here
 	sleep 0.1
 done
@@ -59,7 +59,7 @@ cat <<TXT
 
 The example is done; Armada serves on. Try, in another terminal:
 
-  bin/armadactl --armadaUrl $url get job ${ids[1]}
+  bin/armadactl --armadaUrl $url describe job ${ids[1]}
   bin/armadactl --armadaUrl $url submit examples/demo.yaml
   curl -s http://$(sed -n 's|^ *REST *http://\([^/]*\)/.*|\1|p' "$data/up.log")/api/v1/queue/demo
 

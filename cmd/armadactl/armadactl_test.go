@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"net"
 	"os"
 	"path/filepath"
@@ -19,48 +20,75 @@ func TestWhatUsersSee(t *testing.T) {
 	for name, lines := range map[string][]string{
 		"queues": {
 			"create queue a", "create queue a --priority-factor 0.5", "update queue demo", "update queue nope", "delete queue a", "delete queue demo",
-			"get queue demo", "get queue demo -o json", "get queue nope", "get queues", "get queues -o yaml", "get queues -l team=x", "get queues --inverse -l team",
+			"get queue demo", "get queue demo -o json", "get queue demo -o wide", "get queue nope", "get queues", "get queues -o yaml", "get queues -o wide", "get queues -o name",
+			"get queues -l team=x", "get queues --inverse -l team",
 			"get queues other-queue", "get queues --only-cordoned", "get queues none", "create -f testdata/queue.yaml", "create -f testdata/queue.yaml --dry-run",
 			"create -f testdata/badqueue.yaml",
 		},
 		"submit": {
-			"submit testdata/jobs.yaml", "submit testdata/jobs.yaml --dry-run", "submit testdata/typos.yaml", "submit testdata/refused.yaml",
-			"submit testdata/toobig.yaml --dry-run", "submit testdata/noqueue.yaml", "submit testdata/none.yaml",
+			"submit testdata/jobs.yaml", "submit testdata/jobs.yaml -o name", "submit testdata/jobs.yaml -o json", "submit testdata/jobs.yaml --dry-run",
+			"submit testdata/typos.yaml", "submit testdata/refused.yaml", "submit testdata/toobig.yaml --dry-run", "submit testdata/noqueue.yaml", "submit testdata/none.yaml",
+			"submit testdata/jobs.yaml --wait", "submit testdata/jobs.yaml --wait -o json", "submit testdata/jobs.yaml --wait -o name",
+			"submit testdata/second.yaml --wait",
 		},
-		"watch":  {"watch demo first --exit-if-inactive", "watch nope first"},
-		"jobs":   {"get jobs", "get jobs --limit 1", "get jobs --queue other", "get jobs --state running,Failed", "get job " + job(1), "get job " + job(2), "get job x"},
-		"logs":   {"logs " + job(0), "logs --tail 1 --timestamps " + job(0), "logs " + job(1)},
+		"watch": {"watch demo first --exit-if-inactive", "watch nope first"},
+		"jobs": {
+			"get jobs", "get jobs --limit 1", "get jobs --queue other", "get jobs --state running,Failed", "get jobs -o wide", "get jobs -o name", "get jobs -o json --state failed",
+			"get jobs -o yaml --limit 2", "get jobs --reverse -o name", "get jobs --since 90m -o name", "get job " + job(1), "get job -o name " + job(1) + " " + job(2), "get job x",
+		},
+		"describe": {
+			"describe job " + job(0), "describe job " + job(1), "describe job " + job(2), "describe job " + job(2) + " --events=false", "describe job " + job(0) + " -o yaml", "describe job x",
+		},
+		"logs": {
+			"logs " + job(0), "logs --tail 1 --timestamps " + job(0), "logs " + job(1), "logs --since 1m " + job(0), "logs --since 2026-11-23T12:00:00.5Z -o json " + job(0),
+			"logs --container side " + job(0), "logs --since yesterday " + job(0), "logs -f " + job(1), "logs -f " + job(3),
+		},
 		"cancel": {"cancel job " + job(2), "cancel job demo first " + job(2) + " --reason enough", "cancel job " + job(0), "cancel job-set demo first", "cancel job-set nope first"},
 		"reprioritize": {
 			"reprioritize job demo first " + job(2) + " 5", "reprioritize job demo first " + job(1) + " 5", "reprioritize job-set demo first 0.5",
 			"reprioritize job-set demo second 1", "reprioritize job-set demo first soon",
 		},
 		"usage": {
-			"sumbit x", "get", "get nothing", "get jobs --stat x", "get jobs --state x", "get jobs x", "get queue", "get queues -o xml", "logs", "logs --tail -1 x",
-			"cancel job a b", "watch demo", "submit", "get jobs --limit -1",
+			"sumbit x", "get", "get nothing", "get jobs --stat x", "get jobs --state x", "get jobs x", "get jobs --sort cpu", "get queue", "get queues -o xml", "get job", "logs", "logs --tail -1 x",
+			"cancel job a b", "watch demo", "submit", "get jobs --limit -1", "help exit-codes",
 		},
 		"config": {
-			"config get-contexts", "config current-context", "--config testdata/flat.yaml config get-contexts", "--config testdata/none.yaml get queues",
+			"config get-contexts", "config get-contexts -o json", "config get-contexts -o name", "config current-context", "--config testdata/flat.yaml config get-contexts",
+			"--config testdata/none.yaml get queues",
 			"config use-context nope", "--context nope get queues", "--context web get queues", "--context oidc get queues",
+		},
+		"completion": {
+			"__complete watch ", "__complete watch demo f", "__complete watch demo first ", "__complete logs ", "__complete cancel job ", "__complete cancel job demo first ",
+			"__complete get job " + job(0) + " ", "__complete get queues demo ", "__complete get jobs --queue ", "__complete get jobs --queue demo --job-set ",
+			"__complete get jobs --state ca", "__complete get jobs -o ", "__complete --context ", "__complete config use-context ", "__complete watch nope ",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			var all strings.Builder
 			for _, line := range lines {
-				r := run(t, strings.Fields(line)...)
+				r := run(t, words(line)...)
 				all.WriteString("$ armadactl " + line + "\n" + r.out)
 				if r.errors != "" {
 					all.WriteString("! " + strings.ReplaceAll(strings.TrimSuffix(r.errors, "\n"), "\n", "\n! ") + "\n")
 				}
 				if r.code != exitOK {
-					all.WriteString("exit code " + string(rune('0'+r.code)) + "\n")
+					fmt.Fprintf(&all, "exit code %d\n", r.code)
 				}
 				all.WriteString("\n")
 			}
 			golden(t, name, all.String())
 		})
 	}
+}
+
+// words are the words of a command line; a space at the end is an empty last one.
+func words(line string) []string {
+	all := strings.Fields(line)
+	if strings.HasSuffix(line, " ") {
+		all = append(all, "")
+	}
+	return all
 }
 
 func TestFlagsOfAQueueReachTheServer(t *testing.T) {
@@ -128,7 +156,7 @@ func TestAServerThatDoesNotAnswerIsNamedWithinSeconds(t *testing.T) {
 			t.Errorf("%q is not in: %s", want, r.errors)
 		}
 	}
-	if r.code != exitFailed {
+	if r.code != exitUnreachable {
 		t.Errorf("exit code %d", r.code)
 	}
 }

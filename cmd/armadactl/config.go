@@ -33,7 +33,8 @@ func (c *cli) contexts() (*client.File, error) {
 }
 
 func (c *cli) getContextsCommand() *cobra.Command {
-	return &cobra.Command{
+	var form string
+	cmd := &cobra.Command{
 		Use:   "get-contexts",
 		Short: "List the contexts, the current one with a star",
 		Args:  arguments(),
@@ -42,6 +43,7 @@ func (c *cli) getContextsCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			to := machine{cli: c, form: form}
 			t := table{columns: []string{"CURRENT", "NAME", "SERVER"}}
 			for _, name := range file.Names() {
 				mark := ""
@@ -50,10 +52,27 @@ func (c *cli) getContextsCommand() *cobra.Command {
 				}
 				config := file.Contexts[name]
 				t.add(mark, name, config.Address())
+				if !to.chosen() {
+					continue
+				}
+				// Who the user is stays in the file: it has passwords in it.
+				err := to.addValue(name, struct {
+					Name    string `json:"name"`
+					URL     string `json:"armadaUrl"`
+					Current bool   `json:"current"`
+				}{name, config.Address(), mark != ""})
+				if err != nil {
+					return err
+				}
+			}
+			if to.chosen() {
+				return nil
 			}
 			return t.write(c.out)
 		},
 	}
+	outputFlag(cmd, &form, formTable, formName, formJSON, formYAML)
+	return cmd
 }
 
 func (c *cli) currentContextCommand() *cobra.Command {
@@ -77,9 +96,10 @@ func (c *cli) currentContextCommand() *cobra.Command {
 
 func (c *cli) useContextCommand() *cobra.Command {
 	return &cobra.Command{
-		Use:   "use-context NAME",
-		Short: "Make a context the current one",
-		Args:  arguments("NAME"),
+		Use:               "use-context NAME",
+		Short:             "Make a context the current one",
+		Args:              arguments("NAME"),
+		ValidArgsFunction: c.suggestContexts,
 		RunE: func(_ *cobra.Command, args []string) error {
 			file, err := c.contexts()
 			if err != nil {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"flag"
 	"net"
@@ -13,7 +14,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
+	gocmp "github.com/google/go-cmp/cmp"
 	"go.uber.org/goleak"
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc"
@@ -42,12 +43,17 @@ type server struct {
 	api.UnimplementedSubmitServer
 	mu   sync.Mutex
 	said []string // what was asked for, one line each
+	seen bool     // the start of the job 3 was
 }
 
 type (
-	eventServer   struct{ api.UnimplementedEventServer }
+	eventServer struct {
+		api.UnimplementedEventServer
+		main *server
+	}
 	lookoutServer struct {
 		lookout.UnimplementedLookoutServer
+		main *server
 	}
 )
 
@@ -111,6 +117,9 @@ func (s *server) SubmitJobs(_ context.Context, r *api.JobSubmitRequest) (*api.Jo
 	}
 	answer := &api.JobSubmitResponse{}
 	for i := range r.GetJobRequestItems() {
+		if r.GetJobSetId() == "second" {
+			i++
+		}
 		answer.JobResponseItems = append(answer.JobResponseItems, &api.JobSubmitResponseItem{JobId: job(i)})
 	}
 	return answer, nil
@@ -142,9 +151,15 @@ func (s *server) ReprioritizeJobs(_ context.Context, r *api.JobReprioritizeReque
 	return &api.JobReprioritizeResponse{ReprioritizationResults: results}, nil
 }
 
-func (eventServer) GetJobSetEvents(r *api.JobSetRequest, stream grpc.ServerStreamingServer[api.EventStreamMessage]) error {
+func (s eventServer) GetJobSetEvents(r *api.JobSetRequest, stream grpc.ServerStreamingServer[api.EventStreamMessage]) error {
 	if err := known(r.GetQueue()); err != nil {
 		return err
+	}
+	if r.GetId() == "starting" {
+		s.main.mu.Lock()
+		s.main.seen = true
+		s.main.mu.Unlock()
+		return stream.Send(&api.EventStreamMessage{Id: "a", Message: &api.EventMessage{Events: &api.EventMessage_Running{Running: &api.JobRunningEvent{JobId: job(3)}}}})
 	}
 	for i, m := range history() {
 		id := string(rune('a' + i))
@@ -154,22 +169,42 @@ func (eventServer) GetJobSetEvents(r *api.JobSetRequest, stream grpc.ServerStrea
 			}
 		}
 	}
-	<-stream.Context().Done()
+	if r.GetWatch() {
+		<-stream.Context().Done()
+	}
 	return nil
 }
 
 func (lookoutServer) GetJobs(_ context.Context, r *lookout.GetJobsRequest) (*lookout.GetJobsResponse, error) {
 	answer := &lookout.GetJobsResponse{Jobs: jobs()}
 	for _, f := range r.GetFilters() {
-		answer.Jobs = slices.DeleteFunc(answer.Jobs, func(j *lookout.Job) bool {
-			field := map[string]string{"queue": j.GetQueue(), "job_set": j.GetJobSet(), "state": j.GetState().String()}[f.GetField()]
-			return !slices.Contains(f.GetValues(), field)
-		})
+		answer.Jobs = slices.DeleteFunc(answer.Jobs, func(j *lookout.Job) bool { return !passes(j, f) })
+	}
+	if r.GetOrder().GetDirection() == lookout.Direction_ASCENDING {
+		slices.Reverse(answer.Jobs)
 	}
 	if n := int(r.GetPageSize()); n < len(answer.Jobs) {
 		answer.Jobs, answer.NextPageToken = answer.Jobs[:n], "more"
 	}
 	return answer, nil
+}
+
+// passes tells whether a job passes a filter, as far as this server has any.
+func passes(j *lookout.Job, f *lookout.Filter) bool {
+	field := map[string]string{
+		"queue": j.GetQueue(), "job_set": j.GetJobSet(), "state": j.GetState().String(), "job_id": j.GetJobId(), "owner": j.GetOwner(),
+		"submitted": j.GetSubmitted().AsTime().Format(time.RFC3339Nano),
+	}[f.GetField()]
+	switch f.GetMatch() {
+	case lookout.Match_EQUALS, lookout.Match_IN:
+		return slices.Contains(f.GetValues(), field)
+	case lookout.Match_STARTS_WITH:
+		return strings.HasPrefix(field, f.GetValues()[0])
+	case lookout.Match_GREATER_THAN:
+		return field > f.GetValues()[0]
+	default:
+		panic("no such filter")
+	}
 }
 
 func (lookoutServer) GetJob(_ context.Context, r *lookout.GetJobRequest) (*lookout.Job, error) {
@@ -178,16 +213,28 @@ func (lookoutServer) GetJob(_ context.Context, r *lookout.GetJobRequest) (*looko
 			return j, nil
 		}
 	}
+	if r.GetJobId() == job(3) { // is about to start
+		return &lookout.Job{JobId: job(3), Queue: "demo", JobSet: "starting", State: api.JobState_LEASED, Reason: "pulling the image"}, nil
+	}
 	return nil, status.Error(codes.NotFound, "job "+r.GetJobId()+" is not known")
 }
 
-func (lookoutServer) GetLogs(r *lookout.LogsRequest, stream grpc.ServerStreamingServer[lookout.LogLine]) error {
-	if r.GetJobId() != job(0) {
+func (s lookoutServer) GetLogs(r *lookout.LogsRequest, stream grpc.ServerStreamingServer[lookout.LogLine]) error {
+	s.main.mu.Lock()
+	started := r.GetJobId() == job(0) || r.GetJobId() == job(3) && s.main.seen
+	s.main.mu.Unlock()
+	if !started {
 		return status.Error(codes.FailedPrecondition, "the job is queued and was never started: there is no log")
 	}
 	lines := []*lookout.LogLine{
-		{Line: "one", Stream: "stdout", Timestamp: timestamppb.New(noon)}, {Line: "two", Stream: "stderr", Timestamp: timestamppb.New(noon)},
+		{Line: "one", Stream: "stdout", Timestamp: timestamppb.New(noon), Container: "main"},
+		{Line: "two", Stream: "stderr", Timestamp: timestamppb.New(noon.Add(time.Second)), Container: "main"},
+		{Line: "aside", Stream: "stdout", Timestamp: timestamppb.New(noon.Add(-time.Hour)), Container: "side"},
 	}
+	container := cmp.Or(r.GetContainer(), "main")
+	lines = slices.DeleteFunc(lines, func(l *lookout.LogLine) bool {
+		return l.GetContainer() != container || l.GetTimestamp().AsTime().Before(r.GetSince().AsTime())
+	})
 	if n := r.GetTailLines(); n > 0 {
 		lines = lines[len(lines)-int(n):]
 	}
@@ -224,31 +271,56 @@ type ran struct {
 // run runs a command line against a server of its own.
 func run(t *testing.T, args ...string) ran {
 	t.Helper()
+	connect, s := serve(t)
+	result := runWith(t, connect, args...)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	result.said = s.said
+	return result
+}
+
+// serve starts a server and returns how to connect to it.
+func serve(t *testing.T) (func(client.Config) (*client.Client, error), *server) {
+	t.Helper()
 	listener := bufconn.Listen(1 << 20)
 	grpcServer := grpc.NewServer()
 	s := &server{}
 	api.RegisterSubmitServer(grpcServer, s)
-	api.RegisterEventServer(grpcServer, eventServer{})
-	lookout.RegisterLookoutServer(grpcServer, lookoutServer{})
+	api.RegisterEventServer(grpcServer, eventServer{main: s})
+	lookout.RegisterLookoutServer(grpcServer, lookoutServer{main: s})
 	served := make(chan struct{})
 	go func() {
 		defer close(served)
 		_ = grpcServer.Serve(listener)
 	}()
-	defer func() { grpcServer.Stop(); <-served }()
-	result := runWith(t, func(config client.Config) (*client.Client, error) {
+	t.Cleanup(func() { grpcServer.Stop(); <-served })
+	return func(config client.Config) (*client.Client, error) {
 		return client.New(config, grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return listener.DialContext(ctx) }))
-	}, args...)
-	result.said = s.said
-	return result
+	}, s
 }
 
 func runWith(t *testing.T, connect func(client.Config) (*client.Client, error), args ...string) ran {
 	t.Helper()
+	return runIn(t, &cli{connect: connect}, args...)
+}
+
+// runIn runs a command line in a world; what a test leaves out of it is quiet,
+// and no terminal.
+func runIn(t *testing.T, c *cli, args ...string) ran {
+	t.Helper()
 	var out, errors bytes.Buffer
-	c := &cli{
-		out: &out, errors: &errors, in: strings.NewReader(""), zone: time.UTC, connect: connect,
-		environment: func(string) string { return "" }, now: func() time.Time { return noon },
+	c.out, c.errors, c.zone, c.now = &out, &errors, time.UTC, func() time.Time { return noon }
+	if c.in == nil {
+		c.in = strings.NewReader("")
+	}
+	if c.environment == nil {
+		c.environment = func(string) string { return "" }
+	}
+	if c.terminal == nil {
+		c.terminal = func() (int, bool) { return 0, false }
+	}
+	if c.signals == nil {
+		c.signals = context.WithCancel
 	}
 	if !strings.Contains(strings.Join(args, " "), "--config") {
 		args = append([]string{"--config", filepath.Join("testdata", "config.yaml")}, args...)
@@ -270,7 +342,7 @@ func golden(t *testing.T, name, got string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(string(want), got); diff != "" {
+	if diff := gocmp.Diff(string(want), got); diff != "" {
 		t.Errorf("%s (run with -update to accept, -want +got):\n%s", path, diff)
 	}
 }

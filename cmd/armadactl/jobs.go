@@ -1,14 +1,14 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"maps"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
-	"google.golang.org/protobuf/types/known/timestamppb"
+	"google.golang.org/grpc/codes"
 
 	"armada"
 	"armada/internal/wire"
@@ -20,43 +20,35 @@ import (
 func (c *cli) getJobsCommand() *cobra.Command {
 	var query client.JobQuery
 	var states []string
-	var form string
+	var form, since, order string
+	var reverse bool
 	cmd := &cobra.Command{
 		Use:     "jobs",
 		Aliases: []string{"job-list"},
 		Short:   "List jobs, the newest first",
-		Example: "  armadactl get jobs --queue demo --state running,queued",
-		Args:    arguments(),
+		Long: `List jobs that pass all filters, the newest first. The table is for people; -o json, yaml and name are
+for programs.`,
+		Example: `  armadactl get jobs --queue demo --state running,queued
+  armadactl get jobs --since 1h --state failed -o wide
+  armadactl get jobs --queue demo --job-set first-steps --limit 0 -o name`,
+		Args: arguments(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := oneOf("output", form, "table", "json"); err != nil {
+			err := oneOf("sort", order, "submitted", "id") // ids grow with the time of submission: one order by two names
+			if err == nil && query.Limit < 0 {
+				err = &usageError{"--limit must not be negative; 0 means all"}
+			}
+			if err == nil {
+				query.States, err = jobStates(states)
+			}
+			if err == nil {
+				query.SubmittedAfter, err = c.past("since", since)
+			}
+			if err != nil {
 				return err
 			}
-			if query.Limit < 0 {
-				return &usageError{"--limit must not be negative; 0 means all"}
-			}
-			query.States = nil
-			for _, name := range states {
-				state, err := jobState(name)
-				if err != nil {
-					return err
-				}
-				query.States = append(query.States, state)
-			}
-			ctx := cmd.Context()
-			return c.connected(ctx, func(server *client.Client) error {
-				jobs, err := server.Jobs(ctx, query)
-				if err != nil {
-					return err
-				}
-				if form == "json" {
-					for _, job := range jobs {
-						if err := c.writeMessage(form, job); err != nil {
-							return err
-						}
-					}
-					return nil
-				}
-				return c.tableOfJobs(jobs, query.Limit)
+			query.OldestFirst = reverse
+			return c.connected(cmd.Context(), func(ctx context.Context, server *client.Client) error {
+				return c.listJobs(ctx, server, query, form)
 			})
 		},
 	}
@@ -64,9 +56,44 @@ func (c *cli) getJobsCommand() *cobra.Command {
 	flags.StringVar(&query.Queue, "queue", "", "only jobs of this queue")
 	flags.StringVar(&query.JobSet, "job-set", "", "only jobs of this job set")
 	flags.StringSliceVar(&states, "state", nil, "only jobs in these states: "+stateNames())
+	flags.StringVar(&query.Owner, "owner", "", "only jobs that this user submitted")
+	flags.StringVar(&query.Namespace, "namespace", "", "only jobs of this Kubernetes namespace")
+	flags.StringToStringVar(&query.Annotations, "annotation", nil, "only jobs with this annotation, key=value")
+	flags.StringVar(&since, "since", "", "only jobs submitted in the last 15m, 6h, 2d, ..., or since a time")
+	flags.StringVar(&order, "sort", "submitted", "what to sort by: submitted or id")
+	flags.BoolVar(&reverse, "reverse", false, "the oldest first")
 	flags.IntVar(&query.Limit, "limit", 100, "at most so many, 0 for all")
-	flags.StringVarP(&form, "output", "o", "table", "form: table or json")
+	outputFlag(cmd, &form, formTable, formWide, formName, formJSON, formYAML)
+	c.completeFlags(cmd)
 	return cmd
+}
+
+// listJobs writes the jobs of a query: for programs as they come in, for people
+// when the table can be laid out.
+func (c *cli) listJobs(ctx context.Context, server *client.Client, query client.JobQuery, form string) error {
+	to := machine{cli: c, form: form}
+	n := 0
+	var jobs []*lookout.Job
+	err := server.EachJob(ctx, query, func(j *lookout.Job) error {
+		n++
+		if to.chosen() {
+			return to.add(j.GetJobId(), j)
+		}
+		jobs = append(jobs, j)
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	if !to.chosen() {
+		if err := c.tableOfJobs(jobs, form == formWide); err != nil {
+			return err
+		}
+	}
+	if query.Limit > 0 && n == query.Limit {
+		fmt.Fprintf(c.errors, "There may be more jobs: --limit %d was reached.\n", query.Limit)
+	}
+	return nil
 }
 
 func stateNames() string {
@@ -77,36 +104,55 @@ func stateNames() string {
 	return strings.Join(names, ", ")
 }
 
-func jobState(name string) (armada.JobState, error) {
-	for _, s := range armada.JobStates() {
-		if strings.EqualFold(s.String(), name) {
-			return s, nil
+func jobStates(names []string) ([]armada.JobState, error) {
+	var states []armada.JobState
+	for _, name := range names {
+		i := slices.IndexFunc(armada.JobStates(), func(s armada.JobState) bool { return strings.EqualFold(s.String(), name) })
+		if i < 0 {
+			return nil, &usageError{fmt.Sprintf("--state: there is no state %q; there are %s", name, stateNames())}
 		}
+		states = append(states, armada.JobStates()[i])
 	}
-	return 0, &usageError{fmt.Sprintf("--state: there is no state %q; there are %s", name, stateNames())}
+	return states, nil
 }
 
-func (c *cli) tableOfJobs(jobs []*lookout.Job, limit int) error {
+func (c *cli) tableOfJobs(jobs []*lookout.Job, wide bool) error {
 	if len(jobs) == 0 {
 		c.printf("No jobs.\n")
 		return nil
 	}
 	t := table{columns: []string{"ID", "STATE", "QUEUE", "JOB SET", "PRIORITY", "AGE", "NODE", "REASON"}}
-	for _, j := range jobs {
-		node := "-"
-		if n := len(j.GetRuns()); n > 0 && j.GetRuns()[n-1].GetNode() != "" {
-			node = j.GetRuns()[n-1].GetNode()
+	if wide {
+		t.columns = []string{
+			"ID", "STATE", "SINCE", "QUEUE", "JOB SET", "OWNER", "NAMESPACE", "PRIORITY", "CLASS", "RESOURCES",
+			"AGE", "RUNS", "EXECUTOR", "POOL", "NODE", "EXIT CODE", "REASON",
 		}
-		t.add(j.GetJobId(), stateName(j.GetState()), j.GetQueue(), j.GetJobSet(), number(j.GetPriority()),
-			c.age(j.GetSubmitted()), node, short(oneLine(j.GetReason()), 60))
 	}
-	if err := t.write(c.out); err != nil {
-		return err
+	t.paint = map[string]func(string) string{"STATE": c.dyeState}
+	for _, j := range jobs {
+		last := &lookout.Run{}
+		if n := len(j.GetRuns()); n > 0 {
+			last = j.GetRuns()[n-1]
+		}
+		if !wide {
+			t.add(j.GetJobId(), stateName(j.GetState()), j.GetQueue(), j.GetJobSet(), number(j.GetPriority()),
+				c.age(j.GetSubmitted()), dash(last.GetNode()), short(oneLine(j.GetReason()), 60))
+			continue
+		}
+		t.add(j.GetJobId(), stateName(j.GetState()), c.age(j.GetLastTransition()), j.GetQueue(), j.GetJobSet(), dash(j.GetOwner()), dash(j.GetNamespace()),
+			number(j.GetPriority()), dash(j.GetPriorityClass()), dash(strings.ReplaceAll(sorted(j.GetResources()), ", ", ",")),
+			c.age(j.GetSubmitted()), fmt.Sprint(len(j.GetRuns())), dash(last.GetExecutor()), dash(last.GetPool()), dash(last.GetNode()),
+			dash(exitCodeOf(last)), oneLine(j.GetReason()))
 	}
-	if limit > 0 && len(jobs) == limit {
-		fmt.Fprintf(c.errors, "There may be more jobs: --limit %d was reached.\n", limit)
+	return t.write(c.out)
+}
+
+// dash is what a table shows, with something in place of nothing.
+func dash(text string) string {
+	if text == "" {
+		return "-"
 	}
-	return nil
+	return text
 }
 
 // stateName is a state in our words, and the wire's name of one that we have no
@@ -118,6 +164,12 @@ func stateName(s api.JobState) string {
 	return strings.ToLower(s.String())
 }
 
+// ended tells whether nothing more will happen to a job.
+func ended(s api.JobState) bool {
+	state, known := wire.StateOf(s)
+	return known && state.Terminal()
+}
+
 func short(text string, most int) string {
 	if runes := []rune(text); len(runes) > most {
 		return string(runes[:most-1]) + "…"
@@ -125,101 +177,58 @@ func short(text string, most int) string {
 	return text
 }
 
-// age is how long ago something was, in its largest unit and the next.
-func (c *cli) age(at *timestamppb.Timestamp) string {
-	if at == nil {
-		return "-"
-	}
-	return span(c.now().Sub(at.AsTime()))
-}
-
-func span(d time.Duration) string {
-	d = max(d, 0)
-	switch {
-	case d < time.Second:
-		return d.Round(time.Millisecond).String()
-	case d < time.Minute:
-		return fmt.Sprintf("%ds", d/time.Second)
-	case d < time.Hour:
-		return fmt.Sprintf("%dm%ds", d/time.Minute, d%time.Minute/time.Second)
-	case d < 48*time.Hour:
-		return fmt.Sprintf("%dh%dm", d/time.Hour, d%time.Hour/time.Minute)
-	default:
-		return fmt.Sprintf("%dd%dh", d/(24*time.Hour), d%(24*time.Hour)/time.Hour)
-	}
-}
-
 func (c *cli) getJobCommand() *cobra.Command {
 	var form string
 	cmd := &cobra.Command{
-		Use:   "job ID",
-		Short: "Show everything about a job and its runs",
-		Args:  arguments("ID"),
+		Use:   "job ID...",
+		Short: "Show jobs by their ids",
+		Long:  "Show jobs by their ids, in a table or whole with -o json and yaml. For one job in words see describe job.",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := oneOf("output", form, "text", "json"); err != nil {
-				return err
+			if len(args) == 0 {
+				return &usageError{"missing: ID"}
 			}
-			ctx := cmd.Context()
-			return c.connected(ctx, func(server *client.Client) error {
-				job, err := server.Job(ctx, args[0])
-				if err != nil {
-					return err
-				}
-				if form == "json" {
-					return c.writeMessage(form, job)
-				}
-				c.describe(job)
-				return nil
+			return c.connected(cmd.Context(), func(ctx context.Context, server *client.Client) error {
+				return c.getJobs(ctx, server, args, form)
 			})
 		},
 	}
-	cmd.Flags().StringVarP(&form, "output", "o", "text", "form: text or json")
+	outputFlag(cmd, &form, formTable, formWide, formName, formJSON, formYAML)
+	c.completeArguments(cmd, jobArgument, repeated)
 	return cmd
 }
 
-// describe writes a job for people.
-func (c *cli) describe(j *lookout.Job) {
-	c.pairs("",
-		"Job", j.GetJobId(),
-		"State", stateName(j.GetState()),
-		"Reason", oneLine(j.GetReason()),
-		"Queue", j.GetQueue(),
-		"Job set", j.GetJobSet(),
-		"Owner", j.GetOwner(),
-		"Namespace", j.GetNamespace(),
-		"Priority", number(j.GetPriority()),
-		"Priority class", j.GetPriorityClass(),
-		"Resources", sorted(j.GetResources()),
-		"Annotations", sorted(j.GetAnnotations()),
-		"Submitted", c.moment(j.GetSubmitted()),
-		"Last change", c.moment(j.GetLastTransition()),
-		"Cancelled by", j.GetCancelUser(),
-		"Cancel reason", oneLine(j.GetCancelReason()),
-	)
-	for i, r := range j.GetRuns() {
-		c.printf("\nRun %d of %d\n", i+1, len(j.GetRuns()))
-		c.pairs("  ",
-			"Run", r.GetRunId(),
-			"State", runStateName(r.GetState()),
-			"Reason", oneLine(r.GetReason()),
-			"Category", strings.Trim(r.GetCategory()+"/"+r.GetSubcategory(), "/"),
-			"Executor", r.GetExecutor(),
-			"Pool", r.GetPool(),
-			"Node", r.GetNode(),
-			"Leased", c.moment(r.GetLeased()),
-			"Pending", c.moment(r.GetPending()),
-			"Started", c.moment(r.GetStarted()),
-			"Finished", c.moment(r.GetFinished()),
-			"Exit code", exitCode(r),
-		)
-		for _, k := range r.GetContainers() {
-			c.printf("  Container %s: %s\n", k.GetName(),
-				phrases("exit code ", fmt.Sprint(k.GetExitCode()), "", oneLine(k.GetReason()), "", oneLine(k.GetMessage())))
+// getJobs writes jobs in the order of their ids on the command line. All have to
+// be there.
+func (c *cli) getJobs(ctx context.Context, server *client.Client, ids []string, form string) error {
+	to := machine{cli: c, form: form}
+	var jobs []*lookout.Job
+	for _, id := range ids {
+		job, err := c.job(ctx, server, id)
+		if err != nil {
+			return err
+		}
+		jobs = append(jobs, job)
+	}
+	if !to.chosen() {
+		return c.tableOfJobs(jobs, form == formWide)
+	}
+	for _, job := range jobs {
+		if err := to.add(job.GetJobId(), job); err != nil {
+			return err
 		}
 	}
+	return nil
 }
 
-func exitCode(r *lookout.Run) string {
+// job gets a job that has to be there.
+func (c *cli) job(ctx context.Context, server *client.Client, id string) (*lookout.Job, error) {
+	job, err := server.Job(ctx, id)
+	return job, advise(err, codes.NotFound, "See which there are: armadactl get jobs")
+}
+
+// exitCodeOf is that of the container that decided a run's outcome; empty while
+// there is none.
+func exitCodeOf(r *lookout.Run) string {
 	if r.ExitCode == nil {
 		return ""
 	}
@@ -249,12 +258,4 @@ func sorted(texts map[string]string) string {
 		all = append(all, key+"="+oneLine(texts[key]))
 	}
 	return strings.Join(all, ", ")
-}
-
-// moment is a time of day with its date, and how long ago it was.
-func (c *cli) moment(at *timestamppb.Timestamp) string {
-	if at == nil {
-		return ""
-	}
-	return at.AsTime().In(c.zone).Format("2006-01-02 15:04:05.000") + " (" + c.age(at) + " ago)"
 }

@@ -1,55 +1,127 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"time"
 
 	"github.com/spf13/cobra"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 
+	"armada"
+	"armada/pkg/api"
 	"armada/pkg/api/lookout"
 	"armada/pkg/client"
 )
 
 func (c *cli) logsCommand() *cobra.Command {
-	query := client.LogQuery{Tail: 0}
+	var query client.LogQuery
 	var times bool
-	var since time.Duration
+	var since, form string
 	cmd := &cobra.Command{
-		Use:     "logs ID",
-		Short:   "Show what a job wrote",
-		Example: "  armadactl logs -f 01jd0000000000000000000000",
-		Args:    arguments("ID"),
-		RunE: func(cmd *cobra.Command, args []string) error {
+		Use:   "logs ID",
+		Short: "Show what a job wrote",
+		Long: `Show what a job wrote: its standard output on the standard output, its standard error on the standard
+error. With -f it waits for a job that has not started, and goes on until the container has ended.`,
+		Example: `  armadactl logs -f 01jd0000000000000000000000
+  armadactl logs --tail 20 --container main 01jd0000000000000000000000
+  armadactl logs --since 10m --timestamps 01jd0000000000000000000000`,
+		Args: arguments("ID"),
+		RunE: func(cmd *cobra.Command, args []string) (err error) {
 			query.Job = args[0]
 			if query.Tail < 0 {
 				return &usageError{"--tail must not be negative; 0 means all"}
 			}
-			if since > 0 {
-				query.Since = c.now().Add(-since)
+			if query.Since, err = c.past("since", since); err != nil {
+				return err
 			}
-			ctx := cmd.Context()
-			return c.connected(ctx, func(server *client.Client) error {
-				return server.Logs(ctx, query, func(l *lookout.LogLine) error {
-					to := c.out
-					if l.GetStream() == "stderr" {
-						to = c.errors
-					}
-					if times {
-						_, err := fmt.Fprintf(to, "%s %s\n", l.GetTimestamp().AsTime().In(c.zone).Format(time.RFC3339Nano), l.GetLine())
-						return err
-					}
-					_, err := fmt.Fprintln(to, l.GetLine())
-					return err
-				})
+			lines := &logLines{cli: c, times: times, to: machine{cli: c, form: form}}
+			return c.connected(cmd.Context(), func(ctx context.Context, server *client.Client) error {
+				return lines.show(ctx, server, query)
 			})
 		},
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&query.Container, "container", "", "container of the pod (default the first)")
-	flags.StringVar(&query.Run, "run", "", "run of the job (default the newest)")
+	flags.StringVar(&query.Container, "container", "", "only this container of the pod (default all)")
+	flags.StringVar(&query.Run, "run", "", "run of the job, by its id in describe job (default the newest)")
 	flags.Int64Var(&query.Tail, "tail", 0, "only the last so many lines, 0 for all")
-	flags.DurationVar(&since, "since", 0, "only lines of the last 10s, 5m, 1h, ...")
+	flags.StringVar(&since, "since", "", "only lines of the last 10s, 5m, 1h, ..., or since a time")
 	flags.BoolVar(&times, "timestamps", false, "when each line was written")
 	flags.BoolVarP(&query.Follow, "follow", "f", false, "go on until the container has ended")
+	outputFlag(cmd, &form, formText, formJSON, formYAML)
+	c.completeArguments(cmd, jobArgument)
 	return cmd
+}
+
+// logLines writes the lines of a log.
+type logLines struct {
+	cli   *cli
+	times bool
+	to    machine
+	last  time.Time // when the last line was written, if known
+}
+
+func (l *logLines) show(ctx context.Context, server *client.Client, query client.LogQuery) error {
+	err := server.Logs(ctx, query, l.write)
+	if code := status.Code(err); query.Follow && query.Run == "" && (code == codes.FailedPrecondition || code == codes.NotFound) {
+		started, waiting := l.awaitStart(ctx, server, query.Job)
+		if waiting != nil {
+			return waiting
+		}
+		if started {
+			err = server.Logs(ctx, query, l.write)
+		}
+	}
+	if status.Code(err) == codes.Unavailable && !l.last.IsZero() {
+		return advise(err, codes.Unavailable, "Go on with: armadactl logs -f --since %s %s", l.last.UTC().Format(time.RFC3339Nano), query.Job)
+	}
+	err = advise(err, codes.NotFound, "See what is known of it: armadactl describe job %s", query.Job)
+	return advise(err, codes.FailedPrecondition, "See what is known of it: armadactl describe job %s", query.Job)
+}
+
+func (l *logLines) write(line *lookout.LogLine) error {
+	if at := line.GetTimestamp(); at != nil {
+		l.last = at.AsTime()
+	}
+	if l.to.chosen() {
+		return l.to.add("the log", line)
+	}
+	to := l.cli.out
+	if line.GetStream() == "stderr" {
+		to = l.cli.errors
+	}
+	if l.times {
+		_, err := fmt.Fprintf(to, "%s %s\n", l.last.In(l.cli.zone).Format(time.RFC3339Nano), line.GetLine())
+		return err
+	}
+	_, err := fmt.Fprintln(to, line.GetLine())
+	return err
+}
+
+// awaitStart waits until a job runs or has ended; false when it has come that
+// far already, so that there is nothing to wait for.
+func (l *logLines) awaitStart(ctx context.Context, server *client.Client, id string) (started bool, err error) {
+	job, err := server.Job(ctx, id)
+	if err != nil || ended(job.GetState()) || job.GetState() == api.JobState_RUNNING {
+		return false, err
+	}
+	text := "Job " + id + " is " + stateName(job.GetState())
+	if reason := oneLine(job.GetReason()); reason != "" {
+		text += " (" + reason + ")"
+	}
+	fmt.Fprintln(l.cli.errors, text+"; waiting until it starts.")
+	var progress client.Progress
+	stream := client.Stream{Queue: job.GetQueue(), JobSet: job.GetJobSet(), Interrupted: l.cli.interrupted(server.Address(), nil)}
+	err = server.Watch(ctx, stream, func(m *api.EventStreamMessage) error {
+		if client.Head(m.GetMessage()).Job != id {
+			return nil
+		}
+		progress.Apply(m.GetMessage())
+		if state := progress.State(id); state == armada.JobRunning || state.Terminal() {
+			return client.ErrStop
+		}
+		return nil
+	})
+	return true, err
 }

@@ -3,20 +3,26 @@
 //
 // Every command is a function from arguments to text on two writers. It talks to
 // a server through pkg/client, and reads files through pkg/client/manifest; what
-// it adds is words for people: tables, lines of events (events.go), and errors
-// that say what to type next (explain.go). It must never decide what a server
-// should decide; the one exception is submit --dry-run, which says so.
+// it adds is words for people: tables (jobs.go, queue.go), lines of events
+// (events.go), what can be told of one job (describe.go), a line of status at
+// the bottom of a terminal (live.go), and errors that say what to type next
+// (explain.go). For programs there is -o (output.go) and the exit code
+// (exit.go). It must never decide what a server should decide; the one exception
+// is submit --dry-run, which says so.
 //
-// The exit code is 0 when all went well, 1 when something failed, 2 when the
-// command line itself made no sense. What users see is held by the golden files
-// in testdata.
+// Colours and lines that change are for terminals only; what goes into a pipe or
+// a file is plain. What users see is held by the golden files in testdata.
 package main
 
 import (
 	"context"
 	"io"
 	"os"
+	"os/signal"
+	"syscall"
 	"time"
+
+	"golang.org/x/term"
 
 	"armada/pkg/client"
 )
@@ -28,7 +34,8 @@ func main() {
 	c := &cli{
 		out: os.Stdout, errors: os.Stderr,
 		in: os.Stdin, environment: os.Getenv, now: time.Now, zone: time.Local,
-		connect: func(config client.Config) (*client.Client, error) { return client.New(config) },
+		connect:  func(config client.Config) (*client.Client, error) { return client.New(config) },
+		terminal: terminal, signals: signals,
 	}
 	os.Exit(c.run(context.Background(), os.Args[1:]))
 }
@@ -42,14 +49,48 @@ type cli struct {
 	zone        *time.Location
 	// connect prepares a connection.
 	connect func(client.Config) (*client.Client, error)
+	// terminal tells whether out is a terminal, and how many columns it has now.
+	terminal func() (columns int, is bool)
+	// signals is a context that ends with an interruptedError when the user wants
+	// the program to end.
+	signals func(context.Context) (context.Context, context.CancelFunc)
 
 	// What the flags of all commands say.
 	url, configFile, context string
 }
 
-// The exit codes.
-const (
-	exitOK     = 0
-	exitFailed = 1
-	exitUsage  = 2
-)
+func terminal() (columns int, is bool) {
+	fd := int(os.Stdout.Fd())
+	if !term.IsTerminal(fd) {
+		return 0, false
+	}
+	columns, _, err := term.GetSize(fd)
+	if err != nil || columns <= 0 {
+		columns = 80
+	}
+	return columns, true
+}
+
+// signals listens for Ctrl-C and SIGTERM. Only the first is heard: a second one
+// ends the process at once.
+func signals(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	heard := make(chan os.Signal, 1)
+	signal.Notify(heard, os.Interrupt, syscall.SIGTERM)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		select {
+		case s := <-heard:
+			signal.Stop(heard)
+			code := exitInterrupted
+			if s == syscall.SIGTERM {
+				code = exitTerminated
+			}
+			cancel(&interruptedError{code})
+		case <-ctx.Done():
+			signal.Stop(heard)
+		}
+	}()
+	return ctx, func() { cancel(nil); <-done }
+}

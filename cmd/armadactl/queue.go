@@ -2,10 +2,8 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"maps"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -48,7 +46,7 @@ func (c *cli) createFrom(ctx context.Context, file string, dry bool) error {
 		c.printf("%s describes the queue %s. Nothing was sent.\n", file, queue.GetName())
 		return nil
 	}
-	return c.connected(ctx, func(server *client.Client) error {
+	return c.connected(ctx, func(ctx context.Context, server *client.Client) error {
 		if err := server.CreateQueue(ctx, queue); err != nil {
 			if violations := client.Violations(err); len(violations) > 0 {
 				return &fileError{file, manifest.LocateInQueue(data, violations)}
@@ -69,9 +67,8 @@ func (c *cli) queueCommand(verb, short string, put func(*client.Client, context.
 		Example: "  armadactl " + verb + " queue demo --priority-factor 2 --owners alice,bob -l team=research",
 		Args:    arguments("NAME"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			ctx := cmd.Context()
 			queue.Name = args[0]
-			return c.connected(ctx, func(server *client.Client) error {
+			return c.connected(cmd.Context(), func(ctx context.Context, server *client.Client) error {
 				if err := put(server, ctx, queue); err != nil {
 					return advise(err, codes.NotFound, "Create it: armadactl create queue %s", queue.GetName())
 				}
@@ -87,17 +84,17 @@ func (c *cli) queueCommand(verb, short string, put func(*client.Client, context.
 	flags.BoolVar(&queue.Cordoned, "cordon", false, "keep the queue's jobs queued")
 	flags.StringToStringVarP(&queue.Labels, "labels", "l", nil, "labels, key=value")
 	flags.StringSliceVar(&queue.RetryPolicies, "retry-policies", nil, "names of retry policies, asked in this order")
+	c.completeArguments(cmd, queueArgument)
 	return cmd
 }
 
 func (c *cli) deleteQueueCommand() *cobra.Command {
-	return &cobra.Command{
+	cmd := &cobra.Command{
 		Use:   "queue NAME",
 		Short: "Delete a queue that has no active jobs",
 		Args:  arguments("NAME"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			ctx := cmd.Context()
-			return c.connected(ctx, func(server *client.Client) error {
+			return c.connected(cmd.Context(), func(ctx context.Context, server *client.Client) error {
 				if err := server.DeleteQueue(ctx, args[0]); err != nil {
 					return advise(err, codes.FailedPrecondition, "See them: armadactl get jobs --queue %s --state queued,leased,pending,running", args[0])
 				}
@@ -106,6 +103,8 @@ func (c *cli) deleteQueueCommand() *cobra.Command {
 			})
 		},
 	}
+	c.completeArguments(cmd, queueArgument)
+	return cmd
 }
 
 func (c *cli) getQueueCommand() *cobra.Command {
@@ -115,20 +114,17 @@ func (c *cli) getQueueCommand() *cobra.Command {
 		Short: "Show a queue, in a form that create -f takes",
 		Args:  arguments("NAME"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := oneOf("output", form, "yaml", "json"); err != nil {
-				return err
-			}
-			ctx := cmd.Context()
-			return c.connected(ctx, func(server *client.Client) error {
+			return c.connected(cmd.Context(), func(ctx context.Context, server *client.Client) error {
 				queue, err := server.Queue(ctx, args[0])
 				if err != nil {
 					return advise(err, codes.NotFound, "Create it: armadactl create queue %s", args[0])
 				}
-				return c.writeQueues(form, queue)
+				return c.showQueues(form, queue)
 			})
 		},
 	}
-	cmd.Flags().StringVarP(&form, "output", "o", "yaml", "form: yaml or json")
+	outputFlag(cmd, &form, formYAML, formJSON, formTable, formWide, formName)
+	c.completeArguments(cmd, queueArgument)
 	return cmd
 }
 
@@ -140,11 +136,7 @@ func (c *cli) getQueuesCommand() *cobra.Command {
 		Use:   "queues [NAME...]",
 		Short: "List queues: all, or those with the given names or labels",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := oneOf("output", form, "table", "yaml", "json"); err != nil {
-				return err
-			}
-			ctx := cmd.Context()
-			return c.connected(ctx, func(server *client.Client) error {
+			return c.connected(cmd.Context(), func(ctx context.Context, server *client.Client) error {
 				all, err := server.Queues(ctx)
 				if err != nil {
 					return err
@@ -153,19 +145,13 @@ func (c *cli) getQueuesCommand() *cobra.Command {
 					asked := (len(args) == 0 || slices.Contains(args, q.GetName())) && hasLabels(q, labels) && (!cordoned || q.GetCordoned())
 					return asked == inverse
 				})
-				if form != "table" {
-					return c.writeQueues(form, all...)
-				}
-				if len(all) == 0 {
-					c.printf("No queues match. Create one: armadactl create queue NAME\n")
-					return nil
-				}
-				return c.tableOfQueues(all)
+				return c.showQueues(form, all...)
 			})
 		},
 	}
 	flags := cmd.Flags()
-	flags.StringVarP(&form, "output", "o", "table", "form: table, yaml or json")
+	outputFlag(cmd, &form, formTable, formWide, formName, formJSON, formYAML)
+	c.completeArguments(cmd, queueArgument, repeated)
 	flags.StringSliceVarP(&labels, "match-labels", "l", nil, "only queues with all these labels, key=value or key")
 	flags.BoolVar(&inverse, "inverse", false, "those that do not match instead")
 	flags.BoolVar(&cordoned, "only-cordoned", false, "only cordoned queues")
@@ -182,16 +168,58 @@ func hasLabels(q *api.Queue, wanted []string) bool {
 	return true
 }
 
-func (c *cli) tableOfQueues(queues []*api.Queue) error {
-	t := table{columns: []string{"NAME", "PRIORITY FACTOR", "CORDONED", "LABELS"}}
-	for _, q := range queues {
-		var labels []string
-		for _, key := range slices.Sorted(maps.Keys(q.GetLabels())) {
-			labels = append(labels, key+"="+q.GetLabels()[key])
+// showQueues writes queues; JSON and YAML are files that create -f takes.
+func (c *cli) showQueues(form string, queues ...*api.Queue) error {
+	to := machine{cli: c, form: form}
+	if to.chosen() {
+		for _, q := range queues {
+			if err := to.add(q.GetName(), q, "apiVersion", manifest.APIVersion, "kind", manifest.KindQueue); err != nil {
+				return err
+			}
 		}
-		t.add(q.GetName(), strconv.FormatFloat(q.GetPriorityFactor(), 'g', -1, 64), yesNo(q.GetCordoned()), strings.Join(labels, ","))
+		return nil
+	}
+	if len(queues) == 0 {
+		c.printf("No queues match. Create one: armadactl create queue NAME\n")
+		return nil
+	}
+	t := table{columns: []string{"NAME", "PRIORITY FACTOR", "CORDONED", "LABELS"}}
+	if form == formWide {
+		t.columns = []string{"NAME", "PRIORITY FACTOR", "CORDONED", "OWNERS", "GROUP OWNERS", "RESOURCE LIMITS", "RETRY POLICIES", "LABELS"}
+	}
+	for _, q := range queues {
+		factor, cordoned := number(q.GetPriorityFactor()), yesNo(q.GetCordoned())
+		labels := strings.ReplaceAll(sorted(q.GetLabels()), ", ", ",")
+		if form != formWide {
+			t.add(q.GetName(), factor, cordoned, labels)
+			continue
+		}
+		var limits []string
+		for _, name := range slices.Sorted(maps.Keys(q.GetResourceLimits())) {
+			limits = append(limits, name+"="+number(q.GetResourceLimits()[name]))
+		}
+		users, groups := owners(q)
+		t.add(q.GetName(), factor, cordoned, dash(strings.Join(users, ",")), dash(strings.Join(groups, ",")),
+			dash(strings.Join(limits, ",")), dash(strings.Join(q.GetRetryPolicies(), ",")), labels)
 	}
 	return t.write(c.out)
+}
+
+// owners are the users and the groups who may do something with a queue.
+func owners(q *api.Queue) (users, groups []string) {
+	users, groups = slices.Clone(q.GetUserOwners()), slices.Clone(q.GetGroupOwners())
+	for _, p := range q.GetPermissions() {
+		for _, s := range p.GetSubjects() {
+			into := &users
+			if s.GetKind() == "Group" {
+				into = &groups
+			}
+			if !slices.Contains(*into, s.GetName()) {
+				*into = append(*into, s.GetName())
+			}
+		}
+	}
+	return users, groups
 }
 
 func yesNo(b bool) string {
@@ -199,25 +227,4 @@ func yesNo(b bool) string {
 		return "yes"
 	}
 	return "no"
-}
-
-// writeQueues writes queues as files that create -f takes.
-func (c *cli) writeQueues(form string, queues ...*api.Queue) error {
-	for i, q := range queues {
-		if form == "yaml" && i > 0 {
-			c.printf("---\n")
-		}
-		if err := c.writeMessage(form, q, "apiVersion", manifest.APIVersion, "kind", manifest.KindQueue); err != nil {
-			return fmt.Errorf("write the queue %q: %w", q.GetName(), err)
-		}
-	}
-	return nil
-}
-
-// oneOf is nil when a flag has one of the values that it may have.
-func oneOf(flag, value string, allowed ...string) error {
-	if slices.Contains(allowed, value) {
-		return nil
-	}
-	return &usageError{fmt.Sprintf("--%s is %q, must be %s", flag, value, strings.Join(allowed, " or "))}
 }

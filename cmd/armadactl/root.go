@@ -22,26 +22,28 @@ func (c *cli) run(ctx context.Context, args []string) int {
 	if err == nil {
 		return exitOK
 	}
-	fmt.Fprintln(c.errors, "armadactl: "+explain(err))
-	var usage *usageError
-	if errors.As(err, &usage) {
-		fmt.Fprintf(c.errors, "See: %s --help\n", command.CommandPath())
-		return exitUsage
+	code := exitCode(err)
+	if code != exitInterrupted && code != exitTerminated {
+		fmt.Fprintln(c.errors, "armadactl: "+explain(err))
 	}
-	return exitFailed
+	if code == exitUsage {
+		fmt.Fprintf(c.errors, "See: %s --help\n", command.CommandPath())
+	}
+	return code
 }
 
 func (c *cli) root() *cobra.Command {
 	root := group("armadactl", "The command line of Armada: submit jobs, watch them, look into them",
 		c.submitCommand(), c.watchCommand(), c.logsCommand(),
 		group("get", "Show queues and jobs", c.getQueueCommand(), c.getQueuesCommand(), c.getJobsCommand(), c.getJobCommand()),
+		group("describe", "Show everything about a job", c.describeJobCommand()),
 		c.createCommand(),
 		group("update", "Change a queue", c.queueCommand("update", "Replace a queue: what the flags leave out is gone", (*client.Client).UpdateQueue, "updated")),
 		group("delete", "Delete a queue", c.deleteQueueCommand()),
 		group("cancel", "Cancel jobs", c.cancelJobCommand(), c.cancelJobSetCommand()),
 		group("reprioritize", "Change the priority of jobs", c.reprioritizeJobCommand(), c.reprioritizeJobSetCommand()),
 		group("config", "Show and choose the contexts of the config file", c.useContextCommand(), c.getContextsCommand(), c.currentContextCommand()),
-		c.versionCommand(),
+		c.versionCommand(), exitCodesTopic(),
 	)
 	root.Long = `armadactl is the command line of Armada. Jobs wait in queues; jobs of one queue with the same
 job set are watched together.
@@ -51,14 +53,17 @@ job set are watched together.
   armadactl watch demo first-steps
 
 Where the server is and who you are stands in the config file, $HOME/.armadactl.yaml; without
-one the server is ` + client.DefaultURL + `, where armada up listens.`
+one the server is ` + client.DefaultURL + `, where armada up listens.
+
+Scripts: most commands write JSON or YAML with -o, and armadactl help exit-codes says what the exit
+code tells. Completion: armadactl completion bash, zsh or fish, each with --help.`
 	root.SilenceErrors, root.SilenceUsage = true, true
-	root.CompletionOptions.HiddenDefaultCmd = true
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err.Error()} })
 	flags := root.PersistentFlags()
 	flags.StringVar(&c.url, "armadaUrl", "", "address of the server's gRPC API, host:port (default "+client.DefaultURL+")")
 	flags.StringVar(&c.configFile, "config", "", "config file (default $HOME/.armadactl.yaml)")
 	flags.StringVarP(&c.context, "context", "c", "", "context of the config file to use (default its currentContext)")
+	register(root, "context", c.suggestContexts)
 	return root
 }
 
@@ -135,8 +140,20 @@ func (c *cli) config() (client.Config, error) {
 // reach is how long a server may take to answer at all.
 const reach = 3 * time.Second
 
-// connected calls f with a connection to a server that has answered.
-func (c *cli) connected(ctx context.Context, f func(*client.Client) error) (err error) {
+// connected calls f with a connection to a server that has answered, and a
+// context that ends when the user wants the program to end.
+func (c *cli) connected(ctx context.Context, f func(context.Context, *client.Client) error) (err error) {
+	ctx, stop := c.signals(ctx)
+	defer stop()
+	err = c.talk(ctx, f)
+	var interrupted *interruptedError
+	if errors.As(context.Cause(ctx), &interrupted) && err != nil {
+		return interrupted // whatever it did to the calls
+	}
+	return err
+}
+
+func (c *cli) talk(ctx context.Context, f func(context.Context, *client.Client) error) (err error) {
 	config, err := c.config()
 	if err != nil {
 		return err
@@ -151,7 +168,7 @@ func (c *cli) connected(ctx context.Context, f func(*client.Client) error) (err 
 	if err := connection.Ready(ready); err != nil {
 		return &unreachableError{config: config, cause: err}
 	}
-	return f(connection)
+	return f(ctx, connection)
 }
 
 // printf writes to the standard output.

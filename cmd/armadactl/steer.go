@@ -31,14 +31,13 @@ func (c *cli) cancelJobCommand() *cobra.Command {
 			if len(args) == 3 {
 				queue, set = args[0], args[1]
 			}
-			ctx := cmd.Context()
-			return c.connected(ctx, func(server *client.Client) error {
+			return c.connected(cmd.Context(), func(ctx context.Context, server *client.Client) error {
 				cancelled, err := server.Cancel(ctx, queue, set, []string{id}, reason)
 				if err != nil {
 					return err
 				}
 				if len(cancelled) == 0 {
-					return &advisedError{fmt.Errorf("job %s was not cancelled: it has ended already, or it is not in this job set", id), "See: armadactl get job " + id}
+					return &advisedError{fmt.Errorf("job %s was not cancelled: it has ended already, or it is not in this job set", id), "See: armadactl describe job " + id}
 				}
 				for _, id := range cancelled {
 					c.printf("Cancelling job %s\n", id)
@@ -48,6 +47,7 @@ func (c *cli) cancelJobCommand() *cobra.Command {
 		},
 	}
 	cmd.Flags().StringVar(&reason, "reason", "", "why, at most 50 bytes")
+	c.completeArguments(cmd, orQueue(activeJobArgument), jobSetArgument, activeJobArgument)
 	return cmd
 }
 
@@ -58,8 +58,7 @@ func (c *cli) cancelJobSetCommand() *cobra.Command {
 		Short: "Cancel the active jobs of a job set",
 		Args:  arguments("QUEUE", "JOB-SET"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			ctx := cmd.Context()
-			return c.connected(ctx, func(server *client.Client) error {
+			return c.connected(cmd.Context(), func(ctx context.Context, server *client.Client) error {
 				if err := server.CancelJobSet(ctx, args[0], args[1], reason); err != nil {
 					return err
 				}
@@ -69,11 +68,12 @@ func (c *cli) cancelJobSetCommand() *cobra.Command {
 		},
 	}
 	cmd.Flags().StringVar(&reason, "reason", "", "why, at most 50 bytes")
+	c.completeArguments(cmd, queueArgument, jobSetArgument)
 	return cmd
 }
 
 func (c *cli) reprioritizeJobCommand() *cobra.Command {
-	return &cobra.Command{
+	cmd := &cobra.Command{
 		Use:   "job QUEUE JOB-SET ID PRIORITY",
 		Short: "Change the priority of a job: the lowest number goes first",
 		Args:  arguments("QUEUE", "JOB-SET", "ID", "PRIORITY"),
@@ -81,10 +81,12 @@ func (c *cli) reprioritizeJobCommand() *cobra.Command {
 			return c.reprioritize(cmd.Context(), args[0], args[1], []string{args[2]}, args[3])
 		},
 	}
+	c.completeArguments(cmd, queueArgument, jobSetArgument, activeJobArgument)
+	return cmd
 }
 
 func (c *cli) reprioritizeJobSetCommand() *cobra.Command {
-	return &cobra.Command{
+	cmd := &cobra.Command{
 		Use:   "job-set QUEUE JOB-SET PRIORITY",
 		Short: "Change the priority of the active jobs of a job set: the lowest number goes first",
 		Args:  arguments("QUEUE", "JOB-SET", "PRIORITY"),
@@ -92,6 +94,8 @@ func (c *cli) reprioritizeJobSetCommand() *cobra.Command {
 			return c.reprioritize(cmd.Context(), args[0], args[1], nil, args[2])
 		},
 	}
+	c.completeArguments(cmd, queueArgument, jobSetArgument)
+	return cmd
 }
 
 func (c *cli) reprioritize(ctx context.Context, queue, set string, ids []string, text string) error {
@@ -99,7 +103,7 @@ func (c *cli) reprioritize(ctx context.Context, queue, set string, ids []string,
 	if err != nil || math.IsNaN(priority) || math.IsInf(priority, 0) {
 		return &usageError{fmt.Sprintf("PRIORITY is %q, must be a number", text)}
 	}
-	return c.connected(ctx, func(server *client.Client) error {
+	return c.connected(ctx, func(ctx context.Context, server *client.Client) error {
 		results, err := server.Reprioritize(ctx, queue, set, ids, priority)
 		if err != nil {
 			return advise(err, codes.NotFound, "See: armadactl get jobs --queue %s --job-set %s", queue, set)

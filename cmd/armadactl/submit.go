@@ -13,7 +13,8 @@ import (
 )
 
 func (c *cli) submitCommand() *cobra.Command {
-	var dry bool
+	var dry, wait bool
+	var form string
 	cmd := &cobra.Command{
 		Use:   "submit FILE",
 		Short: "Submit the jobs of a file",
@@ -32,7 +33,13 @@ func (c *cli) submitCommand() *cobra.Command {
               limits: {cpu: 100m, memory: 32Mi}
 
 A key that nothing knows is an error. With --dry-run the jobs are checked on this machine, by the
-rules that a server has when nobody changed them, and nothing is sent.`,
+rules that a server has when nobody changed them, and nothing is sent.
+
+With --wait it goes on until all the jobs have ended, writes a line for each one that did, and ends
+with the worst exit status of them: 0 when all succeeded (see armadactl help exit-codes).`,
+		Example: `  armadactl submit examples/demo.yaml
+  armadactl submit --wait job.yaml && echo done
+  make-jobs | armadactl submit - -o name`,
 		Args: arguments("FILE"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			data, err := c.read(args[0])
@@ -46,10 +53,12 @@ rules that a server has when nobody changed them, and nothing is sent.`,
 			if dry {
 				return c.dryRun(args[0], jobs)
 			}
-			return c.submit(cmd.Context(), args[0], jobs)
+			return c.submit(cmd.Context(), &submission{cli: c, file: args[0], jobs: jobs, wait: wait, to: machine{cli: c, form: form}})
 		},
 	}
 	cmd.Flags().BoolVar(&dry, "dry-run", false, "only check the file")
+	cmd.Flags().BoolVar(&wait, "wait", false, "wait until all its jobs have ended, and end with the worst exit status of them")
+	outputFlag(cmd, &form, formText, formName, formJSON, formYAML)
 	return cmd
 }
 
@@ -62,24 +71,56 @@ func (c *cli) dryRun(file string, jobs *manifest.Jobs) error {
 	return nil
 }
 
-func (c *cli) submit(ctx context.Context, file string, jobs *manifest.Jobs) error {
-	return c.connected(ctx, func(server *client.Client) error {
-		ids, err := server.Submit(ctx, jobs.Queue, jobs.JobSet, jobs.Items)
+// submission is the jobs of a file on their way to a server.
+type submission struct {
+	cli  *cli
+	file string
+	jobs *manifest.Jobs
+	wait bool
+	to   machine
+}
+
+func (c *cli) submit(ctx context.Context, s *submission) error {
+	return c.connected(ctx, func(ctx context.Context, server *client.Client) error {
+		ids, err := server.Submit(ctx, s.jobs.Queue, s.jobs.JobSet, s.jobs.Items)
 		for _, id := range ids {
-			c.printf("Submitted job with id %s to job set %s\n", id, jobs.JobSet)
+			if err := s.tell(id); err != nil {
+				return err
+			}
 		}
-		if err == nil {
-			return nil
+		if err != nil {
+			return s.failed(len(ids), err)
 		}
-		if len(ids) > 0 {
-			fmt.Fprintf(c.errors, "Only the first %d of %d jobs were submitted.\n", len(ids), len(jobs.Items))
+		if s.wait {
+			return c.await(ctx, server, s, ids)
 		}
-		var failed *client.SubmitError
-		if violations := client.Violations(err); len(violations) > 0 && errors.As(err, &failed) {
-			return &fileError{file, jobs.Locate(violations, failed.First)}
-		}
-		return advise(err, codes.NotFound, "Create it: armadactl create queue %s", jobs.Queue)
+		return nil
 	})
+}
+
+// tell writes that a job was submitted.
+func (s *submission) tell(id string) error {
+	if !s.to.chosen() {
+		s.cli.printf("Submitted job with id %s to job set %s\n", id, s.jobs.JobSet)
+		return nil
+	}
+	return s.to.addValue(id, struct {
+		JobID  string `json:"jobId"`
+		Queue  string `json:"queue"`
+		JobSet string `json:"jobSetId"`
+	}{id, s.jobs.Queue, s.jobs.JobSet})
+}
+
+// failed explains why only the first n jobs were submitted.
+func (s *submission) failed(n int, err error) error {
+	if n > 0 {
+		fmt.Fprintf(s.cli.errors, "Only the first %d of %d jobs were submitted.\n", n, len(s.jobs.Items))
+	}
+	var failed *client.SubmitError
+	if violations := client.Violations(err); len(violations) > 0 && errors.As(err, &failed) {
+		return &fileError{s.file, s.jobs.Locate(violations, failed.First)}
+	}
+	return advise(err, codes.NotFound, "Create it: armadactl create queue %s", s.jobs.Queue)
 }
 
 // count is a number of things.

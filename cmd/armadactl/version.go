@@ -10,43 +10,56 @@ import (
 )
 
 func (c *cli) versionCommand() *cobra.Command {
-	return &cobra.Command{
+	var form string
+	cmd := &cobra.Command{
 		Use:   "version",
 		Short: "Show the version of this program, and of the server if it can be reached",
 		Args:  arguments(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			c.pairs("", "Client", version, "Go", runtime.Version())
+			if form == formText {
+				c.pairs("", "Client", version, "Go", runtime.Version())
+			}
 			config, err := c.config()
 			if err != nil {
 				return err
 			}
-			server, err := c.serverVersion(cmd.Context(), config)
+			server, words, err := c.serverVersion(cmd.Context(), config)
 			if err != nil {
 				return err
 			}
-			c.pairs("", "Server", server)
-			return nil
+			if form == formText {
+				c.pairs("", "Server", words)
+				return nil
+			}
+			return (&machine{cli: c, form: form}).addValue("the version", struct {
+				Client string `json:"client"`
+				Go     string `json:"go"`
+				Server string `json:"server"` // empty when it cannot be reached or does not tell
+				URL    string `json:"armadaUrl"`
+			}{version, runtime.Version(), server, config.Address()})
 		},
 	}
+	outputFlag(cmd, &form, formText, formJSON, formYAML)
+	return cmd
 }
 
-// serverVersion says what is known of the server; that it cannot be reached is
-// no error here.
-func (c *cli) serverVersion(ctx context.Context, config client.Config) (string, error) {
+// serverVersion is the server's version, and in words what is known of it; that
+// it cannot be reached is no error here.
+func (c *cli) serverVersion(ctx context.Context, config client.Config) (found, words string, err error) {
 	server, err := c.connect(config)
 	if err != nil {
-		return "", err
+		return "", "", err
 	}
 	ctx, cancel := context.WithTimeout(ctx, reach)
 	defer cancel()
-	found, err := server.ServerVersion(ctx)
+	found, err = server.ServerVersion(ctx)
 	switch {
 	case err != nil:
-		found = "none can be reached at " + config.Address()
+		words = "none can be reached at " + config.Address()
 	case found == "":
-		found = "does not tell its version, at " + config.Address()
+		words = "does not tell its version, at " + config.Address()
 	default:
-		found += ", at " + config.Address()
+		words = found + ", at " + config.Address()
 	}
-	return found, server.Close()
+	return found, words, server.Close()
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"time"
 
@@ -15,52 +16,71 @@ import (
 
 func (c *cli) watchCommand() *cobra.Command {
 	var raw, exit bool
+	var form string
 	cmd := &cobra.Command{
 		Use:   "watch QUEUE JOB-SET",
 		Short: "Show what happens to the jobs of a job set, from the first event on",
-		Long: `Show what happens to the jobs of a job set: a line for each event since the first one, with how
-many jobs are queued (Q), leased (L), pending (P), running (R), succeeded (S), failed (F) and
-cancelled (C) after it. It goes on until Ctrl-C, over restarts of the server; a job set without
-any event yet is waited for.`,
+		Long: `Show what happens to the jobs of a job set: a line for each event since the first one. In a terminal
+the last line tells how far the jobs have come; elsewhere every line begins with how many jobs are
+queued (Q), leased (L), pending (P), running (R), succeeded (S), failed (F) and cancelled (C) after
+the event. It goes on until Ctrl-C, over restarts of the server; a job set without any event yet is
+waited for.`,
 		Args: arguments("QUEUE", "JOB-SET"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			ctx := cmd.Context()
-			return c.connected(ctx, func(server *client.Client) error {
-				lines := &eventLines{cli: c}
-				stream := client.Stream{Queue: args[0], JobSet: args[1], Interrupted: c.interrupted(server.Address())}
-				return server.Watch(ctx, stream, func(m *api.EventStreamMessage) error {
-					lines.progress.Apply(m.GetMessage())
-					var err error
-					if raw {
-						err = c.writeMessage("json", m)
-					} else {
-						err = lines.write(m.GetMessage())
-					}
-					if err == nil && exit && lines.progress.Done() {
-						return client.ErrStop
-					}
-					return err
-				})
+			if raw {
+				form = formJSON
+			}
+			return c.connected(cmd.Context(), func(ctx context.Context, server *client.Client) error {
+				return c.watch(ctx, server, args[0], args[1], form, exit)
 			})
 		},
 	}
-	cmd.Flags().BoolVar(&raw, "raw", false, "write the messages as JSON, one per line")
+	cmd.Flags().BoolVar(&raw, "raw", false, "the same as -o json")
 	cmd.Flags().BoolVar(&exit, "exit-if-inactive", false, "end when every job of the job set has ended")
+	outputFlag(cmd, &form, formText, formJSON, formYAML)
+	c.completeArguments(cmd, queueArgument, jobSetArgument)
 	return cmd
+}
+
+func (c *cli) watch(ctx context.Context, server *client.Client, queue, set, form string, exit bool) error {
+	lines := &eventLines{cli: c}
+	to := machine{cli: c, form: form}
+	if !to.chosen() {
+		lines.live = c.live(&lines.progress)
+		defer lines.live.close()
+	}
+	stream := client.Stream{Queue: queue, JobSet: set, Interrupted: c.interrupted(server.Address(), lines.live)}
+	err := server.Watch(ctx, stream, func(m *api.EventStreamMessage) error {
+		err := lines.live.do(func() error {
+			lines.progress.Apply(m.GetMessage())
+			if to.chosen() {
+				return to.add(m.GetId(), m)
+			}
+			return lines.write(m.GetMessage())
+		})
+		if err == nil && exit && lines.progress.Done() {
+			return client.ErrStop
+		}
+		return err
+	})
+	return advise(err, codes.NotFound, "See which there are: armadactl get queues")
 }
 
 // interrupted says once per interruption, and not at each attempt to end it,
 // that a stream broke.
-func (c *cli) interrupted(address string) func(error, time.Duration) {
-	var said time.Time
+func (c *cli) interrupted(address string, live *liveLine) func(error, time.Duration) {
+	var last time.Time
 	return func(err error, _ time.Duration) {
-		if now := c.now(); now.Sub(said) > 10*time.Second {
-			said = now
+		if now := c.now(); now.Sub(last) > 10*time.Second {
+			last = now
 			why := status.Convert(err).Message()
 			if status.Code(err) == codes.Unavailable {
 				why = lastPart(why)
 			}
-			fmt.Fprintf(c.errors, "Lost the connection to %s (%s); trying again.\n", address, why)
+			_ = live.do(func() error {
+				_, err := fmt.Fprintf(c.errors, "Lost the connection to %s (%s); trying again.\n", address, why)
+				return err
+			})
 		}
 	}
 }
@@ -70,9 +90,11 @@ type eventLines struct {
 	cli      *cli
 	progress client.Progress
 	begun    bool
+	// live tells the numbers, if there is one; otherwise the lines do.
+	live *liveLine
 }
 
-// counted are the states that a line has a number for.
+// counted are the states that there is a number for.
 var counted = []armada.JobState{
 	armada.JobQueued, armada.JobLeased, armada.JobPending, armada.JobRunning,
 	armada.JobSucceeded, armada.JobFailed, armada.JobCancelled,
@@ -86,16 +108,21 @@ func (l *eventLines) write(m *api.EventMessage) error {
 	counts := ""
 	if !l.begun {
 		l.begun = true
-		for _, name := range "QLPRSFC" {
-			counts += fmt.Sprintf(" %4c", name)
+		if l.live == nil {
+			for _, name := range "QLPRSFC" {
+				counts += fmt.Sprintf(" %4c", name)
+			}
 		}
 		l.cli.printf("%-12s%s  %-14s  %-26s  %s\n", "TIME", counts, "EVENT", "JOB", "DETAILS")
 	}
 	counts = ""
-	for _, state := range counted {
-		counts += fmt.Sprintf(" %4d", l.progress.Count(state))
+	if l.live == nil {
+		for _, state := range counted {
+			counts += fmt.Sprintf(" %4d", l.progress.Count(state))
+		}
 	}
-	line := fmt.Sprintf("%s%s  %-14s  %-26s", head.Created.In(l.cli.zone).Format("15:04:05.000"), counts, head.Kind, head.Job)
+	line := fmt.Sprintf("%s%s  %s  %-26s", head.Created.In(l.cli.zone).Format("15:04:05.000"), counts,
+		l.cli.dye(fmt.Sprintf("%-14s", head.Kind), colourOf(l.progress.State(head.Job))), head.Job)
 	if text := details(m); text != "" {
 		line += "  " + text
 	}

@@ -6,10 +6,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"google.golang.org/protobuf/proto"
-	"gopkg.in/yaml.v3"
-
-	"armada/internal/wire/restjson"
+	"armada"
 )
 
 // read reads a file; - is the standard input.
@@ -24,6 +21,8 @@ func (c *cli) read(file string) ([]byte, error) {
 type table struct {
 	columns []string
 	rows    [][]string
+	// paint, if set, colours a cell of the column of that name.
+	paint map[string]func(cell string) string
 }
 
 func (t *table) add(row ...string) { t.rows = append(t.rows, row) }
@@ -37,10 +36,14 @@ func (t *table) write(w io.Writer) error {
 		}
 	}
 	var b strings.Builder
-	for _, row := range rows {
+	for number, row := range rows {
 		var line strings.Builder
 		for i, cell := range row {
-			line.WriteString(cell + strings.Repeat(" ", widths[i]-utf8.RuneCountInString(cell)+2))
+			gap := strings.Repeat(" ", widths[i]-utf8.RuneCountInString(cell)+2)
+			if paint := t.paint[t.columns[i]]; paint != nil && number > 0 {
+				cell = paint(cell)
+			}
+			line.WriteString(cell + gap)
 		}
 		b.WriteString(strings.TrimRight(line.String(), " ") + "\n")
 	}
@@ -48,49 +51,54 @@ func (t *table) write(w io.Writer) error {
 	return err
 }
 
-// writeMessage writes a message as YAML, without empty lists, or as JSON on one
-// line; head is keys and values that come first.
-func (c *cli) writeMessage(form string, m proto.Message, head ...string) error {
-	encoded, err := restjson.Encode(m)
-	if err != nil {
-		return err
-	}
-	if form == "json" {
-		c.printf("{")
-		for i := 0; i < len(head); i += 2 {
-			c.printf("%q:%q,", head[i], head[i+1])
-		}
-		c.printf("%s\n", encoded[1:])
-		return nil
-	}
-	var document yaml.Node
-	if err := yaml.Unmarshal(encoded, &document); err != nil {
-		return err
-	}
-	body := document.Content[0]
-	var content []*yaml.Node
-	for _, text := range head {
-		content = append(content, &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: text})
-	}
-	for i := 0; i < len(body.Content); i += 2 {
-		if key, value := body.Content[i], body.Content[i+1]; value.Kind == yaml.ScalarNode || len(value.Content) > 0 {
-			content = append(content, key, value)
-		}
-	}
-	body.Content = content
-	plain(body)
-	encoder := yaml.NewEncoder(c.out)
-	encoder.SetIndent(2)
-	if err := encoder.Encode(body); err != nil {
-		return err
-	}
-	return encoder.Close()
+// colour is the number of a colour as terminals know it.
+type colour string
+
+const (
+	uncoloured colour = ""
+	red        colour = "31"
+	green      colour = "32"
+	yellow     colour = "33"
+	cyan       colour = "36"
+)
+
+// coloured tells whether the output may have colours: in a terminal that has
+// them, unless NO_COLOR is set to anything (https://no-color.org).
+func (c *cli) coloured() bool {
+	_, is := c.terminal()
+	return is && c.environment("NO_COLOR") == "" && c.environment("TERM") != "dumb"
 }
 
-// plain takes the style of JSON off a tree.
-func plain(node *yaml.Node) {
-	node.Style = 0
-	for _, child := range node.Content {
-		plain(child)
+// dye gives a text a colour where there may be some.
+func (c *cli) dye(text string, in colour) string {
+	if in == uncoloured || !c.coloured() {
+		return text
 	}
+	return "\x1b[" + string(in) + "m" + text + "\x1b[0m"
+}
+
+// colourOf is how a state is shown.
+func colourOf(s armada.JobState) colour {
+	switch s {
+	case armada.JobSucceeded:
+		return green
+	case armada.JobFailed, armada.JobRejected:
+		return red
+	case armada.JobCancelled, armada.JobPreempted:
+		return yellow
+	case armada.JobRunning:
+		return cyan
+	default:
+		return uncoloured
+	}
+}
+
+// dyeState colours the name of a state.
+func (c *cli) dyeState(name string) string {
+	for _, s := range armada.JobStates() {
+		if s.String() == name {
+			return c.dye(name, colourOf(s))
+		}
+	}
+	return name
 }

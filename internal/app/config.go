@@ -180,5 +180,6 @@ func (c Config) agent(id armada.ExecutorID) executor.Config {
 	config.ID = id
 	config.Heartbeat = min(config.Heartbeat, c.Executors.Lease/4)
 	config.Margin = min(config.Margin, c.Executors.Lease/4)
+	config.Patience = min(config.Patience, c.Executors.Lease/4)
 	return config
 }

@@ -289,6 +289,3 @@ func (u *System) urlFlag() string {
 
 // GRPCAddr is where gRPC is served.
 func (u *System) GRPCAddr() string { return u.server.GRPCAddr() }
-
-// HTTPAddr is where REST is served.
-func (u *System) HTTPAddr() string { return u.server.HTTPAddr() }

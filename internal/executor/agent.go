@@ -2,6 +2,7 @@ package executor
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
@@ -27,53 +28,55 @@ type Agent struct {
 	log     *slog.Logger
 
 	ledger   *ledger
-	seen     runs.Cursor // up to which the ledger has learned from the runtime; of the goroutine that reports
 	lease    *lease
-	starts   chan struct{} // one token per start in progress
+	starters *crew
+	stoppers *crew // others, so that a stop does not wait for starts
 	draining atomic.Bool
 
-	news   *signal // the runtime or the ledger may have something to report
-	hello  *signal // a request should be sent now
-	opened *signal // a session was opened
+	news  *signal // the ledger may have something to report, or a session to report it in
+	hello *signal // a request should be sent now
 
 	mu      sync.Mutex
 	session armada.SessionID // the open session; empty when there is none
 }
 
-// New makes an agent that speaks with the server behind the connection. The
+// New makes an agent that speaks with the server behind the connection, which
+// must notice a link that is dead (keepalive): the agent ends a session that
+// gets no answers, but the next one is opened on the same connection. The
 // runtime stays the caller's to close, after Run has returned.
 func New(config Config, table armada.ResourceTable, server grpc.ClientConnInterface, runtime runs.Runtime, log *slog.Logger) (*Agent, error) {
 	if err := config.Validate(); err != nil {
 		return nil, fmt.Errorf("executor config: %w", err)
 	}
 	return &Agent{
-		config:  config,
-		table:   table,
-		api:     executorapi.NewExecutorApiClient(server),
-		logs:    executorapi.NewExecutorAgentClient(server),
-		runtime: runtime,
-		log:     log.With("executor", config.ID),
-		ledger:  newLedger(),
-		lease:   newLease(time.Now().Add(config.FirstLease)),
-		starts:  make(chan struct{}, config.Starts),
-		news:    newSignal(),
-		hello:   newSignal(),
-		opened:  newSignal(),
+		config:   config,
+		table:    table,
+		api:      executorapi.NewExecutorApiClient(server),
+		logs:     executorapi.NewExecutorAgentClient(server),
+		runtime:  runtime,
+		log:      log.With("executor", config.ID),
+		ledger:   newLedger(),
+		lease:    newLease(time.Now().Add(config.FirstLease)),
+		starters: newCrew(config.Starts),
+		stoppers: newCrew(config.Starts),
+		news:     newSignal(),
+		hello:    newSignal(),
 	}, nil
 }
 
 // Run works until the context ends, and returns its cause then. Runs go on: to
 // end them first, call Drain.
 func (a *Agent) Run(ctx context.Context) error {
-	var statuses []runs.Status
-	statuses, a.seen = a.runtime.Changed(0)
-	a.ledger.learn(statuses)
-	if len(statuses) > 0 {
-		a.log.Info("adopted runs", "runs", len(statuses))
+	found, cursor := a.runtime.Changed(0)
+	a.ledger.learn(found)
+	if len(found) > 0 {
+		a.log.Info("adopted runs", "runs", len(found))
 	}
 	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return a.starters.work(ctx) })
+	g.Go(func() error { return a.stoppers.work(ctx) })
 	g.Go(func() error { return a.keepSession(ctx) })
-	g.Go(func() error { return a.watchRuntime(ctx) })
+	g.Go(func() error { return a.watchRuntime(ctx, cursor) })
 	g.Go(func() error { return a.report(ctx) })
 	g.Go(func() error { return a.lease.watch(ctx, a.config.Margin, a.stopForLease) })
 	return g.Wait()
@@ -85,18 +88,23 @@ func (a *Agent) Run(ctx context.Context) error {
 func (a *Agent) Drain(ctx context.Context) error { return a.drain(ctx, 0) }
 
 // Kill is Drain without grace periods.
-func (a *Agent) Kill(ctx context.Context) error { return a.drain(ctx, -1) }
+func (a *Agent) Kill(ctx context.Context) error { return a.drain(ctx, byForce) }
+
+// byForce is the grace of a stop that does not ask.
+const byForce = -time.Second
 
 func (a *Agent) drain(ctx context.Context, grace time.Duration) error {
 	a.draining.Store(true)
 	a.hello.raise()
-	a.stopAll(ctx, grace)
+	for _, run := range a.ledger.active() {
+		a.stop(run, grace)
+	}
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
-	for a.ledger.size() > 0 {
+	for a.Holds() > 0 {
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("%d runs have not ended: %w", a.ledger.size(), context.Cause(ctx))
+			return fmt.Errorf("%d runs have not ended: %w", a.Holds(), context.Cause(ctx))
 		case <-tick.C:
 		}
 	}
@@ -106,37 +114,97 @@ func (a *Agent) drain(ctx context.Context, grace time.Duration) error {
 // Holds tells how many runs the agent answers for.
 func (a *Agent) Holds() int { return a.ledger.size() }
 
-// watchRuntime turns the runtime's updates into news.
-func (a *Agent) watchRuntime(ctx context.Context) error {
+// watchRuntime takes over what the runtime tells: what has waited for an end
+// can start, and the server is to know.
+func (a *Agent) watchRuntime(ctx context.Context, cursor runs.Cursor) error {
 	for {
+		a.learned()
 		select {
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		case <-a.runtime.Updates():
-			a.news.raise()
 		}
+		var changed []runs.Status
+		changed, cursor = a.runtime.Changed(cursor)
+		a.ledger.learn(changed)
 	}
+}
+
+// learned does what follows from news in the ledger.
+func (a *Agent) learned() {
+	for _, run := range a.ledger.release() {
+		a.start(run)
+	}
+	a.news.raise()
+}
+
+// start has the runtime start a queued run.
+func (a *Agent) start(run armada.RunID) {
+	a.starters.give(func(ctx context.Context) {
+		if !a.lease.allows(a.config.Margin) {
+			a.giveBack(run, leaseEnds)
+			return
+		}
+		o := a.ledger.begin(run)
+		if o == nil {
+			return
+		}
+		err := a.runtime.Start(ctx, *o)
+		switch {
+		case err == nil:
+			if grace, stop := a.ledger.started(run); stop {
+				a.stop(run, grace)
+			}
+		case ctx.Err() != nil: // the run may exist: the next agent finds it if it does
+		default:
+			a.log.Warn("a run could not be started; its lease is given back", "run", run, "error", err)
+			a.giveBack(run, giveBack{reason: "the pod could not be made: " + err.Error()})
+		}
+	})
+}
+
+// leaseEnds is why a run that came too late is given back: the server's word
+// arrives, but what it hears of the agent does not renew the lease, so it may
+// give the run up before it has begun.
+var leaseEnds = giveBack{reason: "the executor's lease is about to end", subcategory: armada.SubcategoryLeaseExpired}
+
+// giveBack gives the lease of a run back that never ran.
+func (a *Agent) giveBack(run armada.RunID, why giveBack) {
+	a.ledger.giveBack(run, why)
+	a.learned()
+}
+
+// stop asks a run to end; grace is as for the runtime. A run that nobody here
+// knows is none that could run.
+func (a *Agent) stop(run armada.RunID, grace time.Duration) {
+	if !a.ledger.stop(run, grace) {
+		a.learned()
+		return
+	}
+	a.stoppers.give(func(ctx context.Context) {
+		err := a.runtime.Stop(ctx, run, grace)
+		switch {
+		case errors.Is(err, runs.ErrUnknownRun):
+			a.ledger.lost(run)
+			a.learned()
+		case err != nil:
+			a.log.Error("a run could not be asked to stop", "run", run, "error", err)
+		}
+	})
 }
 
 // stopForLease stops every run because the lease is about to end: the server
 // may give them up soon after. Their jobs fail: whether they may be repeated is
-// not ours to say.
-func (a *Agent) stopForLease(ctx context.Context) {
-	stopping := a.ledger.loseLease()
-	if len(stopping) == 0 {
-		return
+// not ours to say. What has not begun is given back.
+func (a *Agent) stopForLease() {
+	stopping, news := a.ledger.loseLease()
+	if news > 0 {
+		a.log.Error("the lease was not renewed in time; stopping all runs", "runs", len(stopping))
 	}
-	a.log.Error("the lease was not renewed in time; stopping all runs", "runs", len(stopping))
 	for _, run := range stopping {
-		a.stop(ctx, run, a.config.Margin/3)
+		a.stop(run, a.config.Margin/3)
 	}
-}
-
-// stopAll asks every active run to end; grace 0 stands for each run's own.
-func (a *Agent) stopAll(ctx context.Context, grace time.Duration) {
-	for _, run := range a.ledger.active() {
-		a.stop(ctx, run, grace)
-	}
+	a.learned()
 }
 
 // signal is a condition that may have come true; raising it twice is raising

@@ -16,16 +16,21 @@ type Config struct {
 	Pool string
 	// Heartbeat is how often the agent tells what it holds.
 	Heartbeat time.Duration
+	// Patience is how long the agent waits for the answer to a request before it
+	// opens another session.
+	Patience time.Duration
 	// Margin is how long before the end of its lease the agent begins to stop
 	// its runs. It must be longer than stopping takes.
 	Margin time.Duration
 	// FirstLease is how long runs that were found at the start may live before
-	// the first acknowledgement.
+	// the first acknowledgement. How much was left of the lease of the agent
+	// before is not known, so it should be well below what the leader waits
+	// beyond the lease (its lost timeout).
 	FirstLease time.Duration
 	// RetryMin and RetryMax bound the pause after a failed call or connection;
 	// it doubles in between.
 	RetryMin, RetryMax time.Duration
-	// Starts is how many runs are started at a time.
+	// Starts is how many runs are started, and how many stopped, at a time.
 	Starts int
 }
 
@@ -34,6 +39,7 @@ func DefaultConfig() Config {
 	return Config{
 		Pool:       armada.DefaultPool,
 		Heartbeat:  3 * time.Second,
+		Patience:   20 * time.Second,
 		Margin:     15 * time.Second,
 		FirstLease: 2 * time.Minute,
 		RetryMin:   100 * time.Millisecond,
@@ -54,10 +60,13 @@ func (c Config) Validate() error {
 	for _, d := range []struct {
 		name  string
 		value time.Duration
-	}{{"heartbeat", c.Heartbeat}, {"margin", c.Margin}, {"firstLease", c.FirstLease}, {"retryMin", c.RetryMin}, {"retryMax", c.RetryMax}} {
+	}{{"heartbeat", c.Heartbeat}, {"patience", c.Patience}, {"margin", c.Margin}, {"firstLease", c.FirstLease}, {"retryMin", c.RetryMin}, {"retryMax", c.RetryMax}} {
 		if d.value <= 0 {
 			errs = append(errs, fmt.Errorf("%s: must be longer than 0, is %s", d.name, d.value))
 		}
+	}
+	if c.FirstLease <= c.Margin {
+		errs = append(errs, fmt.Errorf("firstLease: must be longer than the margin, which is %s, is %s", c.Margin, c.FirstLease))
 	}
 	if c.Starts < 1 {
 		errs = append(errs, fmt.Errorf("starts: must be at least 1, is %d", c.Starts))

@@ -1,6 +1,7 @@
 package executor
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -19,24 +20,30 @@ import (
 )
 
 // order reads a lease. The second answer are the runs that must have ended
-// before this one starts.
+// before this one starts. With an error there is an order still if the lease
+// says which run it is for, so that it can be given back.
 func order(l *executorapi.JobRunLease) (*runs.Order, []armada.RunID, error) {
+	run := armada.RunID(l.GetJobRunId())
+	known, ok := run.Job()
+	if !ok {
+		return nil, nil, fmt.Errorf("a lease names no run: job_run_id is %q", run)
+	}
 	job, meta := l.GetJob(), l.GetJob().GetObjectMeta()
 	spec := job.GetMainObject().GetPodSpec().GetPodSpec()
-	if l.GetJobRunId() == "" || job.GetJobId() == "" || spec == nil {
-		return nil, nil, fmt.Errorf("a lease needs job_run_id, job.job_id and job.mainObject.pod_spec; run %q, job %q", l.GetJobRunId(), job.GetJobId())
+	if spec == nil {
+		return &runs.Order{Run: run, Job: known, Node: l.GetNodeName()}, nil, errors.New("the lease has no job.mainObject.pod_spec")
 	}
 	raw, err := proto.MarshalOptions{Deterministic: true}.Marshal(spec)
 	if err != nil {
-		return nil, nil, fmt.Errorf("encoding the pod spec: %w", err)
+		return &runs.Order{Run: run, Job: known, Node: l.GetNodeName()}, nil, fmt.Errorf("encoding the pod spec: %w", err)
 	}
 	var after []armada.RunID
 	for _, run := range l.GetAfterRunIds() {
 		after = append(after, armada.RunID(run))
 	}
 	return &runs.Order{
-		Run:         armada.RunID(l.GetJobRunId()),
-		Job:         armada.JobID(job.GetJobId()),
+		Run:         run,
+		Job:         known,
 		Queue:       l.GetQueue(),
 		JobSet:      armada.JobSet(l.GetJobset()),
 		Owner:       l.GetUser(),
@@ -163,8 +170,8 @@ func failure(r *report) *armadaevents.Error {
 		e := &armadaevents.Error{Terminal: true, Reason: &armadaevents.Error_PodLeaseReturned{PodLeaseReturned: &armadaevents.PodLeaseReturned{
 			ObjectMeta: objectMeta(s), Message: text(back.reason), RunAttempted: back.attempted,
 		}}}
-		if back.draining {
-			e.FailureCategory, e.FailureSubcategory = armada.CategoryInternal, armada.SubcategoryDrained
+		if back.subcategory != "" {
+			e.FailureCategory, e.FailureSubcategory = armada.CategoryInternal, back.subcategory
 		}
 		return e
 	}

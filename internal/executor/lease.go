@@ -8,51 +8,55 @@ import (
 
 // lease counts how long the agent's runs may live. Times are monotonic.
 type lease struct {
-	mu    sync.Mutex
-	sent  map[uint64]time.Time // unanswered requests of the present session
-	until time.Time
-	kick  chan struct{} // receives when until has moved
+	mu      sync.Mutex
+	until   time.Time
+	granted bool          // by an acknowledgement; before, until is the agent's own idea
+	renewed bool          // in the present session
+	request uint64        // the session's request that waits for its answer; 0 for none
+	sent    time.Time     // that request
+	kick    chan struct{} // receives when until has moved
 }
 
+// newLease makes a lease that was not granted, but lets runs that are found
+// live until then.
 func newLease(until time.Time) *lease {
-	return &lease{sent: map[uint64]time.Time{}, until: until, kick: make(chan struct{}, 1)}
+	return &lease{until: until, kick: make(chan struct{}, 1)}
 }
 
 // begin starts a session: acknowledgements of an older one count no more.
 func (l *lease) begin() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	clear(l.sent)
+	l.request, l.renewed = 0, false
 }
 
 // requested notes when a request was sent. It must be called before sending.
+// Numbers begin with 1.
 func (l *lease) requested(sequence uint64, at time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.sent[sequence] = at
+	l.request, l.sent = sequence, at
 }
 
 // acknowledged renews the lease for a length from the sending of the request.
-// It tells whether the request was one of the present session's.
+// It tells whether that is the one that waits for its answer; others change
+// nothing. A session's first answer may shorten the lease, because the server
+// may count with another length than before.
 func (l *lease) acknowledged(sequence uint64, length time.Duration) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	at, known := l.sent[sequence]
-	if !known {
+	if sequence == 0 || sequence != l.request {
 		return false
 	}
-	for earlier := range l.sent {
-		if earlier <= sequence {
-			delete(l.sent, earlier)
-		}
-	}
-	if until := at.Add(length); until.After(l.until) {
+	l.request = 0
+	if until := l.sent.Add(length); !l.renewed || until.After(l.until) {
 		l.until = until
 		select {
 		case l.kick <- struct{}{}:
 		default:
 		}
 	}
+	l.granted, l.renewed = true, true
 	return true
 }
 
@@ -62,10 +66,19 @@ func (l *lease) end() time.Time {
 	return l.until
 }
 
-// over tells whether the lease is within margin of its end: then nothing may be
-// started, and what runs is to be stopped.
+// over tells whether the lease is within margin of its end: then what runs is
+// to be stopped.
 func (l *lease) over(margin time.Duration) bool {
 	return !time.Now().Before(l.end().Add(-margin))
+}
+
+// allows tells whether something may be started: the lease was granted and is
+// not over.
+func (l *lease) allows(margin time.Duration) bool {
+	l.mu.Lock()
+	granted := l.granted
+	l.mu.Unlock()
+	return granted && !l.over(margin)
 }
 
 // insist is how often runs are stopped again while the lease is over: one that
@@ -74,7 +87,7 @@ const insist = time.Second
 
 // watch calls stop when the lease comes within margin of its end without having
 // been renewed, and again and again until it is renewed.
-func (l *lease) watch(ctx context.Context, margin time.Duration, stop func(context.Context)) error {
+func (l *lease) watch(ctx context.Context, margin time.Duration, stop func()) error {
 	timer := time.NewTimer(time.Until(l.end().Add(-margin)))
 	defer timer.Stop()
 	for {
@@ -85,7 +98,7 @@ func (l *lease) watch(ctx context.Context, margin time.Duration, stop func(conte
 		case <-timer.C:
 		}
 		if l.over(margin) {
-			stop(ctx)
+			stop()
 			timer.Reset(insist)
 		} else {
 			timer.Reset(time.Until(l.end().Add(-margin)))

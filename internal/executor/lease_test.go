@@ -13,12 +13,15 @@ func TestALeaseCountsFromTheSendingOfTheAcknowledgedRequest(t *testing.T) {
 	start := time.Now()
 	l := newLease(start)
 	l.requested(1, start.Add(10*time.Second))
-	l.requested(2, start.Add(20*time.Second))
 	if !l.acknowledged(1, time.Minute) {
 		t.Fatal("a request of the session is not known")
 	}
 	if got := l.end().Sub(start); got != 70*time.Second {
 		t.Errorf("the lease ends after %s, want 70s", got)
+	}
+	l.requested(2, start.Add(20*time.Second))
+	if l.acknowledged(1, time.Minute) {
+		t.Error("the answer to an earlier request renewed the lease")
 	}
 	if !l.acknowledged(2, time.Minute) || l.end().Sub(start) != 80*time.Second {
 		t.Errorf("the lease ends after %s, want 80s", l.end().Sub(start))
@@ -46,14 +49,38 @@ func TestAnAcknowledgementCountsOnce(t *testing.T) {
 	}
 }
 
-func TestALeaseNeverGetsShorter(t *testing.T) {
+func TestWithinASessionALeaseNeverGetsShorter(t *testing.T) {
 	t.Parallel()
 	start := time.Now()
 	l := newLease(start.Add(time.Hour))
 	l.requested(1, start)
 	l.acknowledged(1, time.Minute)
-	if got := l.end().Sub(start); got != time.Hour {
-		t.Errorf("the lease ends after %s, want 1h", got)
+	if got := l.end().Sub(start); got != time.Minute {
+		t.Errorf("after the first answer the lease ends after %s, want what it says: 1m", got)
+	}
+	l.requested(2, start.Add(time.Second))
+	l.acknowledged(2, 30*time.Second)
+	if got := l.end().Sub(start); got != time.Minute {
+		t.Errorf("after the second answer the lease ends after %s, want 1m", got)
+	}
+	l.begin()
+	l.requested(1, start.Add(2*time.Second))
+	l.acknowledged(1, 30*time.Second)
+	if got := l.end().Sub(start); got != 32*time.Second {
+		t.Errorf("after the first answer of the next session the lease ends after %s, want 32s", got)
+	}
+}
+
+func TestNothingIsStartedBeforeALeaseWasGranted(t *testing.T) {
+	t.Parallel()
+	l := newLease(time.Now().Add(time.Hour))
+	if l.allows(time.Second) || l.over(time.Second) {
+		t.Error("before the first answer runs that were found live, and others do not start")
+	}
+	l.requested(1, time.Now())
+	l.acknowledged(1, time.Minute)
+	if !l.allows(time.Second) || l.allows(2*time.Minute) {
+		t.Error("a granted lease allows to start until its margin")
 	}
 }
 
@@ -68,7 +95,7 @@ func TestRunsAreStoppedAMarginBeforeTheLeaseEnds(t *testing.T) {
 		done := make(chan struct{})
 		go func() {
 			defer close(done)
-			_ = l.watch(ctx, 15*time.Second, func(context.Context) {
+			_ = l.watch(ctx, 15*time.Second, func() {
 				if stops.Add(1) == 1 {
 					at = time.Since(start)
 				}

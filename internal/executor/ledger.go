@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"slices"
 	"sync"
+	"time"
 
 	"armada"
 	"armada/internal/runs"
@@ -11,39 +12,57 @@ import (
 
 // ledger holds every run that the agent answers for: from the lease that
 // brought it, or its discovery at the start, to the acknowledged report of its
-// end. It may be used by many goroutines. What it costs grows with what changes,
-// not with what it holds.
+// end. What it costs grows with what happens, not with what it holds, but for
+// the lists of a request. It may be used by many goroutines.
 type ledger struct {
 	mu      sync.Mutex
 	entries map[armada.RunID]*entry
-	news    map[armada.RunID]*entry // those that the server does not know all of
-	waiting map[armada.RunID]*entry // those that are held
+	waiting map[armada.RunID]*entry // the held ones
+	news    map[armada.RunID]*entry // those of which the server does not know the phase
+
+	// over remembers runs whose end the server has acknowledged, by the request
+	// that was made last before that. A lease of such a run may be on its way
+	// still: it was read from the store before the end was on record. Answers to
+	// later requests cannot be followed by one, see asked.
+	over    map[armada.RunID]uint64
+	request uint64
 }
+
+// stand is how far the agent has come with a run.
+type stand uint8
+
+const (
+	held     stand = 1 + iota // it waits for its victims to end
+	queued                    // it is to be started
+	starting                  // the runtime is being asked to start it
+	handed                    // the runtime tells what becomes of it
+	settled                   // the agent tells: it never ran here
+)
 
 // entry is one run of the ledger.
 type entry struct {
-	status runs.Status // as last told by the runtime, or by the agent itself
-	known  runs.Phase  // the latest phase that the server has acknowledged
-	// held is the order of a run that waits for the runs in after to end.
-	held  *runs.Order
-	after []armada.RunID
+	stand  stand
+	order  *runs.Order    // until it is handed
+	after  []armada.RunID // of a held run: its victims
+	status runs.Status    // as last told by the runtime, or by the agent itself
+	known  runs.Phase     // the latest phase that the server has acknowledged
+
 	// returned tells that the run ends as a lease given back.
 	returned *giveBack
 	// leaseLost tells that the run is stopped because the lease ends.
 	leaseLost bool
-	// ours tells that the runtime does not know the run: the agent made the
-	// status.
-	ours bool
-	// starting tells that the runtime is being asked to start the run; a stop
-	// that comes meanwhile waits for the answer.
-	starting, stop bool
+	// stop and grace are a stop that came while the runtime was being asked to
+	// start the run: it waits for the answer.
+	stop  bool
+	grace time.Duration
 }
 
 // giveBack tells why a lease is given back.
 type giveBack struct {
 	reason    string
 	attempted bool // the pod may have run
-	draining  bool // because the executor stops, which is no fault of the job
+	// subcategory says that it is no fault of the job; empty if it may be one.
+	subcategory string
 }
 
 // report is what the server does not know yet of one run.
@@ -55,98 +74,161 @@ type report struct {
 
 func newLedger() *ledger {
 	return &ledger{
-		entries: map[armada.RunID]*entry{},
-		news:    map[armada.RunID]*entry{},
-		waiting: map[armada.RunID]*entry{},
+		entries: map[armada.RunID]*entry{}, waiting: map[armada.RunID]*entry{},
+		news: map[armada.RunID]*entry{}, over: map[armada.RunID]uint64{},
 	}
 }
 
-// take enters a leased run. It answers false for a run that is entered already.
-func (l *ledger) take(o *runs.Order, after []armada.RunID) bool {
+// take enters a leased run. It answers false for a run that is known already,
+// even if its end is acknowledged: a run is started once. Runs that wait for no
+// victims are queued, the others held.
+func (l *ledger) take(o *runs.Order, after []armada.RunID) (queue, taken bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if _, known := l.entries[o.Run]; known {
-		return false
+	if _, over := l.over[o.Run]; over || l.entries[o.Run] != nil {
+		return false, false
 	}
-	e := &entry{status: runs.Status{Run: o.Run, Job: o.Job, Queue: o.Queue, JobSet: o.JobSet, Node: o.Node}, ours: true}
-	if len(after) > 0 {
-		e.held, e.after = o, slices.Clone(after)
-		l.waiting[o.Run] = e
+	e := &entry{
+		stand: queued, order: o, after: after,
+		status: runs.Status{Run: o.Run, Job: o.Job, Queue: o.Queue, JobSet: o.JobSet, Node: o.Node},
 	}
-	e.starting = e.held == nil
 	l.entries[o.Run] = e
-	return true
-}
-
-// started notes that the runtime has taken the run, and tells whether somebody
-// wanted it stopped meanwhile.
-func (l *ledger) started(run armada.RunID) (stop bool) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	e, found := l.entries[run]
-	if !found {
-		return false
+	if slices.ContainsFunc(after, l.alive) {
+		e.stand, l.waiting[o.Run] = held, e
 	}
-	e.starting = false
-	return e.stop
-}
-
-// giveUp ends a run that the runtime does not know, as a returned lease or,
-// when a stop was asked for, as stopped; a run that was never leased here is as
-// good as stopped. It answers false for a run that is the runtime's, or is being
-// started: then started tells of the stop.
-func (l *ledger) giveUp(run armada.RunID, returned *giveBack) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	e, found := l.entries[run]
-	if !found {
-		job, _ := run.Job()
-		e = &entry{status: runs.Status{Run: run, Job: job}, ours: true}
-		l.entries[run] = e
-	}
-	if !e.ours {
-		return false
-	}
-	if e.starting && returned == nil {
-		e.stop = true
-		return false
-	}
-	e.starting = false
-	e.status.Phase, e.held, e.returned = runs.Stopped, nil, returned
-	delete(l.waiting, run)
-	l.news[run] = e
-	return true
-}
-
-// learn takes over what the runtime tells. Runs that were not entered are
-// adopted. It returns the orders whose wait is over.
-func (l *ledger) learn(statuses []runs.Status) (ready []*runs.Order) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for i := range statuses {
-		e, found := l.entries[statuses[i].Run]
-		if !found {
-			e = &entry{}
-			l.entries[statuses[i].Run] = e
-		}
-		e.status, e.ours = statuses[i], false
-		if e.status.Phase > e.known {
-			l.news[e.status.Run] = e
-		}
-	}
-	for run, e := range l.waiting {
-		if !slices.ContainsFunc(e.after, l.alive) {
-			ready = append(ready, e.held)
-			e.held, e.starting = nil, true
-			delete(l.waiting, run)
-		}
-	}
-	return ready
+	return e.stand == queued, true
 }
 
 func (l *ledger) alive(run armada.RunID) bool {
-	e, found := l.entries[run]
-	return found && !e.status.Phase.Ended()
+	e := l.entries[run]
+	return e != nil && !e.status.Phase.Ended()
+}
+
+// begin returns the order of a queued run that the runtime is to be asked to
+// start now, and nil when it is not to be started any more.
+func (l *ledger) begin(run armada.RunID) *runs.Order {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	e := l.entries[run]
+	if e == nil || e.stand != queued {
+		return nil
+	}
+	e.stand = starting
+	return e.order
+}
+
+// started notes that the runtime has taken the run, and tells whether it was to
+// be stopped meanwhile.
+func (l *ledger) started(run armada.RunID) (grace time.Duration, stop bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	e := l.entries[run]
+	if e == nil {
+		return 0, false // it has ended and that is acknowledged
+	}
+	l.hand(e)
+	return e.grace, e.stop
+}
+
+func (l *ledger) hand(e *entry) {
+	if e.stand != settled {
+		e.stand, e.order = handed, nil
+	}
+}
+
+// giveBack ends a run that never ran here as a lease given back. A run that is
+// the runtime's stays.
+func (l *ledger) giveBack(run armada.RunID, why giveBack) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if e := l.entries[run]; e != nil && e.stand < handed {
+		l.settle(e, runs.Stopped, &why)
+	}
+}
+
+// stop notes that a run is to end, and tells whether the runtime is to be asked
+// for it. A run that has not begun, or that was never leased here, is as good
+// as stopped.
+func (l *ledger) stop(run armada.RunID, grace time.Duration) (ask bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	e := l.entries[run]
+	if e == nil {
+		job, _ := run.Job()
+		e = &entry{stand: queued, status: runs.Status{Run: run, Job: job}}
+		l.entries[run] = e
+	}
+	switch e.stand {
+	case held, queued:
+		l.settle(e, runs.Stopped, nil)
+	case starting:
+		if !e.stop || grace != 0 && (e.grace == 0 || grace < e.grace) { // 0 is the pod's own
+			e.stop, e.grace = true, grace
+		}
+	case handed:
+		return !e.status.Phase.Ended()
+	case settled:
+	}
+	return false
+}
+
+// lost ends a run that the runtime knows no more, although it was told to run
+// it and nobody was told to forget it.
+func (l *ledger) lost(run armada.RunID) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if e := l.entries[run]; e != nil && e.stand == handed && !e.status.Phase.Ended() {
+		l.settle(e, runs.Unknown, nil)
+	}
+}
+
+// settle ends a run by the agent's own word.
+func (l *ledger) settle(e *entry, phase runs.Phase, returned *giveBack) {
+	delete(l.waiting, e.status.Run)
+	e.stand, e.order, e.returned, e.status.Phase = settled, nil, returned, phase
+	l.news[e.status.Run] = e
+}
+
+// learn takes over what the runtime tells. Runs that were not entered are
+// adopted.
+func (l *ledger) learn(statuses []runs.Status) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for i := range statuses {
+		run := statuses[i].Run
+		e := l.entries[run]
+		if _, over := l.over[run]; over && e == nil {
+			continue // the runtime forgets it presently
+		}
+		if e == nil {
+			e = &entry{}
+			l.entries[run] = e
+		}
+		if e.stand == settled {
+			continue
+		}
+		l.hand(e)
+		if e.status = statuses[i]; e.status.Phase > e.known {
+			l.news[run] = e
+		}
+	}
+}
+
+// release queues the held runs whose victims have ended, and returns them in
+// order.
+func (l *ledger) release() []armada.RunID {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var ready []armada.RunID
+	for run, e := range l.waiting {
+		if !slices.ContainsFunc(e.after, l.alive) {
+			e.stand, e.after = queued, nil
+			delete(l.waiting, run)
+			ready = append(ready, run)
+		}
+	}
+	slices.Sort(ready)
+	return ready
 }
 
 // unreported returns what the server does not know yet, by run id. While the
@@ -157,7 +239,7 @@ func (l *ledger) unreported(draining bool) []report {
 	reports := make([]report, 0, len(l.news))
 	for _, e := range l.news {
 		if draining && e.status.Phase == runs.Stopped && e.returned == nil {
-			e.returned = &giveBack{reason: "the executor was stopped", attempted: true, draining: true}
+			e.returned = &giveBack{reason: "the executor was stopped", attempted: e.stand == handed, subcategory: armada.SubcategoryDrained}
 		}
 		reports = append(reports, e.report())
 	}
@@ -177,58 +259,90 @@ func (e *entry) report() report {
 	return r
 }
 
-// loseLease marks every run that has not ended, and returns them in order.
-func (l *ledger) loseLease() []armada.RunID {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	var active []armada.RunID
-	for id, e := range l.entries {
-		if !e.status.Phase.Ended() {
-			e.leaseLost = true
-			active = append(active, id)
-		}
-	}
-	slices.Sort(active)
-	return active
-}
-
 // acknowledged notes that the server knows a report, and tells whether the run
-// is over and was the runtime's: it may be forgotten there.
+// is over and was the runtime's: it is to be forgotten there.
 func (l *ledger) acknowledged(r report) (forget bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	e, found := l.entries[r.status.Run]
-	if !found {
+	run := r.status.Run
+	e := l.entries[run]
+	if e == nil {
 		return false
 	}
-	if e.known = max(e.known, r.status.Phase); e.status.Phase <= e.known {
-		delete(l.news, r.status.Run)
+	e.known = max(e.known, r.status.Phase)
+	if e.status.Phase <= e.known {
+		delete(l.news, run)
 	}
 	if !r.status.Phase.Ended() {
 		return false
 	}
-	delete(l.entries, r.status.Run)
-	delete(l.news, r.status.Run)
-	return !e.ours
+	delete(l.news, run)
+	delete(l.entries, run)
+	l.over[run] = l.request
+	return e.stand == handed
 }
 
-// size is how many runs the ledger has.
-func (l *ledger) size() int {
+// loseLease gives back what has not begun, marks every other run that has not
+// ended, and returns those in order, and how many of them are marked anew.
+func (l *ledger) loseLease() (active []armada.RunID, marked int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return len(l.entries)
+	for run, e := range l.entries {
+		switch {
+		case e.status.Phase.Ended():
+		case e.stand < starting:
+			l.settle(e, runs.Stopped, &leaseEnds)
+		default:
+			if !e.leaseLost {
+				e.leaseLost = true
+				marked++
+			}
+			active = append(active, run)
+		}
+	}
+	slices.Sort(active)
+	return active, marked
 }
 
-// ids lists the runs of the ledger in order.
-func (l *ledger) ids() []string {
+// ask begins a request of the session and lists the runs for it, in order.
+func (l *ledger) ask(request uint64) []string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.request = request
 	ids := make([]string, 0, len(l.entries))
 	for id := range l.entries {
 		ids = append(ids, string(id))
 	}
 	slices.Sort(ids)
 	return ids
+}
+
+// asked notes that the request was answered. The server reads what it pushes
+// after an answer from the store, where ends that were acknowledged before the
+// request are on record, so their runs need not be remembered any more.
+func (l *ledger) asked(request uint64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for run, before := range l.over {
+		if before < request {
+			delete(l.over, run)
+		}
+	}
+}
+
+// newSession forgets what only leases of the old one could bring back.
+func (l *ledger) newSession() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	clear(l.over)
+	l.request = 0
+}
+
+// size is the number of runs.
+func (l *ledger) size() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.entries)
 }
 
 // active lists the runs that have not ended, in order.

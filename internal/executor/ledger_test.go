@@ -25,11 +25,27 @@ func phases(reports []report) map[armada.RunID]runs.Phase {
 	return m
 }
 
+// take enters a lease that must be new.
+func take(t *testing.T, l *ledger, run armada.RunID, after ...armada.RunID) {
+	t.Helper()
+	if _, taken := l.take(orderOf(run), after); !taken {
+		t.Fatalf("run %s is known already", run)
+	}
+}
+
+// acknowledge lets the server know everything.
+func acknowledge(l *ledger) {
+	for _, r := range l.unreported(false) {
+		l.acknowledged(r)
+	}
+}
+
 func TestARunIsAnsweredForFromItsLeaseToTheAcknowledgedReportOfItsEnd(t *testing.T) {
 	t.Parallel()
 	l := newLedger()
-	if !l.take(orderOf("a-1"), nil) || l.take(orderOf("a-1"), nil) {
-		t.Fatal("a lease must be taken once")
+	take(t, l, "a-1")
+	if _, again := l.take(orderOf("a-1"), nil); again {
+		t.Fatal("a lease was taken twice")
 	}
 	l.learn([]runs.Status{seen("a-1", runs.Running)})
 	reports := l.unreported(false)
@@ -44,18 +60,36 @@ func TestARunIsAnsweredForFromItsLeaseToTheAcknowledgedReportOfItsEnd(t *testing
 	}
 	l.learn([]runs.Status{seen("a-1", runs.Succeeded)})
 	reports = l.unreported(false)
-	if len(l.ids()) != 1 {
+	if l.size() != 1 {
 		t.Error("a run is dropped before its end is acknowledged")
 	}
-	if !l.acknowledged(reports[0]) || len(l.ids()) != 0 {
+	if !l.acknowledged(reports[0]) || l.size() != 0 {
 		t.Error("a run whose end is acknowledged stays")
+	}
+}
+
+func TestALeaseThatComesAfterTheEndOfItsRunStartsNothing(t *testing.T) {
+	t.Parallel()
+	l := newLedger()
+	l.ask(1)
+	take(t, l, "a-1")
+	l.learn([]runs.Status{seen("a-1", runs.Succeeded)})
+	acknowledge(l)
+	l.asked(1) // what comes after this answer may have been read before the end was on record
+	if _, taken := l.take(orderOf("a-1"), nil); taken {
+		t.Fatal("an ended run was started again")
+	}
+	l.ask(2)
+	l.asked(2)
+	if n := len(l.over); n != 0 {
+		t.Errorf("%d ended runs are remembered although nothing can bring them back", n)
 	}
 }
 
 func TestAnEndThatComesDuringAReportIsReportedNext(t *testing.T) {
 	t.Parallel()
 	l := newLedger()
-	l.take(orderOf("a-1"), nil)
+	take(t, l, "a-1")
 	l.learn([]runs.Status{seen("a-1", runs.Running)})
 	inFlight := l.unreported(false)
 	l.learn([]runs.Status{seen("a-1", runs.Failed)})
@@ -81,37 +115,61 @@ func TestARunWaitsForItsVictims(t *testing.T) {
 	t.Parallel()
 	l := newLedger()
 	l.learn([]runs.Status{seen("victim-1", runs.Running)})
-	l.take(orderOf("a-1"), []armada.RunID{"victim-1", "unknown-1"})
-	if ready := l.learn(nil); len(ready) != 0 {
+	take(t, l, "a-1", "victim-1", "unknown-1")
+	if ready := l.release(); len(ready) != 0 || l.begin("a-1") != nil {
 		t.Fatal("the run starts beside its victim")
 	}
-	ready := l.learn([]runs.Status{seen("victim-1", runs.Stopped)})
-	if len(ready) != 1 || ready[0].Run != "a-1" {
+	l.learn([]runs.Status{seen("victim-1", runs.Stopped)})
+	if ready := l.release(); len(ready) != 1 || ready[0] != "a-1" || l.begin("a-1") == nil {
 		t.Fatalf("ready are %v, want a-1", ready)
 	}
-	if ready := l.learn(nil); len(ready) != 0 {
+	if ready := l.release(); len(ready) != 0 || l.begin("a-1") != nil {
 		t.Error("the run is started twice")
+	}
+}
+
+func TestARunWhoseVictimNeverBeganNeedNotWait(t *testing.T) {
+	t.Parallel()
+	l := newLedger()
+	take(t, l, "victim-1")
+	take(t, l, "a-1", "victim-1")
+	l.stop("victim-1", 0)
+	if ready := l.release(); len(ready) != 1 || ready[0] != "a-1" {
+		t.Errorf("ready are %v, want a-1", ready)
 	}
 }
 
 func TestAStopDuringAStartIsRemembered(t *testing.T) {
 	t.Parallel()
 	l := newLedger()
-	l.take(orderOf("a-1"), nil)
-	if l.giveUp("a-1", nil) {
-		t.Fatal("a run that is being started counts as stopped")
+	take(t, l, "a-1")
+	if l.begin("a-1") == nil {
+		t.Fatal("the run does not begin")
 	}
-	if !l.started("a-1") {
-		t.Error("the stop is forgotten")
+	if l.stop("a-1", 0) || l.stop("a-1", 3) || l.stop("a-1", 4) || l.stop("a-1", 0) {
+		t.Fatal("the runtime is asked to stop what it may not know yet")
+	}
+	if grace, stop := l.started("a-1"); !stop || grace != 3 {
+		t.Errorf("after the start: stop %t, grace %d; want the shortest", stop, grace)
+	}
+}
+
+func TestARunThatIsStoppedBeforeItBeganNeverBegins(t *testing.T) {
+	t.Parallel()
+	l := newLedger()
+	take(t, l, "a-1")
+	if l.stop("a-1", 0) || l.begin("a-1") != nil {
+		t.Error("a stopped run begins")
+	}
+	if got := phases(l.unreported(false))["a-1"]; got != runs.Stopped {
+		t.Errorf("reported %s, want stopped", got)
 	}
 }
 
 func TestAStopOfARunThatIsNotHereIsReportedAsStopped(t *testing.T) {
 	t.Parallel()
 	l := newLedger()
-	if !l.giveUp("a-1", nil) {
-		t.Fatal("nothing is reported")
-	}
+	l.stop("a-1", 0)
 	reports := l.unreported(false)
 	if len(reports) != 1 || reports[0].status.Phase != runs.Stopped || reports[0].status.Job != "a" {
 		t.Fatalf("reports are %+v", reports)
@@ -119,25 +177,51 @@ func TestAStopOfARunThatIsNotHereIsReportedAsStopped(t *testing.T) {
 	if l.acknowledged(reports[0]) {
 		t.Error("the runtime is asked to forget a run that it never knew")
 	}
+	if _, taken := l.take(orderOf("a-1"), nil); taken {
+		t.Error("a lease that comes after the stop of its run is taken")
+	}
+}
+
+func TestARunThatTheRuntimeHasLostEndsAsUnknown(t *testing.T) {
+	t.Parallel()
+	l := newLedger()
+	l.learn([]runs.Status{seen("a-1", runs.Running), seen("b-1", runs.Succeeded)})
+	l.lost("a-1")
+	l.lost("b-1")
+	if got := phases(l.unreported(false)); got["a-1"] != runs.Unknown || got["b-1"] != runs.Succeeded {
+		t.Errorf("reports are %v", got)
+	}
 }
 
 func TestAStoppedRunOfADrainingExecutorIsGivenBack(t *testing.T) {
 	t.Parallel()
 	l := newLedger()
+	take(t, l, "c-1")
+	l.stop("c-1", 0)
 	l.learn([]runs.Status{seen("a-1", runs.Stopped), seen("b-1", runs.Succeeded)})
 	for _, r := range l.unreported(true) {
-		if given := r.returned != nil; given != (r.status.Run == "a-1") {
+		if given := r.returned != nil; given != (r.status.Run != "b-1") {
 			t.Errorf("run %s given back: %t", r.status.Run, given)
+		}
+		if r.returned != nil && r.returned.attempted != (r.status.Run == "a-1") {
+			t.Errorf("run %s attempted: %t", r.status.Run, r.returned.attempted)
 		}
 	}
 }
 
-func TestARunStoppedForTheLeaseHasFailed(t *testing.T) {
+func TestALostLeaseFailsWhatRanAndGivesBackWhatHadNotBegun(t *testing.T) {
 	t.Parallel()
 	l := newLedger()
 	l.learn([]runs.Status{seen("a-1", runs.Running), seen("b-1", runs.Running)})
-	if got := l.loseLease(); len(got) != 2 {
-		t.Fatalf("stopped are %v, want both", got)
+	take(t, l, "c-1")
+	if got, marked := l.loseLease(); len(got) != 2 || marked != 2 {
+		t.Fatalf("stopped are %v, want a-1 and b-1", got)
+	}
+	if got, marked := l.loseLease(); len(got) != 2 || marked != 0 {
+		t.Errorf("the second time stopped are %v, %d of them anew", got, marked)
+	}
+	if l.begin("c-1") != nil {
+		t.Error("a run begins although the lease is over")
 	}
 	l.learn([]runs.Status{seen("a-1", runs.Stopped), seen("b-1", runs.Succeeded)})
 	for _, r := range l.unreported(false) {
@@ -150,9 +234,14 @@ func TestARunStoppedForTheLeaseHasFailed(t *testing.T) {
 			if r.status.Phase != runs.Succeeded {
 				t.Errorf("a run that succeeded is reported as %s", r.status.Phase)
 			}
+		case "c-1":
+			if r.returned == nil || r.returned.attempted {
+				t.Errorf("a run that had not begun is reported as %+v", r.returned)
+			}
 		}
-		if !l.acknowledged(r) {
-			t.Errorf("run %s stays in the ledger", r.status.Run)
-		}
+		l.acknowledged(r)
+	}
+	if l.size() != 0 {
+		t.Errorf("%d runs stay in the ledger", l.size())
 	}
 }

@@ -43,8 +43,10 @@ func (a *Agent) sendLogs(ctx context.Context, o *executorapi.LogsOrder) {
 		query.Since = o.GetSince().AsTime()
 	}
 	err = a.runtime.Logs(ctx, armada.RunID(o.GetRunId()), query, sender.line)
-	if err := sender.end(err); err != nil && !errors.Is(err, io.EOF) {
-		a.log.Warn("a log could not be sent", "run", o.GetRunId(), "error", err)
+	if err := sender.end(err); err != nil {
+		if ctx.Err() == nil && !errors.Is(err, io.EOF) {
+			a.log.Warn("a log could not be sent", "run", o.GetRunId(), "error", err)
+		}
 		return
 	}
 	// To leave now would cancel the call, and what the server has not read of it

@@ -7,7 +7,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
-	"armada/internal/runs"
+	"armada"
 	"armada/pkg/api/executorapi"
 )
 
@@ -24,7 +24,6 @@ func (a *Agent) report(ctx context.Context) error {
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		case <-a.news.c:
-		case <-a.opened.c:
 		}
 		for {
 			err := a.reportNews(ctx)
@@ -44,20 +43,13 @@ func (a *Agent) report(ctx context.Context) error {
 	}
 }
 
-// reportNews brings the ledger up to date, starts what has waited long enough,
-// and reports. Without an open session nothing is reported: opening one is news.
+// reportNews reports what is in the ledger. Without an open session nothing is
+// reported: opening one is news.
 func (a *Agent) reportNews(ctx context.Context) error {
-	var statuses []runs.Status
-	statuses, a.seen = a.runtime.Changed(a.seen)
-	for _, o := range a.ledger.learn(statuses) {
-		if err := a.start(ctx, o); err != nil {
-			return err
-		}
-	}
 	reports := a.ledger.unreported(a.draining.Load())
 	for len(reports) > 0 {
 		n := min(len(reports), reportsPerCall)
-		session := a.openSession()
+		session := a.reportsIn()
 		if session == "" {
 			return nil
 		}
@@ -66,8 +58,8 @@ func (a *Agent) reportNews(ctx context.Context) error {
 			SessionId:  string(session),
 			Events:     sequences(reports[:n], a.config.Pool),
 		}
-		if _, err := a.api.ReportEvents(ctx, list); err != nil {
-			return fmt.Errorf("reporting %d runs: %w", n, a.voided(err))
+		if err := a.send(ctx, list); err != nil {
+			return fmt.Errorf("reporting %d runs: %w", n, err)
 		}
 		for _, r := range reports[:n] {
 			if !a.ledger.acknowledged(r) {
@@ -82,10 +74,15 @@ func (a *Agent) reportNews(ctx context.Context) error {
 	return nil
 }
 
-// voided notes that the server has closed the session, if the error says so.
-func (a *Agent) voided(err error) error {
-	if code := status.Code(err); code == codes.FailedPrecondition || code == codes.Aborted {
-		a.setSession("")
+// send reports once. When the server says that the session is not the current
+// one any more, nothing is reported until the next one is open: the stream, too,
+// is about to hear of it.
+func (a *Agent) send(ctx context.Context, list *executorapi.EventList) error {
+	ctx, cancel := context.WithTimeout(ctx, a.config.Patience)
+	defer cancel()
+	_, err := a.api.ReportEvents(ctx, list)
+	if status.Code(err) == codes.FailedPrecondition {
+		a.closeSession(armada.SessionID(list.GetSessionId()))
 	}
 	return err
 }

@@ -4,13 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/oklog/ulid/v2"
 	"google.golang.org/grpc"
 
 	"armada"
-	"armada/internal/runs"
 	"armada/pkg/api/executorapi"
 )
 
@@ -39,6 +39,18 @@ func (a *Agent) keepSession(ctx context.Context) error {
 	}
 }
 
+// errUnanswered ends a session whose requests the server does not answer.
+var errUnanswered = errors.New("the server does not answer; a new session is opened")
+
+// session is one life of the connection.
+type session struct {
+	id     armada.SessionID
+	stream stream
+	// answered receives when the request that was sent last is acknowledged.
+	answered chan struct{}
+	logs     sync.WaitGroup // answers to orders for logs
+}
+
 // serveSession opens a session and obeys it until it ends.
 func (a *Agent) serveSession(ctx context.Context) error {
 	ctx, cancel := context.WithCancelCause(ctx)
@@ -47,31 +59,32 @@ func (a *Agent) serveSession(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("opening the lease stream: %w", err)
 	}
-	session := armada.SessionID(ulid.Make().String())
+	s := &session{id: armada.SessionID(ulid.Make().String()), stream: lease, answered: make(chan struct{}, 1)}
 	a.lease.begin()
-	defer a.setSession("")
+	a.ledger.newSession()
+	defer a.closeSession(s.id)
 
 	sent := make(chan struct{})
 	go func() {
 		defer close(sent)
-		cancel(a.ask(ctx, lease, session))
+		cancel(a.ask(ctx, s))
 	}()
-	err = a.obey(ctx, lease, session)
+	err = a.obey(ctx, s)
 	cancel(err)
 	<-sent
-	return errors.Join(err, ignoreCanceled(context.Cause(ctx)))
-}
-
-func ignoreCanceled(err error) error {
-	if errors.Is(err, context.Canceled) {
-		return nil
+	s.logs.Wait()
+	if cause := context.Cause(ctx); !errors.Is(cause, context.Canceled) {
+		return cause
 	}
 	return err
 }
 
 // ask tells the server what the agent has and holds: at once, whenever it
-// should be known early, and at every heartbeat.
-func (a *Agent) ask(ctx context.Context, lease stream, session armada.SessionID) error {
+// should be known early, and at every heartbeat. A request is made only when
+// the one before it was answered. The server depends on that: a run that it
+// sent before its last answer and that is not in the next list was not
+// delivered.
+func (a *Agent) ask(ctx context.Context, s *session) error {
 	tick := time.NewTicker(a.config.Heartbeat)
 	defer tick.Stop()
 	var last []*executorapi.NodeInfo
@@ -83,17 +96,20 @@ func (a *Agent) ask(ctx context.Context, lease stream, session armada.SessionID)
 		request := &executorapi.LeaseRequest{
 			ExecutorId: string(a.config.ID),
 			Pool:       a.config.Pool,
-			SessionId:  string(session),
+			SessionId:  string(s.id),
 			Sequence:   sequence,
 			Protocol:   protocol,
-			Runs:       a.ledger.ids(),
+			Runs:       a.ledger.ask(sequence),
 		}
 		if request.NodesUnchanged = sequence > 1 && equalNodes(nodes, last); !request.NodesUnchanged {
 			request.Nodes, last = nodes, nodes
 		}
 		a.lease.requested(sequence, time.Now())
-		if err := lease.Send(request); err != nil {
+		if err := s.stream.Send(request); err != nil {
 			return fmt.Errorf("sending request %d: %w", sequence, err)
+		}
+		if err := s.wait(ctx, a.config.Patience); err != nil {
+			return err
 		}
 		select {
 		case <-ctx.Done():
@@ -101,6 +117,20 @@ func (a *Agent) ask(ctx context.Context, lease stream, session armada.SessionID)
 		case <-tick.C:
 		case <-a.hello.c:
 		}
+	}
+}
+
+// wait waits for the answer to the last request.
+func (s *session) wait(ctx context.Context, patience time.Duration) error {
+	timer := time.NewTimer(patience)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-timer.C:
+		return errUnanswered
+	case <-s.answered:
+		return nil
 	}
 }
 
@@ -118,123 +148,98 @@ func (a *Agent) nodes(ctx context.Context) ([]*executorapi.NodeInfo, error) {
 	return infos, nil
 }
 
-// obey does what the server says until the stream ends.
-func (a *Agent) obey(ctx context.Context, lease stream, session armada.SessionID) error {
+// obey does what the server says until the stream ends. It waits for nothing
+// else, so that an answer is heard when it arrives.
+func (a *Agent) obey(ctx context.Context, s *session) error {
 	for {
-		message, err := lease.Recv()
+		message, err := s.stream.Recv()
 		if err != nil {
 			return fmt.Errorf("receiving from the server: %w", err)
 		}
 		switch event := message.GetEvent().(type) {
 		case *executorapi.LeaseStreamMessage_Lease:
-			if err := a.leased(ctx, event.Lease); err != nil {
-				return err
-			}
+			a.leased(event.Lease)
 		case *executorapi.LeaseStreamMessage_CancelRuns:
 			for _, run := range event.CancelRuns.GetJobRunIdsToCancel() {
-				a.stop(ctx, armada.RunID(run), 0)
+				a.stop(armada.RunID(run), 0)
 			}
 		case *executorapi.LeaseStreamMessage_PreemptRuns:
 			for _, run := range event.PreemptRuns.GetJobRunIdsToPreempt() {
-				a.stop(ctx, armada.RunID(run), 0)
+				a.stop(armada.RunID(run), 0)
 			}
 		case *executorapi.LeaseStreamMessage_Logs:
-			go a.sendLogs(ctx, event.Logs)
+			s.logs.Go(func() { a.sendLogs(ctx, event.Logs) })
 		case *executorapi.LeaseStreamMessage_End:
-			length := time.Duration(event.End.GetLeaseMillis()) * time.Millisecond
-			if a.lease.acknowledged(event.End.GetAcknowledgedSequence(), length) {
-				a.setSession(session)
-			}
+			a.acknowledged(s, event.End)
 		default: // a kind of a later protocol
 		}
 	}
 }
 
-// setSession records the open session and wakes the reports that wait for one.
-func (a *Agent) setSession(session armada.SessionID) {
+// acknowledged renews the lease by an answer of the server.
+func (a *Agent) acknowledged(s *session, end *executorapi.EndMarker) {
+	length := time.Duration(end.GetLeaseMillis()) * time.Millisecond
+	if !a.lease.acknowledged(end.GetAcknowledgedSequence(), length) {
+		return
+	}
+	if length <= a.config.Margin {
+		a.log.Warn("the server's lease is not longer than the margin; nothing can run", "lease", length, "margin", a.config.Margin)
+	}
+	a.ledger.asked(end.GetAcknowledgedSequence())
+	a.openSession(s.id)
+	s.answered <- struct{}{} // holds one, and one request is answered at a time
+}
+
+// openSession makes the session the one to report in, now that the server has
+// answered in it.
+func (a *Agent) openSession(id armada.SessionID) {
 	a.mu.Lock()
-	changed := a.session != session
-	a.session = session
+	news := a.session != id
+	a.session = id
 	a.mu.Unlock()
-	if changed && session != "" {
-		a.log.Info("session opened", "session", session)
-		a.opened.raise()
+	if news {
+		a.log.Info("session opened", "session", id)
+		a.news.raise()
 	}
 }
 
-func (a *Agent) openSession() armada.SessionID {
+// closeSession notes that a session is over. Another one may be open already.
+func (a *Agent) closeSession(id armada.SessionID) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.session == id {
+		a.session = ""
+	}
+}
+
+// reportsIn returns the session to report in; empty when none is open.
+func (a *Agent) reportsIn() armada.SessionID {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return a.session
 }
 
-// leased takes a lease and starts its run, or holds it until its victims have
-// ended. Starting happens beside; the number of starts is bounded.
-func (a *Agent) leased(ctx context.Context, l *executorapi.JobRunLease) error {
+// leased takes a lease and has its run started, or holds it until its victims
+// have ended.
+func (a *Agent) leased(l *executorapi.JobRunLease) {
 	o, after, err := order(l)
 	if err != nil {
 		a.log.Error("a lease cannot be read", "run", l.GetJobRunId(), "error", err)
-		return nil
-	}
-	if !a.ledger.take(o, after) {
-		return nil
-	}
-	switch {
-	case a.draining.Load():
-		a.ledger.giveUp(o.Run, &giveBack{reason: "the executor is stopping", draining: true})
-		a.news.raise()
-		return nil
-	case a.lease.over(a.config.Margin):
-		// The server's word arrives and ours does not: it may give the run up
-		// before it has begun.
-		a.ledger.giveUp(o.Run, &giveBack{reason: "the executor's lease is about to end"})
-		a.news.raise()
-		return nil
-	case len(after) > 0:
-		a.news.raise() // the victims may have ended already
-		return nil
-	}
-	return a.start(ctx, o)
-}
-
-// start has the runtime start a run, beside the caller.
-func (a *Agent) start(ctx context.Context, o *runs.Order) error {
-	select {
-	case a.starts <- struct{}{}:
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
-	ctx = context.WithoutCancel(ctx) // a start that has begun outlives the session
-	go func() {
-		defer func() { <-a.starts }()
-		if a.lease.over(a.config.Margin) {
-			a.ledger.giveUp(o.Run, &giveBack{reason: "the executor's lease is about to end"})
-			a.news.raise()
+		if o == nil {
 			return
 		}
-		err := a.runtime.Start(ctx, *o)
-		switch {
-		case err == nil && a.ledger.started(o.Run):
-			a.stop(ctx, o.Run, 0)
-		case err != nil:
-			a.log.Warn("a run could not be started; its lease is given back", "run", o.Run, "error", err)
-			a.ledger.giveUp(o.Run, &giveBack{reason: "the pod could not be made: " + err.Error()})
-			a.news.raise()
-		}
-	}()
-	return nil
-}
-
-// stop asks a run to end. A run that nobody here knows is none that could run.
-func (a *Agent) stop(ctx context.Context, run armada.RunID, grace time.Duration) {
-	err := a.runtime.Stop(ctx, run, grace)
+	}
+	queue, taken := a.ledger.take(o, after)
 	switch {
-	case errors.Is(err, runs.ErrUnknownRun):
-		if a.ledger.giveUp(run, nil) {
-			a.news.raise()
-		}
+	case !taken:
 	case err != nil:
-		a.log.Error("a run could not be asked to stop", "run", run, "error", err)
+		a.giveBack(o.Run, giveBack{reason: err.Error()})
+	case a.draining.Load():
+		a.giveBack(o.Run, giveBack{reason: "the executor is stopping", subcategory: armada.SubcategoryDrained})
+	case !a.lease.allows(a.config.Margin):
+		a.giveBack(o.Run, leaseEnds)
+	case queue:
+		a.start(o.Run)
 	}
 }
 

@@ -38,7 +38,7 @@ func New(config Config, parts Parts) (*Leader, error) {
 	}
 	l.plan = func(name string) planner { return fairPool{scheduling.NewPool(name, config.Scheduling)} }
 	var err error
-	l.metrics, err = newMetrics(parts.Metrics, &l.explanations)
+	l.metrics, err = newMetrics(parts.Metrics, &l.explanations, config.Scheduling.Resources)
 	return l, err
 }
 

@@ -299,7 +299,7 @@ func TestWhatTheLeaderDoesIsCounted(t *testing.T) {
 		registry := prometheus.NewRegistry()
 		start(t, m, "a", realPools, func(l *Leader, _ *replica) {
 			var err error
-			if l.metrics, err = newMetrics(registry, &l.explanations); err != nil {
+			if l.metrics, err = newMetrics(registry, &l.explanations, armada.DefaultResourceTable()); err != nil {
 				t.Error(err)
 			}
 		})
@@ -317,6 +317,7 @@ func TestWhatTheLeaderDoesIsCounted(t *testing.T) {
 		for name, want := range map[string]float64{
 			"armada_leader_leading": 1, "armada_leader_decisions_total": 2, "armada_leader_commit_seconds": 1,
 			"armada_leader_queued_jobs": 1, "armada_leader_round_seconds": 1,
+			"armada_leader_queue_share": 1, "armada_leader_queue_fair_share": 1,
 		} {
 			if got[name] != want {
 				t.Errorf("%s is %v, want %v", name, got[name], want)

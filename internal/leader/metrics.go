@@ -2,15 +2,17 @@ package leader
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"armada"
 	"armada/internal/lifecycle"
 )
 
-// metrics are what the leader counts. Queue sizes are read from the
-// explanations when somebody asks.
+// metrics are what the leader counts. What is told of pools and queues is read
+// from the explanations when somebody asks.
 type metrics struct {
 	rounds    *prometheus.HistogramVec
 	commits   prometheus.Histogram
@@ -19,7 +21,7 @@ type metrics struct {
 }
 
 // newMetrics registers the metrics; a nil registerer keeps them unseen.
-func newMetrics(registerer prometheus.Registerer, x *Explanations) (*metrics, error) {
+func newMetrics(registerer prometheus.Registerer, x *Explanations, resources armada.ResourceTable) (*metrics, error) {
 	buckets := prometheus.ExponentialBuckets(0.0005, 2, 14)
 	m := &metrics{
 		rounds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
@@ -38,7 +40,7 @@ func newMetrics(registerer prometheus.Registerer, x *Explanations) (*metrics, er
 	if registerer == nil {
 		return m, nil
 	}
-	for _, c := range []prometheus.Collector{m.rounds, m.commits, m.decisions, m.leading, queueSizes{x}} {
+	for _, c := range []prometheus.Collector{m.rounds, m.commits, m.decisions, m.leading, reported{x, resources}} {
 		if err := registerer.Register(c); err != nil {
 			return nil, fmt.Errorf("registering the leader's metrics: %w", err)
 		}
@@ -65,19 +67,55 @@ func (m *metrics) committed(a answer) {
 	}
 }
 
-// queueSizes tells the sizes of the queues as the latest rounds left them.
-type queueSizes struct{ x *Explanations }
+// reported tells what the latest round of every pool saw: who waits, who holds
+// how much, and what they are entitled to.
+type reported struct {
+	x         *Explanations
+	resources armada.ResourceTable
+}
 
-var queuedJobs = prometheus.NewDesc("armada_leader_queued_jobs", "Jobs that a pool's latest round left queued.", []string{"pool", "queue"}, nil)
+var (
+	queuedJobs = prometheus.NewDesc("armada_leader_queued_jobs",
+		"Jobs that a pool's latest round left queued.", []string{"pool", "queue"}, nil)
+	poolCapacity = prometheus.NewDesc("armada_leader_pool_capacity",
+		"What the nodes of a pool offer, in cores, bytes or pieces.", []string{"pool", "resource"}, nil)
+	queueAllocated = prometheus.NewDesc("armada_leader_queue_allocated",
+		"What the jobs of a queue hold after the latest round, in cores, bytes or pieces.", []string{"pool", "queue", "resource"}, nil)
+	queueShare = prometheus.NewDesc("armada_leader_queue_share",
+		"The fraction of the pool that a queue holds, of its dominant resource.", []string{"pool", "queue"}, nil)
+	queueFairShare = prometheus.NewDesc("armada_leader_queue_fair_share",
+		"The fraction of the pool that a queue is entitled to, with what idle queues gave away.", []string{"pool", "queue"}, nil)
+)
 
-// Describe tells the one metric there is.
-func (queueSizes) Describe(descs chan<- *prometheus.Desc) { descs <- queuedJobs }
+// Describe tells the metrics there are.
+func (reported) Describe(descs chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{queuedJobs, poolCapacity, queueAllocated, queueShare, queueFairShare} {
+		descs <- d
+	}
+}
 
 // Collect reads the latest reports.
-func (s queueSizes) Collect(metrics chan<- prometheus.Metric) {
-	for _, r := range s.x.Reports() {
+func (c reported) Collect(metrics chan<- prometheus.Metric) {
+	gauge := func(desc *prometheus.Desc, value float64, labels ...string) {
+		metrics <- prometheus.MustNewConstMetric(desc, prometheus.GaugeValue, value, labels...)
+	}
+	amounts := func(desc *prometheus.Desc, held armada.Resources, labels ...string) {
+		for i, name := range c.resources.Names() {
+			value := float64(held[i])
+			if c.resources.At(i).Milli {
+				value /= 1000
+			}
+			gauge(desc, value, append(slices.Clone(labels), name)...)
+		}
+	}
+	const millionths = 1e6
+	for _, r := range c.x.Reports() {
+		amounts(poolCapacity, r.Capacity, r.Pool)
 		for _, q := range r.Queues {
-			metrics <- prometheus.MustNewConstMetric(queuedJobs, prometheus.GaugeValue, float64(q.Queued), r.Pool, q.Queue)
+			gauge(queuedJobs, float64(q.Queued), r.Pool, q.Queue)
+			amounts(queueAllocated, q.Allocated, r.Pool, q.Queue)
+			gauge(queueShare, float64(q.Share)/millionths, r.Pool, q.Queue)
+			gauge(queueFairShare, float64(q.AdjustedShare)/millionths, r.Pool, q.Queue)
 		}
 	}
 }

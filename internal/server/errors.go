@@ -79,7 +79,11 @@ func statusOf(ctx context.Context, err error) *status.Status {
 // knownStatus adds as many details as the caller can take, the violations first.
 func knownStatus(ctx context.Context, err error, known *armada.Error) *status.Status {
 	left := room(ctx)
-	message := clip(err.Error(), left/2)
+	text := err.Error()
+	if known.Code == armada.CodeNotFound || known.Code == armada.CodePrecondition {
+		text = known.Error() // callers know what they asked for; the log says it too
+	}
+	message := clip(text, left/2)
 	left -= len(message)
 	code, listed := codeTable[known.Code]
 	if !listed {

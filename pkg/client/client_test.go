@@ -19,6 +19,7 @@ import (
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 
+	"armada"
 	"armada/pkg/api"
 	"armada/pkg/api/lookout"
 )
@@ -53,7 +54,7 @@ func TestManyJobsGoInSeveralRequestsAndKeepTheirOrder(t *testing.T) {
 		}
 	}
 	var sizes []int
-	for _, r := range f.submits {
+	for _, r := range f.taken() {
 		sizes = append(sizes, len(r.GetJobRequestItems()))
 	}
 	if len(ids) != 450 || !slices.Equal(sizes, []int{200, 200, 50}) {
@@ -72,7 +73,7 @@ func TestARequestIsCutBeforeItGetsTooLong(t *testing.T) {
 	if err != nil || len(ids) != 10 {
 		t.Fatal(len(ids), err)
 	}
-	for _, r := range f.submits {
+	for _, r := range f.taken() {
 		if proto.Size(r) > mostSent+1<<10 {
 			t.Errorf("a request has %d bytes", proto.Size(r))
 		}
@@ -92,8 +93,8 @@ func TestARepeatedSubmitCarriesTheSameClientIDs(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(f.submits) != 3 || !proto.Equal(f.submits[0], f.submits[2]) {
-		t.Errorf("the attempts differ: %v", f.submits)
+	if len(f.taken()) != 3 || !proto.Equal(f.taken()[0], f.taken()[2]) {
+		t.Errorf("the attempts differ: %v", f.taken())
 	}
 	if ids[0] == ids[1] || ids[0] == "job of " {
 		t.Errorf("two jobs have the ids %q", ids)
@@ -101,7 +102,7 @@ func TestARepeatedSubmitCarriesTheSameClientIDs(t *testing.T) {
 	if same.GetClientId() != "" {
 		t.Error("the caller's item was changed")
 	}
-	if got := f.submits[0].GetJobRequestItems()[1]; got.GetPriority() != 7 || got.GetLabels()["a"] != "b" {
+	if got := f.taken()[0].GetJobRequestItems()[1]; got.GetPriority() != 7 || got.GetLabels()["a"] != "b" {
 		t.Errorf("an item lost something: %v", got)
 	}
 }
@@ -119,8 +120,8 @@ func TestAFailedRequestLeavesTheIDsOfThoseBefore(t *testing.T) {
 	if !errors.As(err, &failed) || failed.First != 200 || failed.Last != 399 || status.Code(err) != codes.PermissionDenied {
 		t.Errorf("the error is %v", err)
 	}
-	if len(ids) != 200 || len(f.submits) != 2 {
-		t.Errorf("%d ids after %d requests", len(ids), len(f.submits))
+	if len(ids) != 200 || len(f.taken()) != 2 {
+		t.Errorf("%d ids after %d requests", len(ids), len(f.taken()))
 	}
 }
 
@@ -129,8 +130,8 @@ func TestRepeatingEndsWithTheDeadlineAndTheLastAnswer(t *testing.T) {
 	f := &fake{onSubmit: func(int, *api.JobSubmitRequest) (*api.JobSubmitResponse, error) { return nil, errUnavailable }}
 	c := connect(t, f, Config{Timeout: 50 * time.Millisecond})
 	_, err := c.Submit(t.Context(), "q", "s", items(1))
-	if status.Code(err) != codes.Unavailable || len(f.submits) < 2 {
-		t.Errorf("after %d attempts: %v", len(f.submits), err)
+	if status.Code(err) != codes.Unavailable || len(f.taken()) < 2 {
+		t.Errorf("after %d attempts: %v", len(f.taken()), err)
 	}
 }
 
@@ -177,6 +178,37 @@ func TestJobsAreReadPageByPageUpToTheLimit(t *testing.T) {
 	jobs, err := connect(t, f, Config{}).Jobs(t.Context(), JobQuery{Limit: 1500})
 	if err != nil || len(jobs) != 1500 || jobs[1499].GetJobId() != "x" {
 		t.Errorf("%d jobs, %v", len(jobs), err)
+	}
+}
+
+func TestWhatIsAskedOfJobsReachesTheServer(t *testing.T) {
+	t.Parallel()
+	var asked *lookout.GetJobsRequest
+	f := &fake{onJobs: func(r *lookout.GetJobsRequest) *lookout.GetJobsResponse {
+		asked = r
+		return &lookout.GetJobsResponse{Jobs: []*lookout.Job{{}, {}}, NextPageToken: "more"}
+	}}
+	at := time.Date(2026, 11, 23, 12, 0, 0, 5, time.UTC)
+	seen := 0
+	err := connect(t, f, Config{}).EachJob(t.Context(), JobQuery{
+		IDs: []string{"a", "b"}, Queue: "q", JobSet: "s", JobSetPrefix: "p", Owner: "o", Namespace: "n",
+		States: []armada.JobState{armada.JobFailed, armada.JobRunning}, SubmittedAfter: at, SubmittedBefore: at.Add(time.Second), OldestFirst: true,
+		Annotations: map[string]string{"k": "v"},
+	}, func(*lookout.Job) error { seen++; return ErrStop })
+	if err != nil || seen != 1 {
+		t.Errorf("%d jobs were seen, %v", seen, err)
+	}
+	var got []string
+	for _, f := range asked.GetFilters() {
+		got = append(got, fmt.Sprintf("%s %s %v %v", f.GetField(), f.GetMatch(), f.GetValues(), f.GetIsAnnotation()))
+	}
+	want := []string{
+		"job_id IN [a b] false", "queue EQUALS [q] false", "job_set EQUALS [s] false", "job_set STARTS_WITH [p] false", "owner EQUALS [o] false",
+		"namespace EQUALS [n] false", "state IN [FAILED RUNNING] false", "submitted GREATER_THAN [2026-11-23T12:00:00.000000005Z] false",
+		"submitted LESS_THAN [2026-11-23T12:00:01.000000005Z] false", "k EQUALS [v] true",
+	}
+	if !slices.Equal(got, want) || asked.GetOrder().GetDirection() != lookout.Direction_ASCENDING {
+		t.Errorf("asked for %q, %v", got, asked.GetOrder())
 	}
 }
 

@@ -3,6 +3,7 @@ package client
 import (
 	"context"
 	"net"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -37,6 +38,14 @@ type fake struct {
 	onLogs   func(n int, send func(string)) error
 	queues   int
 	logs     int
+}
+
+// taken returns the submits so far. A call that its client has given up may
+// still be coming in.
+func (f *fake) taken() []*api.JobSubmitRequest {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slices.Clone(f.submits)
 }
 
 func (h submitHalf) SubmitJobs(ctx context.Context, r *api.JobSubmitRequest) (*api.JobSubmitResponse, error) {

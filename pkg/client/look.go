@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"time"
 
 	"google.golang.org/grpc/codes"
@@ -18,10 +20,18 @@ import (
 
 // JobQuery chooses jobs; what is empty does not restrict.
 type JobQuery struct {
-	Queue       string
-	JobSet      string
+	// IDs are the only jobs to return; unknown ones are left out.
+	IDs []string
+	// Queue, JobSet, Owner and Namespace are whole names, JobSetPrefix is how the
+	// name of the job set begins.
+	Queue, JobSet, JobSetPrefix, Owner, Namespace string
+	// States are those of which a job must be in one.
 	States      []armada.JobState
 	Annotations map[string]string
+	// SubmittedAfter and SubmittedBefore bound the moment of submission.
+	SubmittedAfter, SubmittedBefore time.Time
+	// OldestFirst turns the order round.
+	OldestFirst bool
 	// Limit is the most jobs to return; 0 means all.
 	Limit int
 }
@@ -30,42 +40,79 @@ type JobQuery struct {
 const pageSize = 1000
 
 // Jobs returns jobs, the newest first. While jobs change it may show one in the
-// state of before or after, but none twice.
+// state of before or after, but none twice. It holds all of them; EachJob does
+// not.
 func (c *Client) Jobs(ctx context.Context, q JobQuery) ([]*lookout.Job, error) {
-	request := &lookout.GetJobsRequest{Order: &lookout.Order{Field: "submitted", Direction: lookout.Direction_DESCENDING}}
-	add := func(filter *lookout.Filter) { request.Filters = append(request.Filters, filter) }
-	if q.Queue != "" {
-		add(&lookout.Filter{Field: "queue", Values: []string{q.Queue}})
-	}
-	if q.JobSet != "" {
-		add(&lookout.Filter{Field: "job_set", Values: []string{q.JobSet}})
-	}
-	if len(q.States) > 0 {
-		states := &lookout.Filter{Field: "state", Match: lookout.Match_IN}
-		for _, s := range q.States {
-			states.Values = append(states.Values, wire.JobState(s).String())
-		}
-		add(states)
-	}
-	for key, value := range q.Annotations {
-		add(&lookout.Filter{Field: key, IsAnnotation: true, Values: []string{value}})
-	}
 	var jobs []*lookout.Job
-	for {
+	err := c.EachJob(ctx, q, func(j *lookout.Job) error {
+		jobs = append(jobs, j)
+		return nil
+	})
+	return jobs, err
+}
+
+// EachJob calls visit with the jobs that Jobs returns, page by page, until the
+// last one or until visit returns an error: nil then for [ErrStop], otherwise
+// that error.
+func (c *Client) EachJob(ctx context.Context, q JobQuery, visit func(*lookout.Job) error) error {
+	request := q.request()
+	for seen := 0; ; {
 		request.PageSize = pageSize
 		if q.Limit > 0 {
-			request.PageSize = int32(min(pageSize, q.Limit-len(jobs)))
+			request.PageSize = int32(min(pageSize, q.Limit-seen))
 		}
 		page, err := c.Lookout.GetJobs(ctx, request)
 		if err != nil {
-			return jobs, fmt.Errorf("list jobs: %w", err)
+			return fmt.Errorf("list jobs: %w", err)
 		}
-		jobs = append(jobs, page.GetJobs()...)
+		for _, job := range page.GetJobs() {
+			if err := visit(job); err != nil {
+				if errors.Is(err, ErrStop) {
+					return nil
+				}
+				return err
+			}
+		}
+		seen += len(page.GetJobs())
 		request.PageToken = page.GetNextPageToken()
-		if request.PageToken == "" || q.Limit > 0 && len(jobs) >= q.Limit {
-			return jobs, nil
+		if request.PageToken == "" || q.Limit > 0 && seen >= q.Limit {
+			return nil
 		}
 	}
+}
+
+// request is the query as a server knows it, without a page.
+func (q *JobQuery) request() *lookout.GetJobsRequest {
+	r := &lookout.GetJobsRequest{Order: &lookout.Order{Field: "submitted", Direction: lookout.Direction_DESCENDING}}
+	if q.OldestFirst {
+		r.Order.Direction = lookout.Direction_ASCENDING
+	}
+	add := func(field string, match lookout.Match, values ...string) {
+		if len(values) > 0 && values[0] != "" {
+			r.Filters = append(r.Filters, &lookout.Filter{Field: field, Match: match, Values: values})
+		}
+	}
+	add("job_id", lookout.Match_IN, q.IDs...)
+	add("queue", lookout.Match_EQUALS, q.Queue)
+	add("job_set", lookout.Match_EQUALS, q.JobSet)
+	add("job_set", lookout.Match_STARTS_WITH, q.JobSetPrefix)
+	add("owner", lookout.Match_EQUALS, q.Owner)
+	add("namespace", lookout.Match_EQUALS, q.Namespace)
+	var states []string
+	for _, s := range q.States {
+		states = append(states, wire.JobState(s).String())
+	}
+	add("state", lookout.Match_IN, states...)
+	if !q.SubmittedAfter.IsZero() {
+		add("submitted", lookout.Match_GREATER_THAN, q.SubmittedAfter.UTC().Format(time.RFC3339Nano))
+	}
+	if !q.SubmittedBefore.IsZero() {
+		add("submitted", lookout.Match_LESS_THAN, q.SubmittedBefore.UTC().Format(time.RFC3339Nano))
+	}
+	for _, key := range slices.Sorted(maps.Keys(q.Annotations)) {
+		r.Filters = append(r.Filters, &lookout.Filter{Field: key, IsAnnotation: true, Values: []string{q.Annotations[key]}})
+	}
+	return r
 }
 
 // Job returns a job with its runs; NOT_FOUND when there is none of that id, or

@@ -70,7 +70,7 @@ func crash(t *testing.T, supervisorToo bool) crashed {
 	t.Cleanup(func() { killProcessesOf(dir) })
 
 	var mu sync.Mutex
-	u := startUp(t, dir, "--capacity", "cpu=64,memory=64Gi")
+	u := startUp(t, dir, "--capacity", "cpu=64,memory=64Gi,ephemeral-storage=8Ti")
 	acknowledged := &submitter{marks: marks}
 	current := func() *up {
 		mu.Lock()
@@ -93,7 +93,7 @@ func crash(t *testing.T, supervisorToo bool) crashed {
 		if supervisorToo {
 			killProcessesOf(dir)
 		}
-		next := startUp(t, dir, "--capacity", "cpu=64,memory=64Gi")
+		next := startUp(t, dir, "--capacity", "cpu=64,memory=64Gi,ephemeral-storage=8Ti")
 		mu.Lock()
 		u = next
 		mu.Unlock()
@@ -241,6 +241,12 @@ func end(t *testing.T, ends map[string]*api.EventMessage, job string, m *api.Eve
 // killProcessesOf kills what armada left behind for a data folder: its
 // supervisor, which names the folder on its command line.
 func killProcessesOf(dir string) {
+	for _, pid := range supervisorsOf(dir) {
+		_ = syscall.Kill(pid, syscall.SIGKILL)
+	}
+}
+
+func supervisorsOf(dir string) (pids []int) {
 	commands, _ := filepath.Glob("/proc/[0-9]*/cmdline")
 	for _, path := range commands {
 		text, err := os.ReadFile(path)
@@ -248,7 +254,8 @@ func killProcessesOf(dir string) {
 			continue
 		}
 		if pid, err := strconv.Atoi(filepath.Base(filepath.Dir(path))); err == nil {
-			_ = syscall.Kill(pid, syscall.SIGKILL)
+			pids = append(pids, pid)
 		}
 	}
+	return pids
 }

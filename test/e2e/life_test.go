@@ -89,7 +89,7 @@ func TestTheExampleRunsFailsAndIsCancelled(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	t.Cleanup(func() { killProcessesOf(dir) })
-	u := startUp(t, dir, "--capacity", "cpu=8,memory=8Gi")
+	u := startUp(t, dir, "--capacity", "cpu=8,memory=8Gi,ephemeral-storage=512Gi")
 	ids := submitDemo(t, u)
 	computes, fails, cancelled := ids[0], ids[1], ids[2]
 
@@ -111,6 +111,15 @@ func TestTheExampleRunsFailsAndIsCancelled(t *testing.T) {
 		}
 	}
 
+	for _, e := range events {
+		if failed, ok := e["failed"].(map[string]any); ok && fmt.Sprint(failed["exitCodes"]) != "map[fails:3]" {
+			t.Errorf("REST tells the exit codes %v, want 3", failed["exitCodes"])
+		}
+	}
+	if out := u.mustCtl(t, "get", "job", fails); !strings.Contains(out, "Exit code:      3") {
+		t.Errorf("armadactl does not tell the exit code:\n%s", out)
+	}
+
 	over, active := demoEnds(t, u)
 	if active != 0 {
 		t.Errorf("gRPC tells of %d jobs without an end", active)
@@ -129,6 +138,13 @@ func TestTheExampleRunsFailsAndIsCancelled(t *testing.T) {
 	} {
 		if out := u.mustCtl(t, "logs", job); !strings.Contains(out, want) {
 			t.Errorf("armadactl logs prints %q, want %q", out, want)
+		}
+		answer, err := http.Post("http://"+u.http+"/api/v1/lookout/logs", "application/json", strings.NewReader(`{"jobId": "`+job+`"}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if text := body(t, answer); !strings.Contains(text, want) {
+			t.Errorf("the log over REST is %q, want %q", text, want)
 		}
 	}
 	table := u.mustCtl(t, "get", "jobs", "--queue", "demo")
@@ -149,7 +165,7 @@ func TestAnInterruptQueuesRunningJobsAgain(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	t.Cleanup(func() { killProcessesOf(dir) })
-	u := startUp(t, dir, "--capacity", "cpu=8,memory=8Gi")
+	u := startUp(t, dir, "--capacity", "cpu=8,memory=8Gi,ephemeral-storage=512Gi")
 	ids := submitDemo(t, u)
 	runs := func(u *up, times int) func() bool {
 		return func() bool {
@@ -162,7 +178,7 @@ func TestAnInterruptQueuesRunningJobsAgain(t *testing.T) {
 		t.Errorf("armada does not say that jobs are queued again:\n%s", u.output)
 	}
 
-	u = startUp(t, dir, "--capacity", "cpu=8,memory=8Gi")
+	u = startUp(t, dir, "--capacity", "cpu=8,memory=8Gi,ephemeral-storage=512Gi")
 	until(t, "the sleeping job runs again", runs(u, 2))
 	u.mustCtl(t, "cancel", "job-set", "demo", "first-steps")
 	until(t, "the job is cancelled", func() bool {
@@ -174,13 +190,13 @@ func TestKeptJobsAreFoundByTheNextArmada(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	t.Cleanup(func() { killProcessesOf(dir) })
-	u := startUp(t, dir, "--capacity", "cpu=8,memory=8Gi", "--keep-running")
+	u := startUp(t, dir, "--capacity", "cpu=8,memory=8Gi,ephemeral-storage=512Gi", "--keep-running")
 	ids := submitDemo(t, u)
 	told := func(u *up) string { return fmt.Sprint(kinds(u.restEvents(t), ids[2])) }
 	until(t, "the sleeping job runs", func() bool { return strings.Contains(told(u), "running") })
 	u.interrupt(t)
 
-	u = startUp(t, dir, "--capacity", "cpu=8,memory=8Gi")
+	u = startUp(t, dir, "--capacity", "cpu=8,memory=8Gi,ephemeral-storage=512Gi")
 	u.mustCtl(t, "cancel", "job", "demo", "first-steps", ids[2])
 	until(t, "the job is cancelled", func() bool { return strings.Contains(told(u), "cancelled") })
 	if got := told(u); strings.Count(got, "running") != 1 {

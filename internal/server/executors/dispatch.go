@@ -69,15 +69,21 @@ func (s *Service) dispatch(jobs []store.JobAndRun) {
 	}
 }
 
-// attach makes the stream the one of its executor, and ends an older one.
-func (s *Service) attach(st *stream) {
+// attach makes the stream the one of its executor, and ends an older one. When
+// two sessions of an executor are opened at the same time, the one that ends here
+// need not be the one that is void in the store; then both end, the other by the
+// fence, and the executor opens a third.
+func (s *Service) attach(st *stream) error {
 	s.mu.Lock()
-	older := s.streams[st.executor]
-	s.streams[st.executor] = st
-	s.mu.Unlock()
-	if older != nil {
+	defer s.mu.Unlock()
+	if s.closed {
+		return errShutdown
+	}
+	if older := s.streams[st.executor]; older != nil {
 		older.end(errSuperseded)
 	}
+	s.streams[st.executor] = st
+	return nil
 }
 
 // detach forgets a stream, unless another has taken its place.
@@ -101,6 +107,7 @@ func (s *Service) streamOf(id armada.ExecutorID) (*stream, bool) {
 func (s *Service) close() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.closed = true
 	for _, st := range s.streams {
 		st.end(errShutdown)
 	}

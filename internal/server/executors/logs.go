@@ -22,6 +22,7 @@ import (
 type logOrder struct {
 	chunks chan *executorapi.LogChunk // not buffered: the reader sets the pace
 	done   chan struct{}              // closed when nobody listens any more
+	broken chan error                 // holds one: the answer ended before the log did
 }
 
 // Logs calls visit with the lines of a run, as its executor keeps them. The
@@ -32,7 +33,7 @@ func (s *Service) Logs(ctx context.Context, id armada.ExecutorID, run armada.Run
 		return disconnected(id)
 	}
 	request := ulid.Make().String()
-	o := &logOrder{chunks: make(chan *executorapi.LogChunk), done: make(chan struct{})}
+	o := &logOrder{chunks: make(chan *executorapi.LogChunk), done: make(chan struct{}), broken: make(chan error, 1)}
 	s.mu.Lock()
 	s.orders[request] = o
 	s.mu.Unlock()
@@ -55,6 +56,8 @@ func (s *Service) Logs(ctx context.Context, id armada.ExecutorID, run armada.Run
 			return context.Cause(ctx)
 		case <-st.ended:
 			return disconnected(id)
+		case err := <-o.broken:
+			return &armada.Error{Code: armada.CodeUnavailable, Message: fmt.Sprintf("the log broke off at executor %q: %v", id, err)}
 		case chunk := <-o.chunks:
 			if done, err := visitChunk(chunk, visit); done || err != nil {
 				return err
@@ -89,26 +92,35 @@ func (s *Service) SendLogs(call grpc.ClientStreamingServer[executorapi.LogChunk,
 	if err := s.authorize(call.Context(), ""); err != nil {
 		return err
 	}
+	var order *logOrder
 	for {
 		chunk, err := call.Recv()
 		if errors.Is(err, io.EOF) {
 			return call.SendAndClose(&emptypb.Empty{})
 		}
 		if err != nil {
+			if order != nil {
+				select {
+				case order.broken <- err:
+				default:
+				}
+			}
 			return err
 		}
 		s.mu.Lock()
-		o, waiting := s.orders[chunk.GetRequestId()]
+		order = s.orders[chunk.GetRequestId()]
 		s.mu.Unlock()
-		if !waiting {
-			return status.Error(codes.Canceled, "nobody waits for this log any more")
+		if order == nil {
+			return errNobodyWaits
 		}
 		select {
-		case o.chunks <- chunk:
-		case <-o.done:
-			return status.Error(codes.Canceled, "nobody waits for this log any more")
+		case order.chunks <- chunk:
+		case <-order.done:
+			return errNobodyWaits
 		case <-call.Context().Done():
 			return context.Cause(call.Context())
 		}
 	}
 }
+
+var errNobodyWaits = status.Error(codes.Canceled, "nobody waits for this log any more")

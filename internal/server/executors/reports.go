@@ -28,7 +28,7 @@ func (s *Service) ReportEvents(ctx context.Context, list *executorapi.EventList)
 	for i := range changes {
 		c := &changes[i]
 		c.Executor = id
-		if c.Kind == lifecycle.ReportReturned && c.End.Subcategory != armada.SubcategoryDrained {
+		if c.Kind == lifecycle.ReportReturned && !blameless(c.End.Subcategory) {
 			c.MaxAttempts = s.config.MaxAttempts
 		}
 	}
@@ -36,6 +36,12 @@ func (s *Service) ReportEvents(ctx context.Context, list *executorapi.EventList)
 		return nil, err
 	}
 	return &emptypb.Empty{}, nil
+}
+
+// blameless tells whether a lease came back for a reason that is the executor's:
+// it says nothing about the job, which may try as often as that happens.
+func blameless(subcategory string) bool {
+	return subcategory == armada.SubcategoryDrained || subcategory == armada.SubcategoryLeaseExpired
 }
 
 // lost records the end of runs that the executor should hold and does not.

@@ -52,7 +52,8 @@ type Store interface {
 // Authorize tells whether the caller of a context may act as an executor.
 type Authorize func(ctx context.Context, id armada.ExecutorID) error
 
-// Service serves executors. Run must be running while it does.
+// Service serves executors. Run must be running while it does; when that ends,
+// all streams do.
 type Service struct {
 	executorapi.UnimplementedExecutorApiServer
 	executorapi.UnimplementedExecutorAgentServer
@@ -68,6 +69,7 @@ type Service struct {
 	mu      sync.Mutex
 	streams map[armada.ExecutorID]*stream
 	orders  map[string]*logOrder // unanswered log orders, by request id
+	closed  bool                 // Run has ended
 }
 
 // New makes a service.

@@ -1,12 +1,14 @@
 package executors
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"slices"
 	"sync"
+	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -21,6 +23,7 @@ import (
 var (
 	errSuperseded = &armada.Error{Code: armada.CodeFenced, Message: "a newer session of this executor has been opened"}
 	errNoSession  = &armada.Error{Code: armada.CodeInvalid, Violations: []armada.Violation{{Path: "session_id", Message: "must be the executor's open session"}}}
+	errSilent     = &armada.Error{Code: armada.CodeFenced, Message: "the session was silent for as long as its lease; open a new one"}
 	errShutdown   = &armada.Error{Code: armada.CodeUnavailable, Message: "the server is shutting down; connect to another replica"}
 )
 
@@ -34,11 +37,15 @@ type stream struct {
 	wire     leaseStream
 	cancel   context.CancelCauseFunc
 
+	// until is when the session is over unless it is renewed: the lease, counted
+	// from before the store's latest record of it.
+	until time.Time
 	// sequence is the latest request's.
 	sequence uint64
 	// pushed tells after which request a run was sent that may start. The list
-	// of the next request may have been made before the lease arrived; the list
-	// of the one after it has the run, or the lease was not delivered.
+	// of the next request may have been made before the lease arrived. The one
+	// after it was made when the answer to that request had arrived, which was
+	// sent later than the lease: its list has the run, or nobody ever will.
 	pushed map[armada.RunID]uint64
 	// stopped are the runs that the executor was told to stop since its last
 	// request.
@@ -67,7 +74,7 @@ func (st *stream) hand(j *store.JobAndRun) {
 	}
 }
 
-// collect empties the inbox, in order of run ids.
+// collect empties the inbox, in order of submission.
 func (st *stream) collect() []store.JobAndRun {
 	st.mu.Lock()
 	defer st.mu.Unlock()
@@ -76,7 +83,7 @@ func (st *stream) collect() []store.JobAndRun {
 		jobs = append(jobs, *j)
 	}
 	clear(st.inbox)
-	slices.SortFunc(jobs, func(a, b store.JobAndRun) int { return int(a.Job.Number - b.Job.Number) })
+	slices.SortFunc(jobs, func(a, b store.JobAndRun) int { return cmp.Compare(a.Job.Number, b.Job.Number) })
 	return jobs
 }
 
@@ -122,13 +129,16 @@ func (s *Service) LeaseJobRuns(ls leaseStream) error {
 		inbox: map[armada.RunID]*store.JobAndRun{}, mail: make(chan struct{}, 1),
 		logs: make(chan *executorapi.LogsOrder), ended: make(chan struct{}),
 	}
+	st.until = time.Now().Add(s.config.Lease)
 	if err := s.store.OpenSession(ctx, armada.Executor{
 		ID: id, Kind: armada.ExecutorNative, Session: st.session, Lease: s.config.Lease,
 		Replica: s.config.Replica, ReplicaAddr: s.config.ReplicaAddr,
 	}); err != nil {
 		return fmt.Errorf("opening the session: %w", err)
 	}
-	s.attach(st)
+	if err := s.attach(st); err != nil {
+		return err
+	}
 	defer s.detach(st)
 	defer close(st.ended)
 	s.log.Info("executor connected", "executor", id, "session", st.session)
@@ -180,8 +190,11 @@ func (s *Service) serve(ctx context.Context, st *stream, first *executorapi.Leas
 	}
 }
 
-// answer brings executor and server to agree about nodes and runs, and renews
-// the lease.
+// answer renews the lease, and then brings executor and server to agree about
+// nodes and runs. The answer goes first: what the executor is to start falls
+// under the renewed lease, and it need not wait until all of that is sent. A
+// session that was silent for as long as its lease may have lost its runs
+// already, so nothing can renew it.
 func (s *Service) answer(ctx context.Context, st *stream, r *executorapi.LeaseRequest) error {
 	if armada.ExecutorID(r.GetExecutorId()) != st.executor || armada.SessionID(r.GetSessionId()) != st.session {
 		return &armada.Error{Code: armada.CodeInvalid, Message: "executor_id and session_id must stay the same within a stream"}
@@ -192,20 +205,27 @@ func (s *Service) answer(ctx context.Context, st *stream, r *executorapi.LeaseRe
 			return fmt.Errorf("recording the nodes: %w", err)
 		}
 	}
+	asked := time.Now()
+	if asked.After(st.until) {
+		return errSilent
+	}
 	left, err := s.store.Acknowledge(ctx, st.executor, st.session)
 	if err != nil {
 		return fmt.Errorf("renewing the lease: %w", err)
 	}
+	st.until = asked.Add(left)
+	if err := st.wire.Send(&executorapi.LeaseStreamMessage{Event: &executorapi.LeaseStreamMessage_End{End: &executorapi.EndMarker{
+		AcknowledgedSequence: r.GetSequence(), LeaseMillis: left.Milliseconds(),
+	}}}); err != nil {
+		return err
+	}
+	// Read after the request was received: an end that the executor has been
+	// told is on record, was on record before, and is not pushed again.
 	wanted, err := s.store.RunsOf(ctx, st.executor)
 	if err != nil {
 		return fmt.Errorf("listing the runs: %w", err)
 	}
-	if err := s.reconcile(ctx, st, r, wanted); err != nil {
-		return err
-	}
-	return st.wire.Send(&executorapi.LeaseStreamMessage{Event: &executorapi.LeaseStreamMessage_End{End: &executorapi.EndMarker{
-		AcknowledgedSequence: r.GetSequence(), LeaseMillis: left.Milliseconds(),
-	}}})
+	return s.reconcile(ctx, st, r, wanted)
 }
 
 // reconcile compares what the executor holds with what it should hold. A run

@@ -291,8 +291,8 @@ type EventList struct {
 	Events []*armadaevents.EventSequence `protobuf:"bytes,1,rep,name=events,proto3" json:"events,omitempty"`
 	// Who reports.
 	ExecutorId string `protobuf:"bytes,1000,opt,name=executor_id,json=executorId,proto3" json:"executor_id,omitempty"`
-	// The session the reports were made in. Reports of a session that is over still count
-	// for the runs it holds.
+	// The session the reports are made in. Once another one is open they are refused, and
+	// repeated in that one.
 	SessionId     string `protobuf:"bytes,1001,opt,name=session_id,json=sessionId,proto3" json:"session_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -704,7 +704,8 @@ func (x *PreemptRuns) GetJobRunIdsToPreempt() []string {
 	return nil
 }
 
-// Everything in answer to a request has been sent.
+// Executors without a session: everything in answer to a request has been sent. Others: the
+// request was heard, what follows from it is sent afterwards, and the next may be made.
 type EndMarker struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The request that this answers. What the executor reported up to it is durable.
