@@ -77,7 +77,7 @@ func (r readable) RegisterService(service *grpc.ServiceDesc, impl any) {
 }
 
 func (r readable) wrap(method string, handle grpc.MethodHandler) grpc.MethodHandler {
-	return func(service any, ctx context.Context, decode func(any) error, intercept grpc.UnaryServerInterceptor) (any, error) { //nolint:revive // gRPC's own order of arguments
+	return func(service any, ctx context.Context, decode func(any) error, intercept grpc.UnaryServerInterceptor) (any, error) {
 		var unread error
 		answer, err := handle(service, ctx, func(message any) error {
 			unread = (&letter{message: message}).read(decode)

@@ -48,7 +48,7 @@ func (w *textWalk) message(raw []byte, m protoreflect.MessageDescriptor, at stri
 func (w *textWalk) entry(raw []byte, field protoreflect.FieldDescriptor, path string, depth int) {
 	var key, value []byte
 	eachValue(raw, func(number protowire.Number, part []byte) {
-		switch number {
+		switch int(number) {
 		case 1:
 			key = part
 		case 2:
