@@ -87,7 +87,7 @@ func TestUnknownJobIDsInACancelAreLeftOutOfTheAnswer(t *testing.T) {
 			t.Errorf("REST: %q: %d %s", id, answer.StatusCode, body)
 		}
 		output, code := w.ctl("cancel", "job", id)
-		if code != 1 || !strings.Contains(output, "was not cancelled") || !strings.Contains(output, "armadactl get job") {
+		if code != 1 || !strings.Contains(output, "was not cancelled") || !strings.Contains(output, "job "+id) {
 			t.Errorf("armadactl ends with %d: %s", code, output)
 		}
 	}
