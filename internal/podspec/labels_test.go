@@ -13,9 +13,15 @@ func TestLabelsAndAnnotationsAreThoseThatKubernetesTakes(t *testing.T) {
 	at := func() string { return "at" }
 	long := strings.Repeat("x", 64)
 	for _, c := range []struct{ key, value, want string }{
-		{"team", "a", ""}, {"team", "", ""}, {"example.org/Team_1", "A-b_c.d", ""},
-		{"", "a", `"" is not a label key`}, {"my team", "a", `"my team" is not a label key`}, {long, "a", "is not a label key"},
-		{"team", "a b", `"a b" is not a label value`}, {"team", "-a", "is not a label value"}, {"team", long, "is not a label value"},
+		{"team", "a", ""},
+		{"team", "", ""},
+		{"example.org/Team_1", "A-b_c.d", ""},
+		{"", "a", `"" is not a label key`},
+		{"my team", "a", `"my team" is not a label key`},
+		{long, "a", "is not a label key"},
+		{"team", "a b", `"a b" is not a label value`},
+		{"team", "-a", "is not a label value"},
+		{"team", long, "is not a label value"},
 	} {
 		if got := podspec.ValidateLabel(c.key, c.value, at); !says(got, "at["+c.key[:min(len(c.key), 64)]+"]", c.want) {
 			t.Errorf("the label %q = %q: %v, want %q", c.key, c.value, got, c.want)

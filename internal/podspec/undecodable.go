@@ -28,7 +28,7 @@ func Undecodable(raw []byte, decoding error, path string) []armada.Violation {
 	counts := map[protowire.Number]int{}
 	names := map[protowire.Number]string{fieldContainers: "containers", fieldInitContainers: "initContainers"}
 	eachMessage(raw, func(field protowire.Number, message []byte) {
-		switch field {
+		switch int(field) {
 		case fieldContainers, fieldInitContainers:
 			at := fmt.Sprintf("%s.%s[%d].resources", path, names[field], counts[field])
 			counts[field]++
@@ -52,7 +52,7 @@ func Undecodable(raw []byte, decoding error, path string) []armada.Violation {
 // badQuantities looks through the bytes of a ResourceRequirements.
 func (v *validation) badQuantities(requirements []byte, path string) {
 	eachMessage(requirements, func(field protowire.Number, entry []byte) {
-		switch field {
+		switch int(field) {
 		case fieldLimits:
 			v.badQuantity(entry, path+".limits")
 		case fieldRequests:
@@ -66,7 +66,7 @@ func (v *validation) badQuantities(requirements []byte, path string) {
 func (v *validation) badQuantity(entry []byte, path string) {
 	var name, text string
 	eachMessage(entry, func(field protowire.Number, value []byte) {
-		switch field {
+		switch int(field) {
 		case 1:
 			name = string(value)
 		case 2:

@@ -89,6 +89,11 @@ type identified struct {
 // Context returns the context with the caller.
 func (s *identified) Context() context.Context { return s.ctx }
 
+// RecvMsg reads the next message.
+func (s *identified) RecvMsg(message any) error {
+	return (&letter{message: message}).read(s.ServerStream.RecvMsg)
+}
+
 func (c *calls) identify(ctx context.Context) (context.Context, error) {
 	md, _ := metadata.FromIncomingContext(ctx)
 	p, known, err := c.authenticator.Authenticate(ctx, headers(md))

@@ -73,12 +73,13 @@ func New(config Config, deps Deps) (*Server, error) {
 		grpc.ChainUnaryInterceptor(calls.unary),
 		grpc.ChainStreamInterceptor(calls.stream),
 		grpc.MaxRecvMsgSize(config.MaxMessageBytes),
+		grpc.ForceServerCodecV2(newCodec()),
 		// Clients ping every 10 s, also without a call; connections that carry
 		// nothing for long are kept, since watchers wait in silence.
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: config.KeepaliveMinTime, PermitWithoutStream: true}),
 		grpc.KeepaliveParams(keepalive.ServerParameters{Time: 2 * time.Minute, Timeout: 20 * time.Second}),
 	)
-	register(s.grpc, config, deps, s.health, s.stopping)
+	register(readable{s.grpc, calls}, config, deps, s.health, s.stopping)
 	s.http = &http.Server{
 		ReadHeaderTimeout: 10 * time.Second,
 		ErrorLog:          slog.NewLogLogger(deps.Log.Handler(), slog.LevelDebug),

@@ -300,3 +300,14 @@ func TestPrintingACredentialHidesItsSecret(t *testing.T) {
 		t.Errorf("printed: %s", printed)
 	}
 }
+
+func TestAMessageOverALimitIsSentOnce(t *testing.T) {
+	t.Parallel()
+	f := &fake{onSubmit: func(int, *api.JobSubmitRequest) (*api.JobSubmitResponse, error) {
+		return nil, status.Error(codes.ResourceExhausted, "grpc: received message larger than max (10 vs. 1)")
+	}}
+	_, err := connect(t, f, Config{Timeout: 5 * time.Second}).Submit(t.Context(), "q", "s", items(1))
+	if status.Code(err) != codes.ResourceExhausted || len(f.taken()) != 1 {
+		t.Errorf("after %d attempts: %v", len(f.taken()), err)
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"strings"
 	"time"
 
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
@@ -90,10 +91,18 @@ func (p pauses) retry(ctx context.Context, attempt func() error) error {
 	}
 }
 
-// passing tells of errors that another attempt may not meet.
+// passing tells of errors that another attempt may not meet. A message over a
+// limit has the code of a server that is busy, and differs by gRPC's words only.
 func passing(err error) bool {
-	code := status.Code(err)
-	return code == codes.Unavailable || code == codes.ResourceExhausted
+	state := status.Convert(err)
+	switch state.Code() {
+	case codes.Unavailable:
+		return true
+	case codes.ResourceExhausted:
+		return !strings.Contains(state.Message(), "larger than max")
+	default:
+		return false
+	}
 }
 
 // wait returns nil after a pause, or the error of ctx.

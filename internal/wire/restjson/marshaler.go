@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"unicode/utf8"
 
 	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
 	"google.golang.org/protobuf/proto"
@@ -29,6 +30,9 @@ var (
 // answers the names in data that the message does not have. An error is a
 // *FieldError when a value is wrong, otherwise data is not JSON.
 func Decode(data []byte, into proto.Message) ([]Warning, error) {
+	if !utf8.Valid(data) {
+		return nil, notUTF8(data)
+	}
 	d := newDecoder(bytes.NewReader(data))
 	if err := d.message(into); err != nil {
 		if errors.Is(err, io.EOF) {
@@ -81,14 +85,25 @@ func (Marshaler) Unmarshal(data []byte, v any) error {
 // prepared by FieldValidation, unknown names are noted there; otherwise they
 // are ignored. Decode answers io.EOF when nothing is left.
 func (Marshaler) NewDecoder(r io.Reader) runtime.Decoder {
-	d := newDecoder(r)
+	var d *decoder
+	var unread error
 	body, _ := r.(*checkedBody)
 	return runtime.DecoderFunc(func(v any) error {
+		if d == nil {
+			var data []byte
+			if data, unread = io.ReadAll(r); unread == nil && !utf8.Valid(data) {
+				unread = notUTF8(data)
+			}
+			d = newDecoder(bytes.NewReader(data))
+		}
 		m, ok := v.(proto.Message)
-		if !ok {
+		if !ok && unread == nil {
 			return d.json.Decode(v)
 		}
-		err := d.message(m)
+		err := unread
+		if err == nil {
+			err = d.message(m)
+		}
 		if err == nil && body != nil {
 			err = body.note(d.warnings)
 		}

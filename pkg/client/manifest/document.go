@@ -6,9 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"regexp"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"google.golang.org/protobuf/proto"
 	"gopkg.in/yaml.v3"
@@ -62,6 +64,9 @@ func parse(data []byte) (*document, error) {
 		// JSON allows tabs between its parts, where YAML does not.
 		data = bytes.ReplaceAll(data, []byte{'\t'}, []byte{' '})
 	}
+	if !utf8.Valid(data) {
+		return nil, &Error{notUTF8(data)}
+	}
 	decoder := yaml.NewDecoder(bytes.NewReader(data))
 	var root, more yaml.Node
 	err := decoder.Decode(&root)
@@ -76,6 +81,9 @@ func parse(data []byte) (*document, error) {
 	} else if !errors.Is(err, io.EOF) {
 		return nil, fromYAML(err)
 	}
+	if problems := notJSON(root.Content[0], ""); len(problems) > 0 {
+		return nil, &Error{problems}
+	}
 	converted, err := kubeyaml.YAMLToJSONStrict(data)
 	if err != nil {
 		return nil, fromYAML(err)
@@ -86,17 +94,58 @@ func parse(data []byte) (*document, error) {
 // yamlLine finds lines in the messages of the YAML libraries.
 var yamlLine = regexp.MustCompile(`line (\d+): *([^\n]*)`)
 
+// yamlTwice is how they say that a key is there already.
+var yamlTwice = regexp.MustCompile(`^key (".*") already set in map$`)
+
 // fromYAML takes the lines out of an error of a YAML library.
 func fromYAML(err error) error {
 	var problems []Problem
 	for _, found := range yamlLine.FindAllStringSubmatch(err.Error(), -1) {
 		line, _ := strconv.Atoi(found[1])
-		problems = append(problems, Problem{Line: line, Message: found[2]})
+		message := found[2]
+		if twice := yamlTwice.FindStringSubmatch(message); twice != nil {
+			message = "the key " + twice[1] + " is given twice"
+		}
+		problems = append(problems, Problem{Line: line, Message: message})
 	}
 	if problems == nil {
 		problems = []Problem{{Message: strings.TrimPrefix(err.Error(), "yaml: ")}}
 	}
 	return &Error{problems}
+}
+
+// notUTF8 are the lines of a text that are not valid UTF-8.
+func notUTF8(data []byte) []Problem {
+	var problems []Problem
+	n := 0
+	for line := range bytes.Lines(data) {
+		if n++; !utf8.Valid(line) {
+			problems = append(problems, Problem{Line: n, Message: "is not valid UTF-8"})
+		}
+	}
+	return problems
+}
+
+// notJSON are the values that YAML has and JSON has not: NaN and the infinities.
+func notJSON(node *yaml.Node, path string) []Problem {
+	var problems []Problem
+	switch node.Kind {
+	case yaml.ScalarNode:
+		var f float64
+		if node.ShortTag() == "!!float" && node.Decode(&f) == nil && (math.IsNaN(f) || math.IsInf(f, 0)) {
+			problems = append(problems, Problem{Line: node.Line, Path: path, Message: "is " + node.Value + ", must be a number"})
+		}
+	case yaml.SequenceNode:
+		for i, element := range node.Content {
+			problems = append(problems, notJSON(element, fmt.Sprintf("%s[%d]", path, i))...)
+		}
+	case yaml.MappingNode:
+		for i := 0; i+1 < len(node.Content); i += 2 {
+			problems = append(problems, notJSON(node.Content[i+1], join(path, node.Content[i].Value))...)
+		}
+	default:
+	}
+	return problems
 }
 
 // line is where a path leads to, or as far as it leads.

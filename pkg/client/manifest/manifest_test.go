@@ -70,7 +70,7 @@ func TestEveryMistakeIsNamedWithItsLine(t *testing.T) {
 		{"a key of a job", "priority: 1", "priorty: 1", "line 4: jobs[0].priorty: unknown field, the nearest known one is priority"},
 		{"a key of a pod spec", "- name: one", "- name: one\n          comand: [x]", "line 9: jobs[0].podSpec.containers[0].comand: unknown field, the nearest known one is command"},
 		{"a key deep down", "requests: {", "request: {", "line 10: jobs[0].podSpec.containers[0].resources.request: unknown field, the nearest known one is requests"},
-		{"a key given twice", "priority: 1", "priority: 1\n    priority: 2", `line 5: key "priority" already set in map`},
+		{"a key given twice", "priority: 1", "priority: 1\n    priority: 2", `line 5: the key "priority" is given twice`},
 		{"a value of another kind", "priority: 1", "priority: soon", `line 4: jobs[0].priority: "soon" is not a number`},
 		{"a list that is none", "- name: one", "  name: one", "line 7: jobs[0].podSpec.containers: must be a list, not an object"},
 		{"a quantity that is none", "cpu: 100m, memory: 32Mi}\n            limits", "cpu: lots, memory: 32Mi}\n            limits", "line 10: jobs[0].podSpec.containers[0].resources.requests[cpu]: "},

@@ -1,0 +1,91 @@
+package server
+
+import (
+	"context"
+	"slices"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/encoding"
+	_ "google.golang.org/grpc/encoding/proto" // registers the codec that ours asks
+	"google.golang.org/grpc/mem"
+	"google.golang.org/protobuf/proto"
+
+	"armada"
+	"armada/internal/wire"
+)
+
+// The library answers a request that cannot be decoded with INTERNAL, as if the
+// server were to blame. Here it is INVALID_ARGUMENT with the places that are
+// wrong: services and streams hand a letter to the library where it asks for
+// the message, and the codec leaves in it what was wrong.
+
+// letter is a message on its way in, and why it cannot be read.
+type letter struct {
+	message any
+	wrong   error
+}
+
+// read decodes with the library's decode.
+func (l *letter) read(decode func(any) error) error {
+	err := decode(l)
+	if l.wrong != nil {
+		return l.wrong
+	}
+	return err
+}
+
+// codec is the library's own, for letters too.
+type codec struct{ encoding.CodecV2 }
+
+func newCodec() codec { return codec{encoding.GetCodecV2("proto")} }
+
+// Unmarshal decodes a message, in a letter or bare.
+func (c codec) Unmarshal(data mem.BufferSlice, v any) error {
+	l, is := v.(*letter)
+	if !is {
+		return c.CodecV2.Unmarshal(data, v)
+	}
+	err := c.CodecV2.Unmarshal(data, l.message)
+	if err == nil {
+		return nil
+	}
+	wrong := &armada.Error{Code: armada.CodeInvalid, Message: "the request cannot be read"}
+	if m, is := l.message.(proto.Message); is {
+		wrong.Violations = wire.NotUTF8(data.Materialize(), m.ProtoReflect().Descriptor())
+	}
+	if len(wrong.Violations) == 0 {
+		wrong.Cause = err
+	}
+	l.wrong = wrong
+	return nil // an error would be sent to the caller at once, as INTERNAL
+}
+
+// readable registers services whose calls answer so.
+type readable struct {
+	grpc.ServiceRegistrar
+	calls *calls
+}
+
+// RegisterService registers a service with its handlers wrapped.
+func (r readable) RegisterService(service *grpc.ServiceDesc, impl any) {
+	wrapped := *service
+	wrapped.Methods = slices.Clone(service.Methods)
+	for i := range wrapped.Methods {
+		wrapped.Methods[i].Handler = r.wrap("/"+service.ServiceName+"/"+wrapped.Methods[i].MethodName, wrapped.Methods[i].Handler)
+	}
+	r.ServiceRegistrar.RegisterService(&wrapped, impl)
+}
+
+func (r readable) wrap(method string, handle grpc.MethodHandler) grpc.MethodHandler {
+	return func(service any, ctx context.Context, decode func(any) error, intercept grpc.UnaryServerInterceptor) (any, error) {
+		var unread error
+		answer, err := handle(service, ctx, func(message any) error {
+			unread = (&letter{message: message}).read(decode)
+			return unread
+		}, intercept)
+		if unread != nil { // no interceptor has seen the call
+			return nil, r.calls.finish(ctx, method, unread)
+		}
+		return answer, err
+	}
+}

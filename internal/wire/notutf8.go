@@ -1,0 +1,100 @@
+package wire
+
+import (
+	"fmt"
+	"strings"
+	"unicode/utf8"
+
+	"google.golang.org/protobuf/encoding/protowire"
+	"google.golang.org/protobuf/reflect/protoreflect"
+
+	"armada"
+)
+
+// deepest is how many messages inside each other are looked into.
+const deepest = 100
+
+// NotUTF8 finds the strings that are not valid UTF-8 in the bytes of a message,
+// which cannot be decoded for that reason. Paths have the proto names.
+func NotUTF8(raw []byte, m protoreflect.MessageDescriptor) []armada.Violation {
+	w := &textWalk{}
+	w.message(raw, m, "", deepest)
+	return w.found
+}
+
+type textWalk struct{ found []armada.Violation }
+
+func (w *textWalk) message(raw []byte, m protoreflect.MessageDescriptor, at string, depth int) {
+	counts := map[protowire.Number]int{}
+	eachValue(raw, func(number protowire.Number, value []byte) {
+		field := m.Fields().ByNumber(number)
+		if field == nil || depth == 0 {
+			return
+		}
+		path := strings.TrimPrefix(at+"."+string(field.Name()), ".")
+		switch {
+		case field.IsMap():
+			w.entry(value, field, path, depth)
+			return
+		case field.IsList():
+			path = fmt.Sprintf("%s[%d]", path, counts[number])
+			counts[number]++
+		}
+		w.value(value, field, path, depth)
+	})
+}
+
+// entry looks at an entry of a map: its key, and its value under that key.
+func (w *textWalk) entry(raw []byte, field protoreflect.FieldDescriptor, path string, depth int) {
+	var key, value []byte
+	eachValue(raw, func(number protowire.Number, part []byte) {
+		switch int(number) {
+		case 1:
+			key = part
+		case 2:
+			value = part
+		}
+	})
+	path = fmt.Sprintf("%s[%s]", path, clipKey(strings.ToValidUTF8(string(key), "\uFFFD")))
+	w.value(key, field.MapKey(), path, depth)
+	w.value(value, field.MapValue(), path, depth)
+}
+
+func (w *textWalk) value(raw []byte, field protoreflect.FieldDescriptor, path string, depth int) {
+	switch {
+	case field.Kind() == protoreflect.StringKind && !utf8.Valid(raw):
+		w.found = append(w.found, armada.Violation{Path: path, Message: "is not valid UTF-8"})
+	case field.Kind() == protoreflect.MessageKind:
+		w.message(raw, field.Message(), path, depth-1)
+	}
+}
+
+// clipKey keeps a key of a caller's from filling an error.
+func clipKey(key string) string {
+	const most = 64
+	if len(key) <= most {
+		return key
+	}
+	return strings.ToValidUTF8(key[:most], "") + "…"
+}
+
+// eachValue calls f with the fields of a message that have a length, as far as
+// the bytes can be read.
+func eachValue(message []byte, f func(number protowire.Number, value []byte)) {
+	for len(message) > 0 {
+		number, kind, n := protowire.ConsumeTag(message)
+		if n < 0 {
+			return
+		}
+		message = message[n:]
+		if kind == protowire.BytesType {
+			if value, n := protowire.ConsumeBytes(message); n >= 0 {
+				f(number, value)
+			}
+		}
+		if n = protowire.ConsumeFieldValue(number, kind, message); n < 0 {
+			return
+		}
+		message = message[n:]
+	}
+}
