@@ -116,7 +116,7 @@ func TestTheExampleRunsFailsAndIsCancelled(t *testing.T) {
 			t.Errorf("REST tells the exit codes %v, want 3", failed["exitCodes"])
 		}
 	}
-	if out := u.mustCtl(t, "get", "job", fails); !strings.Contains(out, "Exit code:      3") {
+	if out := u.mustCtl(t, "describe", "job", fails); !strings.Contains(out, "Exit code:      3") {
 		t.Errorf("armadactl does not tell the exit code:\n%s", out)
 	}
 

@@ -52,7 +52,7 @@ func TestAJobThatWaitsSaysWhy(t *testing.T) {
 	} {
 		id := submittedLine.FindStringSubmatch(u.mustCtl(t, "submit", jobsFile(t, set, c.jobs...)))[1]
 		until(t, set+" waits because "+c.want, func() bool {
-			told := u.mustCtl(t, "get", "job", id)
+			told := u.mustCtl(t, "describe", "job", id)
 			return strings.Contains(told, "State:          queued") && strings.Contains(told, c.want)
 		})
 	}
@@ -71,7 +71,7 @@ func TestAJobThatCannotRunSaysWhy(t *testing.T) {
 	} {
 		id := submittedLine.FindStringSubmatch(u.mustCtl(t, "submit", jobsFile(t, set, "{podSpec: {containers: ["+container("a", c.container, "1")+"]}}")))[1]
 		until(t, set+" fails because "+c.want, func() bool {
-			told := u.mustCtl(t, "get", "job", id)
+			told := u.mustCtl(t, "describe", "job", id)
 			return strings.Contains(told, "State:          failed") && strings.Contains(told, c.want)
 		})
 	}
