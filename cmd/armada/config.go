@@ -1,7 +1,10 @@
 package main
 
 import (
+	"fmt"
+	"io"
 	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -36,7 +39,33 @@ func (f *configFlags) load(cmd *cobra.Command) (app.Config, *settings.Effective,
 			flags[key] = flag.Value.String()
 		}
 	})
-	return app.LoadConfig(f.file, os.Environ(), flags)
+	config, effective, err := app.LoadConfig(f.file, os.Environ(), flags)
+	if err != nil {
+		return config, nil, err
+	}
+	return config, effective, warnOfVariables(cmd.ErrOrStderr(), effective)
+}
+
+// warnOfVariables tells of variables that look like misspelt settings. They are
+// not refused: the environment is not ours alone.
+func warnOfVariables(w io.Writer, effective *settings.Effective) error {
+	entries, err := effective.Entries()
+	if err != nil {
+		return fmt.Errorf("listing the settings: %w", err)
+	}
+	known := make([]string, len(entries))
+	for i, e := range entries {
+		known[i] = e.Variable
+	}
+	for _, name := range effective.UnusedEnvironment {
+		if strings.Contains(name, "_PORT_") || strings.Contains(name, "_SERVICE_") {
+			continue // Kubernetes tells pods of services so
+		}
+		if near := settings.Similar(name, known); len(near) > 0 {
+			fmt.Fprintf(w, "armada: the variable %s sets nothing; did you mean %s?\n", name, strings.Join(near, " or "))
+		}
+	}
+	return nil
 }
 
 func configCommand() *cobra.Command {
