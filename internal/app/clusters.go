@@ -24,7 +24,7 @@ func (u *System) listen(ctx context.Context, version string, authorizer *auth.Au
 		return fmt.Errorf("jobs: %w", err)
 	}
 	srv, err := server.New(u.config.Server, server.Deps{
-		Store: u.store, Rules: rules, Authenticator: auth.Anonymous{}, Authorizer: authorizer, Executors: u.executors,
+		Store: u.store, Rules: rules, Authenticator: auth.Chain{auth.Anonymous{}}, Authorizer: authorizer, Executors: u.executors,
 		Explains: u.leader.Explanations(), Log: u.log.With("part", "server"), Registry: u.registry, Version: version,
 	})
 	if err != nil {

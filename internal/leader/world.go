@@ -239,15 +239,6 @@ func (w *world) dropQueue(name string) {
 	}
 }
 
-// find returns the pool of a name, or nil.
-func (w *world) find(name string) *pool {
-	i, found := slices.BinarySearchFunc(w.pools, name, func(p *pool, name string) int { return cmp.Compare(p.name, name) })
-	if !found {
-		return nil
-	}
-	return w.pools[i]
-}
-
 // pool returns the pool of a name. A pool that is new learns the queues, the
 // executors and the jobs that wait.
 func (w *world) pool(name string) *pool {

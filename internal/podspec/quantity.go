@@ -58,25 +58,6 @@ func FormatQuantity(amount int64, r armada.Resource) string {
 	return q.String()
 }
 
-// ParseResources reads quantities by resource name. Names that the table does
-// not count are skipped; the first bad quantity of a counted one is an error.
-func ParseResources(quantities map[string]string, table armada.ResourceTable, up bool) (armada.Resources, error) {
-	var amounts armada.Resources
-	for i := range table.Len() {
-		r := table.At(i)
-		text, ok := quantities[r.Name]
-		if !ok {
-			continue
-		}
-		amount, err := ParseQuantity(text, r, up)
-		if err != nil {
-			return armada.Resources{}, fmt.Errorf("%s: %w", r.Name, err)
-		}
-		amounts[i] = amount
-	}
-	return amounts, nil
-}
-
 // FormatResources writes every amount that is not zero, by resource name.
 func FormatResources(amounts armada.Resources, table armada.ResourceTable) map[string]string {
 	quantities := make(map[string]string, table.Len())

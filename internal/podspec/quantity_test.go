@@ -95,12 +95,17 @@ func TestResourcesGoThroughTextUnchanged(t *testing.T) {
 	if texts["cpu"] != "1500m" || texts["memory"] != "3Gi" || texts["nvidia.com/gpu"] != "4" || len(texts) != 3 {
 		t.Errorf("written as %v", texts)
 	}
-	texts["wine"] = "no amount at all" // not counted, so not read
-	if got, err := podspec.ParseResources(texts, table, false); err != nil || got != want {
-		t.Errorf("got %v, %v, want %v", got, err, want)
+	for i := range table.Len() {
+		text, written := texts[table.At(i).Name]
+		if !written {
+			continue
+		}
+		if got, err := podspec.ParseQuantity(text, table.At(i), false); err != nil || got != want[i] {
+			t.Errorf("%s: got %d, %v, want %d", table.At(i).Name, got, err, want[i])
+		}
 	}
-	if _, err := podspec.ParseResources(map[string]string{"cpu": "much"}, table, false); err == nil || !strings.Contains(err.Error(), "cpu") {
-		t.Errorf("got %v, want an error about cpu", err)
+	if _, err := podspec.ParseQuantity("much", table.At(0), false); err == nil || !strings.Contains(err.Error(), "much") {
+		t.Errorf("got %v, want an error about %q", err, "much")
 	}
 }
 

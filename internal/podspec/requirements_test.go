@@ -159,8 +159,9 @@ tolerations: [{key: armadaproject.io/armada, value: "true", effect: NoSchedule}]
 `)
 	s.Default(rules(t, nil))
 	deadline, _ := s.ActiveDeadline()
-	if s.GracePeriod() != time.Minute || deadline != 5*time.Second || s.PriorityClass() != "armada-preemptible" {
-		t.Errorf("grace %s, deadline %s, class %s", s.GracePeriod(), deadline, s.PriorityClass())
+	class := s.Requirements(rules(t, nil)).PriorityClass
+	if s.GracePeriod() != time.Minute || deadline != 5*time.Second || class != "armada-preemptible" {
+		t.Errorf("grace %s, deadline %s, class %s", s.GracePeriod(), deadline, class)
 	}
 	if got := s.Requirements(rules(t, nil)).Tolerations; len(got) != 2 {
 		t.Errorf("tolerations %v", got)

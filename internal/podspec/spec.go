@@ -67,10 +67,6 @@ func TemplateID(canonical []byte) armada.TemplateID {
 	return armada.TemplateID(hex.EncodeToString(sum[:]))
 }
 
-// PriorityClass returns the name of the spec's priority class; empty before
-// [Spec.Default] when the user named none.
-func (s *Spec) PriorityClass() string { return s.pod.PriorityClassName }
-
 // FoldNodeLabels demands these node labels too, in place of the node selector's
 // values for the same keys. Clients of 2020 send them beside the spec.
 func (s *Spec) FoldNodeLabels(labels map[string]string) {
