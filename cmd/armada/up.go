@@ -86,6 +86,7 @@ func up(ctx context.Context, config app.Config) error {
 	select {
 	case err = <-failed:
 	case <-signals:
+		fmt.Fprint(os.Stdout, system.Farewell())
 	}
 	hurry, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -95,6 +96,5 @@ func up(ctx context.Context, config app.Config) error {
 		cancel()
 		signal.Stop(signals)
 	}()
-	fmt.Fprint(os.Stdout, system.Farewell())
 	return errors.Join(err, system.Stop(ctx, hurry), system.Close())
 }

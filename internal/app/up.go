@@ -142,12 +142,23 @@ func start(ctx context.Context, failed func(error), loops ...func(context.Contex
 		g.Go(func() error { return loop(ctx) })
 	}
 	go func() {
-		defer close(p.done)
-		if err := g.Wait(); err != nil && !errors.Is(err, context.Canceled) {
+		err := g.Wait()
+		close(p.done) // before it is told: whoever hears of it finds the part over
+		if err != nil && !errors.Is(err, context.Canceled) {
 			failed(err)
 		}
 	}()
 	return p
+}
+
+// over tells whether all loops have returned.
+func (p *part) over() bool {
+	select {
+	case <-p.done:
+		return true
+	default:
+		return false
+	}
 }
 
 // end stops the part and waits until its loops have returned.
@@ -172,13 +183,14 @@ func (u *System) Start(ctx context.Context) <-chan error {
 	return failures
 }
 
-// Stop ends what Start began: the scheduler first, then the jobs, which are queued again
-// unless they are to be kept running, then the rest. When hurry is done, jobs
-// are not waited for.
+// Stop ends what Start began: the scheduler first, then the jobs, which are
+// queued again unless they are to be kept running, then the rest. When hurry is
+// done, jobs are not waited for. When a part has failed, nobody is left who
+// could stop jobs: they go on as after a kill.
 func (u *System) Stop(ctx, hurry context.Context) error {
 	u.scheduling.end()
 	var err error
-	if !u.config.Up.KeepRunning {
+	if !u.config.Up.KeepRunning && !u.serving.over() {
 		err = u.drain(ctx, hurry)
 	}
 	u.serving.end()
