@@ -17,7 +17,13 @@ goodbye() {
 	trap : INT TERM
 	trap - EXIT
 	[[ $BASHPID == "$$" ]] || exit "$1"
-	while alive && ! stopping; do sleep 0.05; done
+	# A Ctrl-C that came before armada listened to it is lost: after a second it
+	# is told again, in the way that bash does not keep from it.
+	local waited=0
+	while alive && ! stopping; do
+		sleep 0.05
+		((++waited % 20)) || kill "$armada" 2>/dev/null || true
+	done
 	if [[ -n $armada ]]; then sed -n '/^Stopping/,$p' "$data/up.log"; fi
 	while alive; do wait "$armada" || true; done
 	rm -rf "$data"
@@ -34,7 +40,7 @@ trap 'status=$?; if stopping; then status=130; fi; pass_on; goodbye "$status"' E
 # shellcheck disable=SC2086 # a list of flags
 bin/armada up --data-dir "$data" ${ARMADA_DEMO_ARGS:-} >"$data/up.log" 2>&1 &
 armada=$!
-until grep -q 'Ctrl-C stops' "$data/up.log"; do
+until grep -qs 'Ctrl-C stops' "$data/up.log"; do
 	if ! alive; then
 		sed -n '/^armada:/p' "$data/up.log" >&2
 		echo "make demo passes flags on: ARMADA_DEMO_ARGS='--grpc-addr 127.0.0.1:0 --http-addr 127.0.0.1:0 --metrics-addr 127.0.0.1:0'" >&2
