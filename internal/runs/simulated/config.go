@@ -24,6 +24,7 @@ import (
 
 	"armada"
 	"armada/internal/podspec"
+	"armada/internal/runs"
 )
 
 // The annotations of a job that say what its simulated pod does.
@@ -41,6 +42,10 @@ type Config struct {
 	PendingDelay time.Duration
 	Runtime      time.Duration
 	ExitCode     int32
+	// Trace, if set, is called with every status that a pod takes, in order: what
+	// really happened on these nodes, whatever is told of it. It must not block
+	// nor call the runtime.
+	Trace func(runs.Status)
 }
 
 // Group is a number of nodes alike.

@@ -147,7 +147,15 @@ func (r *Runtime) step(p *pod, now time.Time) {
 		r.logs.print(p.status.Run, p.status.Running, p.plan.lines)
 		close(p.ran)
 	}
+	r.put(p)
+}
+
+// put tells of a pod's status.
+func (r *Runtime) put(p *pod) {
 	r.ledger.Put(p.status)
+	if r.config.Trace != nil {
+		r.config.Trace(p.status)
+	}
 }
 
 // Nodes returns the nodes that live.
@@ -177,7 +185,7 @@ func (r *Runtime) KillNode(name string) {
 			p.status.End.Category, p.status.End.Subcategory = armada.CategoryInternal, armada.SubcategoryOutcomeUnknown
 			p.status.End.Containers = nil
 			r.due.plan(p)
-			r.ledger.Put(p.status)
+			r.put(p)
 		}
 	}
 	r.ledger.Signal()
@@ -218,10 +226,10 @@ func (r *Runtime) Start(_ context.Context, o runs.Order) error {
 	var err error
 	if p.plan, err = planOf(&r.config, o.Annotations); err != nil {
 		p.end(runs.Failed, now, 0, err.Error())
-		r.ledger.Put(p.status)
+		r.put(p)
 		return nil
 	}
-	r.ledger.Put(p.status)
+	r.put(p)
 	r.due.plan(p)
 	r.hurry(p)
 	return nil
@@ -257,7 +265,7 @@ func (r *Runtime) Stop(_ context.Context, run armada.RunID, grace time.Duration)
 	}
 	p.stopAt, p.forced = at, forced
 	p.status.Stopping = true
-	r.ledger.Put(p.status)
+	r.put(p)
 	r.due.plan(p)
 	r.hurry(p)
 	return nil

@@ -313,3 +313,30 @@ func BenchmarkWholeLives(b *testing.B) {
 	}
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "lives/s")
 }
+
+func TestATraceShowsWhatEveryPodDid(t *testing.T) {
+	t.Parallel()
+	zero := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	config := few()
+	var seen []string
+	config.Trace = func(s runs.Status) { seen = append(seen, fmt.Sprintf("%s %v", s.Run, s.Phase)) }
+	r, err := NewDriven(config, zero)
+	if err != nil {
+		t.Fatal(err)
+	}
+	first, second := order(1, AnnotationRuntime, "1m"), order(2, AnnotationRuntime, "1h")
+	start(t, r, first)
+	start(t, r, first) // known: nothing happens
+	start(t, r, second)
+	r.AdvanceTo(zero)
+	r.AdvanceTo(zero.Add(time.Minute))
+	r.KillNode("node-1")
+	want := []string{
+		string(first.Run) + " pending", string(second.Run) + " pending",
+		string(first.Run) + " running", string(second.Run) + " running",
+		string(first.Run) + " succeeded", string(second.Run) + " unknown",
+	}
+	if !slices.Equal(seen, want) {
+		t.Errorf("the trace is %q", seen)
+	}
+}
