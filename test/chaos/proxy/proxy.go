@@ -1,6 +1,8 @@
 // Package proxy carries TCP connections to a server and breaks them on
 // command: it resets them, delays what they carry, lets one direction starve,
-// or refuses new ones. It stands between the parts of a system under test.
+// or refuses new ones. It stands between the parts of a system under test. With
+// several servers it is a load balancer: each connection goes to the next server
+// that takes it.
 package proxy
 
 import (
@@ -23,12 +25,13 @@ type Fault struct {
 	Refuse bool
 }
 
-// Proxy listens on an address of its own and carries what comes to the server.
+// Proxy listens on an address of its own and carries what comes to its servers.
 type Proxy struct {
 	listener net.Listener
-	server   string
+	servers  []string
 
 	mu     sync.Mutex
+	next   int // of servers
 	fault  Fault
 	links  map[*link]struct{}
 	closed bool
@@ -41,14 +44,14 @@ type link struct {
 	lossy          bool // data was swallowed
 }
 
-// Open begins to carry connections to a server, from an address of the
-// loopback interface.
-func Open(server string) (*Proxy, error) {
+// Open begins to carry connections to one of the servers each, from an address
+// of the loopback interface.
+func Open(servers ...string) (*Proxy, error) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, err
 	}
-	p := &Proxy{listener: listener, server: server, links: map[*link]struct{}{}}
+	p := &Proxy{listener: listener, servers: servers, links: map[*link]struct{}{}}
 	p.done.Add(1)
 	go p.accept()
 	return p, nil
@@ -110,9 +113,23 @@ func (p *Proxy) present() Fault {
 	return p.fault
 }
 
-// carry joins a client to the server until one of them closes.
+// dial connects to the next server that answers.
+func (p *Proxy) dial() (server net.Conn, err error) {
+	for range p.servers {
+		p.mu.Lock()
+		address := p.servers[p.next]
+		p.next = (p.next + 1) % len(p.servers)
+		p.mu.Unlock()
+		if server, err = net.DialTimeout("tcp", address, 5*time.Second); err == nil {
+			return server, nil
+		}
+	}
+	return nil, err
+}
+
+// carry joins a client to a server until one of them closes.
 func (p *Proxy) carry(client net.Conn) {
-	server, err := net.DialTimeout("tcp", p.server, 5*time.Second)
+	server, err := p.dial()
 	if err != nil {
 		reset(client)
 		return

@@ -10,8 +10,9 @@ import (
 	"time"
 )
 
-// echo is a server that sends every line back, and a proxy before it.
-func echo(t *testing.T) *Proxy {
+// echo is a server that sends every line back, and a proxy before it, which
+// knows other servers too.
+func echo(t *testing.T, others ...string) *Proxy {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -27,7 +28,7 @@ func echo(t *testing.T) *Proxy {
 			go func() { _, _ = io.Copy(c, c); _ = c.Close() }()
 		}
 	}()
-	p, err := Open(listener.Addr().String())
+	p, err := Open(append(others, listener.Addr().String())...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -127,8 +128,12 @@ func TestARefusedConnectionIsReset(t *testing.T) {
 	t.Parallel()
 	p := echo(t)
 	p.Set(Fault{Refuse: true})
-	c := call(t, p)
-	if answer, err := c.says("hello"); err == nil {
+	c, err := net.Dial("tcp", p.Addr())
+	if err != nil {
+		return // it was reset before the dialler returned
+	}
+	defer c.Close()
+	if answer, err := (caller{c, bufio.NewReader(c)}).says("hello"); err == nil {
 		t.Errorf("it answers %q", answer)
 	}
 }
@@ -144,5 +149,22 @@ func TestADelayedConnectionAnswersLater(t *testing.T) {
 	}
 	if took := time.Since(begun); took < 40*time.Millisecond {
 		t.Errorf("both ways took %v", took)
+	}
+}
+
+func TestAConnectionGoesToTheNextServerThatTakesIt(t *testing.T) {
+	t.Parallel()
+	gone, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := gone.Close(); err != nil {
+		t.Fatal(err)
+	}
+	p := echo(t, gone.Addr().String())
+	for range 3 {
+		if _, err := call(t, p).says("hello"); err != nil {
+			t.Error(err)
+		}
 	}
 }
