@@ -145,7 +145,7 @@ type Store interface {
 // Parts are what a leader is made of.
 type Parts struct {
 	Store   Store
-	Replica string                // names this replica among those of the store
+	Replica store.Replica         // this replica among those of the store
 	Log     *slog.Logger          // nil discards
 	Metrics prometheus.Registerer // nil registers nothing
 	Clock   Clock                 // nil is the machine's
