@@ -107,32 +107,6 @@ func mayExecute(authorizer *auth.Authorizer) executors.Authorize {
 	}
 }
 
-// retention forgets what is old, a piece at a time.
-func (u *System) retention(ctx context.Context) error {
-	const piece, pause = 2000, time.Minute
-	timer := time.NewTimer(pause)
-	defer timer.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-timer.C:
-		}
-		more, err := u.store.Prune(ctx, time.Now().Add(-u.config.Store.KeepFinished), piece)
-		if err == nil && u.folders != nil {
-			_, err = u.folders.Prune(ctx, u.config.Store.KeepFinished, u.config.Up.KeepLogsBytes)
-		}
-		if err != nil && ctx.Err() == nil {
-			u.log.Warn("forgetting what is old failed", "error", err)
-		}
-		if more {
-			timer.Reset(pause / 60)
-		} else {
-			timer.Reset(pause)
-		}
-	}
-}
-
 // start runs loops until the part is stopped or one of them fails.
 func start(ctx context.Context, failed func(error), loops ...func(context.Context) error) *part {
 	ctx, stop := context.WithCancel(ctx)
