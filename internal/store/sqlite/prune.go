@@ -40,8 +40,12 @@ func (s *Store) Prune(ctx context.Context, keep store.Keep, limit int) (store.Fo
 		done.Before = before
 	}
 	for _, prune := range []func(context.Context, int, *store.Forgotten) (bool, error){s.pruneJobs, s.pruneSets, s.pruneUnused} {
-		if more, err := prune(ctx, limit, &done); more || err != nil {
-			return done, err
+		more, err := prune(ctx, limit, &done)
+		if err != nil { // what was counted was rolled back
+			return store.Forgotten{Before: done.Before, More: true}, err
+		}
+		if more {
+			return done, nil
 		}
 	}
 	p.begun, p.jobs, p.sets = false, 0, 0
