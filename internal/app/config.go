@@ -81,8 +81,12 @@ type Store struct {
 	// PasswordFile holds the password of the database's user, when the URL does
 	// not.
 	PasswordFile string
-	// KeepFinished is how long finished jobs and their events are kept.
+	// KeepFinished is how long finished jobs are kept, with their events, logs
+	// and run folders.
 	KeepFinished time.Duration
+	// KeepFinishedJobs is about how many finished jobs are kept; those that
+	// ended first go first. 0 is no bound.
+	KeepFinishedJobs int
 	// KeepClientIDs is how long client ids are known, for deduplication.
 	KeepClientIDs time.Duration
 }
@@ -111,7 +115,8 @@ type Executor struct {
 	// itself.
 	SimulatedRuntime time.Duration
 	// KeepLogsBytes bounds the logs and folders of ended runs on this machine;
-	// the oldest go first. They also go when their jobs are forgotten.
+	// the oldest go first, and 0 is no bound. They also go when their jobs are
+	// forgotten.
 	KeepLogsBytes int64
 	// KeepRunning leaves jobs running when armada stops.
 	KeepRunning bool
@@ -130,7 +135,7 @@ func DefaultConfig() Config {
 		Executors:  Executors{Lease: serve.Lease, LostTimeout: lead.Expiry.LostTimeout, MaxAttempts: serve.MaxAttempts},
 		Scheduling: Scheduling{MinRoundInterval: lead.MinRoundInterval},
 		Jobs:       podspec.DefaultConfig(),
-		Store:      Store{KeepFinished: 14 * 24 * time.Hour, KeepClientIDs: 14 * 24 * time.Hour},
+		Store:      Store{KeepFinished: 14 * 24 * time.Hour, KeepFinishedJobs: 1_000_000, KeepClientIDs: 14 * 24 * time.Hour},
 		Executor:   Executor{Pool: armada.DefaultPool, SimulatedRuntime: time.Second, KeepLogsBytes: 10 << 30},
 	}
 }
@@ -210,6 +215,9 @@ func (s Store) validate() error {
 			errs = append(errs, fmt.Errorf("store.%s: must be the URL of a PostgreSQL database, postgres://user@host/name", url.key))
 		}
 	}
+	if s.KeepFinishedJobs < 0 {
+		errs = append(errs, fmt.Errorf("store.keepFinishedJobs: must be 0, for no bound, or more, is %d", s.KeepFinishedJobs))
+	}
 	if s.Database.IsEmpty() && !s.DirectDatabase.IsEmpty() {
 		errs = append(errs, errors.New("store.directDatabase: goes with store.database, which is empty"))
 	}
@@ -222,6 +230,9 @@ func (e Executor) validate() error {
 		if err := armada.ValidateQueueName(e.ID); err != nil {
 			errs = append(errs, fmt.Errorf("executor.id: %w", err))
 		}
+	}
+	if e.KeepLogsBytes < 0 {
+		errs = append(errs, fmt.Errorf("executor.keepLogsBytes: must be 0, for no bound, or more, is %d", e.KeepLogsBytes))
 	}
 	if e.Pool == "" {
 		errs = append(errs, errors.New("executor.pool: must not be empty"))

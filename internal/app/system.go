@@ -58,6 +58,8 @@ type System struct {
 	clusters []cluster
 	folders  *process.Runtime // nil when jobs are simulated
 
+	forgetting *retention
+
 	scheduling *part // the leader, over before the agents drain
 	serving    *part // everything else
 }
@@ -95,12 +97,14 @@ func (s *System) open(ctx context.Context, version string) error {
 			return fmt.Errorf("listening for metrics: %w; choose another address with --metrics-addr", err)
 		}
 	}
-	return nil
+	var err error
+	s.forgetting, err = s.retention()
+	return err
 }
 
 // loops are everything but the leader.
 func (s *System) loops() []func(context.Context) error {
-	loops := []func(context.Context) error{s.retention}
+	loops := []func(context.Context) error{s.forgetting.run}
 	if s.server != nil {
 		loops = append(loops, s.server.Serve, s.executors.Run)
 	}
@@ -112,37 +116,6 @@ func (s *System) loops() []func(context.Context) error {
 		loops = append(loops, c.agent.Run)
 	}
 	return loops
-}
-
-// retention forgets what is old, a piece at a time. Of the replicas that share
-// a database the one that leads does.
-func (s *System) retention(ctx context.Context) error {
-	const piece, pause = 2000, time.Minute
-	timer := time.NewTimer(pause)
-	defer timer.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-timer.C:
-		}
-		var more bool
-		var err error
-		if s.store != nil && s.leader.Known().Replica.Name == s.replica.Name {
-			more, err = s.store.Prune(ctx, time.Now().Add(-s.config.Store.KeepFinished), piece)
-		}
-		if err == nil && s.folders != nil {
-			_, err = s.folders.Prune(ctx, s.config.Store.KeepFinished, s.config.Executor.KeepLogsBytes)
-		}
-		if err != nil && ctx.Err() == nil {
-			s.log.Warn("forgetting what is old failed", "error", err)
-		}
-		if more {
-			timer.Reset(pause / 60)
-		} else {
-			timer.Reset(pause)
-		}
-	}
 }
 
 // Start begins to work. The channel receives the error of a part that failed;
