@@ -178,8 +178,9 @@ func (u *System) Start(ctx context.Context) <-chan error {
 		}
 	}
 	ctx = context.WithoutCancel(ctx) // Stop decides about the order
-	u.serving = start(ctx, failed, u.loops()...)
+	// The leader first: who reports before it leads has not reported to it.
 	u.scheduling = start(ctx, failed, func(ctx context.Context) error { u.leader.Run(ctx); return nil })
+	u.serving = start(ctx, failed, u.loops()...)
 	return failures
 }
 

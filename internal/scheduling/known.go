@@ -83,7 +83,7 @@ func WhyNever(needs *armada.Requirements, label string, known []KnownKind, table
 	if more := len(places) - maxPlaces; more > 0 {
 		said = append(said, fmt.Sprintf("and %d more like these", more))
 	}
-	return "no node of the last day could ever run it; " + strings.Join(said, "; ")
+	return "no known node fits: " + strings.Join(said, "; ")
 }
 
 // whyNot tells what is nearest to fitting among kinds of one place.
@@ -102,9 +102,14 @@ func whyNot(needs *armada.Requirements, label string, kinds []*armada.NodeKind, 
 	case nearest != nil:
 		i, _ := scarcest(needs, nearest)
 		r := table.At(i)
-		return fmt.Sprintf("it asks for %s %s, the largest node has %s", r.Format(needs.Resources[i]), r.Name, r.Format(max(nearest.Allocatable[i], 0)))
+		with := ""
+		if label != "" {
+			with = " with the label " + label
+		}
+		return fmt.Sprintf("it asks for %s %s, the largest node%s has %s",
+			r.Format(needs.Resources[i]), r.Name, with, r.Format(max(nearest.Allocatable[i], 0)))
 	case found[armada.ReasonTaints]:
-		return "the nodes that match have taints that it does not tolerate"
+		return "the nodes have taints that it does not tolerate"
 	case found[armada.ReasonNodeSelector]:
 		return "no node matches its node selector or affinity"
 	default:
