@@ -108,7 +108,9 @@ func TestAJobThatFitsOnAConfiguredNodeTypeWaits(t *testing.T) {
 	u := startUp(t, dir, "--capacity", "cpu=8,memory=8Gi,ephemeral-storage=512Gi",
 		"--set", "scheduling.nodeTypes=[{name: big, capacity: {cpu: 64, memory: 64Gi, ephemeral-storage: 512Gi}}]")
 	u.mustCtl(t, "create", "queue", "told")
-	large := func(cpu string) string { return "{podSpec: {containers: [" + container("a", "command: [echo]", cpu) + "]}}" }
+	large := func(cpu string) string {
+		return "{podSpec: {containers: [" + container("a", "command: [echo]", cpu) + "]}}"
+	}
 	waits := submittedLine.FindStringSubmatch(u.mustCtl(t, "submit", jobsFile(t, "waits", large("32"))))[1]
 	out, _ := u.ctl(t, "submit", "--wait", jobsFile(t, "fails", large("128"))) // its text is looked at
 	if !strings.Contains(out, "node type big, pool default: it asks for 128 cpu, the largest node has 64") {
