@@ -100,7 +100,7 @@ func (u *System) where() string {
 
 // loops are everything but the leader.
 func (u *System) loops() []func(context.Context) error {
-	loops := []func(context.Context) error{u.server.Serve, u.executors.Run, u.retention}
+	loops := []func(context.Context) error{u.server.Serve, u.executors.Run, u.forgetting.run}
 	if u.metrics != nil {
 		handler := telemetry.Handler(u.config.Telemetry, u.registry, u.log)
 		loops = append(loops, func(ctx context.Context) error { return telemetry.Serve(ctx, u.metrics, handler, u.log) })

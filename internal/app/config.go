@@ -73,8 +73,12 @@ type NodeType struct {
 
 // Store sets what is kept and for how long.
 type Store struct {
-	// KeepFinished is how long finished jobs and their events are kept.
+	// KeepFinished is how long finished jobs are kept, with their events, logs
+	// and run folders.
 	KeepFinished time.Duration
+	// KeepFinishedJobs is about how many finished jobs are kept; those that
+	// ended first go first. 0 is no bound.
+	KeepFinishedJobs int
 	// KeepClientIDs is how long client ids are known, for deduplication.
 	KeepClientIDs time.Duration
 }
@@ -93,7 +97,8 @@ type Up struct {
 	// itself.
 	SimulatedRuntime time.Duration
 	// KeepLogsBytes bounds the logs and folders of ended runs on this machine;
-	// the oldest go first. They also go when their jobs are forgotten.
+	// the oldest go first, and 0 is no bound. They also go when their jobs are
+	// forgotten.
 	KeepLogsBytes int64
 	// KeepRunning leaves jobs running when armada stops.
 	KeepRunning bool
@@ -111,7 +116,7 @@ func DefaultConfig() Config {
 		Executors:  Executors{Lease: serve.Lease, LostTimeout: lead.Expiry.LostTimeout, MaxAttempts: serve.MaxAttempts},
 		Scheduling: Scheduling{MinRoundInterval: lead.MinRoundInterval},
 		Jobs:       podspec.DefaultConfig(),
-		Store:      Store{KeepFinished: 14 * 24 * time.Hour, KeepClientIDs: 14 * 24 * time.Hour},
+		Store:      Store{KeepFinished: 14 * 24 * time.Hour, KeepFinishedJobs: 1_000_000, KeepClientIDs: 14 * 24 * time.Hour},
 		Up:         Up{DataDir: defaultDataDir(), SimulatedRuntime: time.Second, KeepLogsBytes: 10 << 30},
 	}
 }
@@ -142,6 +147,12 @@ func (c Config) Validate() error {
 	errs = append(errs, err)
 	positive("store.keepFinished", c.Store.KeepFinished)
 	positive("store.keepClientIDs", c.Store.KeepClientIDs)
+	if c.Store.KeepFinishedJobs < 0 {
+		errs = append(errs, fmt.Errorf("store.keepFinishedJobs: must be 0, for no bound, or more, is %d", c.Store.KeepFinishedJobs))
+	}
+	if c.Up.KeepLogsBytes < 0 {
+		errs = append(errs, fmt.Errorf("up.keepLogsBytes: must be 0, for no bound, or more, is %d", c.Up.KeepLogsBytes))
+	}
 	if c.Up.DataDir == "" {
 		errs = append(errs, errors.New("up.dataDir: must name a folder"))
 	}

@@ -29,18 +29,19 @@ import (
 // System is everything in one process. Make it with [OpenUp], let it work with
 // Start, and end it with Stop and then Close.
 type System struct {
-	config    Config
-	log       *slog.Logger
-	dir       *dataDir
-	store     store.Store
-	leader    *leader.Leader
-	executors *executors.Service
-	server    *server.Server
-	registry  *prometheus.Registry
-	loopback  *grpc.ClientConn // to the server, inside the process
-	metrics   net.Listener     // nil when there are none
-	clusters  []cluster
-	folders   *process.Runtime // nil when jobs are simulated
+	config     Config
+	log        *slog.Logger
+	dir        *dataDir
+	store      store.Store
+	leader     *leader.Leader
+	executors  *executors.Service
+	server     *server.Server
+	registry   *prometheus.Registry
+	loopback   *grpc.ClientConn // to the server, inside the process
+	metrics    net.Listener     // nil when there are none
+	clusters   []cluster
+	folders    *process.Runtime // nil when jobs are simulated
+	forgetting *retention
 
 	scheduling *part // the leader, stopped before the agents drain
 	serving    *part // everything else
@@ -97,39 +98,17 @@ func (u *System) open(ctx context.Context, version string) error {
 		mayExecute(authorizer), u.log.With("part", "executors")); err != nil {
 		return err
 	}
-	return u.listen(ctx, version, authorizer)
+	if err := u.listen(ctx, version, authorizer); err != nil {
+		return err
+	}
+	u.forgetting, err = u.retention()
+	return err
 }
 
 func mayExecute(authorizer *auth.Authorizer) executors.Authorize {
 	return func(ctx context.Context, _ armada.ExecutorID) error {
 		_, err := authorizer.Authorize(ctx, auth.VerbExecuteJobs, "")
 		return err
-	}
-}
-
-// retention forgets what is old, a piece at a time.
-func (u *System) retention(ctx context.Context) error {
-	const piece, pause = 2000, time.Minute
-	timer := time.NewTimer(pause)
-	defer timer.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-timer.C:
-		}
-		more, err := u.store.Prune(ctx, time.Now().Add(-u.config.Store.KeepFinished), piece)
-		if err == nil && u.folders != nil {
-			_, err = u.folders.Prune(ctx, u.config.Store.KeepFinished, u.config.Up.KeepLogsBytes)
-		}
-		if err != nil && ctx.Err() == nil {
-			u.log.Warn("forgetting what is old failed", "error", err)
-		}
-		if more {
-			timer.Reset(pause / 60)
-		} else {
-			timer.Reset(pause)
-		}
 	}
 }
 

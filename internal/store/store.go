@@ -255,9 +255,26 @@ type Order struct {
 
 // Retention forgets what is old.
 type Retention interface {
-	// Prune forgets, in pieces and while serving, jobs that ended before the
-	// time with their runs, their events, and job sets, templates, shapes and
-	// client ids that nothing uses any more. It does at most about limit rows
-	// of work and tells whether more is left.
-	Prune(ctx context.Context, before time.Time, limit int) (more bool, err error)
+	// Prune forgets, in pieces and while serving, finished jobs that are not to
+	// be kept, with their runs and events, and then job sets, templates, shapes
+	// and client ids that nothing uses any more. It never touches an active job
+	// or an event of one. It does at most about limit rows of work, and calls
+	// until nothing is left make a pass.
+	Prune(ctx context.Context, keep Keep, limit int) (Forgotten, error)
+}
+
+// Keep says which finished jobs are kept.
+type Keep struct {
+	Since time.Time // those that ended then or later,
+	// Most is about how many of these, 0 for all. When there are more, a tenth
+	// of Most goes with the surplus, so that not every pass has to look; those
+	// that ended first go first.
+	Most int
+}
+
+// Forgotten is what a call of Prune did.
+type Forgotten struct {
+	Jobs, Events, ClientIDs int
+	Before                  time.Time // jobs that ended earlier are not kept
+	More                    bool      // the pass is not complete
 }
