@@ -75,6 +75,9 @@ func (s *System) simulate() error {
 	if err != nil {
 		return fmt.Errorf("executor.simulate: %w", err)
 	}
+	if s.trace, err = openTrace(s.config.Rehearsal.PodTrace, s.log); err != nil {
+		return fmt.Errorf("rehearsal.podTrace: %w", err)
+	}
 	name, err := s.executorID("simulated")
 	if err != nil {
 		return err
@@ -83,6 +86,7 @@ func (s *System) simulate() error {
 		id := fmt.Sprintf("%s-%d", name, i+1)
 		config := shape.Config(id, s.config.Executor.Pool)
 		config.Runtime = s.config.Executor.SimulatedRuntime
+		config.Now, config.Trace = s.config.Rehearsal.now, s.trace.status
 		runtime, err := simulated.New(config)
 		if err != nil {
 			return fmt.Errorf("making cluster %s: %w", id, err)

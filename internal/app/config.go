@@ -38,6 +38,7 @@ type Config struct {
 	Jobs       podspec.Config
 	Store      Store
 	Executor   Executor
+	Rehearsal  Rehearsal
 }
 
 // Replica says who this server is among those that share a database.
@@ -185,7 +186,7 @@ func (c Config) Validate() error {
 	if c.DataDir == "" {
 		errs = append(errs, errors.New("dataDir: must name a folder"))
 	}
-	errs = append(errs, c.Replica.validate(), c.Store.validate(), c.Executor.validate())
+	errs = append(errs, c.Replica.validate(), c.Store.validate(), c.Executor.validate(), c.Rehearsal.validate(c.Executor))
 	if _, err := c.Jobs.Rules(c.resources()); err != nil {
 		errs = append(errs, fmt.Errorf("jobs: %w", err))
 	}

@@ -33,6 +33,7 @@ func (s *System) openServer(ctx context.Context, version string) error {
 	}
 	if s.leader, err = leader.New(s.config.leader(), leader.Parts{
 		Store: s.store, Replica: s.replica, Log: s.log.With("part", "leader"), Metrics: s.registry,
+		Clock: leader.MachineClock{Offset: s.config.Rehearsal.ClockOffset},
 	}); err != nil {
 		return fmt.Errorf("making the leader: %w", err)
 	}
@@ -54,6 +55,7 @@ func (s *System) openServer(ctx context.Context, version string) error {
 	s.server, err = server.New(s.config.Server, s.addresses, server.Deps{
 		Store: s.store, Rules: rules, Authenticator: auth.Chain{auth.Anonymous{}}, Authorizer: authorizer,
 		Executors: s.executors, Peers: s.peers, Log: s.log.With("part", "server"), Registry: s.registry, Version: version,
+		Now: s.config.Rehearsal.now,
 	})
 	return err
 }

@@ -57,6 +57,7 @@ type System struct {
 	conn     *grpc.ClientConn // to the server, inside the process or elsewhere
 	clusters []cluster
 	folders  *process.Runtime // nil when jobs are simulated
+	trace    *trace           // nil when nobody asked for one
 
 	forgetting *retention
 
@@ -184,6 +185,7 @@ func (s *System) Close() error {
 	for _, c := range s.clusters {
 		errs = append(errs, c.runtime.Close())
 	}
+	errs = append(errs, s.trace.close())
 	if s.conn != nil {
 		errs = append(errs, s.conn.Close())
 	}

@@ -151,7 +151,7 @@ type Parts struct {
 	Replica store.Replica         // this replica among those of the store
 	Log     *slog.Logger          // nil discards
 	Metrics prometheus.Registerer // nil registers nothing
-	Clock   Clock                 // nil is the machine's
+	Clock   Clock                 // nil is [MachineClock]
 }
 
 // Clock tells the time and waits. Its times are only compared with each other.
@@ -162,12 +162,14 @@ type Clock interface {
 	After(d time.Duration) (fired <-chan time.Time, stop func())
 }
 
-// machineClock is the clock of this machine.
-type machineClock struct{}
+// MachineClock is the clock of this machine, ahead by Offset.
+type MachineClock struct{ Offset time.Duration }
 
-func (machineClock) Now() time.Time { return time.Now() }
+// Now is that of [Clock].
+func (c MachineClock) Now() time.Time { return time.Now().Add(c.Offset) }
 
-func (machineClock) After(d time.Duration) (<-chan time.Time, func()) {
+// After is that of [Clock].
+func (c MachineClock) After(d time.Duration) (<-chan time.Time, func()) {
 	timer := time.NewTimer(d)
 	return timer.C, func() { timer.Stop() }
 }

@@ -37,7 +37,7 @@ func New(config Config, parts Parts) (*Leader, error) {
 		l.log = slog.New(slog.DiscardHandler)
 	}
 	if l.clock == nil {
-		l.clock = machineClock{}
+		l.clock = MachineClock{}
 	}
 	l.plan = func(name string) planner { return fairPool{scheduling.NewPool(name, config.Scheduling)} }
 	var err error

@@ -16,17 +16,18 @@ import (
 // those of one request sort in the order of its items.
 type ids struct {
 	mu      sync.Mutex
+	now     func() time.Time
 	entropy *ulid.MonotonicEntropy
 	last    uint64
 }
 
-func newIDs() *ids { return &ids{entropy: ulid.Monotonic(rand.Reader, 0)} }
+func newIDs(now func() time.Time) *ids { return &ids{now: now, entropy: ulid.Monotonic(rand.Reader, 0)} }
 
 // next returns n new ids.
 func (g *ids) next(n int) ([]armada.JobID, error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.last = max(g.last, ulid.Timestamp(time.Now())) // a clock that steps back does not
+	g.last = max(g.last, ulid.Timestamp(g.now())) // a clock that steps back does not
 	made := make([]armada.JobID, n)
 	for i := range made {
 		id, err := ulid.New(g.last, g.entropy)

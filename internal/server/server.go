@@ -47,8 +47,16 @@ type Deps struct {
 	Peers         Peers
 	Log           *slog.Logger
 	Registry      prometheus.Registerer
-	UI            http.Handler // what is served beside the REST interface
-	Version       string       // what Health tells in the header armada-version; empty for nothing
+	UI            http.Handler     // what is served beside the REST interface
+	Now           func() time.Time // the clock that job ids are made by; time.Now when nil
+	Version       string           // what Health tells in the header armada-version; empty for nothing
+}
+
+func (d *Deps) now() func() time.Time {
+	if d.Now == nil {
+		return time.Now
+	}
+	return d.Now
 }
 
 // Addresses are those of a server, bound: connections to them wait until it

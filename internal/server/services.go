@@ -22,7 +22,7 @@ func register(r grpc.ServiceRegistrar, config Config, deps Deps, health *health,
 
 	submit := &submitService{
 		queues: shared, changes: &changes{auth: deps.Authorizer, store: deps.Store},
-		auth: deps.Authorizer, store: deps.Store, specs: newSpecs(deps.Rules, config.PodSpecCacheBytes), ids: newIDs(),
+		auth: deps.Authorizer, store: deps.Store, specs: newSpecs(deps.Rules, config.PodSpecCacheBytes), ids: newIDs(deps.now()),
 		most: config.MaxJobsPerRequest, health: health,
 	}
 	submit.register(r)

@@ -116,7 +116,7 @@ func skew(r *rand.Rand) []string {
 	if r.IntN(2) == 0 {
 		return nil
 	}
-	return []string{"--clock-offset", between(r, -time.Hour, time.Hour).Round(time.Second).String()}
+	return []string{"ARMADA_REHEARSAL_CLOCKOFFSET=" + between(r, -time.Hour, time.Hour).Round(time.Second).String()}
 }
 
 // plague lets faults happen, one after the other, until the time is over.

@@ -58,13 +58,14 @@ func newProcess(dir, name, path string, args ...string) (*process, error) {
 	return &process{name: name, path: path, args: args, log: log}, err
 }
 
-// start begins another life, with further arguments or none.
+// start begins another life, with further environment variables or none.
 func (p *process) start(extra ...string) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.lives++
 	fmt.Fprintf(p.log, "--- life %d %q\n", p.lives, extra)
-	cmd := exec.Command(p.path, append(p.args[:len(p.args):len(p.args)], extra...)...)
+	cmd := exec.Command(p.path, p.args...)
+	cmd.Env = append(os.Environ(), extra...)
 	cmd.Stdout, cmd.Stderr = p.log, p.log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := cmd.Start(); err != nil {
@@ -144,8 +145,8 @@ func monotonic() time.Duration {
 	return time.Duration(at.Nano())
 }
 
-// traced is a line that an executor writes of a pod; see executor.trace in the
-// configuration.
+// traced is a line that an executor writes of a pod; see rehearsal.podTrace in
+// the configuration.
 type traced struct {
 	At    time.Duration `json:"at"`
 	Run   string        `json:"run"`

@@ -67,8 +67,9 @@ func open(t *testing.T) *world {
 		name := fmt.Sprintf("east-%d", i+1)
 		to := w.link(name+" to servers", w.addresses...)
 		w.executors = append(w.executors, w.program(name, "executor", map[string]any{
-			"dataDir":  filepath.Join(w.dir, name),
-			"executor": map[string]any{"id": name, "servers": []string{to.Addr()}, "simulate": fmt.Sprintf("1x%d:cpu=%d", nodesEach, nodeCores), "trace": w.trace(name)},
+			"dataDir":   filepath.Join(w.dir, name),
+			"executor":  map[string]any{"id": name, "servers": []string{to.Addr()}, "simulate": fmt.Sprintf("1x%d:cpu=%d", nodesEach, nodeCores)},
+			"rehearsal": map[string]any{"podTrace": w.trace(name)},
 			"executors": map[string]any{"lease": "6s"},
 			"telemetry": map[string]any{"metricsAddr": ""},
 		}))

@@ -42,6 +42,8 @@ type Config struct {
 	PendingDelay time.Duration
 	Runtime      time.Duration
 	ExitCode     int32
+	// Now is the clock of the process; time.Now when nil.
+	Now func() time.Time
 	// Trace, if set, is called with every status that a pod takes, in order: what
 	// really happened on these nodes, whatever is told of it. It must not block
 	// nor call the runtime.

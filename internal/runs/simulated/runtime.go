@@ -52,7 +52,9 @@ func New(config Config) (*Runtime, error) {
 	if err != nil {
 		return nil, err
 	}
-	r.now = time.Now
+	if r.now = config.Now; r.now == nil {
+		r.now = time.Now
+	}
 	r.done = make(chan struct{})
 	go r.run()
 	return r, nil
@@ -92,7 +94,7 @@ func (r *Runtime) run() {
 	for {
 		wait := time.Hour
 		if at, any := r.Next(); any {
-			wait = time.Until(at)
+			wait = at.Sub(r.now())
 		}
 		timer.Reset(wait)
 		select {
@@ -216,6 +218,7 @@ func (r *Runtime) Start(_ context.Context, o runs.Order) error {
 		return fmt.Errorf("start run %s: there is no node %q", o.Run, o.Node)
 	}
 	now := r.now()
+	r.advance(now) // what was due to leave leaves before this one comes
 	r.started++
 	p := &pod{index: -1, order: r.started, ran: make(chan struct{}), status: runs.Status{
 		Run: o.Run, Job: o.Job, Queue: o.Queue, JobSet: o.JobSet, Node: o.Node,

@@ -332,8 +332,8 @@ func TestATraceShowsWhatEveryPodDid(t *testing.T) {
 	r.AdvanceTo(zero.Add(time.Minute))
 	r.KillNode("node-1")
 	want := []string{
-		string(first.Run) + " pending", string(second.Run) + " pending",
-		string(first.Run) + " running", string(second.Run) + " running",
+		string(first.Run) + " pending", string(first.Run) + " running",
+		string(second.Run) + " pending", string(second.Run) + " running",
 		string(first.Run) + " succeeded", string(second.Run) + " unknown",
 	}
 	if !slices.Equal(seen, want) {
