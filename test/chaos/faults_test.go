@@ -49,8 +49,9 @@ var faults = []fault{
 	{"connections are refused", 2, func(ctx context.Context, w *world, r *rand.Rand) error {
 		return faulty(ctx, w, r, proxy.Fault{Refuse: true}, true)
 	}},
-	{"the database is restarted", 1, func(ctx context.Context, w *world, r *rand.Rand) error {
-		return w.restartDatabase(ctx, r.IntN(2) == 0)
+	{"the database is restarted", 1, func(_ context.Context, w *world, r *rand.Rand) error {
+		w.database.restart(w.T, r.IntN(2) == 0)
+		return nil
 	}},
 }
 

@@ -1,7 +1,6 @@
 package chaos
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
 	"net"
@@ -54,7 +53,7 @@ func open(t *testing.T) *world {
 	w := &world{T: t, dir: t.TempDir(), begun: time.Now(), database: openDatabase(t)}
 	for i := range serverCount {
 		w.addresses = append(w.addresses, free(t))
-		db := w.link(fmt.Sprintf("server-%d to database", i+1), w.database.addr)
+		db := w.link(fmt.Sprintf("server-%d to database", i+1), w.database.Address())
 		w.servers = append(w.servers, w.program(fmt.Sprintf("server-%d", i+1), "server", map[string]any{
 			"replica":   map[string]any{"name": fmt.Sprintf("server-%d", i+1)},
 			"server":    map[string]any{"grpcAddr": w.addresses[i], "httpAddr": "127.0.0.1:0"},
@@ -122,16 +121,6 @@ func (w *world) program(name, role string, config map[string]any) *process {
 
 // trace is where an executor writes what its pods really do.
 func (w *world) trace(executor string) string { return filepath.Join(w.dir, executor+".trace") }
-
-// restartDatabase stops the database, in order or as a crash does, and starts
-// it again.
-func (w *world) restartDatabase(ctx context.Context, crash bool) error {
-	if !w.database.trouble.TryLock() {
-		return nil
-	}
-	defer w.database.trouble.Unlock()
-	return w.database.restart(ctx, crash)
-}
 
 // note writes down what happens.
 func (w *world) note(what string) {
