@@ -39,7 +39,8 @@ type Config struct {
 
 // Replica says who this server is among those that share a database.
 type Replica struct {
-	// Name is this server's alone; empty is the host's name and something random.
+	// Name is how this server's name begins, and something random follows; empty
+	// is the host's name.
 	Name string
 	// Advertise is where the other servers reach this one's gRPC, host:port;
 	// empty is server.grpcAddr, with the host's name when that is every address

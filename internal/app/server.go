@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -22,8 +23,10 @@ import (
 // openServer makes a replica of the server.
 func (s *System) openServer(ctx context.Context, version string) error {
 	var err error
-	if s.store, err = s.openStore(ctx); err != nil {
-		return fmt.Errorf("opening the store: %w", err)
+	if s.store == nil {
+		if s.store, err = s.openStore(ctx); err != nil {
+			return fmt.Errorf("opening the store: %w", err)
+		}
 	}
 	if s.addresses, err = server.Bind(ctx, s.config.Server); err != nil {
 		return fmt.Errorf("%w; choose other addresses with --grpc-addr and --http-addr", err)
@@ -91,16 +94,16 @@ func (s *System) whoWeAre() (store.Replica, error) {
 			return r, err
 		}
 	}
-	switch {
-	case r.Name != "":
-	case s.config.Store.Database.IsEmpty():
+	if s.config.Store.Database.IsEmpty() {
 		// One process has the folder at a time, so a name that stays lets the
 		// next one lead at once.
-		r.Name = "up"
-	default:
-		random := ulid.Make().String()
-		r.Name = host + "-" + random[len(random)-6:]
+		r.Name = cmp.Or(r.Name, "up")
+		return r, nil
 	}
+	// Two that had one name would both lead: what is configured twice must not
+	// make one of two.
+	random := ulid.Make().String()
+	r.Name = cmp.Or(r.Name, host) + "-" + random[len(random)-6:]
 	return r, nil
 }
 
