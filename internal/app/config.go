@@ -1,12 +1,15 @@
 package app
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -69,6 +72,19 @@ type Scheduling struct {
 	MaxQueueLookback int
 	// MaxQueuedJobsPerQueue bounds the queued jobs of a queue; 0 is no bound.
 	MaxQueuedJobsPerQueue int
+	// NodeTypes are kinds of nodes that clusters may begin at any time, such as
+	// those of node groups that scale from zero. A job that fits on one of them
+	// is not rejected although no such node is there.
+	NodeTypes []NodeType
+}
+
+// NodeType is a kind of nodes that may come.
+type NodeType struct {
+	Name     string
+	Pool     string // empty is the default pool
+	Labels   map[string]string
+	Taints   []armada.Taint
+	Capacity map[string]string // what a node offers to jobs: cpu: 64, memory: 256Gi
 }
 
 // Store sets where everything is kept and for how long.
@@ -163,6 +179,8 @@ func (c Config) Validate() error {
 	}
 	positive("executors.lostTimeout", c.Executors.LostTimeout)
 	positive("scheduling.minRoundInterval", c.Scheduling.MinRoundInterval)
+	_, err := c.nodeTypes()
+	errs = append(errs, err)
 	positive("store.keepFinished", c.Store.KeepFinished)
 	positive("store.keepClientIDs", c.Store.KeepClientIDs)
 	if c.DataDir == "" {
@@ -260,8 +278,56 @@ func (c Config) scheduling() scheduling.Config {
 	return s
 }
 
+// nodeTypes returns the configured node types, and what is wrong with them.
+func (c Config) nodeTypes() ([]scheduling.KnownKind, error) {
+	var kinds []scheduling.KnownKind
+	var errs []error
+	table := c.resources()
+	for i, t := range c.Scheduling.NodeTypes {
+		path := fmt.Sprintf("scheduling.nodeTypes[%d]", i)
+		wrong := func(field, format string, args ...any) {
+			errs = append(errs, fmt.Errorf("%s.%s: "+format, append([]any{path, field}, args...)...))
+		}
+		k := scheduling.KnownKind{NodeType: t.Name, NodeKind: armada.NodeKind{
+			Pool: cmp.Or(t.Pool, armada.DefaultPool), Labels: t.Labels, Taints: t.Taints,
+		}}
+		if t.Name == "" || slices.ContainsFunc(kinds, func(o scheduling.KnownKind) bool { return o.NodeType == t.Name }) {
+			wrong("name", "%q is empty or given twice", t.Name)
+		}
+		for j, taint := range t.Taints {
+			switch taint.Effect {
+			case armada.NoSchedule, armada.PreferNoSchedule, armada.NoExecute:
+			default:
+				wrong(fmt.Sprintf("taints[%d].effect", j), "must be %s, %s or %s, is %q", armada.NoSchedule, armada.PreferNoSchedule, armada.NoExecute, taint.Effect)
+			}
+		}
+		if len(t.Capacity) == 0 {
+			wrong("capacity", "must say what a node offers, such as cpu: 64")
+		}
+		for _, name := range slices.Sorted(maps.Keys(t.Capacity)) {
+			at, counted := table.Index(name)
+			if !counted {
+				wrong("capacity", "%q is not counted; %s are", name, strings.Join(table.Names(), ", "))
+				continue
+			}
+			amount, err := podspec.ParseQuantity(t.Capacity[name], table.At(at), false)
+			if err == nil && amount < 0 {
+				err = errors.New("must not be negative")
+			}
+			if err != nil {
+				wrong("capacity."+name, "%v", err)
+			}
+			k.Allocatable[at] = amount
+		}
+		kinds = append(kinds, k)
+	}
+	return kinds, errors.Join(errs...)
+}
+
 func (c Config) leader() leader.Config {
+	types, _ := c.nodeTypes() // Validate tells what is wrong
 	return leader.Config{
+		NodeTypes:        types,
 		MinRoundInterval: c.Scheduling.MinRoundInterval,
 		Expiry:           leader.Expiry{Lease: c.Executors.Lease, LostTimeout: c.Executors.LostTimeout},
 		Scheduling:       c.scheduling(),

@@ -134,12 +134,13 @@ func (s *System) Start(ctx context.Context) <-chan error {
 		}
 	}
 	ctx = context.WithoutCancel(ctx) // Stop decides about the order
-	s.serving = start(ctx, failed, s.loops()...)
 	var leading []func(context.Context) error
 	if s.leader != nil {
 		leading = append(leading, func(ctx context.Context) error { s.leader.Run(ctx); return nil })
 	}
+	// The leader first: who reports before it leads has not reported to it.
 	s.scheduling = start(ctx, failed, leading...)
+	s.serving = start(ctx, failed, s.loops()...)
 	return failures
 }
 

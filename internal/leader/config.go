@@ -39,6 +39,9 @@ type Config struct {
 
 	Expiry     Expiry
 	Scheduling scheduling.Config
+	// NodeTypes are kinds of nodes that clusters may have although none is
+	// there now, since they begin with none.
+	NodeTypes []scheduling.KnownKind
 }
 
 // Expiry says for how long a silent executor is waited for.

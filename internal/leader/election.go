@@ -61,6 +61,7 @@ func (l *Leader) Explanations() *Explanations { return &l.explanations }
 // tenure is one epoch of leadership.
 type tenure struct {
 	epoch int64
+	asked time.Time     // when it was asked for, by our clock
 	until time.Time     // by our clock, counted from before it was asked for
 	skew  time.Duration // how far the store's clock is ahead
 }
@@ -117,6 +118,7 @@ func (l *Leader) ask(ctx context.Context) (tenure, error) {
 	}
 	return tenure{
 		epoch: leader.Epoch,
+		asked: asked,
 		until: asked.Add(l.config.TTL),
 		skew:  leader.Until.Add(-l.config.TTL).Sub(l.clock.Now()),
 	}, nil
@@ -133,7 +135,7 @@ func (l *Leader) lead(ctx context.Context, held tenure) error {
 		end(l.renew(tenureCtx, held))
 	}()
 	for tenureCtx.Err() == nil {
-		err := newTerm(l, held.epoch, held.skew).run(tenureCtx)
+		err := newTerm(l, held).run(tenureCtx)
 		if armada.CodeOf(err) == armada.CodeFenced {
 			end(err)
 		}

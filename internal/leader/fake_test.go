@@ -104,9 +104,11 @@ func (m *memory) acknowledge(e armada.Executor, nodes ...armada.Node) {
 		m.executors[e.ID] = have
 	}
 	e.Acknowledged = time.Now()
+	have.Reported = have.Reported && e.Session == have.Executor.Session
 	have.Executor = e
 	if nodes != nil {
-		have.Nodes = nodes
+		have.Nodes, have.Reported = nodes, true
+		have.Kinds = store.RememberKinds(have.Kinds, store.KindsOf(nodes), time.Now())
 	}
 	m.changed(change{executor: e.ID})
 }

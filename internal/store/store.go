@@ -215,6 +215,11 @@ type JobAndRun struct {
 type ExecutorNodes struct {
 	Executor armada.Executor
 	Nodes    []armada.Node
+	// Kinds are those of the nodes and of those that have gone since less than
+	// [KindsKept], as [RememberKinds] tells; they outlive sessions.
+	Kinds []armada.NodeKind
+	// Reported tells whether the current session has put its nodes.
+	Reported bool
 	Deleted  bool
 }
 
@@ -228,8 +233,9 @@ type Executors interface {
 	// not the current one. Forms write at most every third of the lease and
 	// answer other calls from memory, with accordingly less left.
 	Acknowledge(ctx context.Context, id armada.ExecutorID, session armada.SessionID) (left time.Duration, err error)
-	// PutNodes replaces the executor's nodes; equal nodes write nothing.
-	// Fenced when the session is not the current one.
+	// PutNodes replaces the executor's nodes and remembers their kinds; equal
+	// nodes of one session write nothing. Fenced when the session is not the
+	// current one.
 	PutNodes(ctx context.Context, id armada.ExecutorID, session armada.SessionID, nodes []armada.Node) error
 	// Executor returns one executor; NotFound when there is none.
 	Executor(ctx context.Context, id armada.ExecutorID) (armada.Executor, error)
