@@ -13,6 +13,7 @@ import (
 	"armada"
 	"armada/internal/lifecycle"
 	"armada/internal/runs"
+	"armada/internal/scheduling"
 	"armada/internal/server"
 	"armada/pkg/api"
 	"armada/pkg/api/lookout"
@@ -100,8 +101,18 @@ func TestAQueueIsActiveInThePoolWhereItsJobsRun(t *testing.T) {
 	}
 }
 
-// full says that every queued job waits for room.
+// full says that every queued job waits for room, and knows of two queues.
 type full struct{}
+
+func (full) Leading() bool { return true }
+
+func (full) Reports() []scheduling.Report {
+	return []scheduling.Report{{Pool: "cpu", At: time.Unix(0, 0), Queues: []scheduling.QueueReport{
+		{Queue: "idle", Weight: 1},
+		{Queue: "other", Weight: 0.5, AdjustedShare: 333_333, Share: 250_000, Demand: 2_000_000, Queued: 70, Stopped: armada.Reason{Code: armada.ReasonQueueCordoned}},
+		{Queue: "q", Weight: 1, AdjustedShare: 666_667, Share: 666_600, Demand: 666_600},
+	}}, {Pool: "gpu", At: time.Unix(60, 0)}}
+}
 
 func (full) Reasons(armada.Job) []armada.Reason {
 	return []armada.Reason{{Code: armada.ReasonQueueCordoned}}

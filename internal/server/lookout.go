@@ -12,6 +12,7 @@ import (
 	"armada"
 	"armada/internal/auth"
 	"armada/internal/runs"
+	"armada/internal/scheduling"
 	"armada/internal/store"
 	"armada/internal/wire"
 	"armada/pkg/api"
@@ -25,11 +26,16 @@ type LogSource interface {
 	Logs(ctx context.Context, executor armada.ExecutorID, run armada.RunID, q runs.LogQuery, visit func(runs.LogLine) error) error
 }
 
-// Explainer tells why queued jobs wait.
+// Explainer tells what the latest round of each pool saw and why queued jobs wait.
 type Explainer interface {
 	// Reasons returns why a queued job waits in each pool, the most hopeful
 	// first; none when nobody knows here.
 	Reasons(job armada.Job) []armada.Reason
+	// Leading tells whether that is known here.
+	Leading() bool
+	// Reports returns the latest report of every pool, by name; none when nobody
+	// knows here. They must not be changed.
+	Reports() []scheduling.Report
 }
 
 // lookoutService is lookout.Lookout: looking for jobs and into them.

@@ -51,5 +51,5 @@ func register(r grpc.ServiceRegistrar, config Config, deps Deps, health *health,
 	api.RegisterAggregatedQueueServer(r, api.UnimplementedAggregatedQueueServer{})
 	api.RegisterUsageServer(r, api.UnimplementedUsageServer{})
 	binoculars.RegisterBinocularsServer(r, binoculars.UnimplementedBinocularsServer{})
-	schedulerobjects.RegisterSchedulerReportingServer(r, schedulerobjects.UnimplementedSchedulerReportingServer{})
+	schedulerobjects.RegisterSchedulerReportingServer(r, &reportService{auth: deps.Authorizer, store: deps.Store, explains: deps.Explains})
 }
