@@ -39,6 +39,9 @@ type Config struct {
 
 	Expiry     Expiry
 	Scheduling scheduling.Config
+	// NodeTypes are kinds of nodes that clusters may have although none is
+	// there now, since they begin with none.
+	NodeTypes []scheduling.KnownKind
 }
 
 // Expiry says for how long a silent executor is waited for.
@@ -145,7 +148,7 @@ type Store interface {
 // Parts are what a leader is made of.
 type Parts struct {
 	Store   Store
-	Replica string                // names this replica among those of the store
+	Replica store.Replica         // this replica among those of the store
 	Log     *slog.Logger          // nil discards
 	Metrics prometheus.Registerer // nil registers nothing
 	Clock   Clock                 // nil is the machine's

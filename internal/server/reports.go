@@ -8,21 +8,29 @@ import (
 	"time"
 
 	"armada"
-	"armada/internal/auth"
 	"armada/internal/scheduling"
 	"armada/internal/store"
 	"armada/pkg/api/schedulerobjects"
 )
 
+// Rounds are the latest rounds that the scheduler of this replica made.
+type Rounds interface {
+	// Leading tells whether there are any: this replica leads and has looked at
+	// every pool.
+	Leading() bool
+	// Reports returns the latest report of every pool, by name. They must not be
+	// changed.
+	Reports() []scheduling.Report
+}
+
 // reportService is schedulerobjects.SchedulerReporting: what the latest round of
-// each pool saw, as text for people. Only the replica that leads knows; the
-// others answer UNAVAILABLE.
+// each pool saw, as text for people. Only the replica that leads knows the
+// shares; the others answer UNAVAILABLE.
 type reportService struct {
 	schedulerobjects.UnimplementedSchedulerReportingServer
 
-	auth     *auth.Authorizer
-	store    store.Store
-	explains Explainer
+	looking *lookoutService
+	rounds  Rounds
 }
 
 // GetSchedulingReport answers the shares of all queues, of one, or why a job waits.
@@ -53,7 +61,7 @@ func (s *reportService) GetJobReport(ctx context.Context, r *schedulerobjects.Jo
 }
 
 func (s *reportService) queue(ctx context.Context, name string) (string, error) {
-	if _, err := s.store.Queue(ctx, name); err != nil {
+	if _, err := s.looking.store.Queue(ctx, name); err != nil {
 		return "", fmt.Errorf("look up the queue %q: %w", clip(name, 40), err)
 	}
 	return s.shares(ctx, name)
@@ -62,14 +70,14 @@ func (s *reportService) queue(ctx context.Context, name string) (string, error) 
 // shares has a table for each pool, of one queue or, without a name, of all that
 // have jobs there.
 func (s *reportService) shares(ctx context.Context, queue string) (string, error) {
-	if _, err := s.auth.Authorize(ctx, armada.VerbWatch, queue); err != nil {
+	if _, err := s.looking.auth.Authorize(ctx, armada.VerbWatch, queue); err != nil {
 		return "", err
 	}
-	if err := s.leads(); err != nil {
-		return "", err
+	if s.rounds == nil || !s.rounds.Leading() {
+		return "", &armada.Error{Code: armada.CodeUnavailable, Message: "the scheduler does not run in this replica, or has not looked at every pool yet"}
 	}
 	var text strings.Builder
-	for _, pool := range s.explains.Reports() {
+	for _, pool := range s.rounds.Reports() {
 		fmt.Fprintf(&text, "Pool %s, round of %s\n", pool.Pool, pool.At.UTC().Format(time.RFC3339))
 		writeShares(&text, pool.Queues, queue)
 	}
@@ -105,31 +113,15 @@ func writeShares(text *strings.Builder, queues []scheduling.QueueReport, only st
 // percent writes millionths.
 func percent(millionths int64) string { return fmt.Sprintf("%.1f%%", float64(millionths)/1e4) }
 
-// job tells why a job waits in each pool, or that it does not.
+// job tells the state of a job, and why it waits if it does.
 func (s *reportService) job(ctx context.Context, id string) (string, error) {
-	full, err := s.store.Job(ctx, armada.JobID(id))
+	full, err := s.looking.find(ctx, id)
 	if err != nil {
-		return "", fmt.Errorf("look up the job %q: %w", clip(id, 40), err)
-	}
-	if _, err := s.auth.Authorize(ctx, armada.VerbWatch, full.Job.Queue); err != nil {
 		return "", err
 	}
 	text := fmt.Sprintf("Job %s is %s\n", full.Job.ID, full.Job.State)
-	if full.Job.State != armada.JobQueued {
-		return text, nil
-	}
-	if err := s.leads(); err != nil {
-		return "", err
-	}
-	for _, reason := range s.explains.Reasons(full.Job) {
-		text += "  " + reason.String() + "\n"
+	if why := s.looking.waits(ctx, []store.FullJob{full})[full.Job.ID]; why != "" {
+		text += "  " + why + "\n"
 	}
 	return text, nil
-}
-
-func (s *reportService) leads() error {
-	if s.explains == nil || !s.explains.Leading() {
-		return &armada.Error{Code: armada.CodeUnavailable, Message: "the scheduler does not run here, or has not looked at every pool yet"}
-	}
-	return nil
 }

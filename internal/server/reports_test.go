@@ -4,12 +4,28 @@ import (
 	"encoding/json"
 	"net/http"
 	"testing"
+	"time"
 
 	"google.golang.org/grpc/codes"
 
+	"armada"
+	"armada/internal/scheduling"
 	"armada/internal/server"
 	"armada/pkg/api/schedulerobjects"
 )
+
+// rounds are those of two pools and three queues.
+type rounds struct{}
+
+func (rounds) Leading() bool { return true }
+
+func (rounds) Reports() []scheduling.Report {
+	return []scheduling.Report{{Pool: "cpu", At: time.Unix(0, 0), Queues: []scheduling.QueueReport{
+		{Queue: "idle", Weight: 1},
+		{Queue: "other", Weight: 0.5, AdjustedShare: 333_333, Share: 250_000, Demand: 2_000_000, Queued: 70, Stopped: armada.Reason{Code: armada.ReasonQueueCordoned}},
+		{Queue: "q", Weight: 1, AdjustedShare: 666_667, Share: 666_600, Demand: 666_600},
+	}}, {Pool: "gpu", At: time.Unix(60, 0)}}
+}
 
 const both = `Pool cpu, round of 1970-01-01T00:00:00Z
   QUEUE  WEIGHT  ENTITLED TO  HOLDS  WANTS   QUEUED  NEXT JOB WAITS BECAUSE
@@ -21,7 +37,7 @@ Pool gpu, round of 1970-01-01T00:01:00Z
 
 func TestTheSharesOfQueuesAreReported(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, options{deps: func(d *server.Deps) { d.Explains = full{} }})
+	w := newWorld(t, options{deps: func(d *server.Deps) { d.Rounds = rounds{} }})
 	reports := schedulerobjects.NewSchedulerReportingClient(w.conn)
 	all, err := reports.GetSchedulingReport(t.Context(), &schedulerobjects.SchedulingReportRequest{})
 	ok(t, err)
@@ -55,7 +71,7 @@ Pool gpu, round of 1970-01-01T00:01:00Z
 
 func TestTheReportOfAJobSaysWhyItWaits(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, options{deps: func(d *server.Deps) { d.Explains = full{} }})
+	w := newWorld(t, options{deps: func(d *server.Deps) { d.Peers = full{} }})
 	reports := schedulerobjects.NewSchedulerReportingClient(w.conn)
 	ids := w.submitted("set", items(2))
 	w.start(ids[0])
