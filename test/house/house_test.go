@@ -47,6 +47,7 @@ var rows = map[string]layer{
 	"internal/store/sqlite":    adapters,
 	"internal/store/postgres":  adapters,
 	"internal/store/codec":     adapters,
+	"internal/store/intake":    adapters,
 	"internal/store/storetest": adapters,
 	"internal/runs/process":    adapters,
 	"internal/runs/kubernetes": adapters,

@@ -69,10 +69,10 @@ func (s *Store) Acknowledge(ctx context.Context, id armada.ExecutorID, session a
 			return err
 		}
 		e := b.w.executors[id]
-		e.executor.Acknowledged = b.now
+		e.executor.Acknowledged = b.Now
 		record.lease = e.executor.Lease
 		b.touch(fedExecutor, e.number)
-		_, err := b.w.conn.exec("UPDATE executor SET acknowledged = ? WHERE number = ?", micros(b.now), e.number)
+		_, err := b.w.conn.exec("UPDATE executor SET acknowledged = ? WHERE number = ?", micros(b.Now), e.number)
 		return err
 	})
 	if err != nil {

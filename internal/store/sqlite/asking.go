@@ -6,6 +6,7 @@ import (
 	"armada"
 	"armada/internal/store"
 	"armada/internal/store/codec"
+	"armada/internal/store/intake"
 )
 
 // Job returns one job.
@@ -15,7 +16,7 @@ func (s *Store) Job(ctx context.Context, id armada.JobID) (store.FullJob, error)
 		return store.FullJob{}, err
 	}
 	if len(jobs) == 0 {
-		return store.FullJob{}, coded(armada.CodeNotFound, "job %s is not known", id)
+		return store.FullJob{}, intake.Coded(armada.CodeNotFound, "job %s is not known", id)
 	}
 	return jobs[0], nil
 }
@@ -138,7 +139,7 @@ func (s *Store) Template(ctx context.Context, id armada.TemplateID) ([]byte, err
 			return err
 		}
 		if r == nil {
-			return coded(armada.CodeNotFound, "template %s is not known", id)
+			return intake.Coded(armada.CodeNotFound, "template %s is not known", id)
 		}
 		body = r.blob(0)
 		return nil
@@ -155,7 +156,7 @@ func (s *Store) Requirements(ctx context.Context, id armada.ShapeID) (*armada.Re
 			return err
 		}
 		if r == nil {
-			return coded(armada.CodeNotFound, "shape %s is not known", id)
+			return intake.Coded(armada.CodeNotFound, "shape %s is not known", id)
 		}
 		q, err = codec.DecodeRequirements(r.blob(0), s.config.Resources)
 		return err

@@ -13,6 +13,7 @@ import (
 	"armada"
 	"armada/internal/store"
 	"armada/internal/store/codec"
+	"armada/internal/store/intake"
 )
 
 // executorRow is an executor in the writer's memory, without its nodes.
@@ -84,7 +85,7 @@ func (w *writer) loadExecutors() error {
 func (m *memory) checkSession(id armada.ExecutorID, session armada.SessionID) error {
 	e := m.executors[id]
 	if e == nil || e.deleted || session == "" || e.executor.Session != session {
-		return coded(armada.CodeFenced, "session %q is not the current one of executor %q", session, id)
+		return intake.Coded(armada.CodeFenced, "session %q is not the current one of executor %q", session, id)
 	}
 	return nil
 }
@@ -93,7 +94,7 @@ func (m *memory) checkSession(id armada.ExecutorID, session armada.SessionID) er
 func (m *memory) known(id armada.ExecutorID) (*executorRow, error) {
 	e := m.executors[id]
 	if e == nil || e.deleted {
-		return nil, coded(armada.CodeNotFound, "executor %q is not known", id)
+		return nil, intake.Coded(armada.CodeNotFound, "executor %q is not known", id)
 	}
 	return e, nil
 }
@@ -101,7 +102,7 @@ func (m *memory) known(id armada.ExecutorID) (*executorRow, error) {
 // OpenSession makes a session the current one.
 func (s *Store) OpenSession(ctx context.Context, e armada.Executor) error {
 	if e.ID == "" || e.Session == "" {
-		return coded(armada.CodeInvalid, "open session: an executor's id and a session are needed")
+		return intake.Coded(armada.CodeInvalid, "open session: an executor's id and a session are needed")
 	}
 	asked := s.config.Clock()
 	err := s.write(ctx, "open session", 1, func(b *batch) error {
@@ -116,14 +117,14 @@ func (s *Store) OpenSession(ctx context.Context, e armada.Executor) error {
 		}
 		fresh := e
 		fresh.Lease = e.Lease.Truncate(time.Microsecond)
-		fresh.Acknowledged = b.now
+		fresh.Acknowledged = b.Now
 		fresh.Cordoned, fresh.CordonReason = known.executor.Cordoned, known.executor.CordonReason
 		known.executor = fresh
 		b.touch(fedExecutor, known.number)
 		_, err := b.w.conn.exec(`INSERT INTO executor (number, id, kind, session, lease, acknowledged, replica, replica_addr) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
 			ON CONFLICT (number) DO UPDATE SET deleted = 0, kind = excluded.kind, session = excluded.session, lease = excluded.lease,
 			acknowledged = excluded.acknowledged, replica = excluded.replica, replica_addr = excluded.replica_addr`,
-			known.number, string(e.ID), int64(e.Kind), string(e.Session), fresh.Lease.Microseconds(), micros(b.now), e.Replica, e.ReplicaAddr)
+			known.number, string(e.ID), int64(e.Kind), string(e.Session), fresh.Lease.Microseconds(), micros(b.Now), e.Replica, e.ReplicaAddr)
 		return err
 	})
 	if err == nil {
@@ -204,7 +205,7 @@ func (s *Store) DeleteExecutor(ctx context.Context, id armada.ExecutorID) error 
 			return err
 		}
 		if r != nil {
-			return coded(armada.CodePrecondition, "executor %q has runs, one of job %s", id, r.str(0))
+			return intake.Coded(armada.CodePrecondition, "executor %q has runs, one of job %s", id, r.str(0))
 		}
 		e.deleted = true
 		b.touch(fedExecutor, e.number)

@@ -133,7 +133,7 @@ func TestAJobThatCannotBeReadFailsOnlyItsOwnRequests(t *testing.T) {
 	go func() { good <- cancel("job-1") }()
 	bad := make(chan error, 1)
 	go func() { bad <- cancel("job-0") }()
-	for len(s.requests) < 2 {
+	for s.line.Waiting() < 2 {
 		runtime.Gosched() // both wait for the writer in a moment
 	}
 	close(release)

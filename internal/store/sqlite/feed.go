@@ -8,6 +8,7 @@ import (
 	"armada"
 	"armada/internal/store"
 	"armada/internal/store/codec"
+	"armada/internal/store/intake"
 )
 
 // A position is two varints: the last row of the feed that was read whole, and
@@ -19,11 +20,11 @@ func encodePosition(seq, offset int64) store.Position {
 func decodePosition(p store.Position) (seq, offset int64, err error) {
 	a, n := binary.Uvarint(p)
 	if n <= 0 {
-		return 0, 0, coded(armada.CodeInvalid, "%x is no position of the feed", []byte(p))
+		return 0, 0, intake.Coded(armada.CodeInvalid, "%x is no position of the feed", []byte(p))
 	}
 	b, m := binary.Uvarint(p[n:])
 	if m <= 0 || n+m != len(p) {
-		return 0, 0, coded(armada.CodeInvalid, "%x is no position of the feed", []byte(p))
+		return 0, 0, intake.Coded(armada.CodeInvalid, "%x is no position of the feed", []byte(p))
 	}
 	return int64(a), int64(b), nil
 }
@@ -188,7 +189,7 @@ func readFeed(c *conn, after store.Position, limit int) ([]uint64, store.Positio
 		return nil, nil, err
 	}
 	if first, last := r.int(0), r.int(1); seq > last || first > seq+1 || first == 0 && seq < last {
-		return nil, nil, coded(armada.CodeOutOfRange, "the feed keeps %d to %d and not what follows %d", first, last, seq)
+		return nil, nil, intake.Coded(armada.CodeOutOfRange, "the feed keeps %d to %d and not what follows %d", first, last, seq)
 	}
 	var elements []uint64
 	seen := map[uint64]struct{}{}

@@ -10,6 +10,7 @@ import (
 
 	"armada"
 	"armada/internal/store"
+	"armada/internal/store/intake"
 )
 
 const (
@@ -74,7 +75,7 @@ func newListing(s *Store, q store.Query) (*listing, error) {
 	if q.After != "" {
 		at, err := strconv.ParseInt(q.After, 10, 64)
 		if err != nil || at < 0 {
-			return nil, coded(armada.CodeInvalid, "list: %q is not a continuation", q.After)
+			return nil, intake.Coded(armada.CodeInvalid, "list: %q is not a continuation", q.After)
 		}
 		l.at = at
 	}

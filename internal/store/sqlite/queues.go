@@ -6,6 +6,7 @@ import (
 
 	"armada"
 	"armada/internal/store/codec"
+	"armada/internal/store/intake"
 )
 
 // PutQueue creates or replaces a queue.
@@ -30,7 +31,7 @@ func (s *Store) putQueue(ctx context.Context, q armada.Queue, mustExist bool) er
 	return s.write(ctx, "put queue", 1, func(b *batch) error {
 		known := b.w.queues[q.Name]
 		if mustExist && (known == nil || known.deleted) {
-			return coded(armada.CodeNotFound, "queue %q does not exist", q.Name)
+			return intake.Coded(armada.CodeNotFound, "queue %q does not exist", q.Name)
 		}
 		if known == nil {
 			b.w.numbers.queue++
@@ -62,7 +63,7 @@ func (s *Store) DeleteQueue(ctx context.Context, name string) error {
 			return err
 		}
 		if wanted > 0 {
-			return coded(armada.CodePrecondition, "queue %q has active jobs", name)
+			return intake.Coded(armada.CodePrecondition, "queue %q has active jobs", name)
 		}
 		q.deleted = true
 		for key, set := range b.w.sets {
@@ -112,7 +113,7 @@ func (s *Store) Queue(ctx context.Context, name string) (armada.Queue, error) {
 			return err
 		}
 		if r == nil {
-			return coded(armada.CodeNotFound, "queue %q does not exist", name)
+			return intake.Coded(armada.CodeNotFound, "queue %q does not exist", name)
 		}
 		q, err = codec.DecodeQueue(r.blob(0), name)
 		return err

@@ -9,6 +9,7 @@ import (
 
 	"armada"
 	"armada/internal/store"
+	"armada/internal/store/intake"
 )
 
 // Config is how a file is kept. Zero fields other than Path stand for the
@@ -69,7 +70,7 @@ type Store struct {
 	acks    *acknowledgements
 	pruning pruning
 
-	requests   chan *request
+	line       *intake.Line[work]
 	writerDone chan struct{}
 
 	mu     sync.RWMutex // held for reading by every call in flight
@@ -103,7 +104,7 @@ func Open(ctx context.Context, config Config) (*Store, error) {
 	}
 	s := &Store{
 		config: config, readers: readers, names: newNames(config.Resources), hubs: newHubs(), acks: newAcknowledgements(),
-		requests: make(chan *request, maxGroup), writerDone: make(chan struct{}),
+		line: intake.NewLine[work](), writerDone: make(chan struct{}),
 	}
 	w := newWriter(s, c)
 	go w.run()
@@ -119,7 +120,7 @@ func (s *Store) Close() error {
 	}
 	s.closed = true
 	s.mu.Unlock()
-	close(s.requests)
+	s.line.Close()
 	<-s.writerDone
 	return s.readers.close()
 }
@@ -175,11 +176,6 @@ func readError(what string, err error) error {
 		return &armada.Error{Code: armada.CodeUnavailable, Message: what, Cause: err}
 	}
 	return fmt.Errorf("%s: %w", what, err)
-}
-
-// coded makes an error that a caller can act on.
-func coded(code armada.ErrorCode, format string, args ...any) error {
-	return &armada.Error{Code: code, Message: fmt.Sprintf(format, args...)}
 }
 
 // micros is a time as it is stored; the zero time is 0.
