@@ -7,6 +7,7 @@ import (
 	"armada/internal/store"
 	"armada/internal/store/codec"
 	"armada/internal/store/intake"
+	"armada/internal/store/listing"
 )
 
 // Job returns one job.
@@ -93,41 +94,18 @@ func (s *Store) Count(ctx context.Context, queue string) ([]store.JobSetCount, e
 
 // ActiveJobs returns ids of a job set's active jobs.
 func (s *Store) ActiveJobs(ctx context.Context, key store.JobSetKey, states []armada.JobState) ([]armada.JobID, error) {
-	wanted := stateSet(states)
+	wanted := listing.StatesOf(states)
 	var ids []armada.JobID
 	err := s.read(ctx, "read active jobs", func(c *conn) error {
 		return c.each(`SELECT id, state FROM job WHERE ended = 0 AND queue = (SELECT id FROM queue WHERE name = ?)
 			AND job_set IN (SELECT id FROM job_set WHERE queue = ? AND name = ?) ORDER BY number`, func(r row) error {
-			if wanted.has(armada.JobState(r.int(1))) {
+			if wanted.Has(armada.JobState(r.int(1))) {
 				ids = append(ids, armada.JobID(r.str(0)))
 			}
 			return nil
 		}, key.Queue, key.Queue, string(key.JobSet))
 	})
 	return ids, err
-}
-
-// states is a set of states; the empty one holds all.
-type states uint32
-
-func stateSet(list []armada.JobState) states {
-	var set states
-	for _, s := range list {
-		set |= 1 << s
-	}
-	return set
-}
-
-func (s states) has(state armada.JobState) bool { return s == 0 || s&(1<<state) != 0 }
-
-// onlyActive tells that no finished job can be wanted.
-func (s states) onlyActive() bool {
-	for _, state := range armada.JobStates() {
-		if !state.Active() && s.has(state) {
-			return false
-		}
-	}
-	return true
 }
 
 // Template returns the bytes of a pod spec.

@@ -8,6 +8,7 @@ import (
 	"armada"
 	"armada/internal/store"
 	"armada/internal/store/codec"
+	"armada/internal/store/feed"
 	"armada/internal/store/intake"
 )
 
@@ -21,26 +22,18 @@ type batch struct {
 
 	block []byte // room for encoding
 
-	feed []uint64 // what was touched, see the kinds below
-	fed  map[uint64]struct{}
+	feed []feed.Element // what was touched
+	fed  map[feed.Element]struct{}
 	woke map[store.JobSetKey]struct{}
 }
 
 // useCounts is by how much the uses of templates and shapes change.
 type useCounts struct{ templates, shapes map[int64]int64 }
 
-// The kinds of an element of the feed: the row's number times four, plus one of
-// these.
-const (
-	fedJob = iota
-	fedQueue
-	fedExecutor
-)
-
 func newBatch(w *writer, now time.Time) *batch {
 	b := &batch{
 		w: w, uses: useCounts{map[int64]int64{}, map[int64]int64{}},
-		fed: map[uint64]struct{}{}, woke: map[store.JobSetKey]struct{}{},
+		fed: map[feed.Element]struct{}{}, woke: map[store.JobSetKey]struct{}{},
 	}
 	c := w.store.config
 	b.Batch = intake.NewBatch(b, now, intake.Limits{MaxQueuedPerQueue: c.MaxQueuedPerQueue}, c.Resources)
@@ -49,7 +42,7 @@ func newBatch(w *writer, now time.Time) *batch {
 
 // touch records something for the feed.
 func (b *batch) touch(kind int, number int64) {
-	element := uint64(number)<<2 | uint64(kind)
+	element := feed.Of(kind, number)
 	if _, known := b.fed[element]; !known {
 		b.fed[element] = struct{}{}
 		b.feed = append(b.feed, element)
@@ -105,7 +98,7 @@ func (b *batch) writeJobs() error {
 			}
 		}
 		for _, e := range group {
-			b.touch(fedJob, e.Job.Number)
+			b.touch(feed.Job, e.Job.Number)
 			if e.Job.State.Terminal() {
 				b.ended = append(b.ended, e.Job.ID)
 			}
@@ -138,7 +131,7 @@ func (b *batch) writeChanges() error {
 			return fmt.Errorf("update job %s: %w", e.Job.ID, err)
 		}
 		if e.Told {
-			b.touch(fedJob, e.Job.Number)
+			b.touch(feed.Job, e.Job.Number)
 		}
 		if e.Job.State.Terminal() {
 			b.ended = append(b.ended, e.Job.ID)
@@ -198,10 +191,10 @@ func (b *batch) writeUses() error {
 // what needs not be remembered.
 func (b *batch) published() {
 	for key := range b.woke {
-		b.w.store.hubs.wakeJobSet(key)
+		b.w.store.JobSet(key)
 	}
 	if len(b.feed) > 0 {
-		b.w.store.hubs.wakeFeed()
+		b.w.store.Feed()
 	}
 	for queue, by := range b.Queued {
 		if n, counted := b.w.queued[queue]; counted {

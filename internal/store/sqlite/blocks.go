@@ -1,13 +1,13 @@
 package sqlite
 
 import (
-	"encoding/binary"
 	"fmt"
 	"slices"
 	"time"
 
 	"armada"
 	"armada/internal/store/codec"
+	"armada/internal/store/feed"
 )
 
 // maxBlock bounds the events of a block: whoever reads one event decodes all
@@ -65,10 +65,7 @@ func (b *batch) writeFeed() error {
 	if len(b.feed) == 0 {
 		return nil
 	}
-	body := make([]byte, 0, 4*len(b.feed))
-	for _, element := range b.feed {
-		body = binary.AppendUvarint(body, element)
-	}
+	body := feed.AppendRow(make([]byte, 0, 4*len(b.feed)), b.feed...)
 	if _, err := b.w.conn.exec("INSERT INTO change (at, body) VALUES (?, ?)", micros(b.Now), body); err != nil {
 		return fmt.Errorf("write the feed: %w", err)
 	}

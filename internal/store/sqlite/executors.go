@@ -3,16 +3,14 @@ package sqlite
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
 	"fmt"
-	"sync"
 	"time"
-
-	"github.com/klauspost/compress/zstd"
 
 	"armada"
 	"armada/internal/store"
+	"armada/internal/store/acks"
 	"armada/internal/store/codec"
+	"armada/internal/store/feed"
 	"armada/internal/store/intake"
 )
 
@@ -43,33 +41,9 @@ func (s *Store) decodeExecutor(r row) (store.ExecutorNodes, error) {
 	if len(packed) == 0 || e.Deleted {
 		return e, nil
 	}
-	plain, err := unpack(packed)
-	if err != nil {
-		return e, fmt.Errorf("nodes of executor %s: %w", e.Executor.ID, err)
-	}
-	e.Nodes, err = codec.DecodeNodes(plain, s.config.Resources, e.Executor.ID)
+	var err error
+	e.Nodes, err = codec.UnpackNodes(packed, s.config.Resources, e.Executor.ID)
 	return e, err
-}
-
-var (
-	packer   = sync.OnceValues(func() (*zstd.Encoder, error) { return zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1)) })
-	unpacker = sync.OnceValues(func() (*zstd.Decoder, error) { return zstd.NewReader(nil, zstd.WithDecoderConcurrency(1)) })
-)
-
-func pack(plain []byte) ([]byte, error) {
-	p, err := packer()
-	if err != nil {
-		return nil, err
-	}
-	return p.EncodeAll(plain, nil), nil
-}
-
-func unpack(packed []byte) ([]byte, error) {
-	u, err := unpacker()
-	if err != nil {
-		return nil, err
-	}
-	return u.DecodeAll(packed, nil)
 }
 
 func (w *writer) loadExecutors() error {
@@ -120,7 +94,7 @@ func (s *Store) OpenSession(ctx context.Context, e armada.Executor) error {
 		fresh.Acknowledged = b.Now
 		fresh.Cordoned, fresh.CordonReason = known.executor.Cordoned, known.executor.CordonReason
 		known.executor = fresh
-		b.touch(fedExecutor, known.number)
+		b.touch(feed.Executor, known.number)
 		_, err := b.w.conn.exec(`INSERT INTO executor (number, id, kind, session, lease, acknowledged, replica, replica_addr) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
 			ON CONFLICT (number) DO UPDATE SET deleted = 0, kind = excluded.kind, session = excluded.session, lease = excluded.lease,
 			acknowledged = excluded.acknowledged, replica = excluded.replica, replica_addr = excluded.replica_addr`,
@@ -128,16 +102,39 @@ func (s *Store) OpenSession(ctx context.Context, e armada.Executor) error {
 		return err
 	})
 	if err == nil {
-		s.acks.record(e.ID, acknowledgement{e.Session, e.Lease, asked})
+		s.acks.Keep(e.ID, acks.Record{Session: e.Session, Lease: e.Lease, Asked: asked})
 	}
 	return err
 }
 
+// Acknowledge records that an executor was heard of.
+func (s *Store) Acknowledge(ctx context.Context, id armada.ExecutorID, session armada.SessionID) (time.Duration, error) {
+	asked := s.config.Clock()
+	if r, ok := s.acks.Recent(id, session, asked); ok {
+		return r.Left(asked), nil
+	}
+	record := acks.Record{Session: session, Asked: asked}
+	err := s.write(ctx, "acknowledge", 1, func(b *batch) error {
+		if err := b.w.checkSession(id, session); err != nil {
+			return err
+		}
+		e := b.w.executors[id]
+		e.executor.Acknowledged = b.Now
+		record.Lease = e.executor.Lease
+		b.touch(feed.Executor, e.number)
+		_, err := b.w.conn.exec("UPDATE executor SET acknowledged = ? WHERE number = ?", micros(b.Now), e.number)
+		return err
+	})
+	if err != nil {
+		return 0, err
+	}
+	s.acks.Keep(id, record)
+	return record.Left(s.config.Clock()), nil
+}
+
 // PutNodes replaces an executor's nodes.
 func (s *Store) PutNodes(ctx context.Context, id armada.ExecutorID, session armada.SessionID, nodes []armada.Node) error {
-	plain := codec.AppendNodes(nil, s.config.Resources, nodes)
-	hash := sha256.Sum256(plain)
-	packed, err := pack(plain)
+	packed, hash, err := codec.PackNodes(s.config.Resources, nodes)
 	if err != nil {
 		return fmt.Errorf("put nodes: %w", err)
 	}
@@ -150,7 +147,7 @@ func (s *Store) PutNodes(ctx context.Context, id armada.ExecutorID, session arma
 			return nil
 		}
 		e.nodesHash = hash[:]
-		b.touch(fedExecutor, e.number)
+		b.touch(feed.Executor, e.number)
 		_, err := b.w.conn.exec("UPDATE executor SET nodes = ?, nodes_hash = ? WHERE number = ?", packed, hash[:], e.number)
 		return err
 	})
@@ -184,7 +181,7 @@ func (s *Store) CordonExecutor(ctx context.Context, id armada.ExecutorID, cordon
 			return err
 		}
 		e.executor.Cordoned, e.executor.CordonReason = cordoned, reason
-		b.touch(fedExecutor, e.number)
+		b.touch(feed.Executor, e.number)
 		_, err = b.w.conn.exec("UPDATE executor SET cordoned = ?, cordon_reason = ? WHERE number = ?", cordoned, reason, e.number)
 		return err
 	})
@@ -208,13 +205,13 @@ func (s *Store) DeleteExecutor(ctx context.Context, id armada.ExecutorID) error 
 			return intake.Coded(armada.CodePrecondition, "executor %q has runs, one of job %s", id, r.str(0))
 		}
 		e.deleted = true
-		b.touch(fedExecutor, e.number)
+		b.touch(feed.Executor, e.number)
 		_, err = b.w.conn.exec(`UPDATE executor SET deleted = 1, session = '', cordoned = 0, cordon_reason = '', nodes = NULL, nodes_hash = NULL
 			WHERE number = ?`, e.number)
 		return err
 	})
 	if err == nil {
-		s.acks.forget(id)
+		s.acks.Forget(id)
 	}
 	return err
 }

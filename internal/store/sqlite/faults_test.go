@@ -13,6 +13,7 @@ import (
 	"armada"
 	"armada/internal/lifecycle"
 	"armada/internal/store"
+	"armada/internal/store/feed"
 	"armada/internal/store/storetest"
 )
 
@@ -249,7 +250,7 @@ func TestTheFeedIsTrimmedAndLateReadersAreTold(t *testing.T) {
 	}
 	if err := s.onWriter(func(b *batch) error {
 		b.w.feed = feedTrim // as after many transactions
-		b.touch(fedQueue, 1)
+		b.touch(feed.Queue, 1)
 		if _, err := b.w.conn.exec("UPDATE change SET at = 0"); err != nil {
 			return err
 		}

@@ -6,6 +6,7 @@ import (
 
 	"armada"
 	"armada/internal/store/codec"
+	"armada/internal/store/feed"
 	"armada/internal/store/intake"
 )
 
@@ -39,7 +40,7 @@ func (s *Store) putQueue(ctx context.Context, q armada.Queue, mustExist bool) er
 			b.w.queues[q.Name] = known
 		}
 		known.queue, known.deleted = q, false
-		b.touch(fedQueue, known.id)
+		b.touch(feed.Queue, known.id)
 		_, err := b.w.conn.exec(`INSERT INTO queue (id, name, body) VALUES (?, ?, ?)
 			ON CONFLICT (id) DO UPDATE SET body = excluded.body, deleted = 0`, known.id, q.Name, body)
 		return err
@@ -72,7 +73,7 @@ func (s *Store) DeleteQueue(ctx context.Context, name string) error {
 				delete(b.w.sets, key)
 			}
 		}
-		b.touch(fedQueue, q.id)
+		b.touch(feed.Queue, q.id)
 		if _, err := b.w.conn.exec("UPDATE job_set SET closed = 1 WHERE queue = ? AND closed = 0", name); err != nil {
 			return err
 		}

@@ -9,7 +9,9 @@ import (
 
 	"armada"
 	"armada/internal/store"
+	"armada/internal/store/acks"
 	"armada/internal/store/intake"
+	"armada/internal/store/wake"
 )
 
 // Config is how a file is kept. Zero fields other than Path stand for the
@@ -63,11 +65,12 @@ func (c Config) Validate() error {
 
 // Store is a store in one SQLite file; make it with [Open].
 type Store struct {
+	*wake.Hubs
+
 	config  Config
 	readers *pool
 	names   *names // for reading
-	hubs    *hubs
-	acks    *acknowledgements
+	acks    *acks.Records
 	pruning pruning
 
 	line       *intake.Line[work]
@@ -103,7 +106,7 @@ func Open(ctx context.Context, config Config) (*Store, error) {
 		return nil, errors.Join(fmt.Errorf("sqlite store: %w", err), c.close())
 	}
 	s := &Store{
-		config: config, readers: readers, names: newNames(config.Resources), hubs: newHubs(), acks: newAcknowledgements(),
+		config: config, readers: readers, names: newNames(config.Resources), Hubs: wake.NewHubs(), acks: acks.NewRecords(),
 		line: intake.NewLine[work](), writerDone: make(chan struct{}),
 	}
 	w := newWriter(s, c)
