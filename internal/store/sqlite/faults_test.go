@@ -50,7 +50,7 @@ func submissionOf(set armada.JobSet, first, n int) store.Submission {
 
 func TestAFullDiskAnswersUnavailableAndIsSurvived(t *testing.T) {
 	t.Parallel()
-	s, _ := openFile(t)
+	s, path := openFile(t)
 	key := store.JobSetKey{Queue: "q", JobSet: "set"}
 	acknowledged := map[store.JobSetKey][]armada.JobID{}
 	setLimit := func(pages int) {
@@ -77,6 +77,9 @@ func TestAFullDiskAnswersUnavailableAndIsSurvived(t *testing.T) {
 		if err := submit(next); err != nil {
 			if armada.CodeOf(err) != armada.CodeUnavailable {
 				t.Fatalf("a full disk was answered with %v", err)
+			}
+			if want := "nothing was written, because the disk is full: make room in " + filepath.Dir(path); !strings.Contains(err.Error(), want) {
+				t.Errorf("a full disk was answered with %q, want %q", err, want)
 			}
 			full++
 		}

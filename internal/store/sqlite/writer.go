@@ -135,26 +135,26 @@ func (w *writer) commit(group []*request) {
 		// One of them is to blame: it must fail alone.
 		for _, r := range taken {
 			answers, err := w.attempt([]*request{r})
-			r.done <- answerOf(r, answers, 0, err)
+			r.done <- w.answerOf(r, answers, 0, err)
 		}
 		return
 	}
 	for i, r := range taken {
-		r.done <- answerOf(r, answers, i, err)
+		r.done <- w.answerOf(r, answers, i, err)
 	}
 }
 
 // answerOf turns the outcome of a group into that of one request.
 //
 // A rollback takes back what answers were based on, so all share its error.
-func answerOf(r *request, answers []error, i int, err error) error {
+func (w *writer) answerOf(r *request, answers []error, i int, err error) error {
 	switch {
 	case err == nil:
 		return answers[i]
 	case isConstraint(err):
 		return &armada.Error{Code: armada.CodePrecondition, Message: r.what + ": an id is in use already", Cause: err}
 	case isStorage(err):
-		return &armada.Error{Code: armada.CodeUnavailable, Message: r.what + ": nothing was written", Cause: err}
+		return w.store.unavailable(r.what+": nothing was written", err)
 	default:
 		return fmt.Errorf("%s: nothing was written: %w", r.what, err)
 	}
