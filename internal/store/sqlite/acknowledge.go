@@ -49,7 +49,8 @@ func (a *acknowledgements) recent(id armada.ExecutorID, session armada.SessionID
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	r, known := a.latest[id]
-	return r, known && r.session == session && now.Sub(r.asked) < r.lease/3
+	age := now.Sub(r.asked) // negative when a clock without a monotonic part stepped back
+	return r, known && r.session == session && age >= 0 && age < r.lease/3
 }
 
 // left is how much of the lease is left at a moment.

@@ -59,7 +59,8 @@ type writer struct {
 	store *Store
 	conn  *conn
 	memory
-	latest time.Time // the time of the latest transaction: time never goes back
+	latest time.Time // the time of the latest transaction
+	read   time.Time // what the clock showed then
 	group  []*request
 	groups int // committed so far
 }
@@ -211,10 +212,22 @@ func (w *writer) begin() (*batch, error) {
 		_, rollback := w.conn.exec("ROLLBACK")
 		return nil, errors.Join(err, rollback)
 	}
-	now := w.store.config.Clock().UTC().Truncate(time.Microsecond)
+	return newBatch(w, w.tick()), nil
+}
+
+// tick returns the time of a transaction. It never goes back. When the clock
+// did, time goes on at half its pace until the clock has caught up: a record
+// that is later than another must look so.
+func (w *writer) tick() time.Time {
+	read := w.store.config.Clock()
+	now := read.UTC().Truncate(time.Microsecond)
 	if now.Before(w.latest) {
-		now = w.latest
+		passed := time.Duration(0)
+		if !w.read.IsZero() {
+			passed = read.Sub(w.read) // by the monotonic clock, which does not step
+		}
+		now = w.latest.Add(max(time.Microsecond, passed/2)).Truncate(time.Microsecond)
 	}
-	w.latest = now
-	return newBatch(w, now), nil
+	w.latest, w.read = now, read
+	return now
 }
