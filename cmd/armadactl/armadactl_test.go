@@ -195,3 +195,12 @@ func TestChoosingAContextChangesOneLineOfTheFile(t *testing.T) {
 		}
 	}
 }
+
+func TestAJobSetWithoutEventsIsWaitedForInSoManyWords(t *testing.T) {
+	t.Parallel()
+	r := run(t, "watch", "demo", "later", "--exit-if-inactive")
+	const want = "There are no events of the job set later in the queue demo; those of jobs that ended long ago are forgotten. Waiting for the first one.\n"
+	if r.code != exitOK || r.errors != want || !strings.Contains(r.out, "succeeded") {
+		t.Errorf("exit code %d, says %q, and then\n%s", r.code, r.errors, r.out)
+	}
+}

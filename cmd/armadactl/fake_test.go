@@ -155,6 +155,9 @@ func (s eventServer) GetJobSetEvents(r *api.JobSetRequest, stream grpc.ServerStr
 	if err := known(r.GetQueue()); err != nil {
 		return err
 	}
+	if r.GetId() == "later" && r.GetErrorIfMissing() {
+		return status.Error(codes.NotFound, `there is no job set "later" in the queue "demo"`)
+	}
 	if r.GetId() == "starting" {
 		s.main.mu.Lock()
 		s.main.seen = true

@@ -49,8 +49,8 @@ func (c *cli) watch(ctx context.Context, server *client.Client, queue, set, form
 		lines.live = c.live(&lines.progress)
 		defer lines.live.close()
 	}
-	stream := client.Stream{Queue: queue, JobSet: set, Interrupted: c.interrupted(server.Address(), lines.live)}
-	err := server.Watch(ctx, stream, func(m *api.EventStreamMessage) error {
+	stream := client.Stream{Queue: queue, JobSet: set, MustExist: true, Interrupted: c.interrupted(server.Address(), lines.live)}
+	visit := func(m *api.EventStreamMessage) error {
 		err := lines.live.do(func() error {
 			lines.progress.Apply(m.GetMessage())
 			if to.chosen() {
@@ -62,7 +62,14 @@ func (c *cli) watch(ctx context.Context, server *client.Client, queue, set, form
 			return client.ErrStop
 		}
 		return err
-	})
+	}
+	err := server.Watch(ctx, stream, visit)
+	if status.Code(err) == codes.NotFound {
+		// Perhaps it comes, and perhaps it was there.
+		fmt.Fprintf(c.errors, "There are no events of the job set %s in the queue %s; those of jobs that ended long ago are forgotten. Waiting for the first one.\n", set, queue)
+		stream.MustExist = false
+		err = server.Watch(ctx, stream, visit)
+	}
 	return advise(err, codes.NotFound, "See which there are: armadactl get queues")
 }
 
