@@ -16,7 +16,7 @@ import (
 	"armada/internal/store/storetest"
 )
 
-func openFile(t *testing.T) (*Store, string) {
+func openFile(t testing.TB) (*Store, string) {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "a b?c%.db")
 	s, err := Open(t.Context(), Config{Path: path})
