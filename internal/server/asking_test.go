@@ -1,9 +1,11 @@
 package server_test
 
 import (
+	"context"
 	"errors"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -16,6 +18,7 @@ import (
 	"armada/internal/server"
 	"armada/pkg/api"
 	"armada/pkg/api/lookout"
+	"armada/pkg/api/peers"
 )
 
 func TestEveryIDAskedForHasAState(t *testing.T) {
@@ -100,16 +103,19 @@ func TestAQueueIsActiveInThePoolWhereItsJobsRun(t *testing.T) {
 	}
 }
 
-// full says that every queued job waits for room.
-type full struct{}
+// full says that every queued job waits for its queue, and reads logs where it is
+// told to.
+type full struct{ server.LogSource }
 
-func (full) Reasons(armada.Job) []armada.Reason {
-	return []armada.Reason{{Code: armada.ReasonQueueCordoned}}
+func (full) Service() peers.PeersServer { return peers.UnimplementedPeersServer{} }
+
+func (full) Waits(_ context.Context, jobs []armada.Job) []string {
+	return slices.Repeat([]string{"the queue is cordoned"}, len(jobs))
 }
 
 func TestJobsAreListedPageByPage(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, options{deps: func(d *server.Deps) { d.Explains = full{} }})
+	w := newWorld(t, options{deps: func(d *server.Deps) { d.Peers = full{} }})
 	list := items(5)
 	list[3].Annotations = map[string]string{"team": "a"}
 	ids := w.submitted("set-1", list)
@@ -160,7 +166,7 @@ func TestJobsAreListedPageByPage(t *testing.T) {
 func TestLogsComeFromTheExecutorThatHasThem(t *testing.T) {
 	t.Parallel()
 	f := &fakeExecutors{lines: []runs.LogLine{{Text: []byte("one")}, {Text: []byte("two \xff"), Stderr: true}}}
-	w := newWorld(t, options{deps: func(d *server.Deps) { d.Executors = f }})
+	w := newWorld(t, options{deps: func(d *server.Deps) { d.Peers = full{f} }})
 	ids := w.submitted("set", items(2))
 	w.start(ids[0])
 	client := lookout.NewLookoutClient(w.conn)

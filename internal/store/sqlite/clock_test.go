@@ -85,17 +85,17 @@ func TestLeadershipStaysWhereItIsWhenTheClockSteps(t *testing.T) {
 	var epoch int64
 	for _, step := range []time.Duration{0, -time.Hour, -time.Hour, time.Second} {
 		clock.Advance(step)
-		l, leads, err := s.Lead(t.Context(), "a", 3*time.Second)
+		l, leads, err := s.Lead(t.Context(), store.Replica{Name: "a"}, 3*time.Second)
 		if err != nil || !leads || epoch != 0 && l.Epoch != epoch {
 			t.Errorf("after a step of %s: %+v, %t, %v", step, l, leads, err)
 		}
 		epoch = l.Epoch
-		if _, leads, err := s.Lead(t.Context(), "b", 3*time.Second); err != nil || leads {
+		if _, leads, err := s.Lead(t.Context(), store.Replica{Name: "b"}, 3*time.Second); err != nil || leads {
 			t.Errorf("after a step of %s another replica leads too, %v", step, err)
 		}
 	}
 	clock.Advance(3 * time.Hour) // which looks like silence: an epoch guards the rest
-	if l, leads, err := s.Lead(t.Context(), "b", 3*time.Second); err != nil || !leads || l.Epoch <= epoch {
+	if l, leads, err := s.Lead(t.Context(), store.Replica{Name: "b"}, 3*time.Second); err != nil || !leads || l.Epoch <= epoch {
 		t.Errorf("after the clock ran ahead: %+v, %t, %v", l, leads, err)
 	}
 }
