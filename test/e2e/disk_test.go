@@ -56,7 +56,7 @@ func TestAFullDiskIsToldAndTakesNothingByHalvesAndIsSurvived(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	t.Cleanup(func() { killProcessesOf(dir) })
-	u := startUp(t, dir, "--simulate", "1x1:cpu=1,memory=16Gi,ephemeral-storage=64Gi", "--set", "up.simulatedRuntime=1h")
+	u := startUp(t, dir, "--simulate", "1x1:cpu=1,memory=16Gi,ephemeral-storage=64Gi", "--set", "executor.simulatedRuntime=1h")
 	u.mustCtl(t, "create", "queue", "full")
 	conn := u.dial(t)
 	submitter, events := api.NewSubmitClient(conn), api.NewEventClient(conn)
@@ -161,4 +161,3 @@ func (u *up) submitOnFullDisk(t *testing.T, why string) *exec.Cmd {
 	}
 	return cmd
 }
-

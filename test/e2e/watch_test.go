@@ -3,6 +3,7 @@ package e2e
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os/exec"
 	"slices"
@@ -101,7 +102,9 @@ func TestWatchersMissAndRepeatNothingWhenArmadaIsKilledUnderThem(t *testing.T) {
 	}
 	until(t, "the program sees the last event", func() bool { return slices.Contains(program.all(), history.ids[len(history.ids)-1]) })
 	stop()
-	<-ended
+	if err := <-ended; !errors.Is(err, context.Canceled) {
+		t.Errorf("the program's watch ends with %v", err)
+	}
 	if !slices.Equal(program.ids, history.ids) {
 		t.Errorf("the program was shown %d events\n%v\nof %d\n%v", len(program.ids), program.ids, len(history.ids), history.ids)
 	}

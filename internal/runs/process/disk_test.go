@@ -5,6 +5,7 @@ package process
 import (
 	"context"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -133,4 +134,24 @@ func TestARunThatEndsOnAFullDiskIsToldWhenThereIsRoom(t *testing.T) {
 		t.Errorf("with room again: %v", err)
 	}
 	runstest.AwaitPhase(t, r, o.Run, runs.Succeeded)
+}
+
+func TestAMachineWhoseDiskIsNearlyFullTakesNothingNew(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	for reserve, want := range map[int64]bool{1: false, math.MaxInt64: true} {
+		config := w.config()
+		config.reserve = reserve
+		r, err := Open(config)
+		if err != nil {
+			t.Fatal(err)
+		}
+		nodes, err := r.Nodes(context.Background())
+		if err != nil || nodes[0].Unschedulable != want {
+			t.Errorf("with %d bytes that must be free the nodes are %+v, %v", reserve, nodes, err)
+		}
+		if err := r.Close(); err != nil {
+			t.Error(err)
+		}
+	}
 }
