@@ -198,7 +198,7 @@ func TestChoosingAContextChangesOneLineOfTheFile(t *testing.T) {
 
 func TestWatchSaysThatItWaitsForAJobSetThatHasNoJobs(t *testing.T) {
 	t.Parallel()
-	for set, want := range map[string]string{"first": "", "none": "Queue demo has no job set none yet; waiting for its first job.\n"} {
+	for set, want := range map[string]string{"first": "", "none": "Queue demo has no job set none, or has forgotten it; waiting for its first job.\n"} {
 		if r := run(t, "watch", "demo", set, "--exit-if-inactive"); r.errors != want || r.code != exitOK {
 			t.Errorf("watch demo %s: exit code %d, errors %q, want %q", set, r.code, r.errors, want)
 		}

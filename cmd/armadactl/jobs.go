@@ -223,7 +223,7 @@ func (c *cli) getJobs(ctx context.Context, server *client.Client, ids []string, 
 // job gets a job that has to be there.
 func (c *cli) job(ctx context.Context, server *client.Client, id string) (*lookout.Job, error) {
 	job, err := server.Job(ctx, id)
-	return job, advise(err, codes.NotFound, "See which there are: armadactl get jobs")
+	return job, advise(err, codes.NotFound, "There never was one, or it ended so long ago that it is forgotten. See which there are: armadactl get jobs")
 }
 
 // exitCodeOf is that of the container that decided a run's outcome; empty while

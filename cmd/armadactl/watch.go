@@ -47,7 +47,7 @@ waited for.`,
 func (c *cli) watch(ctx context.Context, server *client.Client, queue, set, form string, exit bool) error {
 	if jobs, err := server.Jobs(ctx, client.JobQuery{Queue: queue, JobSet: set, Limit: 1}); err == nil && len(jobs) == 0 {
 		if _, err := server.Queue(ctx, queue); err == nil { // what is wrong with it, the stream tells
-			fmt.Fprintf(c.errors, "Queue %s has no job set %s yet; waiting for its first job.\n", queue, set)
+			fmt.Fprintf(c.errors, "Queue %s has no job set %s, or has forgotten it; waiting for its first job.\n", queue, set)
 		}
 	}
 	lines := &eventLines{cli: c}
