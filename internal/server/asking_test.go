@@ -1,6 +1,7 @@
 package server_test
 
 import (
+	"context"
 	"errors"
 	"io"
 	"net/http"
@@ -9,6 +10,7 @@ import (
 	"time"
 
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 
 	"armada"
 	"armada/internal/lifecycle"
@@ -107,6 +109,10 @@ func (full) Reasons(armada.Job) []armada.Reason {
 	return []armada.Reason{{Code: armada.ReasonQueueCordoned}}
 }
 
+func (full) Standing(context.Context, armada.Job) (armada.Standing, bool) {
+	return armada.Standing{Place: 12, Queued: 340, Pools: []armada.PoolStanding{{Pool: "default", Queues: 3, Share: 250000, FairShare: 500000}}}, true
+}
+
 func TestJobsAreListedPageByPage(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, options{deps: func(d *server.Deps) { d.Explains = full{} }})
@@ -157,6 +163,28 @@ func TestJobsAreListedPageByPage(t *testing.T) {
 	wantCode(t, err, codes.Unimplemented)
 }
 
+func TestAJobThatIsAskedForByItselfTellsWhereItStands(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, options{deps: func(d *server.Deps) { d.Explains = full{} }})
+	ids := w.submitted("set", items(2))
+	w.start(ids[1])
+	client := lookout.NewLookoutClient(w.conn)
+	waits, err := client.GetJob(t.Context(), &lookout.GetJobRequest{JobId: ids[0]})
+	ok(t, err)
+	if s := waits.GetStanding(); s.GetPlace() != 12 || s.GetQueued() != 340 || len(s.GetPools()) != 1 || s.GetPools()[0].GetFairShare() != 0.5 {
+		t.Errorf("it stands at %v", s)
+	}
+	runs, err := client.GetJob(t.Context(), &lookout.GetJobRequest{JobId: ids[1]})
+	ok(t, err)
+	if runs.GetStanding() != nil {
+		t.Errorf("a job that runs stands at %v", runs.GetStanding())
+	}
+	answer, body := w.call(http.MethodGet, "/v1/lookout/job/"+ids[0], "")
+	if answer.StatusCode != http.StatusOK || !strings.Contains(body, `"standing":{"place":12,"queued":340,`) {
+		t.Errorf("over REST: %d %s", answer.StatusCode, body)
+	}
+}
+
 func TestLogsComeFromTheExecutorThatHasThem(t *testing.T) {
 	t.Parallel()
 	f := &fakeExecutors{lines: []runs.LogLine{{Text: []byte("one")}, {Text: []byte("two \xff"), Stderr: true}}}
@@ -177,6 +205,13 @@ func TestLogsComeFromTheExecutorThatHasThem(t *testing.T) {
 	}
 	if want := "e1/" + ids[0] + "-1 stdout: one|e1/" + ids[0] + "-1 stderr: two �"; strings.Join(got, "|") != want || f.asked.Tail != 5 {
 		t.Errorf("the log is %q, want %q", got, want)
+	}
+	stream, err = client.GetLogs(t.Context(), &lookout.LogsRequest{JobId: ids[0], Container: "nope"})
+	ok(t, err)
+	_, err = stream.Recv()
+	wantCode(t, err, codes.InvalidArgument)
+	if told := status.Convert(err).Message(); !strings.Contains(told, `the job has no container "nope"; it has main`) {
+		t.Errorf("a container that is not there: %s", told)
 	}
 	for id, want := range map[string]codes.Code{ids[1]: codes.FailedPrecondition, "never": codes.NotFound} {
 		stream, err := client.GetLogs(t.Context(), &lookout.LogsRequest{JobId: id})

@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -15,6 +16,7 @@ import (
 	"armada/internal/store"
 	"armada/internal/wire"
 	"armada/pkg/api"
+	corev1 "armada/pkg/api/k8s/core/v1"
 	"armada/pkg/api/lookout"
 )
 
@@ -30,7 +32,13 @@ type Explainer interface {
 	// Reasons returns why a queued job waits in each pool, the most hopeful
 	// first; none when nobody knows here.
 	Reasons(job armada.Job) []armada.Reason
+	// Standing returns where a queued job stands, and false when nobody can be
+	// asked here before the context is done.
+	Standing(ctx context.Context, job armada.Job) (armada.Standing, bool)
 }
+
+// standingPatience is how long the scheduler may take to say where a job stands.
+const standingPatience = time.Second
 
 // lookoutService is lookout.Lookout: looking for jobs and into them.
 type lookoutService struct {
@@ -40,6 +48,7 @@ type lookoutService struct {
 	store    store.Store
 	table    armada.ResourceTable
 	logs     LogSource
+	specs    *decoded
 	explains Explainer
 	shapes   *lru[armada.ShapeID, *armada.Requirements]
 	stopping <-chan struct{}
@@ -75,7 +84,16 @@ func (s *lookoutService) GetJob(ctx context.Context, r *lookout.GetJobRequest) (
 	if err != nil {
 		return nil, err
 	}
-	return s.job(ctx, &full)
+	job, err := s.job(ctx, &full)
+	if err != nil || s.explains == nil || full.Job.State != armada.JobQueued {
+		return job, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, standingPatience)
+	defer cancel()
+	if standing, known := s.explains.Standing(ctx, full.Job); known {
+		job.Standing = wire.Standing(standing)
+	}
+	return job, nil
 }
 
 func (s *lookoutService) find(ctx context.Context, id string) (store.FullJob, error) {
@@ -130,6 +148,9 @@ func (s *lookoutService) GetLogs(r *lookout.LogsRequest, stream grpc.ServerStrea
 	if r.GetTailLines() < 0 {
 		return violations{{Path: "tail_lines", Message: "must not be negative"}}.err("there is no such log")
 	}
+	if err := s.hasContainer(ctx, &full, r.GetContainer()); err != nil {
+		return err
+	}
 	if s.logs == nil {
 		return &armada.Error{Code: armada.CodeUnavailable, Message: "no executor can be reached from here"}
 	}
@@ -152,6 +173,30 @@ func (s *lookoutService) GetLogs(r *lookout.LogsRequest, stream grpc.ServerStrea
 		return errStopping
 	}
 	return err
+}
+
+// hasContainer refuses a name that no container of the job's pod has, with those
+// that there are.
+func (s *lookoutService) hasContainer(ctx context.Context, full *store.FullJob, name string) error {
+	if name == "" {
+		return nil
+	}
+	pod, err := s.specs.get(ctx, full.Job.Template)
+	if err != nil {
+		return err
+	}
+	var names []string
+	for _, containers := range [][]*corev1.Container{pod.GetContainers(), pod.GetInitContainers()} {
+		for _, c := range containers {
+			names = append(names, c.GetName())
+		}
+	}
+	if len(names) == 0 || slices.Contains(names, name) {
+		return nil // or its spec is not kept any more
+	}
+	return violations{{
+		Path: "container", Message: fmt.Sprintf("the job has no container %q; it has %s", clip(name, 60), strings.Join(names, ", ")),
+	}}.err("there is no such log")
 }
 
 // runOf returns the run asked for, or the newest.
