@@ -33,7 +33,7 @@ func TestWhatUsersSee(t *testing.T) {
 		},
 		"watch": {"watch demo first --exit-if-inactive", "watch nope first"},
 		"jobs": {
-			"get jobs", "get jobs --limit 1", "get jobs --queue other", "get jobs --state running,Failed", "get jobs -o wide", "get jobs -o name", "get jobs -o json --state failed",
+			"get jobs", "get jobs --limit 1", "get jobs --queue other-queue", "get jobs --queue dmeo", "get jobs --job-set none", "get jobs --state running,Failed", "get jobs -o wide", "get jobs -o name", "get jobs -o json --state failed",
 			"get jobs -o yaml --limit 2", "get jobs --reverse -o name", "get jobs --sort state -o name", "get jobs --sort priority", "get jobs --sort changed --reverse -o name", "get jobs --since 90m -o name", "get job " + job(1), "get job -o name " + job(1) + " " + job(2), "get job x",
 		},
 		"describe": {
@@ -45,7 +45,7 @@ func TestWhatUsersSee(t *testing.T) {
 		},
 		"cancel": {"cancel job " + job(2), "cancel job demo first " + job(2) + " --reason enough", "cancel job " + job(0), "cancel job-set demo first", "cancel job-set nope first"},
 		"reprioritize": {
-			"reprioritize job demo first " + job(2) + " 5", "reprioritize job demo first " + job(1) + " 5", "reprioritize job-set demo first 0.5",
+			"reprioritize job demo first " + job(2) + " 5", "reprioritize job demo first " + job(1) + " 5", "reprioritize job " + job(2) + " 5", "reprioritize job x 5", "reprioritize job-set demo first 0.5",
 			"reprioritize job-set demo second 1", "reprioritize job-set demo first soon",
 		},
 		"usage": {
@@ -53,7 +53,7 @@ func TestWhatUsersSee(t *testing.T) {
 			"cancel job a b", "watch demo", "submit", "get jobs --limit -1", "help exit-codes",
 		},
 		"config": {
-			"config get-contexts", "config get-contexts -o json", "config get-contexts -o name", "config current-context", "--config testdata/flat.yaml config get-contexts",
+			"config get-contexts", "--config testdata/gone.yaml config current-context", "config get-contexts -o json", "config get-contexts -o name", "config current-context", "--config testdata/flat.yaml config get-contexts",
 			"--config testdata/none.yaml get queues",
 			"config use-context nope", "--context nope get queues", "--context web get queues", "--context oidc get queues",
 		},

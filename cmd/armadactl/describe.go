@@ -157,7 +157,7 @@ func place(j *lookout.Job) []string {
 }
 
 // ordinal is a number as a place: 1st, 2nd, 11th.
-func ordinal(n int64) string {
+func ordinal(n int32) string {
 	suffix := "th"
 	if tens := n / 10 % 10; tens != 1 {
 		switch n % 10 {

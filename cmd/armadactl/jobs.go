@@ -115,6 +115,11 @@ func (c *cli) listJobs(ctx context.Context, server *client.Client, query client.
 	if err != nil {
 		return err
 	}
+	if n == 0 && query.Queue != "" {
+		if _, err := server.Queue(ctx, query.Queue); err != nil {
+			return advise(err, codes.NotFound, "See which there are: armadactl get queues")
+		}
+	}
 	if compare != nil {
 		slices.SortStableFunc(jobs, func(a, b *lookout.Job) int {
 			if query.OldestFirst {

@@ -206,12 +206,14 @@ func TestLogsComeFromTheExecutorThatHasThem(t *testing.T) {
 	if want := "e1/" + ids[0] + "-1 stdout: one|e1/" + ids[0] + "-1 stderr: two �"; strings.Join(got, "|") != want || f.asked.Tail != 5 {
 		t.Errorf("the log is %q, want %q", got, want)
 	}
-	stream, err = client.GetLogs(t.Context(), &lookout.LogsRequest{JobId: ids[0], Container: "nope"})
-	ok(t, err)
-	_, err = stream.Recv()
-	wantCode(t, err, codes.InvalidArgument)
-	if told := status.Convert(err).Message(); !strings.Contains(told, `the job has no container "nope"; it has main`) {
-		t.Errorf("a container that is not there: %s", told)
+	for _, id := range ids { // whether it was started or not
+		stream, err = client.GetLogs(t.Context(), &lookout.LogsRequest{JobId: id, Container: "nope"})
+		ok(t, err)
+		_, err = stream.Recv()
+		wantCode(t, err, codes.InvalidArgument)
+		if told := status.Convert(err).Message(); !strings.Contains(told, `the job has no container "nope"; it has main`) {
+			t.Errorf("a container that is not there: %s", told)
+		}
 	}
 	for id, want := range map[string]codes.Code{ids[1]: codes.FailedPrecondition, "never": codes.NotFound} {
 		stream, err := client.GetLogs(t.Context(), &lookout.LogsRequest{JobId: id})

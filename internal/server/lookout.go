@@ -141,15 +141,15 @@ func (s *lookoutService) GetLogs(r *lookout.LogsRequest, stream grpc.ServerStrea
 	if err != nil {
 		return err
 	}
+	if err := s.hasContainer(ctx, &full, r.GetContainer()); err != nil {
+		return err
+	}
 	run, err := runOf(&full, armada.RunID(r.GetRunId()))
 	if err != nil {
 		return err
 	}
 	if r.GetTailLines() < 0 {
 		return violations{{Path: "tail_lines", Message: "must not be negative"}}.err("there is no such log")
-	}
-	if err := s.hasContainer(ctx, &full, r.GetContainer()); err != nil {
-		return err
 	}
 	if s.logs == nil {
 		return &armada.Error{Code: armada.CodeUnavailable, Message: "no executor can be reached from here"}

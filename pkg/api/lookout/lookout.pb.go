@@ -630,8 +630,8 @@ type Standing struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Its place in its queue, from 1, and how many wait there. Jobs behind it may start before it if
 	// it fits nowhere yet.
-	Place  int64 `protobuf:"varint,1,opt,name=place,proto3" json:"place,omitempty"`
-	Queued int64 `protobuf:"varint,2,opt,name=queued,proto3" json:"queued,omitempty"`
+	Place  int32 `protobuf:"varint,1,opt,name=place,proto3" json:"place,omitempty"`
+	Queued int32 `protobuf:"varint,2,opt,name=queued,proto3" json:"queued,omitempty"`
 	// The pools that may take it, by name.
 	Pools         []*PoolStanding `protobuf:"bytes,3,rep,name=pools,proto3" json:"pools,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -668,14 +668,14 @@ func (*Standing) Descriptor() ([]byte, []int) {
 	return file_pkg_api_lookout_lookout_proto_rawDescGZIP(), []int{6}
 }
 
-func (x *Standing) GetPlace() int64 {
+func (x *Standing) GetPlace() int32 {
 	if x != nil {
 		return x.Place
 	}
 	return 0
 }
 
-func (x *Standing) GetQueued() int64 {
+func (x *Standing) GetQueued() int32 {
 	if x != nil {
 		return x.Queued
 	}
@@ -1204,8 +1204,8 @@ const file_pkg_api_lookout_lookout_proto_rawDesc = "" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"e\n" +
 	"\bStanding\x12\x14\n" +
-	"\x05place\x18\x01 \x01(\x03R\x05place\x12\x16\n" +
-	"\x06queued\x18\x02 \x01(\x03R\x06queued\x12+\n" +
+	"\x05place\x18\x01 \x01(\x05R\x05place\x12\x16\n" +
+	"\x06queued\x18\x02 \x01(\x05R\x06queued\x12+\n" +
 	"\x05pools\x18\x03 \x03(\v2\x15.lookout.PoolStandingR\x05pools\"o\n" +
 	"\fPoolStanding\x12\x12\n" +
 	"\x04pool\x18\x01 \x01(\tR\x04pool\x12\x16\n" +
