@@ -47,7 +47,7 @@ func root() *cobra.Command {
 	root := &cobra.Command{
 		Use:           "armada",
 		Short:         "One queue for batch work over many clusters",
-		Long:          "Armada is one queue for batch work over many clusters: users submit jobs to queues, a\nscheduler shares the nodes fairly between the queues, and executors run the jobs.\n\nBegin with `armada up`, which needs nothing installed.",
+		Long:          "Armada is one queue for batch work over many clusters: users submit jobs to queues, a\nscheduler shares the nodes fairly between the queues, and executors run the jobs.\n\nBegin with `armada up`, which needs nothing installed. In production there are any number of\n`armada server` on one PostgreSQL, and an `armada executor` for every cluster.",
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		Version:       version,
@@ -56,7 +56,7 @@ func root() *cobra.Command {
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err.Error()} })
-	root.AddCommand(upCommand(), configCommand(), versionCommand())
+	root.AddCommand(upCommand(), serverCommand(), executorCommand(), configCommand(), versionCommand())
 	return root
 }
 

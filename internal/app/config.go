@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -26,13 +27,28 @@ import (
 // Config is everything that can be set, for all roles. Each section is owned by
 // the package that it sets.
 type Config struct {
+	// DataDir is the folder for everything that must outlive the process: runs
+	// with their logs, and without store.database everything else too.
+	DataDir    string
 	Telemetry  telemetry.Config
 	Server     server.Config
+	Replica    Replica
 	Executors  Executors
 	Scheduling Scheduling
 	Jobs       podspec.Config
 	Store      Store
-	Up         Up
+	Executor   Executor
+}
+
+// Replica says who this server is among those that share a database.
+type Replica struct {
+	// Name is how this server's name begins, and something random follows; empty
+	// is the host's name.
+	Name string
+	// Advertise is where the other servers reach this one's gRPC, host:port;
+	// empty is server.grpcAddr, with the host's name when that is every address
+	// of the host.
+	Advertise string
 }
 
 // Executors sets how executors are served.
@@ -71,8 +87,17 @@ type NodeType struct {
 	Capacity map[string]string // what a node offers to jobs: cpu: 64, memory: 256Gi
 }
 
-// Store sets what is kept and for how long.
+// Store sets where everything is kept and for how long.
 type Store struct {
+	// Database is the URL of a PostgreSQL database, postgres://user@host/name;
+	// empty is SQLite in the data folder, for armada up only.
+	Database settings.Secret
+	// DirectDatabase is the URL of the same database past a connection pooler,
+	// which cannot wake whoever waits; empty is Database.
+	DirectDatabase settings.Secret
+	// PasswordFile holds the password of the database's user, when the URL does
+	// not.
+	PasswordFile string
 	// KeepFinished is how long finished jobs are kept, with their events, logs
 	// and run folders.
 	KeepFinished time.Duration
@@ -83,15 +108,25 @@ type Store struct {
 	KeepClientIDs time.Duration
 }
 
-// Up sets `armada up`.
-type Up struct {
-	// DataDir is the folder for everything that must outlive the process.
-	DataDir string
+// Executor sets the executor of this process, which armada up and armada
+// executor have.
+type Executor struct {
+	// ID names the executor, and must be its alone; empty is the host's name, or
+	// in armada up without a database: local.
+	ID string
+	// Pool is the pool of its nodes.
+	Pool string
+	// Servers are the addresses of the servers' gRPC, host:port. One may be a DNS
+	// name of all of them. armada up needs none.
+	Servers []string
+	// TLS encrypts what goes to them, for a proxy that ends TLS before them.
+	TLS bool
 	// Capacity overrides what this machine offers to jobs, such as
 	// cpu=8,memory=16Gi.
 	Capacity string
 	// Simulate replaces this machine by made-up clusters: 3x100 is 3 clusters
 	// of 100 nodes, 3x100:cpu=16,memory=64Gi the same with nodes of that size.
+	// Each is an executor, named by the id and a number.
 	Simulate string
 	// SimulatedRuntime is how long a simulated pod lives that does not say it
 	// itself.
@@ -111,13 +146,14 @@ func DefaultConfig() Config {
 	quiet := telemetry.DefaultConfig()
 	quiet.LogLevel = slog.LevelWarn // the terminal is the user's
 	return Config{
+		DataDir:    defaultDataDir(),
 		Telemetry:  quiet,
 		Server:     server.DefaultConfig(),
 		Executors:  Executors{Lease: serve.Lease, LostTimeout: lead.Expiry.LostTimeout, MaxAttempts: serve.MaxAttempts},
 		Scheduling: Scheduling{MinRoundInterval: lead.MinRoundInterval},
 		Jobs:       podspec.DefaultConfig(),
 		Store:      Store{KeepFinished: 14 * 24 * time.Hour, KeepFinishedJobs: 1_000_000, KeepClientIDs: 14 * 24 * time.Hour},
-		Up:         Up{DataDir: defaultDataDir(), SimulatedRuntime: time.Second, KeepLogsBytes: 10 << 30},
+		Executor:   Executor{Pool: armada.DefaultPool, SimulatedRuntime: time.Second, KeepLogsBytes: 10 << 30},
 	}
 }
 
@@ -147,15 +183,10 @@ func (c Config) Validate() error {
 	errs = append(errs, err)
 	positive("store.keepFinished", c.Store.KeepFinished)
 	positive("store.keepClientIDs", c.Store.KeepClientIDs)
-	if c.Store.KeepFinishedJobs < 0 {
-		errs = append(errs, fmt.Errorf("store.keepFinishedJobs: must be 0, for no bound, or more, is %d", c.Store.KeepFinishedJobs))
+	if c.DataDir == "" {
+		errs = append(errs, errors.New("dataDir: must name a folder"))
 	}
-	if c.Up.KeepLogsBytes < 0 {
-		errs = append(errs, fmt.Errorf("up.keepLogsBytes: must be 0, for no bound, or more, is %d", c.Up.KeepLogsBytes))
-	}
-	if c.Up.DataDir == "" {
-		errs = append(errs, errors.New("up.dataDir: must name a folder"))
-	}
+	errs = append(errs, c.Replica.validate(), c.Store.validate(), c.Executor.validate())
 	if _, err := c.Jobs.Rules(c.resources()); err != nil {
 		errs = append(errs, fmt.Errorf("jobs: %w", err))
 	}
@@ -179,6 +210,62 @@ func (c Config) Validate() error {
 // defaults.
 func LoadConfig(file string, environment []string, flags map[string]string) (Config, *settings.Effective, error) {
 	return settings.Load(DefaultConfig(), settings.Sources{File: file, Prefix: "ARMADA", Environment: environment, Flags: flags})
+}
+
+func (r Replica) validate() error {
+	if r.Advertise == "" {
+		return nil
+	}
+	host, port, err := net.SplitHostPort(r.Advertise)
+	if ip := net.ParseIP(host); err != nil || host == "" || port == "" || ip != nil && ip.IsUnspecified() {
+		return fmt.Errorf("replica.advertise: must be host:port where other servers reach this one, is %q", r.Advertise)
+	}
+	return nil
+}
+
+func (s Store) validate() error {
+	var errs []error
+	for _, url := range []struct {
+		key    string
+		secret settings.Secret
+	}{{"database", s.Database}, {"directDatabase", s.DirectDatabase}} {
+		text := url.secret.Reveal()
+		if text != "" && !strings.HasPrefix(text, "postgres://") && !strings.HasPrefix(text, "postgresql://") {
+			errs = append(errs, fmt.Errorf("store.%s: must be the URL of a PostgreSQL database, postgres://user@host/name", url.key))
+		}
+	}
+	if s.KeepFinishedJobs < 0 {
+		errs = append(errs, fmt.Errorf("store.keepFinishedJobs: must be 0, for no bound, or more, is %d", s.KeepFinishedJobs))
+	}
+	if s.Database.IsEmpty() && !s.DirectDatabase.IsEmpty() {
+		errs = append(errs, errors.New("store.directDatabase: goes with store.database, which is empty"))
+	}
+	return errors.Join(errs...)
+}
+
+func (e Executor) validate() error {
+	var errs []error
+	if e.ID != "" {
+		if err := armada.ValidateQueueName(e.ID); err != nil {
+			errs = append(errs, fmt.Errorf("executor.id: %w", err))
+		}
+	}
+	if e.KeepLogsBytes < 0 {
+		errs = append(errs, fmt.Errorf("executor.keepLogsBytes: must be 0, for no bound, or more, is %d", e.KeepLogsBytes))
+	}
+	if e.Pool == "" {
+		errs = append(errs, errors.New("executor.pool: must not be empty"))
+	}
+	if len(e.Servers) > 0 {
+		if err := e.servers().Validate(); err != nil {
+			errs = append(errs, fmt.Errorf("executor: %w", err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (e Executor) servers() executor.Servers {
+	return executor.Servers{Addresses: e.Servers, TLS: e.TLS}
 }
 
 func (c Config) resources() armada.ResourceTable { return armada.DefaultResourceTable() }
@@ -255,7 +342,7 @@ func (c Config) executors() executors.Config {
 
 func (c Config) agent(id armada.ExecutorID) executor.Config {
 	config := executor.DefaultConfig()
-	config.ID = id
+	config.ID, config.Pool = id, c.Executor.Pool
 	config.Heartbeat = min(config.Heartbeat, c.Executors.Lease/4)
 	config.Margin = min(config.Margin, c.Executors.Lease/4)
 	config.Patience = min(config.Patience, c.Executors.Lease/4)

@@ -15,8 +15,9 @@ import (
 // retention forgets what is old or too much, a piece at a time, while everything
 // else goes on. Active jobs, their events and their folders stay.
 type retention struct {
-	store     store.Retention
-	folders   folders // nil when there are none
+	store     store.Retention // nil when it is elsewhere
+	leads     func() bool     // of the replicas that share a store the one that leads works on it
+	folders   folders         // nil when there are none
 	keep      Store
 	keepLogs  int64 // bytes
 	now       func() time.Time
@@ -41,17 +42,21 @@ const (
 )
 
 // retention makes the loop from what the system is made of.
-func (u *System) retention() (*retention, error) {
+func (s *System) retention() (*retention, error) {
 	r := &retention{
-		store: u.store, keep: u.config.Store, keepLogs: u.config.Up.KeepLogsBytes, now: time.Now, log: u.log,
+		keep: s.config.Store, keepLogs: s.config.Executor.KeepLogsBytes, now: time.Now, log: s.log,
+		leads: func() bool { return s.leader.Known().Replica.Name == s.replica.Name },
 		forgotten: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "armada_retention_forgotten_total", Help: "What was forgotten because it was old or too much: jobs, events, client ids, run folders.",
 		}, []string{"what"}),
 	}
-	if u.folders != nil {
-		r.folders = u.folders
+	if s.store != nil {
+		r.store = s.store
 	}
-	if err := u.registry.Register(r.forgotten); err != nil {
+	if s.folders != nil {
+		r.folders = s.folders
+	}
+	if err := s.registry.Register(r.forgotten); err != nil {
 		return nil, fmt.Errorf("register the metric of what was forgotten: %w", err)
 	}
 	return r, nil
@@ -85,7 +90,11 @@ func (r *retention) run(ctx context.Context) error {
 // disk that is full may be full of them.
 func (r *retention) piece(ctx context.Context) (bool, error) {
 	keep := store.Keep{Since: r.now().Add(-r.keep.KeepFinished), Most: r.keep.KeepFinishedJobs}
-	done, err := r.store.Prune(ctx, keep, retentionPiece)
+	done := store.Forgotten{Before: keep.Since}
+	var err error
+	if r.store != nil && r.leads() {
+		done, err = r.store.Prune(ctx, keep, retentionPiece)
+	}
 	r.forgotten.WithLabelValues("jobs").Add(float64(done.Jobs))
 	r.forgotten.WithLabelValues("events").Add(float64(done.Events))
 	r.forgotten.WithLabelValues("client ids").Add(float64(done.ClientIDs))

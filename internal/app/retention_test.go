@@ -54,13 +54,13 @@ func inAttic(t *testing.T, keep Store, keepLogs int64, test func(a *attic)) {
 		if err := s.PutQueue(t.Context(), armada.Queue{Name: "q", PriorityFactor: 1}); err != nil {
 			t.Fatal(err)
 		}
-		u := &System{config: Config{Store: keep, Up: Up{KeepLogsBytes: keepLogs}}, store: s, registry: prometheus.NewRegistry(), log: slog.New(slog.DiscardHandler)}
+		u := &System{config: Config{Store: keep, Executor: Executor{KeepLogsBytes: keepLogs}}, store: s, registry: prometheus.NewRegistry(), log: slog.New(slog.DiscardHandler)}
 		r, err := u.retention()
 		if err != nil {
 			t.Fatal(err)
 		}
 		a := &attic{T: t, Store: s, retention: r, registry: u.registry}
-		r.folders = &a.shelf
+		r.folders, r.leads = &a.shelf, func() bool { return true }
 		ctx, stop := context.WithCancel(t.Context())
 		ended := make(chan error)
 		go func() { ended <- r.run(ctx) }()

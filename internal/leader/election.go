@@ -5,17 +5,20 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"armada"
 	"armada/internal/scheduling"
+	"armada/internal/store"
 )
 
 // Leader is a replica that leads whenever it is elected.
 type Leader struct {
 	config       Config
 	store        Store
-	replica      string
+	replica      store.Replica
+	latest       atomic.Pointer[store.Leader] // what the store answered last
 	log          *slog.Logger
 	clock        Clock
 	metrics      *metrics
@@ -43,6 +46,16 @@ func New(config Config, parts Parts) (*Leader, error) {
 	return l, err
 }
 
+// Known returns who leads, as the store told this replica last: a moment ago
+// while [Leader.Run] is running. It is the zero value before the first answer
+// and when nobody leads.
+func (l *Leader) Known() store.Leader {
+	if latest := l.latest.Load(); latest != nil {
+		return *latest
+	}
+	return store.Leader{}
+}
+
 // Explanations returns what this replica knows of rounds while it leads.
 func (l *Leader) Explanations() *Explanations { return &l.explanations }
 
@@ -68,9 +81,9 @@ func (l *Leader) Run(ctx context.Context) {
 		if !elected {
 			return
 		}
-		l.log.Info("this replica leads", "replica", l.replica, "epoch", held.epoch)
+		l.log.Info("this replica leads", "replica", l.replica.Name, "epoch", held.epoch)
 		err := l.lead(ctx, held)
-		l.log.Info("this replica leads no more", "replica", l.replica, "epoch", held.epoch, "cause", err)
+		l.log.Info("this replica leads no more", "replica", l.replica.Name, "epoch", held.epoch, "cause", err)
 	}
 }
 
@@ -100,6 +113,7 @@ func (l *Leader) ask(ctx context.Context) (tenure, error) {
 	if err != nil {
 		return tenure{}, fmt.Errorf("asking for leadership: %w", err)
 	}
+	l.latest.Store(&leader)
 	if !leads {
 		return tenure{}, errDeposed
 	}

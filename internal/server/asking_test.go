@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -18,6 +19,7 @@ import (
 	"armada/internal/server"
 	"armada/pkg/api"
 	"armada/pkg/api/lookout"
+	"armada/pkg/api/peers"
 )
 
 func TestEveryIDAskedForHasAState(t *testing.T) {
@@ -102,20 +104,23 @@ func TestAQueueIsActiveInThePoolWhereItsJobsRun(t *testing.T) {
 	}
 }
 
-// full says that every queued job waits for room.
-type full struct{}
+// full says that every queued job waits for its queue, and reads logs where it is
+// told to.
+type full struct{ server.LogSource }
 
-func (full) Reasons(armada.Job) []armada.Reason {
-	return []armada.Reason{{Code: armada.ReasonQueueCordoned}}
+func (full) Service() peers.PeersServer { return peers.UnimplementedPeersServer{} }
+
+func (full) Waits(_ context.Context, jobs []armada.Job) []string {
+	return slices.Repeat([]string{"the queue is cordoned"}, len(jobs))
 }
 
-func (full) Standing(context.Context, armada.Job) (armada.Standing, bool) {
-	return armada.Standing{Place: 12, Queued: 340, Pools: []armada.PoolStanding{{Pool: "default", Queues: 3, Share: 250000, FairShare: 500000}}}, true
+func (full) Standing(context.Context, armada.Job) *lookout.Standing {
+	return &lookout.Standing{Place: 12, Queued: 340, Pools: []*lookout.PoolStanding{{Pool: "default", Queues: 3, Share: 0.25, FairShare: 0.5}}}
 }
 
 func TestJobsAreListedPageByPage(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, options{deps: func(d *server.Deps) { d.Explains = full{} }})
+	w := newWorld(t, options{deps: func(d *server.Deps) { d.Peers = full{} }})
 	list := items(5)
 	list[3].Annotations = map[string]string{"team": "a"}
 	ids := w.submitted("set-1", list)
@@ -165,7 +170,7 @@ func TestJobsAreListedPageByPage(t *testing.T) {
 
 func TestAJobThatIsAskedForByItselfTellsWhereItStands(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, options{deps: func(d *server.Deps) { d.Explains = full{} }})
+	w := newWorld(t, options{deps: func(d *server.Deps) { d.Peers = full{} }})
 	ids := w.submitted("set", items(2))
 	w.start(ids[1])
 	client := lookout.NewLookoutClient(w.conn)
@@ -188,7 +193,7 @@ func TestAJobThatIsAskedForByItselfTellsWhereItStands(t *testing.T) {
 func TestLogsComeFromTheExecutorThatHasThem(t *testing.T) {
 	t.Parallel()
 	f := &fakeExecutors{lines: []runs.LogLine{{Text: []byte("one")}, {Text: []byte("two \xff"), Stderr: true}}}
-	w := newWorld(t, options{deps: func(d *server.Deps) { d.Executors = f }})
+	w := newWorld(t, options{deps: func(d *server.Deps) { d.Peers = full{f} }})
 	ids := w.submitted("set", items(2))
 	w.start(ids[0])
 	client := lookout.NewLookoutClient(w.conn)

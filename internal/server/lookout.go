@@ -29,16 +29,12 @@ type LogSource interface {
 
 // Explainer tells why queued jobs wait.
 type Explainer interface {
-	// Reasons returns why a queued job waits in each pool, the most hopeful
-	// first; none when nobody knows here.
-	Reasons(job armada.Job) []armada.Reason
-	// Standing returns where a queued job stands, and false when nobody can be
-	// asked here before the context is done.
-	Standing(ctx context.Context, job armada.Job) (armada.Standing, bool)
+	// Waits tells in words why each of the queued jobs waits, in order; empty
+	// where nobody knows.
+	Waits(ctx context.Context, jobs []armada.Job) []string
+	// Standing tells where a queued job stands; nil where nobody knows.
+	Standing(ctx context.Context, job armada.Job) *lookout.Standing
 }
-
-// standingPatience is how long the scheduler may take to say where a job stands.
-const standingPatience = time.Second
 
 // lookoutService is lookout.Lookout: looking for jobs and into them.
 type lookoutService struct {
@@ -68,8 +64,9 @@ func (s *lookoutService) GetJobs(ctx context.Context, r *lookout.GetJobsRequest)
 		return nil, fmt.Errorf("list jobs: %w", err)
 	}
 	answer := &lookout.GetJobsResponse{NextPageToken: page.Next, Jobs: make([]*lookout.Job, 0, len(page.Jobs))}
+	waits := s.waits(ctx, page.Jobs)
 	for i := range page.Jobs {
-		job, err := s.job(ctx, &page.Jobs[i])
+		job, err := s.job(ctx, &page.Jobs[i], waits[page.Jobs[i].Job.ID])
 		if err != nil {
 			return nil, err
 		}
@@ -84,16 +81,11 @@ func (s *lookoutService) GetJob(ctx context.Context, r *lookout.GetJobRequest) (
 	if err != nil {
 		return nil, err
 	}
-	job, err := s.job(ctx, &full)
-	if err != nil || s.explains == nil || full.Job.State != armada.JobQueued {
-		return job, err
+	job, err := s.job(ctx, &full, s.waits(ctx, []store.FullJob{full})[full.Job.ID])
+	if err == nil && s.explains != nil && full.Job.State == armada.JobQueued {
+		job.Standing = s.explains.Standing(ctx, full.Job)
 	}
-	ctx, cancel := context.WithTimeout(ctx, standingPatience)
-	defer cancel()
-	if standing, known := s.explains.Standing(ctx, full.Job); known {
-		job.Standing = wire.Standing(standing)
-	}
-	return job, nil
+	return job, err
 }
 
 func (s *lookoutService) find(ctx context.Context, id string) (store.FullJob, error) {
@@ -107,7 +99,7 @@ func (s *lookoutService) find(ctx context.Context, id string) (store.FullJob, er
 	return full, nil
 }
 
-func (s *lookoutService) job(ctx context.Context, full *store.FullJob) (*lookout.Job, error) {
+func (s *lookoutService) job(ctx context.Context, full *store.FullJob, waits string) (*lookout.Job, error) {
 	r, ok := s.shapes.get(full.Job.Shape)
 	if !ok {
 		var err error
@@ -119,19 +111,25 @@ func (s *lookoutService) job(ctx context.Context, full *store.FullJob) (*lookout
 			s.shapes.put(full.Job.Shape, r, 512)
 		}
 	}
-	return wire.LookoutJob(full, r, s.table, s.waits(&full.Job)), nil
+	return wire.LookoutJob(full, r, s.table, waits), nil
 }
 
-// waits says why a queued job waits; empty when nobody knows here.
-func (s *lookoutService) waits(job *armada.Job) string {
-	if s.explains == nil || job.State != armada.JobQueued {
-		return ""
+// waits says why those of the jobs that are queued wait.
+func (s *lookoutService) waits(ctx context.Context, jobs []store.FullJob) map[armada.JobID]string {
+	var queued []armada.Job
+	for i := range jobs {
+		if jobs[i].Job.State == armada.JobQueued {
+			queued = append(queued, jobs[i].Job)
+		}
 	}
-	reasons := s.explains.Reasons(*job)
-	if len(reasons) == 0 {
-		return ""
+	if s.explains == nil || len(queued) == 0 {
+		return nil
 	}
-	return reasons[0].String()
+	words := make(map[armada.JobID]string, len(queued))
+	for i, why := range s.explains.Waits(ctx, queued) {
+		words[queued[i].ID] = why
+	}
+	return words
 }
 
 // GetLogs sends the log of a run, from whichever executor has it.

@@ -145,15 +145,21 @@ type Leadership interface {
 	// Lead asks for leadership for a time. It answers the epoch, which grows
 	// with every change of leader, and true when this replica leads; otherwise
 	// it answers false and who leads. A leader calls it again to stay leader:
-	// its epoch stays.
-	Lead(ctx context.Context, replica string, ttl time.Duration) (Leader, bool, error)
+	// its epoch stays. Replicas are told apart by their names.
+	Lead(ctx context.Context, replica Replica, ttl time.Duration) (Leader, bool, error)
 	// Resign gives leadership up at once, if the epoch is current.
 	Resign(ctx context.Context, epoch int64) error
 }
 
+// Replica is one of the servers that share a store.
+type Replica struct {
+	Name string
+	Addr string // where the others reach it, host:port of its gRPC; empty for nowhere
+}
+
 // Leader is who schedules.
 type Leader struct {
-	Replica string
+	Replica Replica // the zero value when the last one resigned
 	Epoch   int64
 	Until   time.Time // by the store's clock
 }
@@ -231,6 +237,8 @@ type Executors interface {
 	// nodes of one session write nothing. Fenced when the session is not the
 	// current one.
 	PutNodes(ctx context.Context, id armada.ExecutorID, session armada.SessionID, nodes []armada.Node) error
+	// Executor returns one executor; NotFound when there is none.
+	Executor(ctx context.Context, id armada.ExecutorID) (armada.Executor, error)
 	// Executors returns all executors with their nodes, ordered by id.
 	Executors(ctx context.Context) ([]ExecutorNodes, error)
 	// CordonExecutor records the setting; NotFound for an unknown executor.

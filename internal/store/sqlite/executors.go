@@ -181,6 +181,23 @@ func (s *Store) PutNodes(ctx context.Context, id armada.ExecutorID, session arma
 	})
 }
 
+// Executor returns one executor.
+func (s *Store) Executor(ctx context.Context, id armada.ExecutorID) (armada.Executor, error) {
+	var found armada.Executor
+	err := s.read(ctx, "read executor", func(c *conn) error {
+		r, err := c.one("SELECT "+executorColumns+" FROM executor WHERE deleted = 0 AND id = ?", string(id))
+		if err != nil {
+			return err
+		}
+		if r == nil {
+			return coded(armada.CodeNotFound, "executor %q is not known", id)
+		}
+		found = decodeExecutorRow(r)
+		return nil
+	})
+	return found, err
+}
+
 // Executors returns all executors.
 func (s *Store) Executors(ctx context.Context) ([]store.ExecutorNodes, error) {
 	var all []store.ExecutorNodes
