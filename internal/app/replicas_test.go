@@ -68,6 +68,10 @@ func TestAReplicaTellsWhatOnlyAnotherKnows(t *testing.T) {
 			found, err := c.Jobs(t.Context(), client.JobQuery{IDs: waits})
 			return err == nil && len(found) == 1 && strings.Contains(found[0].GetReason(), "no node matches the node selector")
 		})
+		job, err := c.Job(t.Context(), waits[0])
+		if s := job.GetStanding(); err != nil || s.GetPlace() != 1 || s.GetQueued() != 1 || len(s.GetPools()) == 0 {
+			t.Errorf("at %s it stands at %v, %v", at, s, err)
+		}
 	}
 }
 

@@ -40,6 +40,7 @@ func New(config Config, parts Parts) (*Leader, error) {
 		l.clock = machineClock{}
 	}
 	l.plan = func(name string) planner { return fairPool{scheduling.NewPool(name, config.Scheduling)} }
+	l.explanations.questions = make(chan question)
 	var err error
 	l.metrics, err = newMetrics(parts.Metrics, &l.explanations, config.Scheduling.Resources)
 	return l, err
