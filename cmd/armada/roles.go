@@ -62,7 +62,7 @@ folder finds them, if it comes before its lease ends (executors.lease of the ser
 var roleFlags = map[string]struct{ key, usage string }{
 	"data-dir":     {"dataDir", "`folder` for everything that must outlive the process"},
 	"database":     {"store.database", "`URL` of a PostgreSQL database, postgres://user@host/name; better set in a file or in ARMADA_STORE_DATABASE if it holds a password"},
-	"replica":      {"replica.name", "`name` of this replica, its alone; the host's name and something random when empty"},
+	"replica":      {"replica.name", "`name` of this replica, to which something random is added; the host's name when empty"},
 	"advertise":    {"replica.advertise", "`address` where other replicas reach this one's gRPC; the gRPC address when empty"},
 	"grpc-addr":    {"server.grpcAddr", "`address` of the gRPC API"},
 	"http-addr":    {"server.httpAddr", "`address` of REST, Swagger and health"},

@@ -43,7 +43,8 @@ type Config struct {
 
 // Replica says who this server is among those that share a database.
 type Replica struct {
-	// Name is this server's alone; empty is the host's name and something random.
+	// Name is how this server's name begins, and something random follows; empty
+	// is the host's name.
 	Name string
 	// Advertise is where the other servers reach this one's gRPC, host:port;
 	// empty is server.grpcAddr, with the host's name when that is every address
@@ -95,6 +96,10 @@ type Store struct {
 	// DirectDatabase is the URL of the same database past a connection pooler,
 	// which cannot wake whoever waits; empty is Database.
 	DirectDatabase settings.Secret
+	// TransactionPooler tells that database leads to a pooler that gives a
+	// server's connection for one transaction, as PgBouncer does in its transaction
+	// mode: then no statements are prepared there.
+	TransactionPooler bool
 	// PasswordFile holds the password of the database's user, when the URL does
 	// not.
 	PasswordFile string
@@ -102,7 +107,8 @@ type Store struct {
 	// and run folders.
 	KeepFinished time.Duration
 	// KeepFinishedJobs is about how many finished jobs are kept; those that
-	// ended first go first. 0 is no bound.
+	// ended first go first. 0 is a million with SQLite, and no bound with
+	// PostgreSQL.
 	KeepFinishedJobs int
 	// KeepClientIDs is how long client ids are known, for deduplication.
 	KeepClientIDs time.Duration
@@ -152,7 +158,7 @@ func DefaultConfig() Config {
 		Executors:  Executors{Lease: serve.Lease, LostTimeout: lead.Expiry.LostTimeout, MaxAttempts: serve.MaxAttempts},
 		Scheduling: Scheduling{MinRoundInterval: lead.MinRoundInterval},
 		Jobs:       podspec.DefaultConfig(),
-		Store:      Store{KeepFinished: 14 * 24 * time.Hour, KeepFinishedJobs: 1_000_000, KeepClientIDs: 14 * 24 * time.Hour},
+		Store:      Store{KeepFinished: 14 * 24 * time.Hour, KeepClientIDs: 14 * 24 * time.Hour},
 		Executor:   Executor{Pool: armada.DefaultPool, SimulatedRuntime: time.Second, KeepLogsBytes: 10 << 30},
 	}
 }
@@ -223,6 +229,15 @@ func (r Replica) validate() error {
 	return nil
 }
 
+// kept fills in how many finished jobs are kept: a file beside a user's own is
+// bounded, a database is what its operator made it.
+func (s Store) kept() Store {
+	if s.KeepFinishedJobs == 0 && s.Database.IsEmpty() {
+		s.KeepFinishedJobs = 1_000_000
+	}
+	return s
+}
+
 func (s Store) validate() error {
 	var errs []error
 	for _, url := range []struct {
@@ -235,7 +250,7 @@ func (s Store) validate() error {
 		}
 	}
 	if s.KeepFinishedJobs < 0 {
-		errs = append(errs, fmt.Errorf("store.keepFinishedJobs: must be 0, for no bound, or more, is %d", s.KeepFinishedJobs))
+		errs = append(errs, fmt.Errorf("store.keepFinishedJobs: must not be negative, is %d", s.KeepFinishedJobs))
 	}
 	if s.Database.IsEmpty() && !s.DirectDatabase.IsEmpty() {
 		errs = append(errs, errors.New("store.directDatabase: goes with store.database, which is empty"))

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -16,14 +17,17 @@ import (
 	"armada/internal/server/executors"
 	"armada/internal/server/peers"
 	"armada/internal/store"
+	"armada/internal/store/postgres"
 	"armada/internal/store/sqlite"
 )
 
 // openServer makes a replica of the server.
 func (s *System) openServer(ctx context.Context, version string) error {
 	var err error
-	if s.store, err = s.openStore(ctx); err != nil {
-		return fmt.Errorf("opening the store: %w", err)
+	if s.store == nil {
+		if s.store, err = s.openStore(ctx); err != nil {
+			return fmt.Errorf("opening the store: %w", err)
+		}
 	}
 	if s.addresses, err = server.Bind(ctx, s.config.Server); err != nil {
 		return fmt.Errorf("%w; choose other addresses with --grpc-addr and --http-addr", err)
@@ -54,7 +58,7 @@ func (s *System) openServer(ctx context.Context, version string) error {
 	}
 	s.server, err = server.New(s.config.Server, s.addresses, server.Deps{
 		Store: s.store, Rules: rules, Authenticator: auth.Chain{auth.Anonymous{}}, Authorizer: authorizer,
-		Executors: s.executors, Peers: s.peers, Log: s.log.With("part", "server"), Registry: s.registry, Version: version,
+		Executors: s.executors, Peers: s.peers, Rounds: s.leader.Explanations(), Log: s.log.With("part", "server"), Registry: s.registry, Version: version,
 		Now: s.config.Rehearsal.now,
 	})
 	return err
@@ -64,7 +68,20 @@ func (s *System) openServer(ctx context.Context, version string) error {
 func (s *System) openStore(ctx context.Context) (store.Store, error) {
 	switch {
 	case !s.config.Store.Database.IsEmpty():
-		return nil, errors.New("store.database: PostgreSQL is not there yet")
+		kept, err := postgres.Open(ctx, postgres.Config{
+			URL:               s.config.Store.Database.Reveal(),
+			DirectURL:         s.config.Store.DirectDatabase.Reveal(),
+			TransactionPooler: s.config.Store.TransactionPooler,
+			PasswordFile:      s.config.Store.PasswordFile,
+			Resources:         s.config.resources(),
+			Logger:            s.log.With("part", "store"),
+			ClientIDRetention: s.config.Store.KeepClientIDs,
+			MaxQueuedPerQueue: s.config.Scheduling.MaxQueuedJobsPerQueue,
+		})
+		if err != nil {
+			return nil, err
+		}
+		return kept, nil
 	case s.dir == nil:
 		return nil, errors.New("store.database: is empty, must be the URL of a PostgreSQL database, postgres://user@host/name; without one, armada up keeps everything in its data folder")
 	default:
@@ -93,16 +110,16 @@ func (s *System) whoWeAre() (store.Replica, error) {
 			return r, err
 		}
 	}
-	switch {
-	case r.Name != "":
-	case s.config.Store.Database.IsEmpty():
+	if s.config.Store.Database.IsEmpty() {
 		// One process has the folder at a time, so a name that stays lets the
 		// next one lead at once.
-		r.Name = "up"
-	default:
-		random := ulid.Make().String()
-		r.Name = host + "-" + random[len(random)-6:]
+		r.Name = cmp.Or(r.Name, "up")
+		return r, nil
 	}
+	// Two that had one name would both lead: what is configured twice must not
+	// make one of two.
+	random := ulid.Make().String()
+	r.Name = cmp.Or(r.Name, host) + "-" + random[len(random)-6:]
 	return r, nil
 }
 

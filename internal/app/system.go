@@ -68,7 +68,12 @@ type System struct {
 // Open makes everything that the roles need: it takes the data folder and the
 // addresses, and opens the store. Nothing is served before Start.
 func Open(ctx context.Context, config Config, roles Roles, version string, log *slog.Logger) (*System, error) {
-	s := &System{config: config, roles: roles, log: log, registry: telemetry.NewRegistry(version)}
+	return openOn(ctx, nil, config, roles, version, log)
+}
+
+// openOn is Open on a store that is open already, unless that is nil.
+func openOn(ctx context.Context, kept store.Store, config Config, roles Roles, version string, log *slog.Logger) (*System, error) {
+	s := &System{config: config, roles: roles, log: log, registry: telemetry.NewRegistry(version), store: kept}
 	if err := s.open(ctx, version); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}

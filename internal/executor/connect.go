@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"strconv"
 	"time"
 
 	"google.golang.org/grpc"
@@ -32,7 +33,8 @@ func (s Servers) Validate() error {
 	}
 	var errs []error
 	for i, addr := range s.Addresses {
-		if host, port, err := net.SplitHostPort(addr); err != nil || host == "" || port == "" {
+		host, port, err := net.SplitHostPort(addr)
+		if _, number := strconv.ParseUint(port, 10, 16); err != nil || host == "" || number != nil {
 			errs = append(errs, fmt.Errorf("servers[%d]: must be host:port of a gRPC API, such as armada.example:50051, is %q", i, addr))
 		}
 	}

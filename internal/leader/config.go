@@ -21,7 +21,7 @@ type Config struct {
 	// and the time it takes to load the world. Default 3 s.
 	TTL time.Duration
 	// CampaignInterval is how often a replica that does not lead asks for
-	// leadership, and so the delay after an orderly stop. Default 100 ms.
+	// leadership, and so the delay after an orderly stop. Default 50 ms.
 	CampaignInterval time.Duration
 	// MinRoundInterval is the shortest time between rounds. Default 5 ms.
 	MinRoundInterval time.Duration
@@ -73,7 +73,7 @@ func (c Config) WithDefaults() Config {
 		value time.Duration
 	}{
 		{&c.TTL, 3 * time.Second},
-		{&c.CampaignInterval, 100 * time.Millisecond},
+		{&c.CampaignInterval, 50 * time.Millisecond},
 		{&c.MinRoundInterval, 5 * time.Millisecond},
 		{&c.Poll, time.Second},
 		{&c.PieceTime, 50 * time.Millisecond},

@@ -13,10 +13,11 @@ import (
 	"armada"
 	"armada/internal/lifecycle"
 	"armada/internal/store"
+	"armada/internal/store/feed"
 	"armada/internal/store/storetest"
 )
 
-func openFile(t *testing.T) (*Store, string) {
+func openFile(t testing.TB) (*Store, string) {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "a b?c%.db")
 	s, err := Open(t.Context(), Config{Path: path})
@@ -50,7 +51,7 @@ func submissionOf(set armada.JobSet, first, n int) store.Submission {
 
 func TestAFullDiskAnswersUnavailableAndIsSurvived(t *testing.T) {
 	t.Parallel()
-	s, _ := openFile(t)
+	s, path := openFile(t)
 	key := store.JobSetKey{Queue: "q", JobSet: "set"}
 	acknowledged := map[store.JobSetKey][]armada.JobID{}
 	setLimit := func(pages int) {
@@ -77,6 +78,9 @@ func TestAFullDiskAnswersUnavailableAndIsSurvived(t *testing.T) {
 		if err := submit(next); err != nil {
 			if armada.CodeOf(err) != armada.CodeUnavailable {
 				t.Fatalf("a full disk was answered with %v", err)
+			}
+			if want := "nothing was written, because the disk is full: make room in " + filepath.Dir(path); !strings.Contains(err.Error(), want) {
+				t.Errorf("a full disk was answered with %q, want %q", err, want)
 			}
 			full++
 		}
@@ -133,7 +137,7 @@ func TestAJobThatCannotBeReadFailsOnlyItsOwnRequests(t *testing.T) {
 	go func() { good <- cancel("job-1") }()
 	bad := make(chan error, 1)
 	go func() { bad <- cancel("job-0") }()
-	for len(s.requests) < 2 {
+	for s.line.Waiting() < 2 {
 		runtime.Gosched() // both wait for the writer in a moment
 	}
 	close(release)
@@ -249,7 +253,7 @@ func TestTheFeedIsTrimmedAndLateReadersAreTold(t *testing.T) {
 	}
 	if err := s.onWriter(func(b *batch) error {
 		b.w.feed = feedTrim // as after many transactions
-		b.touch(fedQueue, 1)
+		b.touch(feed.Queue, 1)
 		if _, err := b.w.conn.exec("UPDATE change SET at = 0"); err != nil {
 			return err
 		}

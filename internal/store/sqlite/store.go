@@ -4,11 +4,17 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"sync"
 	"time"
 
+	sqlite3 "modernc.org/sqlite/lib"
+
 	"armada"
 	"armada/internal/store"
+	"armada/internal/store/acks"
+	"armada/internal/store/intake"
+	"armada/internal/store/wake"
 )
 
 // Config is how a file is kept. Zero fields other than Path stand for the
@@ -62,14 +68,15 @@ func (c Config) Validate() error {
 
 // Store is a store in one SQLite file; make it with [Open].
 type Store struct {
+	*wake.Hubs
+
 	config  Config
 	readers *pool
 	names   *names // for reading
-	hubs    *hubs
-	acks    *acknowledgements
+	acks    *acks.Records
 	pruning pruning
 
-	requests   chan *request
+	line       *intake.Line[work]
 	writerDone chan struct{}
 
 	mu     sync.RWMutex // held for reading by every call in flight
@@ -102,8 +109,8 @@ func Open(ctx context.Context, config Config) (*Store, error) {
 		return nil, errors.Join(fmt.Errorf("sqlite store: %w", err), c.close())
 	}
 	s := &Store{
-		config: config, readers: readers, names: newNames(config.Resources), hubs: newHubs(), acks: newAcknowledgements(),
-		requests: make(chan *request, maxGroup), writerDone: make(chan struct{}),
+		config: config, readers: readers, names: newNames(config.Resources), Hubs: wake.NewHubs(), acks: acks.NewRecords(),
+		line: intake.NewLine[work](), writerDone: make(chan struct{}),
 	}
 	w := newWriter(s, c)
 	go w.run()
@@ -119,7 +126,7 @@ func (s *Store) Close() error {
 	}
 	s.closed = true
 	s.mu.Unlock()
-	close(s.requests)
+	s.line.Close()
 	<-s.writerDone
 	return s.readers.close()
 }
@@ -146,7 +153,7 @@ func (s *Store) read(ctx context.Context, what string, f func(*conn) error) erro
 	select {
 	case c := <-s.readers.idle:
 		defer func() { s.readers.idle <- c }()
-		return readError(what, f(c))
+		return s.readError(what, f(c))
 	case <-ctx.Done():
 		return fmt.Errorf("%s: %w", what, context.Cause(ctx))
 	}
@@ -167,19 +174,31 @@ func (s *Store) snapshot(ctx context.Context, what string, f func(*conn) error) 
 }
 
 // readError wraps what the driver answered; errors with a code pass.
-func readError(what string, err error) error {
+func (s *Store) readError(what string, err error) error {
 	if err == nil || armada.CodeOf(err) != armada.CodeInternal {
 		return err
 	}
 	if isStorage(err) {
-		return &armada.Error{Code: armada.CodeUnavailable, Message: what, Cause: err}
+		return s.unavailable(what, err)
 	}
 	return fmt.Errorf("%s: %w", what, err)
 }
 
-// coded makes an error that a caller can act on.
-func coded(code armada.ErrorCode, format string, args ...any) error {
-	return &armada.Error{Code: code, Message: fmt.Sprintf(format, args...)}
+// unavailable says that the file failed, why, and what somebody can do about
+// it. Who may try again does: what was in the way may go at any time.
+func (s *Store) unavailable(what string, cause error) error {
+	var advice string
+	switch dir := filepath.Dir(s.config.Path); primaryCode(cause) {
+	case sqlite3.SQLITE_FULL:
+		advice = fmt.Sprintf("the disk is full: make room in %s", dir)
+	case sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM:
+		advice = fmt.Sprintf("the disk fails: look at the room, the quota, the permissions and the limit of file sizes in %s", dir)
+	case sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB:
+		advice = fmt.Sprintf("%s is damaged: put back a copy of it", s.config.Path)
+	default:
+		return &armada.Error{Code: armada.CodeUnavailable, Message: what, Cause: cause}
+	}
+	return &armada.Error{Code: armada.CodeUnavailable, Message: what + ", because " + advice, Cause: cause}
 }
 
 // micros is a time as it is stored; the zero time is 0.
