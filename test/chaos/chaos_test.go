@@ -114,6 +114,12 @@ func (w *world) populate(seed uint64) *users {
 	u := &users{seed: seed, common: w.users.Addr(), servers: w.addresses}
 	ctx, cancel := context.WithTimeout(w.Context(), settle)
 	defer cancel()
+	for i, p := range w.servers {
+		if err := serves(ctx, p, w.addresses[i]); err != nil {
+			w.logs()
+			w.Fatal(err)
+		}
+	}
 	if err := u.prepare(ctx); err != nil {
 		w.Fatalf("make the queues: %v", err)
 	}
@@ -149,7 +155,7 @@ func TestARollingRestartUnderLoadFailsNoCall(t *testing.T) {
 				if err := stopped(ctx, p, 200*time.Millisecond, nil); err != nil {
 					return err
 				}
-				if err := serves(ctx, w.addresses[i]); err != nil {
+				if err := serves(ctx, p, w.addresses[i]); err != nil {
 					return err
 				}
 			}
@@ -162,8 +168,8 @@ func TestARollingRestartUnderLoadFailsNoCall(t *testing.T) {
 	w.judge(u)
 }
 
-// serves returns when a server answers.
-func serves(ctx context.Context, address string) error {
+// serves returns when a server answers, or an error when it has ended.
+func serves(ctx context.Context, p *process, address string) error {
 	c, err := dial(address)
 	if err != nil {
 		return err
@@ -171,5 +177,8 @@ func serves(ctx context.Context, address string) error {
 	defer c.Close()
 	ctx, cancel := context.WithTimeout(ctx, settle)
 	defer cancel()
-	return wait(ctx, settle, func() bool { return c.Ready(ctx) == nil })
+	if err := wait(ctx, settle, func() bool { return !p.alive() || c.Ready(ctx) == nil }); err != nil || !p.alive() {
+		return fmt.Errorf("%s does not serve", p.name)
+	}
+	return nil
 }

@@ -86,7 +86,7 @@ func (u *users) submit(ctx context.Context, who int) error {
 		batch := u.batch(r, fmt.Sprintf("u%d-%d", who, n))
 		for range 4 {
 			ids, err := c.Submit(ctx, set.queue, set.set, items(batch))
-			u.told(set, batch, ids, err)
+			u.told(ctx, set, batch, ids, err)
 			if err == nil {
 				u.readBack(ctx, r, ids)
 				break
@@ -114,7 +114,7 @@ func (u *users) batch(r *rand.Rand, name string) []job {
 	for i := range batch {
 		batch[i] = job{
 			clientID: fmt.Sprintf("%s-%d", name, i), cpu: int64(500 * (1 + r.IntN(8))),
-			runtime: time.Duration(r.IntN(1500)) * time.Millisecond,
+			runtime: time.Duration(r.IntN(800)) * time.Millisecond,
 		}
 		if r.IntN(8) == 0 {
 			batch[i].exit = 1 + r.IntN(3)
@@ -145,7 +145,7 @@ func items(batch []job) []*api.JobSubmitRequestItem {
 }
 
 // told writes down what became of a submission.
-func (u *users) told(set submitted, batch []job, ids []string, err error) {
+func (u *users) told(ctx context.Context, set submitted, batch []job, ids []string, err error) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	for i, j := range batch {
@@ -156,7 +156,7 @@ func (u *users) told(set submitted, batch []job, ids []string, err error) {
 		}
 		u.history.Submits = append(u.history.Submits, s)
 	}
-	if err != nil {
+	if err != nil && ctx.Err() == nil {
 		u.refusals = append(u.refusals, err)
 	}
 }

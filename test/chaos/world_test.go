@@ -58,7 +58,7 @@ func open(t *testing.T) *world {
 			"replica":   map[string]any{"name": fmt.Sprintf("server-%d", i+1)},
 			"server":    map[string]any{"grpcAddr": w.addresses[i], "httpAddr": "127.0.0.1:0"},
 			"store":     map[string]any{"database": w.database.url(db.Addr())},
-			"executors": map[string]any{"lease": "6s", "lostTimeout": "4s"},
+			"executors": map[string]any{"lease": "10s", "lostTimeout": "3s"},
 			"telemetry": map[string]any{"metricsAddr": ""},
 		}))
 	}
@@ -69,7 +69,7 @@ func open(t *testing.T) *world {
 			"dataDir":   filepath.Join(w.dir, name),
 			"executor":  map[string]any{"id": name, "servers": []string{to.Addr()}, "simulate": fmt.Sprintf("1x%d:cpu=%d", nodesEach, nodeCores)},
 			"rehearsal": map[string]any{"podTrace": w.trace(name)},
-			"executors": map[string]any{"lease": "6s"},
+			"executors": map[string]any{"lease": "10s"},
 			"telemetry": map[string]any{"metricsAddr": ""},
 		}))
 	}
@@ -129,13 +129,14 @@ func (w *world) note(what string) {
 	w.notes = append(w.notes, fmt.Sprintf("%7.3fs %s", time.Since(w.begun).Seconds(), what))
 }
 
-// evidence adds what really ran to what the users wrote down.
+// evidence adds what really ran to what the users wrote down. A made-up cluster
+// is named by its executor and a number.
 func (w *world) evidence(h *checker.History) {
 	w.Helper()
 	h.Nodes = map[checker.Node]int64{}
 	for _, p := range w.executors {
 		for n := range nodesEach {
-			h.Nodes[checker.Node{Executor: p.name, Name: fmt.Sprintf("%s-node-%d", p.name, n+1)}] = nodeCores * 1000
+			h.Nodes[checker.Node{Executor: p.name, Name: fmt.Sprintf("%s-1-node-%d", p.name, n+1)}] = nodeCores * 1000
 		}
 		ran, err := pods(p.name, w.trace(p.name), p.deaths)
 		if err != nil {
