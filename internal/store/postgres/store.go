@@ -33,7 +33,7 @@ type Store struct {
 	mu     sync.RWMutex // held for reading by every call in flight
 	closed bool
 
-	ended   <-chan struct{} // closed when Close begins: nobody waits for the database without a caller
+	ended   <-chan struct{} // closed when Close begins: then nobody waits for the database any more
 	ending  context.CancelFunc
 	running sync.WaitGroup
 }
@@ -75,7 +75,7 @@ func open(ctx context.Context, config Config) (*Store, error) {
 		Hubs: wake.NewHubs(), config: config, pool: pool, acks: acks.NewRecords(), clock: clock{test: config.Clock},
 		line: intake.NewLine[work](), news: newNews(), ended: running.Done(), ending: end,
 	}
-	s.running.Go(newWriter(s).run)
+	s.running.Go(func() { newWriter(s).run(running) })
 	s.running.Go(func() { s.tell(running) })
 	s.running.Go(func() { s.poll(running) })
 	if direct != nil {
@@ -178,8 +178,11 @@ func (s *Store) call(ctx context.Context, what string, scan []any, query string,
 		case kind == stale && try < retries:
 		case kind == doubtful, kind == away && doubt: // until it is known
 			doubt = true
-			if err := pause(ctx, try); err != nil {
-				return fmt.Errorf("%s: %w: %w", what, intake.ErrDoubt, err)
+			select {
+			case <-s.ended:
+				return fmt.Errorf("%s: %w: the store was closed", what, intake.ErrDoubt)
+			default:
+				_ = pause(ctx, try) // an end of the context is seen above
 			}
 		case kind == away, kind == stale:
 			return unavailable(what, err)
@@ -205,15 +208,8 @@ func (s *Store) callOnce(ctx context.Context, scan []any, query string, args ...
 	if err != nil && isReadOnly(err) {
 		s.pool.Reset()
 	}
-	return err
+	return sent(err)
 }
-
-// notAcquired is that no connection was to be had: nothing was sent.
-type notAcquired struct{ cause error }
-
-func (e *notAcquired) Error() string     { return "no connection to the database: " + e.cause.Error() }
-func (e *notAcquired) Unwrap() error     { return e.cause }
-func (e *notAcquired) SafeToRetry() bool { return true }
 
 // pause waits a little before the next try, longer each time.
 func pause(ctx context.Context, try int) error {
