@@ -132,6 +132,9 @@ func TestAReplicaThatDoesNotLeadIsAnsweredFromMemoryAndHearsOfAResignation(t *te
 	if err := one.Resign(t.Context(), leader.Epoch); err != nil {
 		t.Fatal(err)
 	}
+	if err := one.Close(); err != nil { // as a process that stops does
+		t.Fatal(err)
+	}
 	waitFor(t, ask)
 }
 

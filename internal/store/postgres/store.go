@@ -33,9 +33,11 @@ type Store struct {
 	mu     sync.RWMutex // held for reading by every call in flight
 	closed bool
 
-	ended   <-chan struct{} // closed when Close begins: then nobody waits for the database any more
-	ending  context.CancelFunc
-	running sync.WaitGroup
+	ended    <-chan struct{} // closed when Close begins: then nobody waits for the database any more
+	ending   context.CancelFunc
+	stopping context.CancelFunc // ends what runs beside the calls
+	writing  sync.WaitGroup
+	running  sync.WaitGroup
 }
 
 var _ store.Store = (*Store)(nil)
@@ -70,12 +72,13 @@ func open(ctx context.Context, config Config) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	running, end := context.WithCancel(context.WithoutCancel(ctx))
+	writing, end := context.WithCancel(context.WithoutCancel(ctx))
+	running, stop := context.WithCancel(context.WithoutCancel(ctx))
 	s := &Store{
 		Hubs: wake.NewHubs(), config: config, pool: pool, acks: acks.NewRecords(), clock: clock{test: config.Clock},
-		line: intake.NewLine[work](), news: newNews(), ended: running.Done(), ending: end,
+		line: intake.NewLine[work](), news: newNews(), ended: writing.Done(), ending: end, stopping: stop,
 	}
-	s.running.Go(func() { newWriter(s).run(running) })
+	s.writing.Go(func() { newWriter(s).run(writing) })
 	s.running.Go(func() { s.tell(running) })
 	s.running.Go(func() { s.poll(running) })
 	if direct != nil {
@@ -95,6 +98,8 @@ func (s *Store) Close() error {
 	s.closed = true
 	s.mu.Unlock()
 	s.line.Close()
+	s.writing.Wait()
+	s.stopping()
 	s.running.Wait()
 	s.pool.Close()
 	return nil

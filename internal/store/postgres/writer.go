@@ -164,7 +164,7 @@ func (w *writer) attempt(ctx context.Context, group []*request) ([]error, error)
 			}
 		case doubtful:
 			requests := slices.Clone(group) // the line uses it again
-			w.store.running.Go(func() { w.store.settle(ctx, g.name, requests, answers, g.woken) })
+			w.store.writing.Go(func() { w.store.settle(ctx, g.name, requests, answers, g.woken) })
 		default:
 		}
 		return answers, err
