@@ -1,6 +1,12 @@
 package armada
 
-import "time"
+import (
+	"maps"
+	"time"
+)
+
+// LabelHostname is the label that tells nodes apart.
+const LabelHostname = "kubernetes.io/hostname"
 
 // Node is a machine of a cluster as the scheduler sees it.
 type Node struct {
@@ -13,6 +19,31 @@ type Node struct {
 	Allocatable   Resources       // what Armada's jobs may use in all
 	Unschedulable bool            // nothing new is placed here
 	Others        []PriorityUsage // used by what is not Armada's, by priority
+}
+
+// NodeKind is what nodes alike have in common, as far as it decides which jobs
+// could ever run there: no name, nothing that is in use, no cordon.
+type NodeKind struct {
+	Pool        string
+	Labels      map[string]string // without [LabelHostname]
+	Taints      []Taint
+	Allocatable Resources
+	// Gone is when the last node of the kind was seen to be there no more; zero
+	// while there is one.
+	Gone time.Time
+}
+
+// Kind returns the kind of the node.
+func (n *Node) Kind() NodeKind {
+	labels := n.Labels
+	if _, named := labels[LabelHostname]; named {
+		labels = maps.Clone(labels)
+		delete(labels, LabelHostname)
+	}
+	if len(labels) == 0 {
+		labels = nil
+	}
+	return NodeKind{Pool: n.Pool, Labels: labels, Taints: n.Taints, Allocatable: n.Allocatable}
 }
 
 // PriorityUsage is an amount in use at one priority.

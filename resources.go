@@ -3,6 +3,7 @@ package armada
 import (
 	"fmt"
 	"slices"
+	"strconv"
 )
 
 // MaxResources is how many kinds of resources an installation may count.
@@ -47,6 +48,27 @@ type Resource struct {
 	// Milli tells that amounts are counted in thousandths (cpu); otherwise in
 	// whole units (bytes, devices).
 	Milli bool
+}
+
+// Format writes an amount for people, rounded to four digits: 16, 0.5, 15.25Gi.
+func (r Resource) Format(amount int64) string {
+	value, unit := float64(amount), ""
+	switch r.Name {
+	case Memory, EphemeralStorage:
+		for _, unit = range []string{"", "Ki", "Mi", "Gi", "Ti"} {
+			if value < 1024 || unit == "Ti" {
+				break
+			}
+			value /= 1024
+		}
+	}
+	if r.Milli {
+		value /= 1000
+	}
+	if value >= 1000 {
+		return strconv.FormatFloat(value, 'f', 0, 64) + unit
+	}
+	return strconv.FormatFloat(value, 'g', 4, 64) + unit
 }
 
 // The names of resources that every installation counts.

@@ -8,8 +8,10 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/signal"
 	"runtime/debug"
 	"strings"
+	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -25,6 +27,9 @@ func main() {
 	if len(os.Args) > 1 && os.Args[1] == process.SupervisorCommand {
 		os.Exit(process.SupervisorMain(os.Args[2:]))
 	}
+	// A file that reaches the limit of file sizes is an error like a full disk,
+	// and no reason to die.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGXFSZ)
 	// A server makes much short-lived garbage beside a small world: collecting
 	// it half as often as Go would saves a tenth of the processor time.
 	if os.Getenv("GOGC") == "" {
@@ -47,7 +52,7 @@ func root() *cobra.Command {
 	root := &cobra.Command{
 		Use:           "armada",
 		Short:         "One queue for batch work over many clusters",
-		Long:          "Armada is one queue for batch work over many clusters: users submit jobs to queues, a\nscheduler shares the nodes fairly between the queues, and executors run the jobs.\n\nBegin with `armada up`, which needs nothing installed.",
+		Long:          "Armada is one queue for batch work over many clusters: users submit jobs to queues, a\nscheduler shares the nodes fairly between the queues, and executors run the jobs.\n\nBegin with `armada up`, which needs nothing installed. In production there are any number of\n`armada server` on one PostgreSQL, and an `armada executor` for every cluster.",
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		Version:       version,
@@ -56,7 +61,7 @@ func root() *cobra.Command {
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err.Error()} })
-	root.AddCommand(upCommand(), configCommand(), versionCommand())
+	root.AddCommand(upCommand(), serverCommand(), executorCommand(), configCommand(), versionCommand())
 	return root
 }
 

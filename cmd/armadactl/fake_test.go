@@ -27,6 +27,7 @@ import (
 
 	"armada/pkg/api"
 	"armada/pkg/api/lookout"
+	"armada/pkg/api/schedulerobjects"
 	"armada/pkg/client"
 )
 
@@ -54,6 +55,9 @@ type (
 	lookoutServer struct {
 		lookout.UnimplementedLookoutServer
 		main *server
+	}
+	reportServer struct {
+		schedulerobjects.UnimplementedSchedulerReportingServer
 	}
 )
 
@@ -209,9 +213,15 @@ func passes(j *lookout.Job, f *lookout.Filter) bool {
 
 func (lookoutServer) GetJob(_ context.Context, r *lookout.GetJobRequest) (*lookout.Job, error) {
 	for _, j := range jobs() {
-		if j.GetJobId() == r.GetJobId() {
-			return j, nil
+		if j.GetJobId() != r.GetJobId() {
+			continue
 		}
+		if j.GetState() == api.JobState_QUEUED {
+			j.Standing = &lookout.Standing{Place: 12, Queued: 340, Pools: []*lookout.PoolStanding{
+				{Pool: "default", Queues: 3, Share: 0.25, FairShare: 0.333333}, {Pool: "gpu", Queues: 1, FairShare: 0.004},
+			}}
+		}
+		return j, nil
 	}
 	if r.GetJobId() == job(3) { // is about to start
 		return &lookout.Job{JobId: job(3), Queue: "demo", JobSet: "starting", State: api.JobState_LEASED, Reason: "pulling the image"}, nil
@@ -244,6 +254,14 @@ func (s lookoutServer) GetLogs(r *lookout.LogsRequest, stream grpc.ServerStreami
 		}
 	}
 	return nil
+}
+
+func (reportServer) GetSchedulingReport(context.Context, *schedulerobjects.SchedulingReportRequest) (*schedulerobjects.SchedulingReport, error) {
+	return &schedulerobjects.SchedulingReport{Report: "Pool cpu\n  demo 50%\n"}, nil
+}
+
+func (reportServer) GetQueueReport(_ context.Context, r *schedulerobjects.QueueReportRequest) (*schedulerobjects.QueueReport, error) {
+	return &schedulerobjects.QueueReport{Report: "Pool cpu\n  " + r.GetQueueName() + " 50%\n"}, known(r.GetQueueName())
 }
 
 func known(queue string) error {
@@ -288,6 +306,7 @@ func serve(t *testing.T) (func(client.Config) (*client.Client, error), *server) 
 	api.RegisterSubmitServer(grpcServer, s)
 	api.RegisterEventServer(grpcServer, eventServer{main: s})
 	lookout.RegisterLookoutServer(grpcServer, lookoutServer{main: s})
+	schedulerobjects.RegisterSchedulerReportingServer(grpcServer, reportServer{})
 	served := make(chan struct{})
 	go func() {
 		defer close(served)

@@ -19,7 +19,10 @@ func (c *cli) cancelJobCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "job [QUEUE JOB-SET] ID",
 		Short: "Cancel a job",
-		Long:  "Cancel a job by its id. With queue and job set before it, only if it is in them.",
+		Long: `Cancel a job by its id, which submit prints and get jobs finds. With queue and job set before it, only
+if it is in them. A job that runs is stopped with its grace period first.`,
+		Example: `  armadactl cancel job 01m84stbcnjdqa2y3q0znwh8vx --reason "wrong input"
+  armadactl get jobs --queue demo --state queued -o name | xargs -n1 armadactl cancel job`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 1 {
 				return nil
@@ -54,13 +57,19 @@ func (c *cli) cancelJobCommand() *cobra.Command {
 func (c *cli) cancelJobSetCommand() *cobra.Command {
 	var reason string
 	cmd := &cobra.Command{
-		Use:   "job-set QUEUE JOB-SET",
-		Short: "Cancel the active jobs of a job set",
-		Args:  arguments("QUEUE", "JOB-SET"),
+		Use:     "job-set QUEUE JOB-SET",
+		Short:   "Cancel the active jobs of a job set",
+		Example: `  armadactl cancel job-set demo first-steps`,
+		Args:    arguments("QUEUE", "JOB-SET"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return c.connected(cmd.Context(), func(ctx context.Context, server *client.Client) error {
+				jobs, unseen := server.Jobs(ctx, client.JobQuery{Queue: args[0], JobSet: args[1], States: activeStates(), Limit: 1})
 				if err := server.CancelJobSet(ctx, args[0], args[1], reason); err != nil {
-					return err
+					return advise(err, codes.NotFound, "See which there are: armadactl get queues")
+				}
+				if unseen == nil && len(jobs) == 0 {
+					c.printf("Job set %s in queue %s had no active jobs\n", args[1], args[0])
+					return nil
 				}
 				c.printf("Cancelling the active jobs of job set %s in queue %s\n", args[1], args[0])
 				return nil
@@ -74,14 +83,23 @@ func (c *cli) cancelJobSetCommand() *cobra.Command {
 
 func (c *cli) reprioritizeJobCommand() *cobra.Command {
 	cmd := &cobra.Command{
-		Use:   "job QUEUE JOB-SET ID PRIORITY",
+		Use:   "job [QUEUE JOB-SET] ID PRIORITY",
 		Short: "Change the priority of a job: the lowest number goes first",
-		Args:  arguments("QUEUE", "JOB-SET", "ID", "PRIORITY"),
+		Long:  "Change the priority of a job by its id: the lowest number goes first. With queue and job set before it, only if it is in them.",
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 2 {
+				return nil
+			}
+			return arguments("QUEUE", "JOB-SET", "ID", "PRIORITY")(cmd, args)
+		},
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 2 {
+				return c.reprioritize(cmd.Context(), "", "", []string{args[0]}, args[1])
+			}
 			return c.reprioritize(cmd.Context(), args[0], args[1], []string{args[2]}, args[3])
 		},
 	}
-	c.completeArguments(cmd, queueArgument, jobSetArgument, activeJobArgument)
+	c.completeArguments(cmd, orQueue(activeJobArgument), jobSetArgument, activeJobArgument)
 	return cmd
 }
 
@@ -98,12 +116,21 @@ func (c *cli) reprioritizeJobSetCommand() *cobra.Command {
 	return cmd
 }
 
+// reprioritize gives jobs of a job set a priority: one by its id, whose queue and
+// job set are looked up when they are empty, or without ids all active ones.
 func (c *cli) reprioritize(ctx context.Context, queue, set string, ids []string, text string) error {
 	priority, err := strconv.ParseFloat(text, 64)
 	if err != nil || math.IsNaN(priority) || math.IsInf(priority, 0) {
 		return &usageError{fmt.Sprintf("PRIORITY is %q, must be a number", text)}
 	}
 	return c.connected(ctx, func(ctx context.Context, server *client.Client) error {
+		if queue == "" {
+			job, err := c.job(ctx, server, ids[0])
+			if err != nil {
+				return err
+			}
+			queue, set = job.GetQueue(), job.GetJobSet()
+		}
 		results, err := server.Reprioritize(ctx, queue, set, ids, priority)
 		if err != nil {
 			return advise(err, codes.NotFound, "See: armadactl get jobs --queue %s --job-set %s", queue, set)

@@ -25,6 +25,8 @@ the last line tells how far the jobs have come; elsewhere every line begins with
 queued (Q), leased (L), pending (P), running (R), succeeded (S), failed (F) and cancelled (C) after
 the event. It goes on until Ctrl-C, over restarts of the server; a job set without any event yet is
 waited for.`,
+		Example: `  armadactl watch demo first-steps
+  armadactl watch demo first-steps --exit-if-inactive && armadactl get jobs --job-set first-steps`,
 		Args: arguments("QUEUE", "JOB-SET"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if raw {
@@ -43,14 +45,19 @@ waited for.`,
 }
 
 func (c *cli) watch(ctx context.Context, server *client.Client, queue, set, form string, exit bool) error {
+	if jobs, err := server.Jobs(ctx, client.JobQuery{Queue: queue, JobSet: set, Limit: 1}); err == nil && len(jobs) == 0 {
+		if _, err := server.Queue(ctx, queue); err == nil { // what is wrong with it, the stream tells
+			fmt.Fprintf(c.errors, "Queue %s has no job set %s, or has forgotten it; waiting for its first job.\n", queue, set)
+		}
+	}
 	lines := &eventLines{cli: c}
 	to := machine{cli: c, form: form}
 	if !to.chosen() {
 		lines.live = c.live(&lines.progress)
 		defer lines.live.close()
 	}
-	stream := client.Stream{Queue: queue, JobSet: set, Interrupted: c.interrupted(server.Address(), lines.live)}
-	err := server.Watch(ctx, stream, func(m *api.EventStreamMessage) error {
+	stream := client.Stream{Queue: queue, JobSet: set, MustExist: true, Interrupted: c.interrupted(server.Address(), lines.live)}
+	visit := func(m *api.EventStreamMessage) error {
 		err := lines.live.do(func() error {
 			lines.progress.Apply(m.GetMessage())
 			if to.chosen() {
@@ -62,8 +69,23 @@ func (c *cli) watch(ctx context.Context, server *client.Client, queue, set, form
 			return client.ErrStop
 		}
 		return err
+	}
+	err := server.Watch(ctx, stream, visit)
+	if status.Code(err) != codes.NotFound {
+		return err
+	}
+	if _, err := server.Queue(ctx, queue); err != nil {
+		return advise(err, codes.NotFound, "See which there are: armadactl get queues")
+	}
+	err = lines.live.do(func() error {
+		_, err := fmt.Fprintf(c.errors, "Job set %s of queue %s has no events yet; waiting for the first one.\n", set, queue)
+		return err
 	})
-	return advise(err, codes.NotFound, "See which there are: armadactl get queues")
+	if err != nil {
+		return err
+	}
+	stream.MustExist = false
+	return server.Watch(ctx, stream, visit)
 }
 
 // interrupted says once per interruption, and not at each attempt to end it,

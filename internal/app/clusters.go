@@ -1,112 +1,104 @@
 package app
 
 import (
-	"context"
 	"errors"
 	"fmt"
-	"net"
+	"os"
 
 	"armada"
-	"armada/internal/auth"
 	"armada/internal/executor"
 	"armada/internal/runs"
 	"armada/internal/runs/process"
 	"armada/internal/runs/simulated"
-	"armada/internal/server"
-	"armada/internal/telemetry"
 )
 
-// listen makes the server, takes the addresses, and makes the executors behind
-// it.
-func (u *System) listen(ctx context.Context, version string, authorizer *auth.Authorizer) error {
-	rules, err := u.config.Jobs.Rules(u.config.resources())
+// cluster is an executor with its runtime.
+type cluster struct {
+	id      armada.ExecutorID
+	agent   *executor.Agent
+	runtime runs.Runtime
+}
+
+// openExecutor makes the executors: that of this machine, or those of made-up
+// clusters. They speak with the server of this process, if it has one.
+func (s *System) openExecutor() error {
+	var err error
+	if s.server != nil {
+		s.conn, err = s.server.Connect()
+	} else {
+		s.conn, err = executor.Connect(s.config.Executor.servers())
+	}
 	if err != nil {
-		return fmt.Errorf("jobs: %w", err)
+		return fmt.Errorf("executor: %w", err)
 	}
-	srv, err := server.New(u.config.Server, server.Deps{
-		Store: u.store, Rules: rules, Authenticator: auth.Chain{auth.Anonymous{}}, Authorizer: authorizer, Executors: u.executors,
-		Explains: u.leader.Explanations(), Log: u.log.With("part", "server"), Registry: u.registry, Version: version,
-	})
+	if s.config.Executor.Simulate != "" {
+		return s.simulate()
+	}
+	return s.useThisMachine()
+}
+
+// executorID is the configured id, or one for whoever gave none.
+func (s *System) executorID(alone string) (string, error) {
+	if id := s.config.Executor.ID; id != "" {
+		return id, nil
+	}
+	if s.roles == RoleUp && s.config.Store.Database.IsEmpty() {
+		return alone, nil
+	}
+	host, err := os.Hostname()
 	if err != nil {
-		return err
+		return "", fmt.Errorf("executor.id: is empty, and the host has no name: %w", err)
 	}
-	if err := srv.Listen(ctx); err != nil {
-		return fmt.Errorf("%w; choose other addresses with --grpc-addr and --http-addr", err)
-	}
-	u.server = srv
-	if addr := u.config.Telemetry.MetricsAddr; addr != "" {
-		if u.metrics, err = net.Listen("tcp", addr); err != nil {
-			return fmt.Errorf("listening for metrics: %w; choose another address with --metrics-addr", err)
-		}
-	}
-	if u.loopback, err = srv.Connect(); err != nil {
-		return err
-	}
-	if u.config.Up.Simulate != "" {
-		return u.simulate()
-	}
-	return u.useThisMachine()
+	return host, nil
 }
 
 // useThisMachine makes the executor whose node is this machine.
-func (u *System) useThisMachine() error {
+func (s *System) useThisMachine() error {
+	id, err := s.executorID("local")
+	if err != nil {
+		return err
+	}
 	runtime, err := process.Open(process.Config{
-		Dir: u.dir.file("runs"), Resources: u.config.resources(), Capacity: u.config.Up.Capacity, Log: u.log.With("part", "runs"),
+		Dir: s.dir.file("runs"), Resources: s.config.resources(), Pool: s.config.Executor.Pool,
+		Capacity: s.config.Executor.Capacity, Log: s.log.With("part", "runs"),
 	})
 	if err != nil {
 		return fmt.Errorf("opening the runtime: %w", err)
 	}
-	u.folders = runtime
-	return u.addCluster("local", runtime)
+	s.folders = runtime
+	return s.addCluster(armada.ExecutorID(id), runtime)
 }
 
 // simulate makes executors of made-up clusters.
-func (u *System) simulate() error {
-	shape, err := simulated.ParseShape(u.config.resources(), u.config.Up.Simulate)
+func (s *System) simulate() error {
+	shape, err := simulated.ParseShape(s.config.resources(), s.config.Executor.Simulate)
 	if err != nil {
-		return fmt.Errorf("up.simulate: %w", err)
+		return fmt.Errorf("executor.simulate: %w", err)
+	}
+	name, err := s.executorID("simulated")
+	if err != nil {
+		return err
 	}
 	for i := range shape.Clusters {
-		id := fmt.Sprintf("simulated-%d", i+1)
-		config := shape.Config(id, armada.DefaultPool)
-		config.Runtime = u.config.Up.SimulatedRuntime
+		id := fmt.Sprintf("%s-%d", name, i+1)
+		config := shape.Config(id, s.config.Executor.Pool)
+		config.Runtime = s.config.Executor.SimulatedRuntime
 		runtime, err := simulated.New(config)
 		if err != nil {
 			return fmt.Errorf("making cluster %s: %w", id, err)
 		}
-		if err := u.addCluster(armada.ExecutorID(id), runtime); err != nil {
+		if err := s.addCluster(armada.ExecutorID(id), runtime); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (u *System) addCluster(id armada.ExecutorID, runtime runs.Runtime) error {
-	agent, err := executor.New(u.config.agent(id), u.config.resources(), u.loopback, runtime, u.log.With("part", "executor"))
+func (s *System) addCluster(id armada.ExecutorID, runtime runs.Runtime) error {
+	agent, err := executor.New(s.config.agent(id), s.config.resources(), s.conn, runtime, s.log.With("part", "executor"))
 	if err != nil {
 		return errors.Join(err, runtime.Close())
 	}
-	u.clusters = append(u.clusters, cluster{agent: agent, runtime: runtime})
+	s.clusters = append(s.clusters, cluster{id: id, agent: agent, runtime: runtime})
 	return nil
-}
-
-// where says what jobs run on.
-func (u *System) where() string {
-	if u.config.Up.Simulate != "" {
-		return fmt.Sprintf("%s made up by --simulate %s; no real work is done", plural(len(u.clusters), "cluster", "clusters"), u.config.Up.Simulate)
-	}
-	return "this machine, as processes: the containers' commands, no images"
-}
-
-// loops are everything but the leader.
-func (u *System) loops() []func(context.Context) error {
-	loops := []func(context.Context) error{u.server.Serve, u.executors.Run, u.retention}
-	if u.metrics != nil {
-		handler := telemetry.Handler(u.config.Telemetry, u.registry, u.log)
-		loops = append(loops, func(ctx context.Context) error { return telemetry.Serve(ctx, u.metrics, handler, u.log) })
-	}
-	for _, c := range u.clusters {
-		loops = append(loops, c.agent.Run)
-	}
-	return loops
 }

@@ -1,11 +1,16 @@
 package app
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
+	"net"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"time"
 
 	"armada"
@@ -22,13 +27,28 @@ import (
 // Config is everything that can be set, for all roles. Each section is owned by
 // the package that it sets.
 type Config struct {
+	// DataDir is the folder for everything that must outlive the process: runs
+	// with their logs, and without store.database everything else too.
+	DataDir    string
 	Telemetry  telemetry.Config
 	Server     server.Config
+	Replica    Replica
 	Executors  Executors
 	Scheduling Scheduling
 	Jobs       podspec.Config
 	Store      Store
-	Up         Up
+	Executor   Executor
+}
+
+// Replica says who this server is among those that share a database.
+type Replica struct {
+	// Name is how this server's name begins, and something random follows; empty
+	// is the host's name.
+	Name string
+	// Advertise is where the other servers reach this one's gRPC, host:port;
+	// empty is server.grpcAddr, with the host's name when that is every address
+	// of the host.
+	Advertise string
 }
 
 // Executors sets how executors are served.
@@ -52,31 +72,73 @@ type Scheduling struct {
 	MaxQueueLookback int
 	// MaxQueuedJobsPerQueue bounds the queued jobs of a queue; 0 is no bound.
 	MaxQueuedJobsPerQueue int
+	// NodeTypes are kinds of nodes that clusters may begin at any time, such as
+	// those of node groups that scale from zero. A job that fits on one of them
+	// is not rejected although no such node is there.
+	NodeTypes []NodeType
 }
 
-// Store sets what is kept and for how long.
+// NodeType is a kind of nodes that may come.
+type NodeType struct {
+	Name     string
+	Pool     string // empty is the default pool
+	Labels   map[string]string
+	Taints   []armada.Taint
+	Capacity map[string]string // what a node offers to jobs: cpu: 64, memory: 256Gi
+}
+
+// Store sets where everything is kept and for how long.
 type Store struct {
-	// KeepFinished is how long finished jobs and their events are kept.
+	// Database is the URL of a PostgreSQL database, postgres://user@host/name;
+	// empty is SQLite in the data folder, for armada up only.
+	Database settings.Secret
+	// DirectDatabase is the URL of the same database past a connection pooler,
+	// which cannot wake whoever waits; empty is Database.
+	DirectDatabase settings.Secret
+	// TransactionPooler tells that database leads to a pooler that gives a
+	// server's connection for one transaction, as PgBouncer does in its transaction
+	// mode: then no statements are prepared there.
+	TransactionPooler bool
+	// PasswordFile holds the password of the database's user, when the URL does
+	// not.
+	PasswordFile string
+	// KeepFinished is how long finished jobs are kept, with their events, logs
+	// and run folders.
 	KeepFinished time.Duration
+	// KeepFinishedJobs is about how many finished jobs are kept; those that
+	// ended first go first. 0 is a million with SQLite, and no bound with
+	// PostgreSQL.
+	KeepFinishedJobs int
 	// KeepClientIDs is how long client ids are known, for deduplication.
 	KeepClientIDs time.Duration
 }
 
-// Up sets `armada up`.
-type Up struct {
-	// DataDir is the folder for everything that must outlive the process.
-	DataDir string
+// Executor sets the executor of this process, which armada up and armada
+// executor have.
+type Executor struct {
+	// ID names the executor, and must be its alone; empty is the host's name, or
+	// in armada up without a database: local.
+	ID string
+	// Pool is the pool of its nodes.
+	Pool string
+	// Servers are the addresses of the servers' gRPC, host:port. One may be a DNS
+	// name of all of them. armada up needs none.
+	Servers []string
+	// TLS encrypts what goes to them, for a proxy that ends TLS before them.
+	TLS bool
 	// Capacity overrides what this machine offers to jobs, such as
 	// cpu=8,memory=16Gi.
 	Capacity string
 	// Simulate replaces this machine by made-up clusters: 3x100 is 3 clusters
 	// of 100 nodes, 3x100:cpu=16,memory=64Gi the same with nodes of that size.
+	// Each is an executor, named by the id and a number.
 	Simulate string
 	// SimulatedRuntime is how long a simulated pod lives that does not say it
 	// itself.
 	SimulatedRuntime time.Duration
 	// KeepLogsBytes bounds the logs and folders of ended runs on this machine;
-	// the oldest go first. They also go when their jobs are forgotten.
+	// the oldest go first, and 0 is no bound. They also go when their jobs are
+	// forgotten.
 	KeepLogsBytes int64
 	// KeepRunning leaves jobs running when armada stops.
 	KeepRunning bool
@@ -89,13 +151,14 @@ func DefaultConfig() Config {
 	quiet := telemetry.DefaultConfig()
 	quiet.LogLevel = slog.LevelWarn // the terminal is the user's
 	return Config{
+		DataDir:    defaultDataDir(),
 		Telemetry:  quiet,
 		Server:     server.DefaultConfig(),
 		Executors:  Executors{Lease: serve.Lease, LostTimeout: lead.Expiry.LostTimeout, MaxAttempts: serve.MaxAttempts},
 		Scheduling: Scheduling{MinRoundInterval: lead.MinRoundInterval},
 		Jobs:       podspec.DefaultConfig(),
 		Store:      Store{KeepFinished: 14 * 24 * time.Hour, KeepClientIDs: 14 * 24 * time.Hour},
-		Up:         Up{DataDir: defaultDataDir(), SimulatedRuntime: time.Second, KeepLogsBytes: 10 << 30},
+		Executor:   Executor{Pool: armada.DefaultPool, SimulatedRuntime: time.Second, KeepLogsBytes: 10 << 30},
 	}
 }
 
@@ -121,11 +184,14 @@ func (c Config) Validate() error {
 	}
 	positive("executors.lostTimeout", c.Executors.LostTimeout)
 	positive("scheduling.minRoundInterval", c.Scheduling.MinRoundInterval)
+	_, err := c.nodeTypes()
+	errs = append(errs, err)
 	positive("store.keepFinished", c.Store.KeepFinished)
 	positive("store.keepClientIDs", c.Store.KeepClientIDs)
-	if c.Up.DataDir == "" {
-		errs = append(errs, errors.New("up.dataDir: must name a folder"))
+	if c.DataDir == "" {
+		errs = append(errs, errors.New("dataDir: must name a folder"))
 	}
+	errs = append(errs, c.Replica.validate(), c.Store.validate(), c.Executor.validate())
 	if _, err := c.Jobs.Rules(c.resources()); err != nil {
 		errs = append(errs, fmt.Errorf("jobs: %w", err))
 	}
@@ -151,6 +217,71 @@ func LoadConfig(file string, environment []string, flags map[string]string) (Con
 	return settings.Load(DefaultConfig(), settings.Sources{File: file, Prefix: "ARMADA", Environment: environment, Flags: flags})
 }
 
+func (r Replica) validate() error {
+	if r.Advertise == "" {
+		return nil
+	}
+	host, port, err := net.SplitHostPort(r.Advertise)
+	if ip := net.ParseIP(host); err != nil || host == "" || port == "" || ip != nil && ip.IsUnspecified() {
+		return fmt.Errorf("replica.advertise: must be host:port where other servers reach this one, is %q", r.Advertise)
+	}
+	return nil
+}
+
+// kept fills in how many finished jobs are kept: a file beside a user's own is
+// bounded, a database is what its operator made it.
+func (s Store) kept() Store {
+	if s.KeepFinishedJobs == 0 && s.Database.IsEmpty() {
+		s.KeepFinishedJobs = 1_000_000
+	}
+	return s
+}
+
+func (s Store) validate() error {
+	var errs []error
+	for _, url := range []struct {
+		key    string
+		secret settings.Secret
+	}{{"database", s.Database}, {"directDatabase", s.DirectDatabase}} {
+		text := url.secret.Reveal()
+		if text != "" && !strings.HasPrefix(text, "postgres://") && !strings.HasPrefix(text, "postgresql://") {
+			errs = append(errs, fmt.Errorf("store.%s: must be the URL of a PostgreSQL database, postgres://user@host/name", url.key))
+		}
+	}
+	if s.KeepFinishedJobs < 0 {
+		errs = append(errs, fmt.Errorf("store.keepFinishedJobs: must not be negative, is %d", s.KeepFinishedJobs))
+	}
+	if s.Database.IsEmpty() && !s.DirectDatabase.IsEmpty() {
+		errs = append(errs, errors.New("store.directDatabase: goes with store.database, which is empty"))
+	}
+	return errors.Join(errs...)
+}
+
+func (e Executor) validate() error {
+	var errs []error
+	if e.ID != "" {
+		if err := armada.ValidateQueueName(e.ID); err != nil {
+			errs = append(errs, fmt.Errorf("executor.id: %w", err))
+		}
+	}
+	if e.KeepLogsBytes < 0 {
+		errs = append(errs, fmt.Errorf("executor.keepLogsBytes: must be 0, for no bound, or more, is %d", e.KeepLogsBytes))
+	}
+	if e.Pool == "" {
+		errs = append(errs, errors.New("executor.pool: must not be empty"))
+	}
+	if len(e.Servers) > 0 {
+		if err := e.servers().Validate(); err != nil {
+			errs = append(errs, fmt.Errorf("executor: %w", err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (e Executor) servers() executor.Servers {
+	return executor.Servers{Addresses: e.Servers, TLS: e.TLS}
+}
+
 func (c Config) resources() armada.ResourceTable { return armada.DefaultResourceTable() }
 
 func (c Config) scheduling() scheduling.Config {
@@ -161,8 +292,56 @@ func (c Config) scheduling() scheduling.Config {
 	return s
 }
 
+// nodeTypes returns the configured node types, and what is wrong with them.
+func (c Config) nodeTypes() ([]scheduling.KnownKind, error) {
+	var kinds []scheduling.KnownKind
+	var errs []error
+	table := c.resources()
+	for i, t := range c.Scheduling.NodeTypes {
+		path := fmt.Sprintf("scheduling.nodeTypes[%d]", i)
+		wrong := func(field, format string, args ...any) {
+			errs = append(errs, fmt.Errorf("%s.%s: "+format, append([]any{path, field}, args...)...))
+		}
+		k := scheduling.KnownKind{NodeType: t.Name, NodeKind: armada.NodeKind{
+			Pool: cmp.Or(t.Pool, armada.DefaultPool), Labels: t.Labels, Taints: t.Taints,
+		}}
+		if t.Name == "" || slices.ContainsFunc(kinds, func(o scheduling.KnownKind) bool { return o.NodeType == t.Name }) {
+			wrong("name", "%q is empty or given twice", t.Name)
+		}
+		for j, taint := range t.Taints {
+			switch taint.Effect {
+			case armada.NoSchedule, armada.PreferNoSchedule, armada.NoExecute:
+			default:
+				wrong(fmt.Sprintf("taints[%d].effect", j), "must be %s, %s or %s, is %q", armada.NoSchedule, armada.PreferNoSchedule, armada.NoExecute, taint.Effect)
+			}
+		}
+		if len(t.Capacity) == 0 {
+			wrong("capacity", "must say what a node offers, such as cpu: 64")
+		}
+		for _, name := range slices.Sorted(maps.Keys(t.Capacity)) {
+			at, counted := table.Index(name)
+			if !counted {
+				wrong("capacity", "%q is not counted; %s are", name, strings.Join(table.Names(), ", "))
+				continue
+			}
+			amount, err := podspec.ParseQuantity(t.Capacity[name], table.At(at), false)
+			if err == nil && amount < 0 {
+				err = errors.New("must not be negative")
+			}
+			if err != nil {
+				wrong("capacity."+name, "%v", err)
+			}
+			k.Allocatable[at] = amount
+		}
+		kinds = append(kinds, k)
+	}
+	return kinds, errors.Join(errs...)
+}
+
 func (c Config) leader() leader.Config {
+	types, _ := c.nodeTypes() // Validate tells what is wrong
 	return leader.Config{
+		NodeTypes:        types,
 		MinRoundInterval: c.Scheduling.MinRoundInterval,
 		Expiry:           leader.Expiry{Lease: c.Executors.Lease, LostTimeout: c.Executors.LostTimeout},
 		Scheduling:       c.scheduling(),
@@ -177,7 +356,7 @@ func (c Config) executors() executors.Config {
 
 func (c Config) agent(id armada.ExecutorID) executor.Config {
 	config := executor.DefaultConfig()
-	config.ID = id
+	config.ID, config.Pool = id, c.Executor.Pool
 	config.Heartbeat = min(config.Heartbeat, c.Executors.Lease/4)
 	config.Margin = min(config.Margin, c.Executors.Lease/4)
 	config.Patience = min(config.Patience, c.Executors.Lease/4)

@@ -40,9 +40,9 @@ type Agent struct {
 	session armada.SessionID // the open session; empty when there is none
 }
 
-// New makes an agent that speaks with the server behind the connection, which
-// must notice a link that is dead (keepalive): the agent ends a session that
-// gets no answers, but the next one is opened on the same connection. The
+// New makes an agent that speaks with the server behind the connection (see
+// [Connect]), which must notice a link that is dead: the agent ends a session
+// that gets no answers, but the next one is opened on the same connection. The
 // runtime stays the caller's to close, after Run has returned.
 func New(config Config, table armada.ResourceTable, server grpc.ClientConnInterface, runtime runs.Runtime, log *slog.Logger) (*Agent, error) {
 	if err := config.Validate(); err != nil {

@@ -11,7 +11,7 @@
 // comes within a margin of its end, the agent stops its runs and starts nothing:
 // from then on the server may call them lost.
 //
-// The loops of the [Agent]: sessions (session.go) connect, ask and obey; reports
+// [Connect] (connect.go) finds one of several servers. The loops of the [Agent]: sessions (session.go) connect, ask and obey; reports
 // (reports.go) close the gap between what happened and what the server knows; the
 // lease watch (lease.go) stops runs in time; one listens to the runtime; and two
 // crews (crew.go) ask the runtime to start and to stop, so that nobody else waits

@@ -43,6 +43,9 @@ func (a *Agent) sendLogs(ctx context.Context, o *executorapi.LogsOrder) {
 		query.Since = o.GetSince().AsTime()
 	}
 	err = a.runtime.Logs(ctx, armada.RunID(o.GetRunId()), query, sender.line)
+	if ctx.Err() != nil {
+		return // the log has not ended: the agent stops, or nobody listens
+	}
 	if err := sender.end(err); err != nil {
 		if ctx.Err() == nil && !errors.Is(err, io.EOF) {
 			a.log.Warn("a log could not be sent", "run", o.GetRunId(), "error", err)
@@ -93,7 +96,7 @@ func (s *logSender) end(err error) error {
 	last := &executorapi.LogChunk{Done: err == nil}
 	switch {
 	case errors.Is(err, runs.ErrUnknownRun):
-		last.Error = "the executor keeps no log of this run"
+		last.Error = "the executor keeps no log of this run: logs go with their jobs, and the oldest when all together are too large"
 	case err != nil:
 		last.Error = err.Error()
 	}

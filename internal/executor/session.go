@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"sync"
 	"time"
 
@@ -31,8 +32,9 @@ func (a *Agent) keepSession(ctx context.Context) error {
 		if time.Since(began) > a.config.RetryMax {
 			pause = a.config.RetryMin
 		}
-		a.log.Warn("the session ended", "error", err, "retry", pause)
-		if err := sleep(ctx, pause); err != nil {
+		jittered := pause/2 + rand.N(pause) // so that executors that failed together do not come back together
+		a.log.Warn("the session ended", "error", err, "retry", jittered)
+		if err := sleep(ctx, jittered); err != nil {
 			return err
 		}
 		pause = min(2*pause, a.config.RetryMax)

@@ -23,7 +23,7 @@ type flaky struct {
 	dice *rand.Rand // of the committer, the only one who throws
 }
 
-func (f *flaky) Lead(ctx context.Context, replica string, ttl time.Duration) (store.Leader, bool, error) {
+func (f *flaky) Lead(ctx context.Context, replica store.Replica, ttl time.Duration) (store.Leader, bool, error) {
 	if f.cut.Load() {
 		return store.Leader{}, false, errDead
 	}

@@ -21,7 +21,7 @@ type Config struct {
 	// and the time it takes to load the world. Default 3 s.
 	TTL time.Duration
 	// CampaignInterval is how often a replica that does not lead asks for
-	// leadership, and so the delay after an orderly stop. Default 100 ms.
+	// leadership, and so the delay after an orderly stop. Default 50 ms.
 	CampaignInterval time.Duration
 	// MinRoundInterval is the shortest time between rounds. Default 5 ms.
 	MinRoundInterval time.Duration
@@ -39,6 +39,9 @@ type Config struct {
 
 	Expiry     Expiry
 	Scheduling scheduling.Config
+	// NodeTypes are kinds of nodes that clusters may have although none is
+	// there now, since they begin with none.
+	NodeTypes []scheduling.KnownKind
 }
 
 // Expiry says for how long a silent executor is waited for.
@@ -70,7 +73,7 @@ func (c Config) WithDefaults() Config {
 		value time.Duration
 	}{
 		{&c.TTL, 3 * time.Second},
-		{&c.CampaignInterval, 100 * time.Millisecond},
+		{&c.CampaignInterval, 50 * time.Millisecond},
 		{&c.MinRoundInterval, 5 * time.Millisecond},
 		{&c.Poll, time.Second},
 		{&c.PieceTime, 50 * time.Millisecond},
@@ -145,7 +148,7 @@ type Store interface {
 // Parts are what a leader is made of.
 type Parts struct {
 	Store   Store
-	Replica string                // names this replica among those of the store
+	Replica store.Replica         // this replica among those of the store
 	Log     *slog.Logger          // nil discards
 	Metrics prometheus.Registerer // nil registers nothing
 	Clock   Clock                 // nil is the machine's

@@ -25,7 +25,7 @@ const (
 // proposal is a unit on its way to the store. Until its answer is settled the
 // world shows what it wants.
 type proposal struct {
-	pool    string // empty for expiries
+	pool    string // empty for expiries and rejections
 	unit    store.Unit
 	members []*entry // one per change of the unit
 }
@@ -77,6 +77,8 @@ func (e *entry) pursue(c *lifecycle.Change, now time.Time) {
 		}
 	case lifecycle.Preempt:
 		e.intent = preempting
+	case lifecycle.Reject:
+		e.intent = rejecting
 	default:
 		e.intent = expiring
 	}

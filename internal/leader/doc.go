@@ -37,6 +37,11 @@
 //     are given up (lifecycle.Expire). Nothing is judged before the store was
 //     asked afresh, and whoever just became leader gives every executor its
 //     full time before it gives up anything.
+//   - Rejections (reject.go). A queued job that was never leased is rejected when
+//     no kind of node fits it that an executor had in the last day or that is
+//     configured, and every executor has told of its nodes since this replica
+//     leads; a gang as a whole, for one such member. Cordons, silence and what
+//     is in use never reject. Without executors nothing is rejected.
 //   - Explanations (explain.go) tell, without locks, what the latest round of
 //     each pool saw and why jobs wait.
 //

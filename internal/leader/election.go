@@ -5,17 +5,20 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"armada"
 	"armada/internal/scheduling"
+	"armada/internal/store"
 )
 
 // Leader is a replica that leads whenever it is elected.
 type Leader struct {
 	config       Config
 	store        Store
-	replica      string
+	replica      store.Replica
+	latest       atomic.Pointer[store.Leader] // what the store answered last
 	log          *slog.Logger
 	clock        Clock
 	metrics      *metrics
@@ -37,9 +40,20 @@ func New(config Config, parts Parts) (*Leader, error) {
 		l.clock = machineClock{}
 	}
 	l.plan = func(name string) planner { return fairPool{scheduling.NewPool(name, config.Scheduling)} }
+	l.explanations.questions = make(chan question)
 	var err error
 	l.metrics, err = newMetrics(parts.Metrics, &l.explanations, config.Scheduling.Resources)
 	return l, err
+}
+
+// Known returns who leads, as the store told this replica last: a moment ago
+// while [Leader.Run] is running. It is the zero value before the first answer
+// and when nobody leads.
+func (l *Leader) Known() store.Leader {
+	if latest := l.latest.Load(); latest != nil {
+		return *latest
+	}
+	return store.Leader{}
 }
 
 // Explanations returns what this replica knows of rounds while it leads.
@@ -48,6 +62,7 @@ func (l *Leader) Explanations() *Explanations { return &l.explanations }
 // tenure is one epoch of leadership.
 type tenure struct {
 	epoch int64
+	asked time.Time     // when it was asked for, by our clock
 	until time.Time     // by our clock, counted from before it was asked for
 	skew  time.Duration // how far the store's clock is ahead
 }
@@ -66,9 +81,9 @@ func (l *Leader) Run(ctx context.Context) {
 		if !elected {
 			return
 		}
-		l.log.Info("this replica leads", "replica", l.replica, "epoch", held.epoch)
+		l.log.Info("this replica leads", "replica", l.replica.Name, "epoch", held.epoch)
 		err := l.lead(ctx, held)
-		l.log.Info("this replica leads no more", "replica", l.replica, "epoch", held.epoch, "cause", err)
+		l.log.Info("this replica leads no more", "replica", l.replica.Name, "epoch", held.epoch, "cause", err)
 	}
 }
 
@@ -98,11 +113,13 @@ func (l *Leader) ask(ctx context.Context) (tenure, error) {
 	if err != nil {
 		return tenure{}, fmt.Errorf("asking for leadership: %w", err)
 	}
+	l.latest.Store(&leader)
 	if !leads {
 		return tenure{}, errDeposed
 	}
 	return tenure{
 		epoch: leader.Epoch,
+		asked: asked,
 		until: asked.Add(l.config.TTL),
 		skew:  leader.Until.Add(-l.config.TTL).Sub(l.clock.Now()),
 	}, nil
@@ -119,7 +136,7 @@ func (l *Leader) lead(ctx context.Context, held tenure) error {
 		end(l.renew(tenureCtx, held))
 	}()
 	for tenureCtx.Err() == nil {
-		err := newTerm(l, held.epoch, held.skew).run(tenureCtx)
+		err := newTerm(l, held).run(tenureCtx)
 		if armada.CodeOf(err) == armada.CodeFenced {
 			end(err)
 		}
@@ -139,7 +156,7 @@ func (l *Leader) lead(ctx context.Context, held tenure) error {
 
 // renew keeps a tenure until its context is done, or returns why it ended.
 func (l *Leader) renew(ctx context.Context, held tenure) error {
-	pause := l.config.TTL / 3
+	pause, failing := l.config.TTL/3, false
 	for {
 		sleep(ctx, l.clock, pause)
 		if ctx.Err() != nil {
@@ -148,7 +165,7 @@ func (l *Leader) renew(ctx context.Context, held tenure) error {
 		now, err := l.askInTime(ctx, held)
 		switch {
 		case err == nil && now.epoch == held.epoch:
-			held, pause = now, l.config.TTL/3
+			held, pause, failing = now, l.config.TTL/3, false
 		case err == nil:
 			return fmt.Errorf("%w: the epoch is %d", errDeposed, now.epoch)
 		case errors.Is(err, errDeposed):
@@ -156,7 +173,10 @@ func (l *Leader) renew(ctx context.Context, held tenure) error {
 		case !l.clock.Now().Before(held.until):
 			return fmt.Errorf("%w: %w", errLapsed, err)
 		default:
-			l.log.Warn("leadership cannot be renewed", "error", err)
+			if !failing {
+				l.log.Warn("leadership cannot be renewed; it is tried again and again", "error", err)
+			}
+			failing = true
 			pause = min(l.config.RetryInterval, held.until.Sub(l.clock.Now()))
 		}
 	}

@@ -22,7 +22,7 @@ type mortal struct {
 
 var errDead = &armada.Error{Code: armada.CodeUnavailable, Message: "cut off"}
 
-func (m *mortal) Lead(ctx context.Context, replica string, ttl time.Duration) (store.Leader, bool, error) {
+func (m *mortal) Lead(ctx context.Context, replica store.Replica, ttl time.Duration) (store.Leader, bool, error) {
 	if m.dead.Load() {
 		return store.Leader{}, false, errDead
 	}
@@ -51,7 +51,7 @@ func (m *memory) leads(t *testing.T) string {
 	if !time.Now().Before(m.leader.Until) {
 		return ""
 	}
-	return m.leader.Replica
+	return m.leader.Replica.Name
 }
 
 func TestOneOfTwoReplicasLeads(t *testing.T) {

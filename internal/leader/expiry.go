@@ -15,7 +15,11 @@ import (
 type agent struct {
 	armada.Executor
 	nodes map[string]armada.Node
-	runs  map[armada.JobID]*entry
+	kinds []armada.NodeKind // of the nodes of the last day
+	// reported tells whether it has told of its nodes, and was heard of, since
+	// this replica leads.
+	reported bool
+	runs     map[armada.JobID]*entry
 
 	// heard is when the store last recorded it, by our clock; what is placed
 	// there depends on it. Clocks that disagree can only close an executor too
@@ -96,6 +100,7 @@ func (w *world) setExecutor(c *store.ExecutorNodes, now time.Time) {
 	was := x.open()
 	if c.Deleted {
 		x.Executor = armada.Executor{ID: x.ID}
+		x.kinds, x.reported, w.survey.stale = nil, false, true
 		w.setNodes(x, nil)
 		w.tellOpen(x)
 		if len(x.runs) == 0 {
@@ -112,7 +117,12 @@ func (w *world) setExecutor(c *store.ExecutorNodes, now time.Time) {
 		x.heard, x.seen = now.Add(-age), now
 		x.silent = !now.Before(w.expiry.closes(x))
 	case news:
+		w.survey.stale = w.survey.stale || !now.Before(x.seen.Add(store.KindsKept)) // it was forgotten
 		x.heard, x.seen, x.silent = now, now, false
+	}
+	reported := c.Reported && !c.Executor.Acknowledged.Before(w.since)
+	if first || x.reported != reported || !reflect.DeepEqual(x.kinds, c.Kinds) {
+		x.kinds, x.reported, w.survey.stale = c.Kinds, reported, true
 	}
 	if first || x.open() != was {
 		w.tellOpen(x)

@@ -104,9 +104,11 @@ func (m *memory) acknowledge(e armada.Executor, nodes ...armada.Node) {
 		m.executors[e.ID] = have
 	}
 	e.Acknowledged = time.Now()
+	have.Reported = have.Reported && e.Session == have.Executor.Session
 	have.Executor = e
 	if nodes != nil {
-		have.Nodes = nodes
+		have.Nodes, have.Reported = nodes, true
+		have.Kinds = store.RememberKinds(have.Kinds, store.KindsOf(nodes), time.Now())
 	}
 	m.changed(change{executor: e.ID})
 }
@@ -246,12 +248,12 @@ func (m *memory) Transition(ctx context.Context, fence store.Fence, units []stor
 }
 
 // Lead is that of store.Leadership.
-func (m *memory) Lead(_ context.Context, replica string, ttl time.Duration) (store.Leader, bool, error) {
+func (m *memory) Lead(_ context.Context, replica store.Replica, ttl time.Duration) (store.Leader, bool, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	now := time.Now()
 	switch {
-	case m.leader.Replica == replica && now.Before(m.leader.Until):
+	case m.leader.Replica.Name == replica.Name && now.Before(m.leader.Until):
 		m.leader.Until = now.Add(ttl)
 	case !now.Before(m.leader.Until):
 		m.leader = store.Leader{Replica: replica, Epoch: m.leader.Epoch + 1, Until: now.Add(ttl)}

@@ -12,6 +12,7 @@ import (
 	"go.uber.org/goleak"
 
 	"armada"
+	"armada/internal/store"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -87,7 +88,7 @@ func (r *replica) pool(name string) *firstFit {
 // start runs a replica until the test ends, inside a synctest bubble.
 func start(t *testing.T, s Store, name string, options ...func(*Leader, *replica)) *replica {
 	t.Helper()
-	l, err := New(Config{}, Parts{Store: s, Replica: name, Log: slog.New(slog.NewTextHandler(t.Output(), nil))})
+	l, err := New(Config{Scheduling: testScheduling()}, Parts{Store: s, Replica: store.Replica{Name: name}, Log: slog.New(slog.NewTextHandler(t.Output(), nil))})
 	if err != nil {
 		t.Fatal(err)
 	}

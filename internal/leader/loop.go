@@ -33,15 +33,20 @@ type term struct {
 	nextRound time.Time // no round before
 }
 
-// newTerm prepares a term under an epoch. The store's clock is ahead by skew.
-func newTerm(l *Leader, epoch int64, skew time.Duration) *term {
-	log := l.log.With("epoch", epoch)
+// newTerm prepares a term of a tenure.
+func newTerm(l *Leader, held tenure) *term {
+	log := l.log.With("epoch", held.epoch)
 	plan := func(pool string) planner { return l.plan(pool) }
 	t := &term{
 		config: l.config, store: l.store, clock: l.clock, log: log, metrics: l.metrics, explanations: &l.explanations,
-		fence:  store.Fence{Epoch: epoch},
-		world:  newWorld(plan, l.config.Expiry, skew),
+		fence:  store.Fence{Epoch: held.epoch},
+		world:  newWorld(plan, l.config.Expiry, held.skew),
 		outbox: newOutbox(l.config.PieceTime),
+	}
+	t.world.since, t.world.types, t.world.resources = held.asked.Add(held.skew), l.config.NodeTypes, l.config.Scheduling.Resources
+	t.world.ranks = map[string]int32{}
+	for _, c := range l.config.Scheduling.Classes {
+		t.world.ranks[c.Name] = c.Priority
 	}
 	t.reader = &reader{
 		store: l.store, clock: l.clock, log: log,
@@ -112,6 +117,7 @@ func (t *term) loop(ctx context.Context) error {
 		now := t.clock.Now()
 		t.world.release(now)
 		t.suspect(now)
+		t.reject(now)
 		t.rounds(now)
 
 		head := t.outbox.head()
@@ -128,6 +134,8 @@ func (t *term) loop(ctx context.Context) error {
 			t.settle(a)
 		case heads <- head:
 			t.outbox.drop(head)
+		case q := <-t.explanations.questions:
+			q.answer <- t.world.standing(q.job)
 		case <-due:
 		case <-ctx.Done():
 			err = ctx.Err()
@@ -166,6 +174,14 @@ func (t *term) suspect(now time.Time) {
 	}
 	t.asking = true
 	t.reader.ask <- struct{}{} // holds one, and one is asked at a time
+}
+
+// reject puts the rejections of jobs that can never run in the outbox.
+func (t *term) reject(now time.Time) {
+	for _, p := range t.world.rejections(now, store.MaxTransition-t.outbox.changes) {
+		t.log.Info("jobs are rejected", "jobs", len(p.unit), "first", p.unit[0].Job, "why", p.unit[0].Reason)
+		t.outbox.add(p)
+	}
 }
 
 // settle replaces what proposals wanted by what became of them.
@@ -245,7 +261,7 @@ func cutShort(o scheduling.Outcome) bool {
 
 // due returns a channel that receives when something is due by itself.
 func (t *term) due() (<-chan time.Time, func()) {
-	at := t.world.released()
+	at := earlier(t.world.released(), t.world.survey.again)
 	if !t.asking {
 		at = earlier(at, t.world.suspicious())
 	}

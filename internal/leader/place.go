@@ -45,7 +45,7 @@ func (w *world) place(e *entry) {
 			spot: holding, priority: job.Priority, wish: job.Wish.Kind,
 			pool: poolName(run.Pool), run: run.ID, node: run.Node,
 		})
-	case e.until.IsZero():
+	case e.until.IsZero() && e.intent != rejecting:
 		w.show(e, shown{spot: offered, priority: job.Priority})
 	default:
 		w.show(e, shown{})
@@ -84,6 +84,7 @@ func (w *world) show(e *entry, want shown) {
 			p.plan.Enqueue(job, e.shape.requirements)
 		}
 		w.stir()
+		w.suspect(e)
 	case nowhere:
 		if was.spot == offered {
 			w.withdraw(job.ID, nil)

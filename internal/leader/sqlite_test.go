@@ -28,7 +28,7 @@ func openSQLite(t testing.TB, folder string) *sqlite.Store {
 // runLeader runs a leader with the real scheduler until stop is called.
 func runLeader(t testing.TB, s Store) (l *Leader, stop func()) {
 	t.Helper()
-	l, err := New(Config{Scheduling: testScheduling()}, Parts{Store: s, Replica: "a", Log: slog.New(slog.NewTextHandler(t.Output(), nil))})
+	l, err := New(Config{Scheduling: testScheduling()}, Parts{Store: s, Replica: store.Replica{Name: "a"}, Log: slog.New(slog.NewTextHandler(t.Output(), nil))})
 	if err != nil {
 		t.Fatal(err)
 	}

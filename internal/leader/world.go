@@ -40,9 +40,15 @@ func (p fairPool) Round(now time.Time) scheduling.Outcome {
 type world struct {
 	plan   func(pool string) planner
 	expiry Expiry
-	// skew is how far the store's clock is ahead of ours.
-	skew time.Duration
-	now  time.Time // of the latest change
+	// skew is how far the store's clock is ahead of ours, and since when, by the
+	// store's clock, this replica leads.
+	skew  time.Duration
+	since time.Time
+	// types are the configured node types, and resources what is counted.
+	types     []scheduling.KnownKind
+	resources armada.ResourceTable
+	ranks     map[string]int32 // priorities of the classes, by name
+	now       time.Time        // of the latest change
 
 	jobs      map[armada.JobID]*entry
 	shapes    map[armada.ShapeID]*shape
@@ -51,6 +57,7 @@ type world struct {
 	pools     []*pool          // by name
 	withheld  []*entry         // queued jobs that are offered again later, see entry.until
 	unused    []armada.ShapeID // shapes that lost their last job, perhaps for a moment
+	survey    survey
 }
 
 // entry is an active job with what the world does with it.
@@ -65,6 +72,7 @@ type entry struct {
 	shown    shown       // what the pools were told
 	refusals int         // how often a decision about this version lost
 	until    time.Time   // withheld until then; zero if it is not
+	suspect  bool        // it is among the suspects
 }
 
 // intent is the decision about a job that is in flight.
@@ -75,12 +83,14 @@ const (
 	leasing
 	preempting
 	expiring
+	rejecting
 )
 
 // shape is the requirements that jobs share.
 type shape struct {
 	requirements *armada.Requirements
 	users        int
+	could        map[string]bool // whether a known kind of nodes fits, by the label that a gang must share
 }
 
 // pool is a planner and what the loop knows of it.

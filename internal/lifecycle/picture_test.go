@@ -41,6 +41,7 @@ func render() string {
 
 A job is queued, gets a run (leased, pending, running) and ends. Arrows are changes; where a job with a run has a wish,
 the wish says how it ends. What is not drawn cannot happen: it is answered as a repeat or refused as too late.
+A job is rejected when it is certain that it can never run: docs/adr/0013-who-can-never-run.md says when that is.
 
 `)
 	b.WriteString("```mermaid\n")

@@ -24,6 +24,9 @@
 // gang's turn is that of its last member. Between queues the higher class goes
 // first, then the lower cost, then the name.
 //
+// Apart from rounds, [CouldRun] and [WhyNever] tell whether a job could ever run
+// on what is known of nodes, and why it could not (known.go).
+//
 // The package must never read a clock, iterate over a map where order shows,
 // use floating point where sums depend on order, or do I/O. Its behaviour is
 // told by the scenarios in testdata, which a user can read, and checked against

@@ -18,6 +18,7 @@ type script struct {
 	pool    *Pool
 	queues  map[string]armada.Queue
 	nodes   map[string]armada.Node
+	types   []KnownKind          // node types, there or not
 	jobs    map[string]*worldJob // by name
 	members map[string]int       // of gangs, so far
 	number  int64
@@ -49,10 +50,10 @@ func (s *script) run(words []string) (string, error) {
 	tells := map[string]func(*arguments) error{
 		"node": s.node, "remove-node": s.removeNode, "queue": s.queue, "remove-queue": s.removeQueue,
 		"submit": s.submit, "gang": s.gang, "run": s.runs, "reprioritize": s.reprioritize, "finish": s.finish,
-		"requeue": s.requeue, "close": s.executor(false), "open": s.executor(true),
+		"type": s.nodeType, "requeue": s.requeue, "close": s.executor(false), "open": s.executor(true),
 	}
 	asks := map[string]func(*arguments) (string, error){
-		"round": s.round, "shares": s.shares, "why": s.why, "nodes": s.printNodes, "pool": s.printPool,
+		"round": s.round, "shares": s.shares, "why": s.why, "nodes": s.printNodes, "pool": s.printPool, "ever": s.ever,
 	}
 	var answer string
 	var err error
@@ -102,11 +103,7 @@ func (s *script) node(a *arguments) (err error) {
 		Labels: a.prefixed("label."), Unschedulable: a.flag("unschedulable"),
 	}
 	n.Labels["kubernetes.io/hostname"] = n.Name
-	for _, t := range a.values("taint") {
-		pair, effect, _ := strings.Cut(t, ":")
-		key, value, _ := strings.Cut(pair, "=")
-		n.Taints = append(n.Taints, armada.Taint{Key: key, Value: value, Effect: armada.TaintEffect(effect)})
-	}
+	n.Taints = taints(a)
 	for _, o := range a.values("others") { // PRIORITY:cpu=1,memory=1Gi
 		priority, amounts, _ := strings.Cut(o, ":")
 		p, err := strconv.ParseInt(priority, 10, 32)
@@ -123,6 +120,47 @@ func (s *script) node(a *arguments) (err error) {
 	s.nodes[n.Name] = n
 	s.pool.SetNode(n)
 	return err
+}
+
+func taints(a *arguments) []armada.Taint {
+	var taints []armada.Taint
+	for _, t := range a.values("taint") {
+		pair, effect, _ := strings.Cut(t, ":")
+		key, value, _ := strings.Cut(pair, "=")
+		taints = append(taints, armada.Taint{Key: key, Value: value, Effect: armada.TaintEffect(effect)})
+	}
+	return taints
+}
+
+// nodeType NAME: a cluster may have such nodes, though none is there.
+func (s *script) nodeType(a *arguments) (err error) {
+	k := KnownKind{NodeType: a.word(0)}
+	k.Pool, k.Labels, k.Taints = cmp.Or(a.value("pool"), "default"), a.prefixed("label."), taints(a)
+	k.Allocatable, err = s.resources(a)
+	s.types = append(s.types, k)
+	return err
+}
+
+// ever NAME: could the job run on any node that there is or could be?
+func (s *script) ever(a *arguments) (string, error) {
+	j, ok := s.jobs[a.word(0)]
+	if !ok {
+		return "", fmt.Errorf("there is no job %q", a.word(0))
+	}
+	known := slices.Clone(s.types)
+	for _, name := range slices.Sorted(maps.Keys(s.nodes)) {
+		n := s.nodes[name]
+		k := KnownKind{Executor: n.Executor, NodeKind: n.Kind()}
+		k.Pool = "default"
+		known = append(known, k)
+	}
+	SortKnown(known)
+	for i := range known {
+		if CouldRun(j.needs, j.Gang.UniformityLabel, &known[i].NodeKind) {
+			return fmt.Sprintf("%s: on %s\n", a.word(0), cmp.Or(known[i].NodeType, string(known[i].Executor))), nil
+		}
+	}
+	return fmt.Sprintf("%s: %s\n", a.word(0), WhyNever(j.needs, j.Gang.UniformityLabel, known, s.config.Resources)), nil
 }
 
 func (s *script) removeNode(a *arguments) error {

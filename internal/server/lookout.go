@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -15,6 +16,7 @@ import (
 	"armada/internal/store"
 	"armada/internal/wire"
 	"armada/pkg/api"
+	corev1 "armada/pkg/api/k8s/core/v1"
 	"armada/pkg/api/lookout"
 )
 
@@ -27,9 +29,11 @@ type LogSource interface {
 
 // Explainer tells why queued jobs wait.
 type Explainer interface {
-	// Reasons returns why a queued job waits in each pool, the most hopeful
-	// first; none when nobody knows here.
-	Reasons(job armada.Job) []armada.Reason
+	// Waits tells in words why each of the queued jobs waits, in order; empty
+	// where nobody knows.
+	Waits(ctx context.Context, jobs []armada.Job) []string
+	// Standing tells where a queued job stands; nil where nobody knows.
+	Standing(ctx context.Context, job armada.Job) *lookout.Standing
 }
 
 // lookoutService is lookout.Lookout: looking for jobs and into them.
@@ -40,6 +44,7 @@ type lookoutService struct {
 	store    store.Store
 	table    armada.ResourceTable
 	logs     LogSource
+	specs    *decoded
 	explains Explainer
 	shapes   *lru[armada.ShapeID, *armada.Requirements]
 	stopping <-chan struct{}
@@ -59,8 +64,9 @@ func (s *lookoutService) GetJobs(ctx context.Context, r *lookout.GetJobsRequest)
 		return nil, fmt.Errorf("list jobs: %w", err)
 	}
 	answer := &lookout.GetJobsResponse{NextPageToken: page.Next, Jobs: make([]*lookout.Job, 0, len(page.Jobs))}
+	waits := s.waits(ctx, page.Jobs)
 	for i := range page.Jobs {
-		job, err := s.job(ctx, &page.Jobs[i])
+		job, err := s.job(ctx, &page.Jobs[i], waits[page.Jobs[i].Job.ID])
 		if err != nil {
 			return nil, err
 		}
@@ -75,7 +81,11 @@ func (s *lookoutService) GetJob(ctx context.Context, r *lookout.GetJobRequest) (
 	if err != nil {
 		return nil, err
 	}
-	return s.job(ctx, &full)
+	job, err := s.job(ctx, &full, s.waits(ctx, []store.FullJob{full})[full.Job.ID])
+	if err == nil && s.explains != nil && full.Job.State == armada.JobQueued {
+		job.Standing = s.explains.Standing(ctx, full.Job)
+	}
+	return job, err
 }
 
 func (s *lookoutService) find(ctx context.Context, id string) (store.FullJob, error) {
@@ -89,7 +99,7 @@ func (s *lookoutService) find(ctx context.Context, id string) (store.FullJob, er
 	return full, nil
 }
 
-func (s *lookoutService) job(ctx context.Context, full *store.FullJob) (*lookout.Job, error) {
+func (s *lookoutService) job(ctx context.Context, full *store.FullJob, waits string) (*lookout.Job, error) {
 	r, ok := s.shapes.get(full.Job.Shape)
 	if !ok {
 		var err error
@@ -101,19 +111,25 @@ func (s *lookoutService) job(ctx context.Context, full *store.FullJob) (*lookout
 			s.shapes.put(full.Job.Shape, r, 512)
 		}
 	}
-	return wire.LookoutJob(full, r, s.table, s.waits(&full.Job)), nil
+	return wire.LookoutJob(full, r, s.table, waits), nil
 }
 
-// waits says why a queued job waits; empty when nobody knows here.
-func (s *lookoutService) waits(job *armada.Job) string {
-	if s.explains == nil || job.State != armada.JobQueued {
-		return ""
+// waits says why those of the jobs that are queued wait.
+func (s *lookoutService) waits(ctx context.Context, jobs []store.FullJob) map[armada.JobID]string {
+	var queued []armada.Job
+	for i := range jobs {
+		if jobs[i].Job.State == armada.JobQueued {
+			queued = append(queued, jobs[i].Job)
+		}
 	}
-	reasons := s.explains.Reasons(*job)
-	if len(reasons) == 0 {
-		return ""
+	if s.explains == nil || len(queued) == 0 {
+		return nil
 	}
-	return reasons[0].String()
+	words := make(map[armada.JobID]string, len(queued))
+	for i, why := range s.explains.Waits(ctx, queued) {
+		words[queued[i].ID] = why
+	}
+	return words
 }
 
 // GetLogs sends the log of a run, from whichever executor has it.
@@ -121,6 +137,9 @@ func (s *lookoutService) GetLogs(r *lookout.LogsRequest, stream grpc.ServerStrea
 	ctx := stream.Context()
 	full, err := s.find(ctx, r.GetJobId())
 	if err != nil {
+		return err
+	}
+	if err := s.hasContainer(ctx, &full, r.GetContainer()); err != nil {
 		return err
 	}
 	run, err := runOf(&full, armada.RunID(r.GetRunId()))
@@ -152,6 +171,30 @@ func (s *lookoutService) GetLogs(r *lookout.LogsRequest, stream grpc.ServerStrea
 		return errStopping
 	}
 	return err
+}
+
+// hasContainer refuses a name that no container of the job's pod has, with those
+// that there are.
+func (s *lookoutService) hasContainer(ctx context.Context, full *store.FullJob, name string) error {
+	if name == "" {
+		return nil
+	}
+	pod, err := s.specs.get(ctx, full.Job.Template)
+	if err != nil {
+		return err
+	}
+	var names []string
+	for _, containers := range [][]*corev1.Container{pod.GetContainers(), pod.GetInitContainers()} {
+		for _, c := range containers {
+			names = append(names, c.GetName())
+		}
+	}
+	if len(names) == 0 || slices.Contains(names, name) {
+		return nil // or its spec is not kept any more
+	}
+	return violations{{
+		Path: "container", Message: fmt.Sprintf("the job has no container %q; it has %s", clip(name, 60), strings.Join(names, ", ")),
+	}}.err("there is no such log")
 }
 
 // runOf returns the run asked for, or the newest.

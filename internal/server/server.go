@@ -18,49 +18,95 @@ import (
 	"armada/internal/podspec"
 	"armada/internal/store"
 	"armada/pkg/api/executorapi"
+	"armada/pkg/api/peers"
 )
 
 // Executors is the executors' side of the server.
 type Executors interface {
 	executorapi.ExecutorApiServer
 	executorapi.ExecutorAgentServer
-	LogSource
 }
 
-// Deps are what a server works with. Explains, Executors, Registry and UI may
-// be nil.
+// Peers are the replicas of the server, this one included: what one of them
+// knows, all can tell.
+type Peers interface {
+	LogSource
+	Explainer
+	// Service is what this replica answers to the others.
+	Service() peers.PeersServer
+}
+
+// Deps are what a server works with. Executors, Peers, Rounds, Registry and UI
+// may be nil.
 type Deps struct {
 	Store         store.Store
 	Rules         *podspec.Rules
 	Authenticator auth.Authenticator
 	Authorizer    *auth.Authorizer
 	Executors     Executors
-	Explains      Explainer
+	Peers         Peers
+	Rounds        Rounds
 	Log           *slog.Logger
 	Registry      prometheus.Registerer
 	UI            http.Handler // what is served beside the REST interface
 	Version       string       // what Health tells in the header armada-version; empty for nothing
 }
 
-// Server serves users and executors. Make it with [New], bind it with
-// [Server.Listen], run it with [Server.Serve].
-type Server struct {
-	config Config
-	log    *slog.Logger
-	health *health
-	grpc   *grpc.Server
-	pipe   *pipe
-	ui     http.Handler
-	front  *gateway // while it serves
-	http   *http.Server
+// Addresses are those of a server, bound: connections to them wait until it
+// serves.
+type Addresses struct{ grpc, http net.Listener }
 
-	stopping chan struct{}
-	grpcAt   net.Listener
-	httpAt   net.Listener
+// Bind takes the addresses of the config. They are released by Close, and by
+// the end of the server that serves them.
+func Bind(ctx context.Context, config Config) (*Addresses, error) {
+	var binding net.ListenConfig
+	a := &Addresses{}
+	var err error
+	if a.grpc, err = binding.Listen(ctx, "tcp", config.GRPCAddr); err != nil {
+		return nil, fmt.Errorf("listen for gRPC: %w", err)
+	}
+	if a.http, err = binding.Listen(ctx, "tcp", config.HTTPAddr); err != nil {
+		return nil, errors.Join(fmt.Errorf("listen for HTTP: %w", err), a.grpc.Close())
+	}
+	return a, nil
 }
 
-// New makes a server that does not listen yet.
-func New(config Config, deps Deps) (*Server, error) {
+// GRPC is where gRPC is served, host:port.
+func (a *Addresses) GRPC() string { return a.grpc.Addr().String() }
+
+// HTTP is where REST is served, host:port.
+func (a *Addresses) HTTP() string { return a.http.Addr().String() }
+
+// Close releases the addresses; it does nothing when that was done.
+func (a *Addresses) Close() error {
+	var errs []error
+	for _, l := range []net.Listener{a.grpc, a.http} {
+		if err := l.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// Server serves users and executors. Make it with [New], run it with
+// [Server.Serve].
+type Server struct {
+	config  Config
+	at      *Addresses
+	log     *slog.Logger
+	health  *health
+	outside *grpc.Server // at the address
+	inside  *grpc.Server // in the pipe, for REST and executors of this process
+	pipe    *pipe
+	ui      http.Handler
+	front   *gateway // while it serves
+	http    *http.Server
+
+	stopping chan struct{}
+}
+
+// New makes a server of the addresses that does not serve yet.
+func New(config Config, at *Addresses, deps Deps) (*Server, error) {
 	if err := config.Validate(); err != nil {
 		return nil, fmt.Errorf("server config: %w", err)
 	}
@@ -68,8 +114,8 @@ func New(config Config, deps Deps) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{config: config, log: deps.Log, health: newHealth(deps.Store, deps.Version), ui: deps.UI, pipe: newPipe(), stopping: make(chan struct{})}
-	s.grpc = grpc.NewServer(
+	s := &Server{config: config, at: at, log: deps.Log, health: newHealth(deps.Store, deps.Version), ui: deps.UI, pipe: newPipe(), stopping: make(chan struct{})}
+	options := []grpc.ServerOption{
 		grpc.ChainUnaryInterceptor(calls.unary),
 		grpc.ChainStreamInterceptor(calls.stream),
 		grpc.MaxRecvMsgSize(config.MaxMessageBytes),
@@ -78,8 +124,9 @@ func New(config Config, deps Deps) (*Server, error) {
 		// nothing for long are kept, since watchers wait in silence.
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: config.KeepaliveMinTime, PermitWithoutStream: true}),
 		grpc.KeepaliveParams(keepalive.ServerParameters{Time: 2 * time.Minute, Timeout: 20 * time.Second}),
-	)
-	register(readable{s.grpc, calls}, config, deps, s.health, s.stopping)
+	}
+	s.outside, s.inside = grpc.NewServer(options...), grpc.NewServer(options...)
+	register(readable{both{s.outside, s.inside}, calls}, config, deps, s.health, s.stopping)
 	s.http = &http.Server{
 		ReadHeaderTimeout: 10 * time.Second,
 		ErrorLog:          slog.NewLogLogger(deps.Log.Handler(), slog.LevelDebug),
@@ -87,24 +134,11 @@ func New(config Config, deps Deps) (*Server, error) {
 	return s, nil
 }
 
-// Listen binds both addresses, so that they are known before [Server.Serve].
-func (s *Server) Listen(ctx context.Context) error {
-	var binding net.ListenConfig
-	var err error
-	if s.grpcAt, err = binding.Listen(ctx, "tcp", s.config.GRPCAddr); err != nil {
-		return fmt.Errorf("listen for gRPC: %w", err)
-	}
-	if s.httpAt, err = binding.Listen(ctx, "tcp", s.config.HTTPAddr); err != nil {
-		return errors.Join(fmt.Errorf("listen for HTTP: %w", err), s.grpcAt.Close())
-	}
-	return nil
-}
+// GRPCAddr is where gRPC is served.
+func (s *Server) GRPCAddr() string { return s.at.GRPC() }
 
-// GRPCAddr is where gRPC is served, after Listen.
-func (s *Server) GRPCAddr() string { return s.grpcAt.Addr().String() }
-
-// HTTPAddr is where REST is served, after Listen.
-func (s *Server) HTTPAddr() string { return s.httpAt.Addr().String() }
+// HTTPAddr is where REST is served.
+func (s *Server) HTTPAddr() string { return s.at.HTTP() }
 
 // Connect returns a connection to the services inside the process, for an
 // executor that lives beside the server. The caller closes it.
@@ -116,26 +150,30 @@ func (s *Server) Connect() (*grpc.ClientConn, error) {
 	return conn, nil
 }
 
+// both registers services with the servers of the address and of the pipe.
+type both struct{ outside, inside *grpc.Server }
+
+// RegisterService registers a service.
+func (b both) RegisterService(d *grpc.ServiceDesc, service any) {
+	b.outside.RegisterService(d, service)
+	b.inside.RegisterService(d, service)
+}
+
 // Serve serves until the context ends, and then stops in order: streams end with
-// UNAVAILABLE, calls in flight are answered within the stop timeout. It returns
-// nil after such a stop. It binds the addresses unless Listen has.
+// UNAVAILABLE, clients are told to go elsewhere, calls in flight are answered
+// within the stop timeout. It returns nil after such a stop.
 func (s *Server) Serve(ctx context.Context) error {
-	if s.grpcAt == nil {
-		if err := s.Listen(ctx); err != nil {
-			return err
-		}
-	}
 	var err error
 	if s.front, err = newGateway(s.config, s.pipe, s.health, s.ui); err != nil {
-		return errors.Join(err, s.grpcAt.Close(), s.httpAt.Close())
+		return errors.Join(err, s.at.Close())
 	}
 	s.http.Handler = s.front
 	failed := make(chan error, 3)
-	go func() { failed <- s.grpc.Serve(s.grpcAt) }()
-	go func() { failed <- s.grpc.Serve(s.pipe) }()
-	go func() { failed <- s.http.Serve(s.httpAt) }()
+	go func() { failed <- s.outside.Serve(s.at.grpc) }()
+	go func() { failed <- s.inside.Serve(s.pipe) }()
+	go func() { failed <- s.http.Serve(s.at.http) }()
 	s.health.start()
-	s.log.Info("serving", slog.String("grpc", s.GRPCAddr()), slog.String("http", s.HTTPAddr()))
+	s.log.Info("serving", slog.String("grpc", s.at.GRPC()), slog.String("http", s.at.HTTP()))
 	running := 3
 	select {
 	case <-ctx.Done():
@@ -152,27 +190,33 @@ func (s *Server) Serve(ctx context.Context) error {
 	return err
 }
 
-// stop ends streams, lets calls in flight finish, and closes what is left.
+// stop refuses what is new on both addresses at once, ends streams, lets calls
+// in flight finish, and closes what is left. The pipe closes last: calls over
+// REST go through it.
 func (s *Server) stop() error {
 	s.health.stop()
 	close(s.stopping)
 	ctx, cancel := context.WithTimeout(context.Background(), s.config.StopTimeout)
 	defer cancel()
+	gone := make(chan struct{})
+	go func() {
+		defer close(gone)
+		finish(ctx, s.outside)
+	}()
 	err := s.http.Shutdown(ctx)
 	if err != nil {
 		err = errors.Join(fmt.Errorf("stop the REST interface: %w", err), s.http.Close())
 	}
 	err = errors.Join(err, s.front.Close())
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		s.grpc.GracefulStop()
-	}()
-	select {
-	case <-done:
-	case <-ctx.Done():
-		s.grpc.Stop()
-		<-done
-	}
+	finish(ctx, s.inside)
+	<-gone
 	return err
+}
+
+// finish tells clients to go elsewhere and returns when their calls are
+// answered, or were cut at the end of the context.
+func finish(ctx context.Context, server *grpc.Server) {
+	cut := context.AfterFunc(ctx, server.Stop)
+	defer cut()
+	server.GracefulStop()
 }

@@ -1,14 +1,10 @@
 package server_test
 
 import (
-	"log/slog"
 	"net"
 	"strings"
 	"testing"
 
-	"armada"
-	"armada/internal/auth"
-	"armada/internal/podspec"
 	"armada/internal/server"
 	"armada/pkg/api"
 )
@@ -24,7 +20,7 @@ func TestTheDefaultConfigIsValidAndAnEmptyOneNamesEveryKey(t *testing.T) {
 	}
 }
 
-func TestAnAddressInUseIsToldBeforeAnythingIsServed(t *testing.T) {
+func TestAnAddressInUseIsTold(t *testing.T) {
 	t.Parallel()
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	ok(t, err)
@@ -35,12 +31,8 @@ func TestAnAddressInUseIsToldBeforeAnythingIsServed(t *testing.T) {
 		if !http {
 			config.GRPCAddr, config.HTTPAddr = config.HTTPAddr, config.GRPCAddr
 		}
-		s, err := server.New(config, server.Deps{
-			Rules: podspec.DefaultRules(armada.DefaultResourceTable()), Authenticator: auth.Anonymous{}, Authorizer: auth.NewAuthorizer(), Log: slog.New(slog.DiscardHandler),
-		})
-		ok(t, err)
-		if err := s.Serve(t.Context()); err == nil || !strings.Contains(err.Error(), taken.Addr().String()) {
-			t.Errorf("served with %v", err)
+		if _, err := server.Bind(t.Context(), config); err == nil || !strings.Contains(err.Error(), taken.Addr().String()) {
+			t.Errorf("bound with %v", err)
 		}
 	}
 }

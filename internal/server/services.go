@@ -9,6 +9,7 @@ import (
 	"armada/pkg/api/binoculars"
 	"armada/pkg/api/executorapi"
 	"armada/pkg/api/lookout"
+	"armada/pkg/api/peers"
 	"armada/pkg/api/schedulerobjects"
 )
 
@@ -31,11 +32,16 @@ func register(r grpc.ServiceRegistrar, config Config, deps Deps, health *health,
 	})
 	api.RegisterJobsServer(r, &jobsService{auth: deps.Authorizer, store: deps.Store, specs: specs, most: config.MaxIDsPerQuery})
 	looking := &lookoutService{
-		auth: deps.Authorizer, store: deps.Store, table: deps.Rules.Table(), explains: deps.Explains,
+		auth: deps.Authorizer, store: deps.Store, table: deps.Rules.Table(), specs: specs,
 		shapes: newLRU[armada.ShapeID, *armada.Requirements](config.PodSpecCacheBytes / 8), stopping: stopping,
 	}
+	if deps.Peers != nil {
+		looking.logs, looking.explains = deps.Peers, deps.Peers
+		peers.RegisterPeersServer(r, deps.Peers.Service())
+	} else {
+		peers.RegisterPeersServer(r, peers.UnimplementedPeersServer{})
+	}
 	if deps.Executors != nil {
-		looking.logs = deps.Executors
 		executorapi.RegisterExecutorApiServer(r, deps.Executors)
 		executorapi.RegisterExecutorAgentServer(r, deps.Executors)
 	} else {
@@ -51,5 +57,5 @@ func register(r grpc.ServiceRegistrar, config Config, deps Deps, health *health,
 	api.RegisterAggregatedQueueServer(r, api.UnimplementedAggregatedQueueServer{})
 	api.RegisterUsageServer(r, api.UnimplementedUsageServer{})
 	binoculars.RegisterBinocularsServer(r, binoculars.UnimplementedBinocularsServer{})
-	schedulerobjects.RegisterSchedulerReportingServer(r, schedulerobjects.UnimplementedSchedulerReportingServer{})
+	schedulerobjects.RegisterSchedulerReportingServer(r, &reportService{looking: looking, rounds: deps.Rounds})
 }

@@ -88,11 +88,9 @@ func newWorld(t testing.TB, o options) *world {
 
 func (w *world) serve(config server.Config, deps server.Deps) {
 	w.t.Helper()
-	var err error
-	if w.server, err = server.New(config, deps); err != nil {
-		w.t.Fatal(err)
-	}
-	if err := w.server.Listen(w.t.Context()); err != nil {
+	at, err := server.Bind(w.t.Context(), config)
+	ok(w.t, err)
+	if w.server, err = server.New(config, at, deps); err != nil {
 		w.t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())

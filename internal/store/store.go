@@ -145,15 +145,21 @@ type Leadership interface {
 	// Lead asks for leadership for a time. It answers the epoch, which grows
 	// with every change of leader, and true when this replica leads; otherwise
 	// it answers false and who leads. A leader calls it again to stay leader:
-	// its epoch stays.
-	Lead(ctx context.Context, replica string, ttl time.Duration) (Leader, bool, error)
+	// its epoch stays. Replicas are told apart by their names.
+	Lead(ctx context.Context, replica Replica, ttl time.Duration) (Leader, bool, error)
 	// Resign gives leadership up at once, if the epoch is current.
 	Resign(ctx context.Context, epoch int64) error
 }
 
+// Replica is one of the servers that share a store.
+type Replica struct {
+	Name string
+	Addr string // where the others reach it, host:port of its gRPC; empty for nowhere
+}
+
 // Leader is who schedules.
 type Leader struct {
-	Replica string
+	Replica Replica // the zero value when the last one resigned
 	Epoch   int64
 	Until   time.Time // by the store's clock
 }
@@ -209,6 +215,11 @@ type JobAndRun struct {
 type ExecutorNodes struct {
 	Executor armada.Executor
 	Nodes    []armada.Node
+	// Kinds are those of the nodes and of those that have gone since less than
+	// [KindsKept], as [RememberKinds] tells; they outlive sessions.
+	Kinds []armada.NodeKind
+	// Reported tells whether the current session has put its nodes.
+	Reported bool
 	Deleted  bool
 }
 
@@ -222,9 +233,12 @@ type Executors interface {
 	// not the current one. Forms write at most every third of the lease and
 	// answer other calls from memory, with accordingly less left.
 	Acknowledge(ctx context.Context, id armada.ExecutorID, session armada.SessionID) (left time.Duration, err error)
-	// PutNodes replaces the executor's nodes; equal nodes write nothing.
-	// Fenced when the session is not the current one.
+	// PutNodes replaces the executor's nodes and remembers their kinds; equal
+	// nodes of one session write nothing. Fenced when the session is not the
+	// current one.
 	PutNodes(ctx context.Context, id armada.ExecutorID, session armada.SessionID, nodes []armada.Node) error
+	// Executor returns one executor; NotFound when there is none.
+	Executor(ctx context.Context, id armada.ExecutorID) (armada.Executor, error)
 	// Executors returns all executors with their nodes, ordered by id.
 	Executors(ctx context.Context) ([]ExecutorNodes, error)
 	// CordonExecutor records the setting; NotFound for an unknown executor.
@@ -249,9 +263,26 @@ type Order struct {
 
 // Retention forgets what is old.
 type Retention interface {
-	// Prune forgets, in pieces and while serving, jobs that ended before the
-	// time with their runs, their events, and job sets, templates, shapes and
-	// client ids that nothing uses any more. It does at most about limit rows
-	// of work and tells whether more is left.
-	Prune(ctx context.Context, before time.Time, limit int) (more bool, err error)
+	// Prune forgets, in pieces and while serving, finished jobs that are not to
+	// be kept, with their runs and events, and then job sets, templates, shapes
+	// and client ids that nothing uses any more. It never touches an active job
+	// or an event of one. It does at most about limit rows of work, and calls
+	// until nothing is left make a pass.
+	Prune(ctx context.Context, keep Keep, limit int) (Forgotten, error)
+}
+
+// Keep says which finished jobs are kept.
+type Keep struct {
+	Since time.Time // those that ended then or later,
+	// Most is about how many of these, 0 for all. When there are more, a tenth
+	// of Most goes with the surplus, so that not every pass has to look; those
+	// that ended first go first.
+	Most int
+}
+
+// Forgotten is what a call of Prune did.
+type Forgotten struct {
+	Jobs, Events, ClientIDs int
+	Before                  time.Time // jobs that ended earlier are not kept
+	More                    bool      // the pass is not complete
 }

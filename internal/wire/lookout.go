@@ -42,6 +42,18 @@ func LookoutJob(full *store.FullJob, r *armada.Requirements, table armada.Resour
 	return out
 }
 
+// Standing writes where a queued job stands.
+func Standing(s armada.Standing) *lookout.Standing {
+	const millionths = 1e6
+	out := &lookout.Standing{Place: int32(s.Place), Queued: int32(s.Queued)}
+	for _, p := range s.Pools {
+		out.Pools = append(out.Pools, &lookout.PoolStanding{
+			Pool: p.Pool, Queues: int32(p.Queues), Share: float64(p.Share) / millionths, FairShare: float64(p.FairShare) / millionths,
+		})
+	}
+	return out
+}
+
 func lookoutRun(r *armada.Run) *lookout.Run {
 	out := &lookout.Run{
 		RunId:       string(r.ID),
@@ -81,13 +93,29 @@ func LogQuery(r *lookout.LogsRequest) runs.LogQuery {
 	return runs.LogQuery{Container: r.GetContainer(), Tail: r.GetTailLines(), Since: instant(r.GetSince()), Follow: r.GetFollow()}
 }
 
+// LogsRequest asks for lines of a run's log.
+func LogsRequest(run armada.RunID, q runs.LogQuery) *lookout.LogsRequest {
+	return &lookout.LogsRequest{RunId: string(run), Container: q.Container, TailLines: q.Tail, Since: timestamp(q.Since), Follow: q.Follow}
+}
+
+// Where a line came from.
+const (
+	stdout = "stdout"
+	stderr = "stderr"
+)
+
 // LogLine writes one line of a log.
 func LogLine(l runs.LogLine) *lookout.LogLine {
-	stream := "stdout"
+	stream := stdout
 	if l.Stderr {
-		stream = "stderr"
+		stream = stderr
 	}
 	return &lookout.LogLine{
 		Timestamp: timestamp(l.Time), Container: l.Container, Stream: stream, Line: strings.ToValidUTF8(string(l.Text), "�"),
 	}
+}
+
+// ReadLogLine reads one line of a log.
+func ReadLogLine(l *lookout.LogLine) runs.LogLine {
+	return runs.LogLine{Time: instant(l.GetTimestamp()), Container: l.GetContainer(), Stderr: l.GetStream() == stderr, Text: []byte(l.GetLine())}
 }

@@ -6,7 +6,7 @@
 // edited. Names and numbers are fixed by programs that others run: they are
 // listed in testdata/wire.txt, and tests hold the files to that list. What
 // this project adds has numbers from 1000 up, or a package of its own
-// (lookout).
+// (lookout, peers).
 //
 // Only the edges import this package: internal/wire turns its messages into
 // the vocabulary of the root package and back, internal/server and

@@ -12,6 +12,7 @@ import (
 
 	"google.golang.org/grpc/codes"
 
+	"armada/internal/store"
 	"armada/pkg/api"
 )
 
@@ -177,9 +178,9 @@ func TestAResumeIDThatIsNoGoodLeadsToTheFirstEventThatIsKept(t *testing.T) {
 func (w *world) forget() {
 	w.t.Helper()
 	for more := true; more; {
-		var err error
-		more, err = w.store.Prune(w.t.Context(), time.Now().Add(time.Hour), 1000)
+		done, err := w.store.Prune(w.t.Context(), store.Keep{Since: time.Now().Add(time.Hour)}, 1000)
 		ok(w.t, err)
+		more = done.More
 	}
 }
 

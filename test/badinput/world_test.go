@@ -53,12 +53,13 @@ func newWorld(t *testing.T, edit ...func(*server.Config)) *world {
 	for _, e := range edit {
 		e(&config)
 	}
-	s, err := server.New(config, server.Deps{
+	at, err := server.Bind(t.Context(), config)
+	ok(t, err)
+	s, err := server.New(config, at, server.Deps{
 		Store: kept, Rules: podspec.DefaultRules(armada.DefaultResourceTable()),
 		Authenticator: auth.Anonymous{}, Authorizer: auth.NewAuthorizer(), Log: slog.New(slog.DiscardHandler),
 	})
 	ok(t, err)
-	ok(t, s.Listen(t.Context()))
 	ctx, cancel := context.WithCancel(context.Background())
 	served := make(chan error, 1)
 	go func() { served <- s.Serve(ctx) }()

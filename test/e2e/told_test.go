@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -11,6 +12,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"armada/pkg/api"
 )
 
 // container is a container in YAML's flow style.
@@ -45,8 +48,7 @@ func TestAJobThatWaitsSaysWhy(t *testing.T) {
 		jobs []string
 		want string
 	}{
-		"large":      {[]string{"{podSpec: {containers: [" + container("a", "command: [echo]", "100") + "]}}"}, "no node is large enough"},
-		"selector":   {[]string{"{podSpec: {nodeSelector: {disk: ssd}, containers: [" + one + "]}}"}, "no node matches the node selector"},
+		"elsewhere":  {[]string{"{podSpec: {nodeSelector: {kubernetes.io/hostname: another}, containers: [" + one + "]}}"}, "no node matches the node selector"},
 		"incomplete": {[]string{fmt.Sprintf(member, one), fmt.Sprintf(member, one)}, "waits for its other members (2 of 3"},
 		"gang":       {slices.Repeat([]string{fmt.Sprintf(member, container("a", "command: [echo]", "3"))}, 3), "does not fit as a whole (2 of 3"},
 	} {
@@ -55,6 +57,67 @@ func TestAJobThatWaitsSaysWhy(t *testing.T) {
 			told := u.mustCtl(t, "describe", "job", id)
 			return strings.Contains(told, "State:          queued") && strings.Contains(told, c.want)
 		})
+	}
+}
+
+func TestAJobThatNobodyCanEverRunIsRejected(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	t.Cleanup(func() { killProcessesOf(dir) })
+	u := startUp(t, dir, "--capacity", "cpu=8,memory=8Gi,ephemeral-storage=512Gi")
+	u.mustCtl(t, "create", "queue", "told")
+	one := container("a", "command: [echo]", "1")
+	for set, c := range map[string]struct{ spec, want string }{
+		"large":    {"{containers: [" + container("a", "command: [echo]", "1000") + "]}", "it asks for 1000 cpu, the largest node has 8"},
+		"selector": {"{nodeSelector: {disk: ssd}, containers: [" + one + "]}", "no node matches its node selector or affinity"},
+	} {
+		want := "no known node fits: cluster local, pool default: " + c.want
+		out, err := u.ctl(t, "submit", "--wait", jobsFile(t, set, "{podSpec: "+c.spec+"}"))
+		var exit *exec.ExitError
+		if !errors.As(err, &exit) || exit.ExitCode() != 1 || !strings.Contains(out, want) {
+			t.Errorf("submit --wait ends with %v, want the exit code 1 and %q:\n%s", err, want, out)
+		}
+		id := submittedLine.FindStringSubmatch(out)[1]
+		if told := u.mustCtl(t, "describe", "job", id); !strings.Contains(told, "State:          rejected") || !strings.Contains(told, want) {
+			t.Errorf("describe job says:\n%s", told)
+		}
+		if told := u.mustCtl(t, "get", "jobs", "--job-set", set, "-o", "json"); !strings.Contains(told, `"REJECTED"`) || !strings.Contains(told, want) {
+			t.Errorf("get jobs says:\n%s", told)
+		}
+		if told := u.mustCtl(t, "watch", "told", set, "--exit-if-inactive"); !strings.Contains(told, want) {
+			t.Errorf("watch says:\n%s", told)
+		}
+		answer, err := http.Post("http://"+u.http+"/api/v1/job-set/told/"+set, "application/json", strings.NewReader("{}"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if events := body(t, answer); !strings.Contains(events, want) || !strings.Contains(events, `"cause":"Rejected"`) {
+			t.Errorf("the events over REST are:\n%s", events)
+		}
+		states, err := api.NewJobsClient(u.dial(t)).GetJobErrors(t.Context(), &api.JobErrorsRequest{JobIds: []string{id}})
+		if err != nil || states.GetJobErrors()[id] != want {
+			t.Errorf("GetJobErrors answers %v, %v", states, err)
+		}
+	}
+}
+
+func TestAJobThatFitsOnAConfiguredNodeTypeWaits(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	t.Cleanup(func() { killProcessesOf(dir) })
+	u := startUp(t, dir, "--capacity", "cpu=8,memory=8Gi,ephemeral-storage=512Gi",
+		"--set", "scheduling.nodeTypes=[{name: big, capacity: {cpu: 64, memory: 64Gi, ephemeral-storage: 512Gi}}]")
+	u.mustCtl(t, "create", "queue", "told")
+	large := func(cpu string) string {
+		return "{podSpec: {containers: [" + container("a", "command: [echo]", cpu) + "]}}"
+	}
+	waits := submittedLine.FindStringSubmatch(u.mustCtl(t, "submit", jobsFile(t, "waits", large("32"))))[1]
+	out, _ := u.ctl(t, "submit", "--wait", jobsFile(t, "fails", large("128"))) // its text is looked at
+	if !strings.Contains(out, "node type big, pool default: it asks for 128 cpu, the largest node has 64") {
+		t.Errorf("the larger job is told:\n%s", out)
+	}
+	if told := u.mustCtl(t, "describe", "job", waits); !strings.Contains(told, "State:          queued") || !strings.Contains(told, "no node is large enough") {
+		t.Errorf("describe job says:\n%s", told)
 	}
 }
 

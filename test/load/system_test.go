@@ -50,13 +50,13 @@ type system struct {
 func open(b *testing.B, dir, simulate string) *system {
 	b.Helper()
 	config := app.DefaultConfig()
-	config.Up.DataDir, config.Up.Simulate, config.Up.SimulatedRuntime = dir, simulate, time.Millisecond
+	config.DataDir, config.Executor.Simulate, config.Executor.SimulatedRuntime = dir, simulate, time.Millisecond
 	config.Server.GRPCAddr, config.Server.HTTPAddr, config.Telemetry.MetricsAddr = "127.0.0.1:0", "127.0.0.1:0", ""
 	log := slog.New(slog.DiscardHandler)
 	if os.Getenv("ARMADA_LOAD_LOG") != "" {
 		log = slog.New(slog.NewTextHandler(os.Stderr, nil))
 	}
-	up, err := app.OpenUp(b.Context(), config, "load", log)
+	up, err := app.Open(b.Context(), config, app.RoleUp, "load", log)
 	if err != nil {
 		b.Fatal(err)
 	}

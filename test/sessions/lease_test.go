@@ -13,6 +13,7 @@ import (
 	"armada/internal/leader"
 	"armada/internal/podspec"
 	"armada/internal/scheduling"
+	"armada/internal/store"
 )
 
 // lead starts a leader that gives runs up as soon as the margin allows.
@@ -25,7 +26,7 @@ func (w *world) lead(replica string) (stop func()) {
 	for i := range config.Scheduling.Resources.Len() {
 		config.Scheduling.FairnessMultipliers[i] = 1000
 	}
-	l, err := leader.New(config, leader.Parts{Store: w.store, Replica: replica, Log: w.log.With("leader", replica)})
+	l, err := leader.New(config, leader.Parts{Store: w.store, Replica: store.Replica{Name: replica}, Log: w.log.With("leader", replica)})
 	ok(w.t, err)
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})

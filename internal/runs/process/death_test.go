@@ -55,7 +55,7 @@ func TestClosingEndsASupervisorThatHasNothingToDo(t *testing.T) {
 	if left := living(w.dir); len(left) > 0 {
 		t.Errorf("there lives %v", left)
 	}
-	if _, err := r.Prune(context.Background(), 0, 0); !errors.Is(err, ErrClosed) {
+	if _, err := r.Prune(context.Background(), time.Time{}, 0); !errors.Is(err, ErrClosed) {
 		t.Errorf("a closed runtime answered %v", err)
 	}
 	runstest.AwaitPhase(t, w.opened(t), "01brz3ndektsv4rrffq69g0001-1", runs.Succeeded)

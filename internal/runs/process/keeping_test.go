@@ -279,17 +279,17 @@ func TestPrunedRunsAreGoneAndStillNeverStartedAgain(t *testing.T) {
 		}
 	}
 	for _, step := range []struct {
-		age  time.Duration
-		size int64
-		want int
+		before time.Time
+		size   int64
+		want   int
 	}{
-		{time.Hour, 1 << 30, 0},
-		{0, 45_000, 1}, // three of 10,000 bytes and folders of 4,096 each, more or less
-		{time.Nanosecond, 0, 2},
-		{time.Nanosecond, 1, 0}, // the one that is not forgotten stays
+		{time.Now().Add(-time.Hour), 1 << 30, 0},
+		{time.Time{}, 45_000, 1}, // three of 10,000 bytes and folders of 4,096 each, more or less
+		{time.Now().Add(time.Hour), 0, 2},
+		{time.Now().Add(time.Hour), 1, 0}, // the one that is not forgotten stays
 	} {
-		if pruned, err := r.Prune(context.Background(), step.age, step.size); err != nil || pruned != step.want {
-			t.Errorf("pruning by %v and %d removed %d, %v", step.age, step.size, pruned, err)
+		if pruned, err := r.Prune(context.Background(), step.before, step.size); err != nil || pruned != step.want {
+			t.Errorf("pruning by %v and %d removed %d, %v", step.before, step.size, pruned, err)
 		}
 	}
 	if err := r.Logs(context.Background(), ids[0], runs.LogQuery{}, func(runs.LogLine) error { return nil }); !errors.Is(err, runs.ErrUnknownRun) {

@@ -38,8 +38,8 @@ type stopRequest struct {
 }
 
 type pruneRequest struct {
-	Age  time.Duration `json:"age"`  // nanoseconds
-	Size int64         `json:"size"` // bytes
+	Before time.Time `json:"before"`
+	Size   int64     `json:"size"` // bytes
 }
 
 // reply is one line of JSON from the supervisor: the answer to the request of

@@ -15,11 +15,11 @@ import (
 	"armada"
 )
 
-// prune removes the folders of forgotten runs that are older than age, and then
-// the oldest until the rest is not larger than size; neither counts when it is
-// zero. It is written down first, so that a run without a folder is never taken
+// prune removes the folders of forgotten runs that were last written to before
+// the time, and then the oldest until the rest is not larger than size; neither
+// counts when it is zero. It is written down first, so that a run without a folder is never taken
 // for one that was not started.
-func (s *supervisor) prune(age time.Duration, size int64) (int, error) {
+func (s *supervisor) prune(before time.Time, size int64) (int, error) {
 	type candidate struct {
 		run  armada.RunID
 		made time.Time
@@ -43,8 +43,7 @@ func (s *supervisor) prune(age time.Duration, size int64) (int, error) {
 	pruned := 0
 	var kept []error
 	for _, c := range candidates {
-		tooOld := age > 0 && time.Since(c.made) > age
-		if !tooOld && (size <= 0 || total <= size) {
+		if !c.made.Before(before) && (size <= 0 || total <= size) {
 			continue
 		}
 		if err := s.journal.append(record{Prune: c.run}); err != nil {

@@ -266,11 +266,11 @@ func (r *Runtime) Forget(ctx context.Context, run armada.RunID) error {
 	return nil
 }
 
-// Prune removes the folders and logs of forgotten runs that ended longer ago
-// than age, and of the oldest as long as all together hold more than size
-// bytes; zero means no such limit. It answers how many runs it removed.
-func (r *Runtime) Prune(ctx context.Context, age time.Duration, size int64) (int, error) {
-	rep, err := r.call(ctx, request{Prune: &pruneRequest{Age: age, Size: size}})
+// Prune removes the folders and logs of forgotten runs that ended before the
+// time, and of the oldest as long as all together hold more than size bytes;
+// zero means no such limit. It answers how many runs it removed.
+func (r *Runtime) Prune(ctx context.Context, before time.Time, size int64) (int, error) {
+	rep, err := r.call(ctx, request{Prune: &pruneRequest{Before: before, Size: size}})
 	if err != nil {
 		return 0, fmt.Errorf("prune run folders: %w", err)
 	}

@@ -102,7 +102,7 @@ func (s *supervisor) answer(req *request) reply {
 	case req.Forget != "":
 		err = s.forget(req.Forget)
 	case req.Prune != nil:
-		rep.Pruned, err = s.prune(req.Prune.Age, req.Prune.Size)
+		rep.Pruned, err = s.prune(req.Prune.Before, req.Prune.Size)
 	case req.Quit:
 		if !s.retire(false) {
 			rep.Failure, rep.Text = failureBusy, "runs live"

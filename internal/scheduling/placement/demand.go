@@ -9,7 +9,7 @@ import (
 // hostname is the label that tells nodes apart. A demand that mentions it is
 // matched against nodes one by one; otherwise every node would be a type of
 // its own.
-const hostname = "kubernetes.io/hostname"
+const hostname = armada.LabelHostname
 
 // Demand is what a job of one shape asks of its node. It belongs to the space
 // that made it.

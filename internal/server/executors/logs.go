@@ -25,6 +25,12 @@ type logOrder struct {
 	broken chan error                 // holds one: the answer ended before the log did
 }
 
+// Holds tells whether this replica holds the executor's stream.
+func (s *Service) Holds(id armada.ExecutorID) bool {
+	_, here := s.streamOf(id)
+	return here
+}
+
 // Logs calls visit with the lines of a run, as its executor keeps them. The
 // executor's stream must be held by this replica.
 func (s *Service) Logs(ctx context.Context, id armada.ExecutorID, run armada.RunID, q runs.LogQuery, visit func(runs.LogLine) error) error {

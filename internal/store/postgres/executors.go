@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -64,20 +65,27 @@ func (s *Store) PutNodes(ctx context.Context, id armada.ExecutorID, session arma
 	if err != nil {
 		return err
 	}
-	equal := false
+	var known, remembered []byte
+	var reported bool
+	var now int64
 	err = s.read(ctx, "put nodes", func(ctx context.Context) error {
-		var known []byte
-		err := s.pool.QueryRow(ctx, "SELECT nodes_hash FROM armada.executor WHERE id = $1 AND session = $2 AND NOT deleted", string(id), string(session)).Scan(&known)
-		equal = bytes.Equal(known, hash[:])
+		err := s.pool.QueryRow(ctx, `SELECT nodes_hash, kinds, reported, greatest(at, coalesce($3::bigint, armada.clock())) FROM armada.executor, armada.lane
+			WHERE id = $1 AND session = $2 AND NOT deleted`, string(id), string(session), s.clock.given()).Scan(&known, &remembered, &reported, &now)
 		if errors.Is(err, pgx.ErrNoRows) {
 			return intake.NotCurrent(id, session)
 		}
 		return err
 	})
-	if err != nil || equal {
+	if err != nil || reported && bytes.Equal(known, hash[:]) {
 		return err
 	}
-	if err := s.call(ctx, "put nodes", nil, callOf("armada.put_nodes", 5), s.clock.given(), string(id), string(session), hash[:], packed); err != nil {
+	kinds, err := s.decodeKinds(remembered, id)
+	if err != nil {
+		return err
+	}
+	kinds = store.RememberKinds(kinds, store.KindsOf(nodes), fromMicros(now))
+	if err := s.call(ctx, "put nodes", nil, callOf("armada.put_nodes", 6), s.clock.given(), string(id), string(session), hash[:], packed,
+		codec.AppendKinds(nil, s.config.Resources, kinds)); err != nil {
 		return err
 	}
 	s.touched()
@@ -103,6 +111,33 @@ func (s *Store) DeleteExecutor(ctx context.Context, id armada.ExecutorID) error 
 	return nil
 }
 
+func (s *Store) decodeKinds(b []byte, id armada.ExecutorID) ([]armada.NodeKind, error) {
+	if len(b) == 0 {
+		return nil, nil
+	}
+	kinds, err := codec.DecodeKinds(b, s.config.Resources)
+	if err != nil {
+		return nil, fmt.Errorf("executor %s: %w", id, err)
+	}
+	return kinds, nil
+}
+
+// Executor returns one executor.
+func (s *Store) Executor(ctx context.Context, id armada.ExecutorID) (armada.Executor, error) {
+	var found []store.ExecutorNodes
+	err := s.read(ctx, "read executor", func(ctx context.Context) (err error) {
+		found, err = s.readExecutors(ctx, "id = $1 AND NOT deleted", string(id))
+		return err
+	})
+	switch {
+	case err != nil:
+		return armada.Executor{}, err
+	case len(found) == 0:
+		return armada.Executor{}, intake.Coded(armada.CodeNotFound, "executor %q is not known", id)
+	}
+	return found[0].Executor, nil
+}
+
 // Executors returns all executors.
 func (s *Store) Executors(ctx context.Context) ([]store.ExecutorNodes, error) {
 	var all []store.ExecutorNodes
@@ -120,20 +155,23 @@ func (s *Store) readExecutors(ctx context.Context, where string, args ...any) ([
 		var id, session string
 		var kind int16
 		var lease, acknowledged int64
-		var packed []byte
+		var packed, kinds []byte
 		x := &e.Executor
-		err := r.Scan(&id, &kind, &session, &lease, &acknowledged, &x.Replica, &x.ReplicaAddr, &x.Cordoned, &x.CordonReason, &e.Deleted, &packed)
+		err := r.Scan(&id, &kind, &session, &lease, &acknowledged, &x.Replica, &x.ReplicaAddr, &x.Cordoned, &x.CordonReason, &e.Deleted, &packed, &e.Reported, &kinds)
 		if err != nil {
 			return err
 		}
 		x.ID, x.Kind, x.Session = armada.ExecutorID(id), armada.ExecutorKind(kind), armada.SessionID(session)
 		x.Lease, x.Acknowledged = time.Duration(lease)*time.Microsecond, fromMicros(acknowledged)
+		if e.Kinds, err = s.decodeKinds(kinds, x.ID); err != nil {
+			return err
+		}
 		if len(packed) > 0 && !e.Deleted {
 			e.Nodes, err = codec.UnpackNodes(packed, s.config.Resources, x.ID)
 		}
 		all = append(all, e)
 		return err
-	}, `SELECT id, kind, session, lease, acknowledged, replica, replica_addr, cordoned, cordon_reason, deleted, nodes
+	}, `SELECT id, kind, session, lease, acknowledged, replica, replica_addr, cordoned, cordon_reason, deleted, nodes, reported, kinds
 		FROM armada.executor WHERE `+where, args...)
 	return all, err
 }

@@ -143,7 +143,7 @@ func (g *gathering) queue(batch *pgx.Batch, n *needs) {
 	if len(n.jobs) == 0 {
 		return
 	}
-	batch.Queue("SELECT replica, epoch FROM armada.leader").QueryRow(func(r pgx.Row) error { return r.Scan(&g.leader.Replica, &g.leader.Epoch) })
+	batch.Queue("SELECT replica, epoch FROM armada.leader").QueryRow(func(r pgx.Row) error { return r.Scan(&g.leader.Replica.Name, &g.leader.Epoch) })
 	batch.Queue("SELECT id, session FROM armada.executor WHERE NOT deleted").Query(func(rows pgx.Rows) error {
 		return eachRow(rows, func(r pgx.Rows) error {
 			var id, session string
@@ -213,7 +213,7 @@ func (g *gathering) Job(id armada.JobID) (*intake.Entry, error) { return g.jobs[
 
 // Leads tells whether an epoch is current.
 func (g *gathering) Leads(epoch int64) (bool, error) {
-	if g.leader.Epoch != epoch || g.leader.Replica == "" {
+	if g.leader.Epoch != epoch || g.leader.Replica.Name == "" {
 		return false, nil
 	}
 	g.fenced.epoch = epoch

@@ -30,7 +30,7 @@ func (l *leading) forget() {
 func (l *leading) compare(replica string, epoch int64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.leader.Replica != replica || l.leader.Epoch != epoch {
+	if l.leader.Replica.Name != replica || l.leader.Epoch != epoch {
 		l.known = false
 		l.heard++
 	}
@@ -52,8 +52,8 @@ func (l *leading) get() (leader store.Leader, known bool, heard int64) {
 }
 
 // Lead asks for leadership.
-func (s *Store) Lead(ctx context.Context, replica string, ttl time.Duration) (store.Leader, bool, error) {
-	if replica == "" || ttl <= 0 {
+func (s *Store) Lead(ctx context.Context, replica store.Replica, ttl time.Duration) (store.Leader, bool, error) {
+	if replica.Name == "" || ttl <= 0 {
 		return store.Leader{}, false, intake.Coded(armada.CodeInvalid, "lead: a replica's name and a time are needed")
 	}
 	if err := s.enter(); err != nil {
@@ -61,21 +61,21 @@ func (s *Store) Lead(ctx context.Context, replica string, ttl time.Duration) (st
 	}
 	s.leave()
 	leader, known, heard := s.leading.get()
-	if now, ok := s.clock.now(); known && ok && leader.Replica != replica && leader.Replica != "" && leader.Until.After(now) {
+	if now, ok := s.clock.now(); known && ok && leader.Replica.Name != replica.Name && leader.Replica.Name != "" && leader.Until.After(now) {
 		return leader, false, nil
 	}
 	leader, now, err := s.readLeader(ctx)
 	if err != nil {
 		return store.Leader{}, false, err
 	}
-	if leader.Replica != "" && leader.Replica != replica && leader.Until.After(now) {
+	if leader.Replica.Name != "" && leader.Replica.Name != replica.Name && leader.Until.After(now) {
 		s.leading.keep(leader, heard)
 		return leader, false, nil
 	}
 	var until int64
 	var begins bool
-	err = s.call(ctx, "lead", []any{&leader.Replica, &leader.Epoch, &until, &begins},
-		"SELECT o_replica, o_epoch, o_until, o_new FROM armada.lead($1, $2, $3)", s.clock.given(), replica, ttl.Microseconds())
+	err = s.call(ctx, "lead", []any{&leader.Replica.Name, &leader.Replica.Addr, &leader.Epoch, &until, &begins},
+		"SELECT o_replica, o_addr, o_epoch, o_until, o_new FROM armada.lead($1, $2, $3, $4)", s.clock.given(), replica.Name, replica.Addr, ttl.Microseconds())
 	if err != nil {
 		return store.Leader{}, false, err
 	}
@@ -84,14 +84,14 @@ func (s *Store) Lead(ctx context.Context, replica string, ttl time.Duration) (st
 	if begins {
 		s.leaderChanged()
 	}
-	return leader, leader.Replica == replica, nil
+	return leader, leader.Replica.Name == replica.Name, nil
 }
 
 func (s *Store) readLeader(ctx context.Context) (leader store.Leader, now time.Time, err error) {
 	var until, shown int64
 	err = s.read(ctx, "lead", func(ctx context.Context) error {
-		return s.pool.QueryRow(ctx, "SELECT replica, epoch, until, greatest(at, coalesce($1::bigint, armada.clock())) FROM armada.leader, armada.lane",
-			s.clock.given()).Scan(&leader.Replica, &leader.Epoch, &until, &shown)
+		return s.pool.QueryRow(ctx, "SELECT replica, addr, epoch, until, greatest(at, coalesce($1::bigint, armada.clock())) FROM armada.leader, armada.lane",
+			s.clock.given()).Scan(&leader.Replica.Name, &leader.Replica.Addr, &leader.Epoch, &until, &shown)
 	})
 	if err == nil {
 		s.clock.learn(shown)

@@ -110,13 +110,13 @@ func TestAReplicaThatDoesNotLeadIsAnsweredFromMemoryAndHearsOfAResignation(t *te
 	url := pgtest.Database(t)
 	one, two := openStore(t, url), openStore(t, url)
 	hears(t, two, one)
-	leader, leads, err := one.Lead(t.Context(), "one", time.Hour)
+	leader, leads, err := one.Lead(t.Context(), store.Replica{Name: "one"}, time.Hour)
 	if err != nil || !leads {
 		t.Fatal(leader, leads, err)
 	}
 	ask := func() bool {
 		t.Helper()
-		_, leads, err := two.Lead(t.Context(), "two", time.Hour)
+		_, leads, err := two.Lead(t.Context(), store.Replica{Name: "two"}, time.Hour)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -142,12 +142,12 @@ func TestADeposedLeaderCommitsNothing(t *testing.T) {
 	t.Parallel()
 	url := pgtest.Database(t)
 	one, two := openStore(t, url), openStore(t, url)
-	first, _, err := one.Lead(t.Context(), "one", time.Microsecond)
+	first, _, err := one.Lead(t.Context(), store.Replica{Name: "one"}, time.Microsecond)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for leads := false; !leads; {
-		if _, leads, err = two.Lead(t.Context(), "two", time.Hour); err != nil {
+		if _, leads, err = two.Lead(t.Context(), store.Replica{Name: "two"}, time.Hour); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -20,11 +20,13 @@ type executorRow struct {
 	deleted   bool
 	executor  armada.Executor
 	nodesHash []byte
+	kinds     []armada.NodeKind
+	reported  bool
 }
 
-const executorColumns = "id, kind, session, lease, acknowledged, replica, replica_addr, cordoned, cordon_reason, deleted, number"
+const executorColumns = "id, kind, session, lease, acknowledged, replica, replica_addr, cordoned, cordon_reason, deleted, number, reported, kinds"
 
-const executorWidth = 11
+const executorWidth = 13
 
 func decodeExecutorRow(r row) armada.Executor {
 	return armada.Executor{
@@ -36,22 +38,37 @@ func decodeExecutorRow(r row) armada.Executor {
 
 // decodeExecutor reads a row of executorColumns and nodes.
 func (s *Store) decodeExecutor(r row) (store.ExecutorNodes, error) {
-	e := store.ExecutorNodes{Executor: decodeExecutorRow(r), Deleted: r.int(9) != 0}
+	e := store.ExecutorNodes{Executor: decodeExecutorRow(r), Deleted: r.int(9) != 0, Reported: r.int(11) != 0}
 	packed := r.blob(executorWidth)
-	if len(packed) == 0 || e.Deleted {
-		return e, nil
-	}
 	var err error
+	if e.Kinds, err = s.decodeKinds(r); err != nil || len(packed) == 0 || e.Deleted {
+		return e, err
+	}
 	e.Nodes, err = codec.UnpackNodes(packed, s.config.Resources, e.Executor.ID)
 	return e, err
 }
 
+// decodeKinds reads the kinds of nodes of a row of executorColumns.
+func (s *Store) decodeKinds(r row) ([]armada.NodeKind, error) {
+	b := r.blob(12)
+	if len(b) == 0 {
+		return nil, nil
+	}
+	kinds, err := codec.DecodeKinds(b, s.config.Resources)
+	if err != nil {
+		return nil, fmt.Errorf("executor %s: %w", r.str(0), err)
+	}
+	return kinds, nil
+}
+
 func (w *writer) loadExecutors() error {
 	return w.conn.each("SELECT "+executorColumns+", nodes_hash FROM executor", func(r row) error {
+		kinds, err := w.store.decodeKinds(r)
 		w.executors[armada.ExecutorID(r.str(0))] = &executorRow{
 			number: r.int(10), deleted: r.int(9) != 0, executor: decodeExecutorRow(r), nodesHash: bytes.Clone(r.blob(executorWidth)),
+			kinds: kinds, reported: r.int(11) != 0,
 		}
-		return nil
+		return err
 	})
 }
 
@@ -87,16 +104,16 @@ func (s *Store) OpenSession(ctx context.Context, e armada.Executor) error {
 			b.w.executors[e.ID] = known
 		}
 		if known.deleted {
-			known.deleted, known.executor, known.nodesHash = false, armada.Executor{}, nil
+			known.deleted, known.executor, known.nodesHash, known.kinds = false, armada.Executor{}, nil, nil
 		}
 		fresh := e
 		fresh.Lease = e.Lease.Truncate(time.Microsecond)
 		fresh.Acknowledged = b.Now
 		fresh.Cordoned, fresh.CordonReason = known.executor.Cordoned, known.executor.CordonReason
-		known.executor = fresh
+		known.executor, known.reported = fresh, false
 		b.touch(feed.Executor, known.number)
 		_, err := b.w.conn.exec(`INSERT INTO executor (number, id, kind, session, lease, acknowledged, replica, replica_addr) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
-			ON CONFLICT (number) DO UPDATE SET deleted = 0, kind = excluded.kind, session = excluded.session, lease = excluded.lease,
+			ON CONFLICT (number) DO UPDATE SET deleted = 0, kind = excluded.kind, session = excluded.session, reported = 0, lease = excluded.lease,
 			acknowledged = excluded.acknowledged, replica = excluded.replica, replica_addr = excluded.replica_addr`,
 			known.number, string(e.ID), int64(e.Kind), string(e.Session), fresh.Lease.Microseconds(), micros(b.Now), e.Replica, e.ReplicaAddr)
 		return err
@@ -138,19 +155,44 @@ func (s *Store) PutNodes(ctx context.Context, id armada.ExecutorID, session arma
 	if err != nil {
 		return fmt.Errorf("put nodes: %w", err)
 	}
+	present := store.KindsOf(nodes)
 	return s.write(ctx, "put nodes", 1, func(b *batch) error {
 		if err := b.w.checkSession(id, session); err != nil {
 			return err
 		}
 		e := b.w.executors[id]
-		if bytes.Equal(e.nodesHash, hash[:]) {
+		same := bytes.Equal(e.nodesHash, hash[:])
+		if same && e.reported {
 			return nil
 		}
-		e.nodesHash = hash[:]
 		b.touch(feed.Executor, e.number)
-		_, err := b.w.conn.exec("UPDATE executor SET nodes = ?, nodes_hash = ? WHERE number = ?", packed, hash[:], e.number)
+		e.reported, e.kinds = true, store.RememberKinds(e.kinds, present, b.Now)
+		kinds := codec.AppendKinds(nil, s.config.Resources, e.kinds)
+		if same {
+			_, err := b.w.conn.exec("UPDATE executor SET reported = 1, kinds = ? WHERE number = ?", kinds, e.number)
+			return err
+		}
+		e.nodesHash = hash[:]
+		_, err := b.w.conn.exec("UPDATE executor SET reported = 1, kinds = ?, nodes = ?, nodes_hash = ? WHERE number = ?", kinds, packed, hash[:], e.number)
 		return err
 	})
+}
+
+// Executor returns one executor.
+func (s *Store) Executor(ctx context.Context, id armada.ExecutorID) (armada.Executor, error) {
+	var found armada.Executor
+	err := s.read(ctx, "read executor", func(c *conn) error {
+		r, err := c.one("SELECT "+executorColumns+" FROM executor WHERE deleted = 0 AND id = ?", string(id))
+		if err != nil {
+			return err
+		}
+		if r == nil {
+			return intake.Coded(armada.CodeNotFound, "executor %q is not known", id)
+		}
+		found = decodeExecutorRow(r)
+		return nil
+	})
+	return found, err
 }
 
 // Executors returns all executors.
@@ -206,7 +248,7 @@ func (s *Store) DeleteExecutor(ctx context.Context, id armada.ExecutorID) error 
 		}
 		e.deleted = true
 		b.touch(feed.Executor, e.number)
-		_, err = b.w.conn.exec(`UPDATE executor SET deleted = 1, session = '', cordoned = 0, cordon_reason = '', nodes = NULL, nodes_hash = NULL
+		_, err = b.w.conn.exec(`UPDATE executor SET deleted = 1, session = '', cordoned = 0, cordon_reason = '', nodes = NULL, nodes_hash = NULL, kinds = NULL, reported = 0
 			WHERE number = ?`, e.number)
 		return err
 	})

@@ -100,11 +100,11 @@ func (w *writer) load() error {
 	if err := w.loadExecutors(); err != nil {
 		return err
 	}
-	one, err := w.conn.one("SELECT replica, epoch, until FROM leader")
+	one, err := w.conn.one("SELECT replica, addr, epoch, until FROM leader")
 	if err != nil {
 		return err
 	}
-	w.leader = store.Leader{Replica: one.str(0), Epoch: one.int(1), Until: fromMicros(one.int(2))}
+	w.leader = store.Leader{Replica: store.Replica{Name: one.str(0), Addr: one.str(1)}, Epoch: one.int(2), Until: fromMicros(one.int(3))}
 	latest, err := w.conn.one("SELECT max(at) FROM event_block WHERE id = (SELECT max(id) FROM event_block)")
 	if err != nil {
 		return err

@@ -77,6 +77,11 @@ func sessions(t *testing.T, form Form) {
 	w.code(w.PutNodes(w.ctx, "east", "s1", nodes(2)), armada.CodeFenced)
 	w.ok(w.PutNodes(w.ctx, "east", "s2", nodes(3)))
 	w.reopen()
+	alone, err := w.Executor(w.ctx, "east")
+	w.ok(err)
+	if diff := cmp.Diff(want, alone); diff != "" {
+		t.Error("the executor alone (-want +got):\n", diff)
+	}
 	if e := w.executor("east"); e.Executor.Session != "s2" || len(e.Nodes) != 3 {
 		t.Errorf("after a restart: %+v", e)
 	}
@@ -190,6 +195,8 @@ func unknownExecutors(t *testing.T, form Form) {
 	w.code(w.CordonExecutor(w.ctx, "nobody", true, ""), armada.CodeNotFound)
 	w.code(w.PutNodes(w.ctx, "nobody", "s", nil), armada.CodeFenced)
 	w.ok(w.DeleteExecutor(w.ctx, "nobody"))
+	_, err := w.Executor(w.ctx, "nobody")
+	w.code(err, armada.CodeNotFound)
 	runs, err := w.RunsOf(w.ctx, "nobody")
 	w.ok(err)
 	if len(runs) != 0 {

@@ -24,7 +24,7 @@ var fences = []scenario{
 
 func (w *world) lead(s store.Store, replica string) (store.Leader, bool) {
 	w.t.Helper()
-	l, leads, err := s.Lead(w.ctx, replica, 10*time.Second)
+	l, leads, err := s.Lead(w.ctx, store.Replica{Name: replica, Addr: replica + ".example:50051"}, 10*time.Second)
 	w.ok(err)
 	return l, leads
 }
@@ -33,7 +33,7 @@ func oneLeads(t *testing.T, form Form) {
 	w := open(t, form)
 	other := w.replica()
 	first, leads := w.lead(w.Store, "one")
-	if !leads || first.Replica != "one" || first.Epoch < 1 || !first.Until.Equal(w.clock.Now().Add(10*time.Second)) {
+	if !leads || first.Replica != (store.Replica{Name: "one", Addr: "one.example:50051"}) || first.Epoch < 1 || !first.Until.Equal(w.clock.Now().Add(10*time.Second)) {
 		t.Errorf("the first: %+v %v", first, leads)
 	}
 	if second, leads := w.lead(other, "two"); leads || second != first {
@@ -59,6 +59,11 @@ func leaderKeepsItsEpoch(t *testing.T, form Form) {
 			t.Errorf("asked again: %+v %v", again, leads)
 		}
 	}
+	moved, leads, err := w.Lead(w.ctx, store.Replica{Name: "one", Addr: "elsewhere:1"}, 10*time.Second)
+	w.ok(err)
+	if !leads || moved.Epoch != first.Epoch || moved.Replica.Addr != "elsewhere:1" {
+		t.Errorf("asked again from another address: %+v %v", moved, leads)
+	}
 }
 
 func leadershipRace(t *testing.T, form Form) {
@@ -70,7 +75,7 @@ func leadershipRace(t *testing.T, form Form) {
 		var group sync.WaitGroup
 		for i := range 6 {
 			group.Go(func() {
-				_, leads, err := stores[i%2].Lead(w.ctx, string(rune('a'+i)), time.Second)
+				_, leads, err := stores[i%2].Lead(w.ctx, store.Replica{Name: string(rune('a' + i))}, time.Second)
 				mu.Lock()
 				defer mu.Unlock()
 				if err != nil {

@@ -16,6 +16,8 @@ import (
 
 var retention = []scenario{
 	{"jobs that ended before the time are forgotten and others stay", oldJobsAreForgotten},
+	{"of too many finished jobs those that ended first are forgotten", tooManyJobs},
+	{"a pass tells what it has forgotten", forgottenIsCounted},
 	{"events go with the jobs they speak of, from the front", eventsGoFromTheFront},
 	{"a job set forgotten whole begins a new incarnation", forgottenJobSet},
 	{"templates and shapes that no job uses are forgotten", unusedTemplates},
@@ -28,9 +30,9 @@ var retention = []scenario{
 func (w *world) prune(before time.Time, limit int) int {
 	w.t.Helper()
 	for pieces := 1; ; pieces++ {
-		more, err := w.Prune(w.ctx, before, limit)
+		done, err := w.Prune(w.ctx, store.Keep{Since: before}, limit)
 		w.ok(err)
-		if !more {
+		if !done.More {
 			return pieces
 		}
 		if pieces > 10000 {
@@ -70,6 +72,54 @@ func oldJobsAreForgotten(t *testing.T, form Form) {
 	m.load(t, w.Store)
 	if len(m.jobs) != 0 {
 		t.Errorf("loaded: %v", m.jobs)
+	}
+}
+
+func tooManyJobs(t *testing.T, form Form) {
+	w := open(t, form)
+	ids := w.submit("a", "set", 24)
+	for i := range 22 { // the first that was submitted ends last
+		w.clock.Advance(time.Minute)
+		w.finish(ids[21-i])
+	}
+	since := w.clock.Now().Add(-time.Hour) // all are young enough
+	for _, c := range []struct {
+		most int
+		want []armada.JobID
+	}{{0, ids}, {22, ids}, {20, append(ids[:18:18], ids[22:]...)}, {20, append(ids[:18:18], ids[22:]...)}, {1, append(ids[:1:1], ids[22:]...)}} {
+		for done := (store.Forgotten{More: true}); done.More; {
+			var err error
+			done, err = w.Prune(w.ctx, store.Keep{Since: since, Most: c.most}, 3)
+			w.ok(err)
+		}
+		if diff := cmp.Diff(c.want, w.list(store.Query{})); diff != "" {
+			t.Errorf("with at most %d (-want +got):\n%s", c.most, diff)
+		}
+	}
+}
+
+func forgottenIsCounted(t *testing.T, form Form) {
+	w := open(t, form)
+	s := submission("a", "set", 3)
+	s.Jobs[0].Job.ClientID = "mine"
+	_, err := w.Submit(w.ctx, s)
+	w.ok(err)
+	for _, j := range s.Jobs {
+		w.finish(j.Job.ID)
+	}
+	w.clock.Advance(w.config.ClientIDRetention)
+	before := w.clock.Now()
+	total := store.Forgotten{More: true}
+	for total.More {
+		done, err := w.Prune(w.ctx, store.Keep{Since: before}, 2)
+		w.ok(err)
+		if !done.Before.Equal(before) {
+			t.Errorf("jobs that ended before %s are not kept, asked was %s", done.Before, before)
+		}
+		total.Jobs, total.Events, total.ClientIDs, total.More = total.Jobs+done.Jobs, total.Events+done.Events, total.ClientIDs+done.ClientIDs, done.More
+	}
+	if want := (store.Forgotten{Jobs: 3, Events: 12, ClientIDs: 1}); total != want {
+		t.Errorf("forgotten is %+v, want %+v", total, want)
 	}
 }
 
@@ -219,7 +269,7 @@ func pruneRacesSubmit(t *testing.T, form Form) {
 	var group sync.WaitGroup
 	group.Go(func() {
 		for !done.Load() {
-			if _, err := w.Prune(w.ctx, w.clock.Now().Add(time.Hour), 5); err != nil {
+			if _, err := w.Prune(w.ctx, store.Keep{Since: w.clock.Now().Add(time.Hour)}, 5); err != nil {
 				t.Error(err)
 				return
 			}

@@ -1,0 +1,65 @@
+package app
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"armada"
+)
+
+// configured loads a file of settings.
+func configured(t *testing.T, text string) (Config, error) {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "armada.yaml")
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c, _, err := LoadConfig(file, nil, nil)
+	return c, err
+}
+
+func TestNodeTypesAreReadAsKindsThatTheLeaderKnows(t *testing.T) {
+	t.Parallel()
+	c, err := configured(t, `
+scheduling:
+  nodeTypes:
+    - name: big
+      labels: {zone: e}
+      taints: [{key: gpu, value: "yes", effect: NoSchedule}]
+      capacity: {cpu: 64, memory: 256Gi, nvidia.com/gpu: "8"}
+    - {name: burst, pool: burst, capacity: {cpu: 500m}}
+`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	kinds := c.leader().NodeTypes
+	if len(kinds) != 2 || kinds[0].NodeType != "big" || kinds[0].Pool != armada.DefaultPool || kinds[1].Pool != "burst" ||
+		kinds[0].Labels["zone"] != "e" || len(kinds[0].Taints) != 1 ||
+		kinds[0].Allocatable != (armada.Resources{64000, 256 << 30, 0, 8}) || kinds[1].Allocatable != (armada.Resources{500}) {
+		t.Errorf("the leader knows %+v", kinds)
+	}
+}
+
+func TestEverythingThatIsWrongWithANodeTypeIsTold(t *testing.T) {
+	t.Parallel()
+	_, err := configured(t, `
+scheduling:
+  nodeTypes:
+    - {name: a, capacity: {cpu: lots, fpga: "1", memory: "-1"}, taints: [{key: k, effect: Never}]}
+    - {name: a}
+`)
+	if err == nil {
+		t.Fatal("it is accepted")
+	}
+	for _, want := range []string{
+		"scheduling.nodeTypes[0].capacity.cpu: ", `scheduling.nodeTypes[0].capacity: "fpga" is not counted`,
+		"scheduling.nodeTypes[0].capacity.memory: must not be negative", "scheduling.nodeTypes[0].taints[0].effect: must be NoSchedule",
+		`scheduling.nodeTypes[1].name: "a" is empty or given twice`, "scheduling.nodeTypes[1].capacity: must say",
+	} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("the error does not say %q:\n%v", want, err)
+		}
+	}
+}

@@ -1,0 +1,142 @@
+package app
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+
+	"github.com/oklog/ulid/v2"
+
+	"armada"
+	"armada/internal/auth"
+	"armada/internal/leader"
+	"armada/internal/server"
+	"armada/internal/server/executors"
+	"armada/internal/server/peers"
+	"armada/internal/store"
+	"armada/internal/store/postgres"
+	"armada/internal/store/sqlite"
+)
+
+// openServer makes a replica of the server.
+func (s *System) openServer(ctx context.Context, version string) error {
+	var err error
+	if s.store == nil {
+		if s.store, err = s.openStore(ctx); err != nil {
+			return fmt.Errorf("opening the store: %w", err)
+		}
+	}
+	if s.addresses, err = server.Bind(ctx, s.config.Server); err != nil {
+		return fmt.Errorf("%w; choose other addresses with --grpc-addr and --http-addr", err)
+	}
+	if s.replica, err = s.whoWeAre(); err != nil {
+		return err
+	}
+	if s.leader, err = leader.New(s.config.leader(), leader.Parts{
+		Store: s.store, Replica: s.replica, Log: s.log.With("part", "leader"), Metrics: s.registry,
+	}); err != nil {
+		return fmt.Errorf("making the leader: %w", err)
+	}
+	authorizer := auth.NewAuthorizer()
+	serve := s.config.executors()
+	serve.Replica, serve.ReplicaAddr = s.replica.Name, s.replica.Addr
+	if s.executors, err = executors.New(serve, s.config.resources(), s.config.Jobs.PriorityClasses, s.store,
+		mayExecute(authorizer), s.log.With("part", "executors")); err != nil {
+		return err
+	}
+	s.peers = peers.New(peers.Parts{
+		Replica: s.replica.Name, Executors: s.executors, Explanations: s.leader.Explanations(),
+		Leader: s.leader.Known, Executor: s.store.Executor, Log: s.log.With("part", "peers"),
+	})
+	rules, err := s.config.Jobs.Rules(s.config.resources())
+	if err != nil {
+		return fmt.Errorf("jobs: %w", err)
+	}
+	s.server, err = server.New(s.config.Server, s.addresses, server.Deps{
+		Store: s.store, Rules: rules, Authenticator: auth.Chain{auth.Anonymous{}}, Authorizer: authorizer,
+		Executors: s.executors, Peers: s.peers, Rounds: s.leader.Explanations(), Log: s.log.With("part", "server"), Registry: s.registry, Version: version,
+	})
+	return err
+}
+
+// openStore opens the form of the store that the config asks for.
+func (s *System) openStore(ctx context.Context) (store.Store, error) {
+	switch {
+	case !s.config.Store.Database.IsEmpty():
+		kept, err := postgres.Open(ctx, postgres.Config{
+			URL:               s.config.Store.Database.Reveal(),
+			DirectURL:         s.config.Store.DirectDatabase.Reveal(),
+			TransactionPooler: s.config.Store.TransactionPooler,
+			PasswordFile:      s.config.Store.PasswordFile,
+			Resources:         s.config.resources(),
+			Logger:            s.log.With("part", "store"),
+			ClientIDRetention: s.config.Store.KeepClientIDs,
+			MaxQueuedPerQueue: s.config.Scheduling.MaxQueuedJobsPerQueue,
+		})
+		if err != nil {
+			return nil, err
+		}
+		return kept, nil
+	case s.dir == nil:
+		return nil, errors.New("store.database: is empty, must be the URL of a PostgreSQL database, postgres://user@host/name; without one, armada up keeps everything in its data folder")
+	default:
+		kept, err := sqlite.Open(ctx, sqlite.Config{
+			Path:              s.dir.file("armada.db"),
+			Resources:         s.config.resources(),
+			ClientIDRetention: s.config.Store.KeepClientIDs,
+			MaxQueuedPerQueue: s.config.Scheduling.MaxQueuedJobsPerQueue,
+		})
+		if err != nil {
+			return nil, err
+		}
+		return kept, nil
+	}
+}
+
+// whoWeAre names this replica and its address for the others.
+func (s *System) whoWeAre() (store.Replica, error) {
+	r := store.Replica{Name: s.config.Replica.Name, Addr: s.config.Replica.Advertise}
+	host, err := os.Hostname()
+	if err != nil {
+		return r, fmt.Errorf("asking for the host's name: %w", err)
+	}
+	if r.Addr == "" {
+		if r.Addr, err = reachable(s.addresses.GRPC(), host); err != nil {
+			return r, err
+		}
+	}
+	if s.config.Store.Database.IsEmpty() {
+		// One process has the folder at a time, so a name that stays lets the
+		// next one lead at once.
+		r.Name = cmp.Or(r.Name, "up")
+		return r, nil
+	}
+	// Two that had one name would both lead: what is configured twice must not
+	// make one of two.
+	random := ulid.Make().String()
+	r.Name = cmp.Or(r.Name, host) + "-" + random[len(random)-6:]
+	return r, nil
+}
+
+// reachable is an address that is bound, as others may call it: what is bound
+// on every address of the host is called by the host's name.
+func reachable(bound, host string) (string, error) {
+	at, port, err := net.SplitHostPort(bound)
+	if err != nil {
+		return "", fmt.Errorf("the bound address: %w", err)
+	}
+	if ip := net.ParseIP(at); ip != nil && ip.IsUnspecified() {
+		at = host
+	}
+	return net.JoinHostPort(at, port), nil
+}
+
+func mayExecute(authorizer *auth.Authorizer) executors.Authorize {
+	return func(ctx context.Context, _ armada.ExecutorID) error {
+		_, err := authorizer.Authorize(ctx, auth.VerbExecuteJobs, "")
+		return err
+	}
+}
