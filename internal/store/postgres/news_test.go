@@ -158,3 +158,24 @@ func TestADeposedLeaderCommitsNothing(t *testing.T) {
 	_, err = one.Transition(t.Context(), store.Fence{Epoch: first.Epoch}, []store.Unit{{}})
 	code(t, err, armada.CodeFenced)
 }
+
+func TestARecordIsLaterThanTheOneBeforeThoughTheDatabasesClockSteppedBack(t *testing.T) {
+	t.Parallel()
+	url := pgtest.Database(t)
+	s := openStore(t, url)
+	pgtest.Shared().Exec(t, url, "UPDATE armada.lane SET at = at + 3600000000") // as an hour ago the clock was an hour ahead
+	var before time.Time
+	for range 3 {
+		if err := s.OpenSession(t.Context(), armada.Executor{ID: "east", Session: "s", Lease: time.Minute}); err != nil {
+			t.Fatal(err)
+		}
+		e, err := s.Executor(t.Context(), "east")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !e.Acknowledged.After(before) {
+			t.Errorf("the record of %v follows that of %v", e.Acknowledged, before)
+		}
+		before = e.Acknowledged
+	}
+}
