@@ -61,8 +61,10 @@ func grown(b *testing.B) (*postgres.Store, *pgx.Conn, time.Time) {
 		{`INSERT INTO armada.job (number, id, queue, job_set, template, shape, submitted, fixed, details)
 			SELECT 10 + i, 'old-' || i, 1, (SELECT min(id) FROM armada.job_set WHERE name LIKE 'old-%') + i / 1000, 1, 1, $2 + i * $3, $4, $5
 			FROM generate_series(0, $1::bigint - 1) i`, []any{n, start.UnixMicro(), micro, fixed, details}},
-		{"INSERT INTO armada.ended (number, at, state, life) SELECT 10 + i, $2 + i * $3 + 1, 5, $4 FROM generate_series(0, $1::bigint - 1) i",
-			[]any{n, start.UnixMicro(), micro, life}},
+		{
+			"INSERT INTO armada.ended (number, at, state, life) SELECT 10 + i, $2 + i * $3 + 1, 5, $4 FROM generate_series(0, $1::bigint - 1) i",
+			[]any{n, start.UnixMicro(), micro, life},
+		},
 		{`INSERT INTO armada.event_block (job_set, last, count, at, events)
 			SELECT s.id, 4000, 4000, (SELECT submitted FROM armada.job WHERE job_set = s.id ORDER BY number LIMIT 1), $1 FROM armada.job_set s WHERE name LIKE 'old-%'
 			AND EXISTS (SELECT FROM armada.job WHERE job_set = s.id)`, []any{make([]byte, 20_000)}},

@@ -193,7 +193,7 @@ func (s *Store) hear(words string) {
 func (s *Store) poll(ctx context.Context) {
 	ticker := time.NewTicker(s.config.Poll)
 	defer ticker.Stop()
-	last := int64(-1)
+	last := int64(-1) // nobody has looked yet
 	for {
 		select {
 		case <-ticker.C:
@@ -223,7 +223,11 @@ func (s *Store) look(ctx context.Context, last *int64) error {
 	s.clock.learn(clock)
 	s.leading.compare(replica, epoch)
 	before := *last
-	if *last = seq; before < 0 || before == seq {
+	switch *last = seq; before {
+	case seq:
+		return nil
+	case -1: // who began to wait before the first look may have missed anything
+		s.All()
 		return nil
 	}
 	s.Feed()
