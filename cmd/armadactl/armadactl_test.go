@@ -23,7 +23,7 @@ func TestWhatUsersSee(t *testing.T) {
 			"get queue demo", "get queue demo -o json", "get queue demo -o wide", "get queue nope", "get queues", "get queues -o yaml", "get queues -o wide", "get queues -o name",
 			"get queues -l team=x", "get queues --inverse -l team",
 			"get queues other-queue", "get queues --only-cordoned", "get queues none", "create -f testdata/queue.yaml", "create -f testdata/queue.yaml --dry-run",
-			"create -f testdata/badqueue.yaml",
+			"create -f testdata/badqueue.yaml", "get scheduling-report", "get queue-report demo", "get queue-report nope",
 		},
 		"submit": {
 			"submit testdata/jobs.yaml", "submit testdata/jobs.yaml -o name", "submit testdata/jobs.yaml -o json", "submit testdata/jobs.yaml --dry-run",
@@ -43,14 +43,14 @@ func TestWhatUsersSee(t *testing.T) {
 			"logs " + job(0), "logs --tail 1 --timestamps " + job(0), "logs " + job(1), "logs --since 1m " + job(0), "logs --since 2026-11-23T12:00:00.5Z -o json " + job(0),
 			"logs --container side " + job(0), "logs --since yesterday " + job(0), "logs -f " + job(1), "logs -f " + job(3),
 		},
-		"cancel": {"cancel job " + job(2), "cancel job demo first " + job(2) + " --reason enough", "cancel job " + job(0), "cancel job-set demo first", "cancel job-set nope first"},
+		"cancel": {"cancel job " + job(2), "cancel job demo first " + job(2) + " --reason enough", "cancel job " + job(0), "cancel job-set demo first", "cancel job-set demo none", "cancel job-set nope first"},
 		"reprioritize": {
 			"reprioritize job demo first " + job(2) + " 5", "reprioritize job demo first " + job(1) + " 5", "reprioritize job-set demo first 0.5",
 			"reprioritize job-set demo second 1", "reprioritize job-set demo first soon",
 		},
 		"usage": {
 			"sumbit x", "get", "get nothing", "get jobs --stat x", "get jobs --state x", "get jobs x", "get jobs --sort cpu", "get queue", "get queues -o xml", "get job", "logs", "logs --tail -1 x",
-			"cancel job a b", "watch demo", "submit", "get jobs --limit -1", "help exit-codes",
+			"cancel job a b", "watch demo", "submit", "jobs", "stop", "describe " + job(1), "get jobs --limit -1", "help exit-codes",
 		},
 		"config": {
 			"config get-contexts", "config get-contexts -o json", "config get-contexts -o name", "config current-context", "--config testdata/flat.yaml config get-contexts",
@@ -192,6 +192,15 @@ func TestChoosingAContextChangesOneLineOfTheFile(t *testing.T) {
 		left, err := os.ReadDir(filepath.Dir(path))
 		if err != nil || len(left) != 1 {
 			t.Errorf("%s: %v beside it, %v", name, left, err)
+		}
+	}
+}
+
+func TestWatchSaysThatItWaitsForAJobSetThatHasNoJobs(t *testing.T) {
+	t.Parallel()
+	for set, want := range map[string]string{"first": "", "none": "Queue demo has no job set none yet; waiting for its first job.\n"} {
+		if r := run(t, "watch", "demo", set, "--exit-if-inactive"); r.errors != want || r.code != exitOK {
+			t.Errorf("watch demo %s: exit code %d, errors %q, want %q", set, r.code, r.errors, want)
 		}
 	}
 }

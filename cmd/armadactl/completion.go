@@ -54,8 +54,7 @@ func jobArgument(ctx context.Context, server *client.Client, queue, _ string) ([
 }
 
 func activeJobArgument(ctx context.Context, server *client.Client, queue, _ string) ([]string, error) {
-	active := slices.DeleteFunc(slices.Clone(armada.JobStates()), armada.JobState.Terminal)
-	return jobIDs(ctx, server, client.JobQuery{Queue: queue, States: active})
+	return jobIDs(ctx, server, client.JobQuery{Queue: queue, States: activeStates()})
 }
 
 // orQueue is an argument in whose place there may be a queue too.
@@ -161,4 +160,9 @@ func (c *cli) suggestContexts(*cobra.Command, []string, string) ([]string, cobra
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
 	return file.Names(), cobra.ShellCompDirectiveNoFileComp
+}
+
+// activeStates are those of jobs that have not ended.
+func activeStates() []armada.JobState {
+	return slices.DeleteFunc(slices.Clone(armada.JobStates()), armada.JobState.Terminal)
 }

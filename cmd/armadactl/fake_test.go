@@ -27,6 +27,7 @@ import (
 
 	"armada/pkg/api"
 	"armada/pkg/api/lookout"
+	"armada/pkg/api/schedulerobjects"
 	"armada/pkg/client"
 )
 
@@ -54,6 +55,9 @@ type (
 	lookoutServer struct {
 		lookout.UnimplementedLookoutServer
 		main *server
+	}
+	reportServer struct {
+		schedulerobjects.UnimplementedSchedulerReportingServer
 	}
 )
 
@@ -246,6 +250,14 @@ func (s lookoutServer) GetLogs(r *lookout.LogsRequest, stream grpc.ServerStreami
 	return nil
 }
 
+func (reportServer) GetSchedulingReport(context.Context, *schedulerobjects.SchedulingReportRequest) (*schedulerobjects.SchedulingReport, error) {
+	return &schedulerobjects.SchedulingReport{Report: "Pool cpu\n  demo 50%\n"}, nil
+}
+
+func (reportServer) GetQueueReport(_ context.Context, r *schedulerobjects.QueueReportRequest) (*schedulerobjects.QueueReport, error) {
+	return &schedulerobjects.QueueReport{Report: "Pool cpu\n  " + r.GetQueueName() + " 50%\n"}, known(r.GetQueueName())
+}
+
 func known(queue string) error {
 	if queue == "demo" {
 		return nil
@@ -288,6 +300,7 @@ func serve(t *testing.T) (func(client.Config) (*client.Client, error), *server) 
 	api.RegisterSubmitServer(grpcServer, s)
 	api.RegisterEventServer(grpcServer, eventServer{main: s})
 	lookout.RegisterLookoutServer(grpcServer, lookoutServer{main: s})
+	schedulerobjects.RegisterSchedulerReportingServer(grpcServer, reportServer{})
 	served := make(chan struct{})
 	go func() {
 		defer close(served)

@@ -135,6 +135,9 @@ func (c *cli) getQueuesCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "queues [NAME...]",
 		Short: "List queues: all, or those with the given names or labels",
+		Long:  "List queues: all, or those with the given names or labels. What each holds now, get scheduling-report tells.",
+		Example: `  armadactl get queues -l team=research
+  armadactl get queues demo -o wide`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return c.connected(cmd.Context(), func(ctx context.Context, server *client.Client) error {
 				all, err := server.Queues(ctx)

@@ -35,7 +35,8 @@ func (c *cli) run(ctx context.Context, args []string) int {
 func (c *cli) root() *cobra.Command {
 	root := group("armadactl", "The command line of Armada: submit jobs, watch them, look into them",
 		c.submitCommand(), c.watchCommand(), c.logsCommand(),
-		group("get", "Show queues and jobs", c.getQueueCommand(), c.getQueuesCommand(), c.getJobsCommand(), c.getJobCommand()),
+		group("get", "Show queues and jobs, and how the queues share the nodes", c.getQueueCommand(), c.getQueuesCommand(), c.getJobsCommand(), c.getJobCommand(),
+			c.getSchedulingReportCommand(), c.getQueueReportCommand()),
 		group("describe", "Show everything about a job", c.describeJobCommand()),
 		c.createCommand(),
 		group("update", "Change a queue", c.queueCommand("update", "Replace a queue: what the flags leave out is gone", (*client.Client).UpdateQueue, "updated")),
@@ -49,8 +50,12 @@ func (c *cli) root() *cobra.Command {
 job set are watched together.
 
   armadactl create queue demo
-  armadactl submit examples/demo.yaml
-  armadactl watch demo first-steps
+  armadactl submit examples/demo.yaml        # prints the id of each job; submit --help shows such a file
+  armadactl watch demo first-steps           # what happens to them; Ctrl-C ends it
+  armadactl get jobs --queue demo            # find them
+  armadactl describe job ID                  # why one waits or failed
+  armadactl logs ID                          # what one wrote
+  armadactl cancel job ID
 
 Where the server is and who you are stands in the config file, $HOME/.armadactl.yaml; without
 one the server is ` + client.DefaultURL + `, where armada up listens.
@@ -83,6 +88,8 @@ func group(use, short string, commands ...*cobra.Command) *cobra.Command {
 		cmd.SuggestionsMinimumDistance = 2
 		if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
 			message += ", did you mean " + strings.Join(near, " or ") + "?"
+		} else if cmd.HasParent() {
+			message += "; say what to " + cmd.Name() + ": " + strings.Join(names(cmd), ", ")
 		}
 		return &usageError{message}
 	}
@@ -90,14 +97,27 @@ func group(use, short string, commands ...*cobra.Command) *cobra.Command {
 		if !cmd.HasParent() {
 			return cmd.Help()
 		}
-		var names []string
-		for _, sub := range cmd.Commands() {
-			names = append(names, sub.Name())
-		}
-		return &usageError{fmt.Sprintf("say what to %s: %s", cmd.Name(), strings.Join(names, ", "))}
+		return &usageError{fmt.Sprintf("say what to %s: %s", cmd.Name(), strings.Join(names(cmd), ", "))}
 	}
+	g.SuggestFor = otherNames[use]
 	g.AddCommand(commands...)
 	return g
+}
+
+// otherNames are words that people try before they know ours.
+var otherNames = map[string][]string{
+	"get":      {"list", "ls", "ps", "status", "job", "jobs", "queue", "queues"},
+	"describe": {"explain", "show", "inspect", "why"},
+	"cancel":   {"stop", "kill", "rm", "remove"},
+}
+
+// names are those of a command's commands.
+func names(cmd *cobra.Command) []string {
+	var all []string
+	for _, sub := range cmd.Commands() {
+		all = append(all, sub.Name())
+	}
+	return all
 }
 
 // arguments demands an argument for each name; names after the first in

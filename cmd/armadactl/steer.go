@@ -19,7 +19,10 @@ func (c *cli) cancelJobCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "job [QUEUE JOB-SET] ID",
 		Short: "Cancel a job",
-		Long:  "Cancel a job by its id. With queue and job set before it, only if it is in them.",
+		Long: `Cancel a job by its id, which submit prints and get jobs finds. With queue and job set before it, only
+if it is in them. A job that runs is stopped with its grace period first.`,
+		Example: `  armadactl cancel job 01m84stbcnjdqa2y3q0znwh8vx --reason "wrong input"
+  armadactl get jobs --queue demo --state queued -o name | xargs -n1 armadactl cancel job`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 1 {
 				return nil
@@ -54,13 +57,19 @@ func (c *cli) cancelJobCommand() *cobra.Command {
 func (c *cli) cancelJobSetCommand() *cobra.Command {
 	var reason string
 	cmd := &cobra.Command{
-		Use:   "job-set QUEUE JOB-SET",
-		Short: "Cancel the active jobs of a job set",
-		Args:  arguments("QUEUE", "JOB-SET"),
+		Use:     "job-set QUEUE JOB-SET",
+		Short:   "Cancel the active jobs of a job set",
+		Example: `  armadactl cancel job-set demo first-steps`,
+		Args:    arguments("QUEUE", "JOB-SET"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return c.connected(cmd.Context(), func(ctx context.Context, server *client.Client) error {
+				jobs, unseen := server.Jobs(ctx, client.JobQuery{Queue: args[0], JobSet: args[1], States: activeStates(), Limit: 1})
 				if err := server.CancelJobSet(ctx, args[0], args[1], reason); err != nil {
-					return err
+					return advise(err, codes.NotFound, "See which there are: armadactl get queues")
+				}
+				if unseen == nil && len(jobs) == 0 {
+					c.printf("Job set %s in queue %s had no active jobs\n", args[1], args[0])
+					return nil
 				}
 				c.printf("Cancelling the active jobs of job set %s in queue %s\n", args[1], args[0])
 				return nil

@@ -25,6 +25,8 @@ the last line tells how far the jobs have come; elsewhere every line begins with
 queued (Q), leased (L), pending (P), running (R), succeeded (S), failed (F) and cancelled (C) after
 the event. It goes on until Ctrl-C, over restarts of the server; a job set without any event yet is
 waited for.`,
+		Example: `  armadactl watch demo first-steps
+  armadactl watch demo first-steps --exit-if-inactive && armadactl get jobs --job-set first-steps`,
 		Args: arguments("QUEUE", "JOB-SET"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if raw {
@@ -43,6 +45,11 @@ waited for.`,
 }
 
 func (c *cli) watch(ctx context.Context, server *client.Client, queue, set, form string, exit bool) error {
+	if jobs, err := server.Jobs(ctx, client.JobQuery{Queue: queue, JobSet: set, Limit: 1}); err == nil && len(jobs) == 0 {
+		if _, err := server.Queue(ctx, queue); err == nil { // what is wrong with it, the stream tells
+			fmt.Fprintf(c.errors, "Queue %s has no job set %s yet; waiting for its first job.\n", queue, set)
+		}
+	}
 	lines := &eventLines{cli: c}
 	to := machine{cli: c, form: form}
 	if !to.chosen() {

@@ -36,8 +36,8 @@ type Peers interface {
 	Service() peers.PeersServer
 }
 
-// Deps are what a server works with. Executors, Peers, Registry and UI may be
-// nil.
+// Deps are what a server works with. Executors, Peers, Rounds, Registry and UI
+// may be nil.
 type Deps struct {
 	Store         store.Store
 	Rules         *podspec.Rules
@@ -45,6 +45,7 @@ type Deps struct {
 	Authorizer    *auth.Authorizer
 	Executors     Executors
 	Peers         Peers
+	Rounds        Rounds
 	Log           *slog.Logger
 	Registry      prometheus.Registerer
 	UI            http.Handler // what is served beside the REST interface

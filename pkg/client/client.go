@@ -21,6 +21,7 @@ import (
 
 	"armada/pkg/api"
 	"armada/pkg/api/lookout"
+	"armada/pkg/api/schedulerobjects"
 )
 
 // Client is a connection to a server. Its methods may be called from many
@@ -31,6 +32,7 @@ type Client struct {
 	Queuer    api.QueueServiceClient
 	Events    api.EventClient
 	Lookout   lookout.LookoutClient
+	Reporter  schedulerobjects.SchedulerReportingClient
 
 	conn    *grpc.ClientConn
 	address string
@@ -78,6 +80,7 @@ func New(config Config, options ...grpc.DialOption) (*Client, error) {
 	c.Queuer = api.NewQueueServiceClient(conn)
 	c.Events = api.NewEventClient(conn)
 	c.Lookout = lookout.NewLookoutClient(conn)
+	c.Reporter = schedulerobjects.NewSchedulerReportingClient(conn)
 	return c, nil
 }
 

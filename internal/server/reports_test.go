@@ -1,0 +1,97 @@
+package server_test
+
+import (
+	"encoding/json"
+	"net/http"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc/codes"
+
+	"armada"
+	"armada/internal/scheduling"
+	"armada/internal/server"
+	"armada/pkg/api/schedulerobjects"
+)
+
+// rounds are those of two pools and three queues.
+type rounds struct{}
+
+func (rounds) Leading() bool { return true }
+
+func (rounds) Reports() []scheduling.Report {
+	return []scheduling.Report{{Pool: "cpu", At: time.Unix(0, 0), Queues: []scheduling.QueueReport{
+		{Queue: "idle", Weight: 1},
+		{Queue: "other", Weight: 0.5, AdjustedShare: 333_333, Share: 250_000, Demand: 2_000_000, Queued: 70, Stopped: armada.Reason{Code: armada.ReasonQueueCordoned}},
+		{Queue: "q", Weight: 1, AdjustedShare: 666_667, Share: 666_600, Demand: 666_600},
+	}}, {Pool: "gpu", At: time.Unix(60, 0)}}
+}
+
+const both = `Pool cpu, round of 1970-01-01T00:00:00Z
+  QUEUE  WEIGHT  ENTITLED TO  HOLDS  WANTS   QUEUED  NEXT JOB WAITS BECAUSE
+  other  0.5     33.3%        25.0%  200.0%  70      the queue is cordoned
+  q      1       66.7%        66.7%  66.7%   0       -
+Pool gpu, round of 1970-01-01T00:01:00Z
+  no active jobs
+`
+
+func TestTheSharesOfQueuesAreReported(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, options{deps: func(d *server.Deps) { d.Rounds = rounds{} }})
+	reports := schedulerobjects.NewSchedulerReportingClient(w.conn)
+	all, err := reports.GetSchedulingReport(t.Context(), &schedulerobjects.SchedulingReportRequest{})
+	ok(t, err)
+	if all.GetReport() != both {
+		t.Errorf("all queues:\n%s", all.GetReport())
+	}
+	_, body := w.call(http.MethodGet, "/api/v1/scheduling-report", "")
+	var over struct{ Report string }
+	ok(t, json.Unmarshal([]byte(body), &over))
+	if over.Report != both {
+		t.Errorf("over REST:\n%s", over.Report)
+	}
+	const one = `Pool cpu, round of 1970-01-01T00:00:00Z
+  QUEUE  WEIGHT  ENTITLED TO  HOLDS  WANTS  QUEUED  NEXT JOB WAITS BECAUSE
+  q      1       66.7%        66.7%  66.7%  0       -
+Pool gpu, round of 1970-01-01T00:01:00Z
+  no active jobs
+`
+	queue, err := reports.GetQueueReport(t.Context(), &schedulerobjects.QueueReportRequest{QueueName: "q"})
+	ok(t, err)
+	same, err := reports.GetSchedulingReport(t.Context(), &schedulerobjects.SchedulingReportRequest{
+		Filter: &schedulerobjects.SchedulingReportRequest_MostRecentForQueue{MostRecentForQueue: &schedulerobjects.MostRecentForQueue{QueueName: "q"}},
+	})
+	ok(t, err)
+	if queue.GetReport() != one || same.GetReport() != one {
+		t.Errorf("one queue:\n%s\n%s", queue.GetReport(), same.GetReport())
+	}
+	_, err = reports.GetQueueReport(t.Context(), &schedulerobjects.QueueReportRequest{QueueName: "nope"})
+	wantCode(t, err, codes.NotFound)
+}
+
+func TestTheReportOfAJobSaysWhyItWaits(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, options{deps: func(d *server.Deps) { d.Peers = full{} }})
+	reports := schedulerobjects.NewSchedulerReportingClient(w.conn)
+	ids := w.submitted("set", items(2))
+	w.start(ids[0])
+	for id, want := range map[string]string{
+		ids[0]: "Job " + ids[0] + " is running\n",
+		ids[1]: "Job " + ids[1] + " is queued\n  the queue is cordoned\n",
+	} {
+		got, err := reports.GetJobReport(t.Context(), &schedulerobjects.JobReportRequest{JobId: id})
+		ok(t, err)
+		if got.GetReport() != want {
+			t.Errorf("the report is %q, want %q", got.GetReport(), want)
+		}
+	}
+	_, err := reports.GetJobReport(t.Context(), &schedulerobjects.JobReportRequest{JobId: "nope"})
+	wantCode(t, err, codes.NotFound)
+}
+
+func TestAReplicaThatDoesNotLeadHasNoReport(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, options{})
+	_, err := schedulerobjects.NewSchedulerReportingClient(w.conn).GetSchedulingReport(t.Context(), &schedulerobjects.SchedulingReportRequest{})
+	wantCode(t, err, codes.Unavailable)
+}
