@@ -6,6 +6,8 @@ import (
 	"armada"
 	"armada/internal/store"
 	"armada/internal/store/codec"
+	"armada/internal/store/intake"
+	"armada/internal/store/listing"
 )
 
 // Job returns one job.
@@ -15,7 +17,7 @@ func (s *Store) Job(ctx context.Context, id armada.JobID) (store.FullJob, error)
 		return store.FullJob{}, err
 	}
 	if len(jobs) == 0 {
-		return store.FullJob{}, coded(armada.CodeNotFound, "job %s is not known", id)
+		return store.FullJob{}, intake.Coded(armada.CodeNotFound, "job %s is not known", id)
 	}
 	return jobs[0], nil
 }
@@ -92,41 +94,18 @@ func (s *Store) Count(ctx context.Context, queue string) ([]store.JobSetCount, e
 
 // ActiveJobs returns ids of a job set's active jobs.
 func (s *Store) ActiveJobs(ctx context.Context, key store.JobSetKey, states []armada.JobState) ([]armada.JobID, error) {
-	wanted := stateSet(states)
+	wanted := listing.StatesOf(states)
 	var ids []armada.JobID
 	err := s.read(ctx, "read active jobs", func(c *conn) error {
 		return c.each(`SELECT id, state FROM job WHERE ended = 0 AND queue = (SELECT id FROM queue WHERE name = ?)
 			AND job_set IN (SELECT id FROM job_set WHERE queue = ? AND name = ?) ORDER BY number`, func(r row) error {
-			if wanted.has(armada.JobState(r.int(1))) {
+			if wanted.Has(armada.JobState(r.int(1))) {
 				ids = append(ids, armada.JobID(r.str(0)))
 			}
 			return nil
 		}, key.Queue, key.Queue, string(key.JobSet))
 	})
 	return ids, err
-}
-
-// states is a set of states; the empty one holds all.
-type states uint32
-
-func stateSet(list []armada.JobState) states {
-	var set states
-	for _, s := range list {
-		set |= 1 << s
-	}
-	return set
-}
-
-func (s states) has(state armada.JobState) bool { return s == 0 || s&(1<<state) != 0 }
-
-// onlyActive tells that no finished job can be wanted.
-func (s states) onlyActive() bool {
-	for _, state := range armada.JobStates() {
-		if !state.Active() && s.has(state) {
-			return false
-		}
-	}
-	return true
 }
 
 // Template returns the bytes of a pod spec.
@@ -138,7 +117,7 @@ func (s *Store) Template(ctx context.Context, id armada.TemplateID) ([]byte, err
 			return err
 		}
 		if r == nil {
-			return coded(armada.CodeNotFound, "template %s is not known", id)
+			return intake.Coded(armada.CodeNotFound, "template %s is not known", id)
 		}
 		body = r.blob(0)
 		return nil
@@ -155,7 +134,7 @@ func (s *Store) Requirements(ctx context.Context, id armada.ShapeID) (*armada.Re
 			return err
 		}
 		if r == nil {
-			return coded(armada.CodeNotFound, "shape %s is not known", id)
+			return intake.Coded(armada.CodeNotFound, "shape %s is not known", id)
 		}
 		q, err = codec.DecodeRequirements(r.blob(0), s.config.Resources)
 		return err

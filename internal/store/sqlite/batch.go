@@ -8,75 +8,56 @@ import (
 	"armada"
 	"armada/internal/store"
 	"armada/internal/store/codec"
+	"armada/internal/store/feed"
+	"armada/internal/store/intake"
 )
 
 // batch is what one transaction changes.
 type batch struct {
-	w   *writer
-	now time.Time
+	*intake.Batch
+	w *writer
 
-	fresh   []*entry // new jobs, by number
-	changed []*entry // known jobs
-	sets    []*jobSet
-	ended   []armada.JobID // jobs that need not be remembered
-	clients []client
-	byName  map[clientKey]armada.JobID
-	uses    useCounts
+	ended []armada.JobID // jobs that need not be remembered
+	uses  useCounts
 
 	block []byte // room for encoding
 
-	feed []uint64 // what was touched, see the kinds below
-	fed  map[uint64]struct{}
+	feed []feed.Element // what was touched
+	fed  map[feed.Element]struct{}
 	woke map[store.JobSetKey]struct{}
 }
 
 // useCounts is by how much the uses of templates and shapes change.
 type useCounts struct{ templates, shapes map[int64]int64 }
 
-// The kinds of an element of the feed: the row's number times four, plus one of
-// these.
-const (
-	fedJob = iota
-	fedQueue
-	fedExecutor
-)
-
 func newBatch(w *writer, now time.Time) *batch {
-	return &batch{
-		w: w, now: now, byName: map[clientKey]armada.JobID{},
-		uses: useCounts{map[int64]int64{}, map[int64]int64{}},
-		fed:  map[uint64]struct{}{}, woke: map[store.JobSetKey]struct{}{},
+	b := &batch{
+		w: w, uses: useCounts{map[int64]int64{}, map[int64]int64{}},
+		fed: map[feed.Element]struct{}{}, woke: map[store.JobSetKey]struct{}{},
 	}
+	c := w.store.config
+	b.Batch = intake.NewBatch(b, now, intake.Limits{MaxQueuedPerQueue: c.MaxQueuedPerQueue}, c.Resources)
+	return b
 }
 
 // touch records something for the feed.
 func (b *batch) touch(kind int, number int64) {
-	element := uint64(number)<<2 | uint64(kind)
+	element := feed.Of(kind, number)
 	if _, known := b.fed[element]; !known {
 		b.fed[element] = struct{}{}
 		b.feed = append(b.feed, element)
 	}
 }
 
-// emit appends events to a job set.
-func (b *batch) emit(set *jobSet, events ...armada.Event) {
-	if len(events) == 0 {
-		return
-	}
-	if len(set.pending) == 0 {
-		b.sets = append(b.sets, set)
-	}
-	set.pending = append(set.pending, events...)
-}
-
 // flush writes everything that is in memory. A batch may be flushed several
 // times.
 func (b *batch) flush() error {
-	for _, step := range []func() error{b.writeJobs, b.writeChanges, b.writeEvents, b.writeClients, b.writeUses} {
+	for _, step := range []func() error{b.intern, b.writeJobs, b.writeChanges, b.writeEvents, b.writeClients, b.writeUses} {
 		if err := step(); err != nil {
 			return err
 		}
 	}
+	b.Flushed()
 	return nil
 }
 
@@ -101,7 +82,7 @@ func repeated(values string, n int) string {
 
 func (b *batch) writeJobs() error {
 	args := make([]any, 0, 13*jobsPerStatement)
-	for group := range slices.Chunk(b.fresh, jobsPerStatement) {
+	for group := range slices.Chunk(b.Fresh, jobsPerStatement) {
 		query, step := insertJobsN, len(group)
 		if len(group) < jobsPerStatement {
 			query, step = insertJobs1, 1
@@ -109,21 +90,23 @@ func (b *batch) writeJobs() error {
 		for part := range slices.Chunk(group, step) {
 			args = args[:0]
 			for _, e := range part {
-				args = append(args, e.job.Number, string(e.job.ID), e.queue, e.set.id, e.template, e.shape, micros(e.job.Submitted),
-					int64(e.job.State), e.holder(), e.ended(), codec.AppendLife(nil, &e.job, &e.run), e.fixed, e.details)
+				args = append(args, e.Job.Number, string(e.Job.ID), e.Queue, e.Set.ID, b.w.templates[e.Job.Template], b.w.shapes[e.Job.Shape],
+					micros(e.Job.Submitted), int64(e.Job.State), holder(e), ended(e), codec.AppendLife(nil, &e.Job, &e.Run), e.Fixed, e.Details)
 			}
 			if _, err := b.w.conn.exec(query, args...); err != nil {
 				return fmt.Errorf("insert jobs: %w", err)
 			}
 		}
 		for _, e := range group {
+			b.touch(feed.Job, e.Job.Number)
+			if e.Job.State.Terminal() {
+				b.ended = append(b.ended, e.Job.ID)
+			}
 			if err := b.written(e); err != nil {
 				return err
 			}
-			e.fixed, e.details = nil, nil
 		}
 	}
-	b.fresh = b.fresh[:0]
 	return nil
 }
 
@@ -131,56 +114,61 @@ func (b *batch) writeJobs() error {
 // touches no index.
 func (b *batch) writeChanges() error {
 	var life []byte
-	for _, e := range b.changed {
-		life = codec.AppendLife(life[:0], &e.job, &e.run)
+	for _, e := range b.Changed {
+		life = codec.AppendLife(life[:0], &e.Job, &e.Run)
 		var err error
 		switch {
-		case e.ended() != 0:
+		case ended(e) != 0:
 			_, err = b.w.conn.exec("UPDATE job SET state = ?, life = ?, executor = NULL, ended = ? WHERE number = ?",
-				int64(e.job.State), life, e.ended(), e.job.Number)
-		case e.held:
+				int64(e.Job.State), life, ended(e), e.Job.Number)
+		case e.Held:
 			_, err = b.w.conn.exec("UPDATE job SET state = ?, life = ?, executor = ? WHERE number = ?",
-				int64(e.job.State), life, e.holder(), e.job.Number)
+				int64(e.Job.State), life, holder(e), e.Job.Number)
 		default:
-			_, err = b.w.conn.exec("UPDATE job SET state = ?, life = ? WHERE number = ?", int64(e.job.State), life, e.job.Number)
+			_, err = b.w.conn.exec("UPDATE job SET state = ?, life = ? WHERE number = ?", int64(e.Job.State), life, e.Job.Number)
 		}
 		if err != nil {
-			return fmt.Errorf("update job %s: %w", e.job.ID, err)
+			return fmt.Errorf("update job %s: %w", e.Job.ID, err)
+		}
+		if e.Told {
+			b.touch(feed.Job, e.Job.Number)
+		}
+		if e.Job.State.Terminal() {
+			b.ended = append(b.ended, e.Job.ID)
 		}
 		if err := b.written(e); err != nil {
 			return err
 		}
 	}
-	b.changed = b.changed[:0]
 	return nil
 }
 
 // written writes an entry's earlier runs and marks it as clean.
-func (b *batch) written(e *entry) error {
-	for i := range e.earlier {
+func (b *batch) written(e *intake.Entry) error {
+	for i := range e.Earlier {
 		if _, err := b.w.conn.exec("INSERT INTO run (job, attempt, body) VALUES (?, ?, ?)",
-			e.job.Number, e.earlier[i].Attempt, codec.AppendRun(nil, &e.earlier[i])); err != nil {
-			return fmt.Errorf("insert run %s: %w", e.earlier[i].ID, err)
+			e.Job.Number, e.Earlier[i].Attempt, codec.AppendRun(nil, &e.Earlier[i])); err != nil {
+			return fmt.Errorf("insert run %s: %w", e.Earlier[i].ID, err)
 		}
 	}
-	e.fresh, e.dirty, e.held, e.earlier = false, false, false, nil
+	e.Written()
 	return nil
 }
 
 // holder is the executor that holds the job's run, or nil.
-func (e *entry) holder() any {
-	if e.job.State.Active() && e.job.Attempts > 0 && e.run.State.Active() {
-		return string(e.run.Executor)
+func holder(e *intake.Entry) any {
+	if id := e.Holder(); id != "" {
+		return string(id)
 	}
 	return nil
 }
 
 // ended is when the job ended, or 0.
-func (e *entry) ended() int64 {
-	if e.job.State.Active() {
+func ended(e *intake.Entry) int64 {
+	if e.Job.State.Active() {
 		return 0
 	}
-	return max(1, micros(e.job.Transitioned))
+	return max(1, micros(e.Job.Transitioned))
 }
 
 func (b *batch) writeUses() error {
@@ -203,10 +191,15 @@ func (b *batch) writeUses() error {
 // what needs not be remembered.
 func (b *batch) published() {
 	for key := range b.woke {
-		b.w.store.hubs.wakeJobSet(key)
+		b.w.store.JobSet(key)
 	}
 	if len(b.feed) > 0 {
-		b.w.store.hubs.wakeFeed()
+		b.w.store.Feed()
+	}
+	for queue, by := range b.Queued {
+		if n, counted := b.w.queued[queue]; counted {
+			b.w.queued[queue] = n + by
+		}
 	}
 	for _, id := range b.ended {
 		delete(b.w.entries, id)

@@ -1,13 +1,13 @@
 package sqlite
 
 import (
-	"encoding/binary"
 	"fmt"
 	"slices"
 	"time"
 
 	"armada"
 	"armada/internal/store/codec"
+	"armada/internal/store/feed"
 )
 
 // maxBlock bounds the events of a block: whoever reads one event decodes all
@@ -16,9 +16,10 @@ const maxBlock = 1024
 
 // writeEvents numbers the events of each job set and writes them as blocks.
 func (b *batch) writeEvents() error {
-	for _, set := range b.sets {
-		b.woke[set.key] = struct{}{}
-		for events := range slices.Chunk(set.pending, maxBlock) {
+	for _, pending := range b.Sets {
+		set := b.w.setsByID[pending.ID]
+		b.woke[set.Key] = struct{}{}
+		for events := range slices.Chunk(set.Pending, maxBlock) {
 			if err := b.writeBlock(set, events); err != nil {
 				return err
 			}
@@ -26,19 +27,18 @@ func (b *batch) writeEvents() error {
 		var err error
 		if set.fresh {
 			_, err = b.w.conn.exec("INSERT INTO job_set (id, queue, name, last) VALUES (?, ?, ?, ?)",
-				set.id, set.key.Queue, string(set.key.JobSet), set.last)
+				set.ID, set.Key.Queue, string(set.Key.JobSet), set.last)
 		} else {
-			_, err = b.w.conn.exec("UPDATE job_set SET last = ? WHERE id = ?", set.last, set.id)
+			_, err = b.w.conn.exec("UPDATE job_set SET last = ? WHERE id = ?", set.last, set.ID)
 		}
 		if err != nil {
 			return fmt.Errorf("write job set: %w", err)
 		}
 		set.fresh = false
-		if set.pending = set.pending[:0]; cap(set.pending) > 64 {
-			set.pending = nil
+		if set.Pending = set.Pending[:0]; cap(set.Pending) > 64 {
+			set.Pending = nil
 		}
 	}
-	b.sets = b.sets[:0]
 	return nil
 }
 
@@ -46,7 +46,7 @@ func (b *batch) writeBlock(set *jobSet, events []armada.Event) error {
 	set.last += int64(len(events))
 	b.block = codec.AppendBlock(b.block[:0], events)
 	if _, err := b.w.conn.exec("INSERT INTO event_block (job_set, last, count, at, events) VALUES (?, ?, ?, ?, ?)",
-		set.id, set.last, len(events), micros(b.now), b.block); err != nil {
+		set.ID, set.last, len(events), micros(b.Now), b.block); err != nil {
 		return fmt.Errorf("insert events: %w", err)
 	}
 	return nil
@@ -65,11 +65,8 @@ func (b *batch) writeFeed() error {
 	if len(b.feed) == 0 {
 		return nil
 	}
-	body := make([]byte, 0, 4*len(b.feed))
-	for _, element := range b.feed {
-		body = binary.AppendUvarint(body, element)
-	}
-	if _, err := b.w.conn.exec("INSERT INTO change (at, body) VALUES (?, ?)", micros(b.now), body); err != nil {
+	body := feed.AppendRow(make([]byte, 0, 4*len(b.feed)), b.feed...)
+	if _, err := b.w.conn.exec("INSERT INTO change (at, body) VALUES (?, ?)", micros(b.Now), body); err != nil {
 		return fmt.Errorf("write the feed: %w", err)
 	}
 	if b.w.feed++; b.w.feed < feedTrim {
@@ -77,7 +74,7 @@ func (b *batch) writeFeed() error {
 	}
 	b.w.feed = 0
 	if _, err := b.w.conn.exec(`DELETE FROM change WHERE seq <= (SELECT max(seq) FROM change) - ?
-		AND seq < (SELECT min(seq) FROM change) + ? AND at < ?`, feedKept, 4*feedTrim, micros(b.now.Add(-feedAge))); err != nil {
+		AND seq < (SELECT min(seq) FROM change) + ? AND at < ?`, feedKept, 4*feedTrim, micros(b.Now.Add(-feedAge))); err != nil {
 		return fmt.Errorf("trim the feed: %w", err)
 	}
 	return nil

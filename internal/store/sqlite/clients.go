@@ -7,14 +7,6 @@ import (
 	"armada"
 )
 
-type clientKey struct{ queue, name string }
-
-// client is a client id and the job that was submitted with it.
-type client struct {
-	clientKey
-	job armada.JobID
-}
-
 // clientsPerStatement is how many client ids are looked up or written at once.
 const clientsPerStatement = 20
 
@@ -28,18 +20,10 @@ var (
 // inList is a list of n parameters.
 func inList(n int) string { return "(" + repeated("?", n) + ")" }
 
-// firstWith returns the jobs that were submitted to a queue with client ids
+// FirstWith returns the jobs that were submitted to a queue with client ids
 // within the retention time, by client id. What is older is deleted.
-func (b *batch) firstWith(queue string, names []string) (map[string]armada.JobID, error) {
-	first := make(map[string]armada.JobID, len(names))
-	unknown := make([]string, 0, len(names))
-	for _, name := range names {
-		if id, known := b.byName[clientKey{queue, name}]; known {
-			first[name] = id
-		} else {
-			unknown = append(unknown, name)
-		}
-	}
+func (b *batch) FirstWith(queue string, unknown []string) (map[string]armada.JobID, error) {
+	first := make(map[string]armada.JobID)
 	var expired []int64
 	for part := range slices.Chunk(unknown, clientsPerStatement) {
 		args := make([]any, 1, 1+clientsPerStatement)
@@ -48,7 +32,7 @@ func (b *batch) firstWith(queue string, names []string) (map[string]armada.JobID
 			args = append(args, part[min(i, len(part)-1)])
 		}
 		if err := b.w.conn.each(selectClients, func(r row) error {
-			if within(fromMicros(r.int(2)), b.now, b.w.store.config.ClientIDRetention) {
+			if within(fromMicros(r.int(2)), b.Now, b.w.store.config.ClientIDRetention) {
 				first[r.str(0)] = armada.JobID(r.str(1))
 			} else {
 				expired = append(expired, r.int(3))
@@ -68,7 +52,7 @@ func (b *batch) firstWith(queue string, names []string) (map[string]armada.JobID
 
 func (b *batch) writeClients() error {
 	var args []any
-	for group := range slices.Chunk(b.clients, clientsPerStatement) {
+	for group := range slices.Chunk(b.Clients, clientsPerStatement) {
 		query, step := insertClientN, len(group)
 		if len(group) < clientsPerStatement {
 			query, step = insertClient1, 1
@@ -76,13 +60,12 @@ func (b *batch) writeClients() error {
 		for part := range slices.Chunk(group, step) {
 			args = args[:0]
 			for _, c := range part {
-				args = append(args, c.queue, c.name, string(c.job), micros(b.now))
+				args = append(args, c.Queue, c.Name, string(c.Job), micros(b.Now))
 			}
 			if _, err := b.w.conn.exec(query, args...); err != nil {
 				return fmt.Errorf("insert client ids: %w", err)
 			}
 		}
 	}
-	b.clients = b.clients[:0]
 	return nil
 }

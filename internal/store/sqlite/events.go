@@ -6,6 +6,7 @@ import (
 	"armada"
 	"armada/internal/store"
 	"armada/internal/store/codec"
+	"armada/internal/store/intake"
 )
 
 // defaultEvents is the limit of a read that names none.
@@ -21,7 +22,7 @@ func latestSet(c *conn, key store.JobSetKey) (setPlace, error) {
 		return setPlace{}, err
 	}
 	if r == nil {
-		return setPlace{}, coded(armada.CodeNotFound, "job set %q of queue %q has no events", key.JobSet, key.Queue)
+		return setPlace{}, intake.Coded(armada.CodeNotFound, "job set %q of queue %q has no events", key.JobSet, key.Queue)
 	}
 	return setPlace{r.int(0), r.int(1), r.int(2)}, nil
 }
@@ -42,7 +43,7 @@ func (s *Store) ReadEvents(ctx context.Context, key store.JobSetKey, after store
 		if after.Incarnation == set.id {
 			from = after.Number
 			if from < set.pruned || from > set.last {
-				return coded(armada.CodeOutOfRange, "events %d to %d of job set %q are kept: none follows number %d",
+				return intake.Coded(armada.CodeOutOfRange, "events %d to %d of job set %q are kept: none follows number %d",
 					set.pruned+1, set.last, key.JobSet, from)
 			}
 		}

@@ -3,16 +3,15 @@ package sqlite
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
 	"fmt"
-	"sync"
 	"time"
-
-	"github.com/klauspost/compress/zstd"
 
 	"armada"
 	"armada/internal/store"
+	"armada/internal/store/acks"
 	"armada/internal/store/codec"
+	"armada/internal/store/feed"
+	"armada/internal/store/intake"
 )
 
 // executorRow is an executor in the writer's memory, without its nodes.
@@ -45,11 +44,7 @@ func (s *Store) decodeExecutor(r row) (store.ExecutorNodes, error) {
 	if e.Kinds, err = s.decodeKinds(r); err != nil || len(packed) == 0 || e.Deleted {
 		return e, err
 	}
-	plain, err := unpack(packed)
-	if err != nil {
-		return e, fmt.Errorf("nodes of executor %s: %w", e.Executor.ID, err)
-	}
-	e.Nodes, err = codec.DecodeNodes(plain, s.config.Resources, e.Executor.ID)
+	e.Nodes, err = codec.UnpackNodes(packed, s.config.Resources, e.Executor.ID)
 	return e, err
 }
 
@@ -64,27 +59,6 @@ func (s *Store) decodeKinds(r row) ([]armada.NodeKind, error) {
 		return nil, fmt.Errorf("executor %s: %w", r.str(0), err)
 	}
 	return kinds, nil
-}
-
-var (
-	packer   = sync.OnceValues(func() (*zstd.Encoder, error) { return zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1)) })
-	unpacker = sync.OnceValues(func() (*zstd.Decoder, error) { return zstd.NewReader(nil, zstd.WithDecoderConcurrency(1)) })
-)
-
-func pack(plain []byte) ([]byte, error) {
-	p, err := packer()
-	if err != nil {
-		return nil, err
-	}
-	return p.EncodeAll(plain, nil), nil
-}
-
-func unpack(packed []byte) ([]byte, error) {
-	u, err := unpacker()
-	if err != nil {
-		return nil, err
-	}
-	return u.DecodeAll(packed, nil)
 }
 
 func (w *writer) loadExecutors() error {
@@ -102,7 +76,7 @@ func (w *writer) loadExecutors() error {
 func (m *memory) checkSession(id armada.ExecutorID, session armada.SessionID) error {
 	e := m.executors[id]
 	if e == nil || e.deleted || session == "" || e.executor.Session != session {
-		return coded(armada.CodeFenced, "session %q is not the current one of executor %q", session, id)
+		return intake.Coded(armada.CodeFenced, "session %q is not the current one of executor %q", session, id)
 	}
 	return nil
 }
@@ -111,7 +85,7 @@ func (m *memory) checkSession(id armada.ExecutorID, session armada.SessionID) er
 func (m *memory) known(id armada.ExecutorID) (*executorRow, error) {
 	e := m.executors[id]
 	if e == nil || e.deleted {
-		return nil, coded(armada.CodeNotFound, "executor %q is not known", id)
+		return nil, intake.Coded(armada.CodeNotFound, "executor %q is not known", id)
 	}
 	return e, nil
 }
@@ -119,7 +93,7 @@ func (m *memory) known(id armada.ExecutorID) (*executorRow, error) {
 // OpenSession makes a session the current one.
 func (s *Store) OpenSession(ctx context.Context, e armada.Executor) error {
 	if e.ID == "" || e.Session == "" {
-		return coded(armada.CodeInvalid, "open session: an executor's id and a session are needed")
+		return intake.Coded(armada.CodeInvalid, "open session: an executor's id and a session are needed")
 	}
 	asked := s.config.Clock()
 	err := s.write(ctx, "open session", 1, func(b *batch) error {
@@ -134,27 +108,50 @@ func (s *Store) OpenSession(ctx context.Context, e armada.Executor) error {
 		}
 		fresh := e
 		fresh.Lease = e.Lease.Truncate(time.Microsecond)
-		fresh.Acknowledged = b.now
+		fresh.Acknowledged = b.Now
 		fresh.Cordoned, fresh.CordonReason = known.executor.Cordoned, known.executor.CordonReason
 		known.executor, known.reported = fresh, false
-		b.touch(fedExecutor, known.number)
+		b.touch(feed.Executor, known.number)
 		_, err := b.w.conn.exec(`INSERT INTO executor (number, id, kind, session, lease, acknowledged, replica, replica_addr) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
 			ON CONFLICT (number) DO UPDATE SET deleted = 0, kind = excluded.kind, session = excluded.session, reported = 0, lease = excluded.lease,
 			acknowledged = excluded.acknowledged, replica = excluded.replica, replica_addr = excluded.replica_addr`,
-			known.number, string(e.ID), int64(e.Kind), string(e.Session), fresh.Lease.Microseconds(), micros(b.now), e.Replica, e.ReplicaAddr)
+			known.number, string(e.ID), int64(e.Kind), string(e.Session), fresh.Lease.Microseconds(), micros(b.Now), e.Replica, e.ReplicaAddr)
 		return err
 	})
 	if err == nil {
-		s.acks.record(e.ID, acknowledgement{e.Session, e.Lease, asked})
+		s.acks.Keep(e.ID, acks.Record{Session: e.Session, Lease: e.Lease, Asked: asked})
 	}
 	return err
 }
 
+// Acknowledge records that an executor was heard of.
+func (s *Store) Acknowledge(ctx context.Context, id armada.ExecutorID, session armada.SessionID) (time.Duration, error) {
+	asked := s.config.Clock()
+	if r, ok := s.acks.Recent(id, session, asked); ok {
+		return r.Left(asked), nil
+	}
+	record := acks.Record{Session: session, Asked: asked}
+	err := s.write(ctx, "acknowledge", 1, func(b *batch) error {
+		if err := b.w.checkSession(id, session); err != nil {
+			return err
+		}
+		e := b.w.executors[id]
+		e.executor.Acknowledged = b.Now
+		record.Lease = e.executor.Lease
+		b.touch(feed.Executor, e.number)
+		_, err := b.w.conn.exec("UPDATE executor SET acknowledged = ? WHERE number = ?", micros(b.Now), e.number)
+		return err
+	})
+	if err != nil {
+		return 0, err
+	}
+	s.acks.Keep(id, record)
+	return record.Left(s.config.Clock()), nil
+}
+
 // PutNodes replaces an executor's nodes.
 func (s *Store) PutNodes(ctx context.Context, id armada.ExecutorID, session armada.SessionID, nodes []armada.Node) error {
-	plain := codec.AppendNodes(nil, s.config.Resources, nodes)
-	hash := sha256.Sum256(plain)
-	packed, err := pack(plain)
+	packed, hash, err := codec.PackNodes(s.config.Resources, nodes)
 	if err != nil {
 		return fmt.Errorf("put nodes: %w", err)
 	}
@@ -168,8 +165,8 @@ func (s *Store) PutNodes(ctx context.Context, id armada.ExecutorID, session arma
 		if same && e.reported {
 			return nil
 		}
-		b.touch(fedExecutor, e.number)
-		e.reported, e.kinds = true, store.RememberKinds(e.kinds, present, b.now)
+		b.touch(feed.Executor, e.number)
+		e.reported, e.kinds = true, store.RememberKinds(e.kinds, present, b.Now)
 		kinds := codec.AppendKinds(nil, s.config.Resources, e.kinds)
 		if same {
 			_, err := b.w.conn.exec("UPDATE executor SET reported = 1, kinds = ? WHERE number = ?", kinds, e.number)
@@ -190,7 +187,7 @@ func (s *Store) Executor(ctx context.Context, id armada.ExecutorID) (armada.Exec
 			return err
 		}
 		if r == nil {
-			return coded(armada.CodeNotFound, "executor %q is not known", id)
+			return intake.Coded(armada.CodeNotFound, "executor %q is not known", id)
 		}
 		found = decodeExecutorRow(r)
 		return nil
@@ -226,7 +223,7 @@ func (s *Store) CordonExecutor(ctx context.Context, id armada.ExecutorID, cordon
 			return err
 		}
 		e.executor.Cordoned, e.executor.CordonReason = cordoned, reason
-		b.touch(fedExecutor, e.number)
+		b.touch(feed.Executor, e.number)
 		_, err = b.w.conn.exec("UPDATE executor SET cordoned = ?, cordon_reason = ? WHERE number = ?", cordoned, reason, e.number)
 		return err
 	})
@@ -247,16 +244,16 @@ func (s *Store) DeleteExecutor(ctx context.Context, id armada.ExecutorID) error 
 			return err
 		}
 		if r != nil {
-			return coded(armada.CodePrecondition, "executor %q has runs, one of job %s", id, r.str(0))
+			return intake.Coded(armada.CodePrecondition, "executor %q has runs, one of job %s", id, r.str(0))
 		}
 		e.deleted = true
-		b.touch(fedExecutor, e.number)
+		b.touch(feed.Executor, e.number)
 		_, err = b.w.conn.exec(`UPDATE executor SET deleted = 1, session = '', cordoned = 0, cordon_reason = '', nodes = NULL, nodes_hash = NULL, kinds = NULL, reported = 0
 			WHERE number = ?`, e.number)
 		return err
 	})
 	if err == nil {
-		s.acks.forget(id)
+		s.acks.Forget(id)
 	}
 	return err
 }

@@ -13,6 +13,7 @@ import (
 	"armada"
 	"armada/internal/lifecycle"
 	"armada/internal/store"
+	"armada/internal/store/feed"
 	"armada/internal/store/storetest"
 )
 
@@ -133,7 +134,7 @@ func TestAJobThatCannotBeReadFailsOnlyItsOwnRequests(t *testing.T) {
 	go func() { good <- cancel("job-1") }()
 	bad := make(chan error, 1)
 	go func() { bad <- cancel("job-0") }()
-	for len(s.requests) < 2 {
+	for s.line.Waiting() < 2 {
 		runtime.Gosched() // both wait for the writer in a moment
 	}
 	close(release)
@@ -249,7 +250,7 @@ func TestTheFeedIsTrimmedAndLateReadersAreTold(t *testing.T) {
 	}
 	if err := s.onWriter(func(b *batch) error {
 		b.w.feed = feedTrim // as after many transactions
-		b.touch(fedQueue, 1)
+		b.touch(feed.Queue, 1)
 		if _, err := b.w.conn.exec("UPDATE change SET at = 0"); err != nil {
 			return err
 		}

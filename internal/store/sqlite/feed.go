@@ -2,31 +2,12 @@ package sqlite
 
 import (
 	"context"
-	"encoding/binary"
-	"iter"
 
 	"armada"
 	"armada/internal/store"
 	"armada/internal/store/codec"
+	"armada/internal/store/feed"
 )
-
-// A position is two varints: the last row of the feed that was read whole, and
-// how many elements of the one after it were read.
-func encodePosition(seq, offset int64) store.Position {
-	return binary.AppendUvarint(binary.AppendUvarint(nil, uint64(seq)), uint64(offset))
-}
-
-func decodePosition(p store.Position) (seq, offset int64, err error) {
-	a, n := binary.Uvarint(p)
-	if n <= 0 {
-		return 0, 0, coded(armada.CodeInvalid, "%x is no position of the feed", []byte(p))
-	}
-	b, m := binary.Uvarint(p[n:])
-	if m <= 0 || n+m != len(p) {
-		return 0, 0, coded(armada.CodeInvalid, "%x is no position of the feed", []byte(p))
-	}
-	return int64(a), int64(b), nil
-}
 
 // loadPiece is how many jobs Load reads at a time.
 const loadPiece = 2000
@@ -148,7 +129,7 @@ func feedEnd(c *conn) (store.Position, error) {
 	if err != nil {
 		return nil, err
 	}
-	return encodePosition(r.int(0), 0), nil
+	return feed.EncodePosition(r.int(0), 0), nil
 }
 
 // defaultChanges is the limit of a read that names none.
@@ -177,8 +158,8 @@ func (s *Store) Changes(ctx context.Context, after store.Position, limit int) (s
 }
 
 // readFeed returns about limit distinct elements after a position, in order.
-func readFeed(c *conn, after store.Position, limit int) ([]uint64, store.Position, error) {
-	seq, offset, err := decodePosition(after)
+func readFeed(c *conn, after store.Position, limit int) ([]feed.Element, store.Position, error) {
+	reading, err := feed.Read(after, limit)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -187,45 +168,19 @@ func readFeed(c *conn, after store.Position, limit int) ([]uint64, store.Positio
 	if err != nil {
 		return nil, nil, err
 	}
-	if first, last := r.int(0), r.int(1); seq > last || first > seq+1 || first == 0 && seq < last {
-		return nil, nil, coded(armada.CodeOutOfRange, "the feed keeps %d to %d and not what follows %d", first, last, seq)
+	if err := reading.Check(r.int(0), r.int(1)); err != nil {
+		return nil, nil, err
 	}
-	var elements []uint64
-	seen := map[uint64]struct{}{}
-	for more := true; more && len(elements) < limit; {
+	for more := true; more && !reading.Full(); {
 		more = false
-		err = c.each("SELECT seq, body FROM change WHERE seq > ? ORDER BY seq LIMIT 64", func(r row) error {
-			if len(elements) >= limit {
-				return nil
-			}
+		if err := c.each("SELECT seq, body FROM change WHERE seq > ? ORDER BY seq LIMIT 64", func(r row) error {
 			more = true
-			body, skip := r.blob(1), offset
-			for n := int64(1); len(body) > 0; n++ {
-				element, size := binary.Uvarint(body)
-				if size <= 0 {
-					return codec.ErrCorrupt
-				}
-				body = body[size:]
-				if n <= skip {
-					continue
-				}
-				if _, known := seen[element]; !known {
-					seen[element] = struct{}{}
-					elements = append(elements, element)
-				}
-				if len(elements) >= limit && len(body) > 0 {
-					offset = n
-					return nil
-				}
-			}
-			seq, offset = r.int(0), 0
-			return nil
-		}, seq)
-		if err != nil {
+			return reading.Add(r.int(0), r.blob(1))
+		}, reading.After()); err != nil {
 			return nil, nil, err
 		}
 	}
-	return elements, encodePosition(seq, offset), nil
+	return reading.Elements, reading.Position(), nil
 }
 
 // ChangedRuns is Changes without what no executor has to do with.
@@ -241,8 +196,8 @@ func (s *Store) ChangedRuns(ctx context.Context, after store.Position, limit int
 			return err
 		}
 		next = at
-		for first, last := range stretches(elements) {
-			if first&3 != fedJob {
+		for first, last := range feed.Stretches(elements) {
+			if first.Kind() != feed.Job {
 				continue
 			}
 			err := c.each("SELECT "+jobColumns+" FROM job WHERE number BETWEEN ? AND ? AND state <> ?", func(r row) error {
@@ -251,7 +206,7 @@ func (s *Store) ChangedRuns(ctx context.Context, after store.Position, limit int
 					jobs = append(jobs, jr)
 				}
 				return err
-			}, int64(first>>2), int64(last>>2), int64(armada.JobQueued))
+			}, first.Number(), last.Number(), int64(armada.JobQueued))
 			if err != nil {
 				return err
 			}
@@ -264,37 +219,19 @@ func (s *Store) ChangedRuns(ctx context.Context, after store.Position, limit int
 	return jobs, next, nil
 }
 
-// stretches yields elements of the feed in their order, jobs with consecutive
-// numbers at once by the first and the last of them: jobs are submitted, leased
-// and reported in stretches, and one statement for many rows costs half.
-func stretches(elements []uint64) iter.Seq2[uint64, uint64] {
-	return func(yield func(first, last uint64) bool) {
-		for len(elements) > 0 {
-			n := 1
-			for elements[0]&3 == fedJob && n < len(elements) && elements[n] == elements[n-1]+1<<2 {
-				n++
-			}
-			if !yield(elements[0], elements[n-1]) {
-				return
-			}
-			elements = elements[n:]
-		}
-	}
-}
-
 // present reads the state of elements of the feed.
-func (s *Store) present(c *conn, elements []uint64, changes *store.Changes) error {
+func (s *Store) present(c *conn, elements []feed.Element, changes *store.Changes) error {
 	told := map[armada.ShapeID]bool{}
-	for first, last := range stretches(elements) {
+	for first, last := range feed.Stretches(elements) {
 		number := int64(first >> 2)
 		var r row
 		var err error
-		switch first & 3 {
-		case fedJob:
+		switch first.Kind() {
+		case feed.Job:
 			err = c.each("SELECT "+jobColumns+" FROM job WHERE number BETWEEN ? AND ?", func(r row) error {
 				return s.appendJob(c, changes, r, told)
-			}, number, int64(last>>2))
-		case fedQueue:
+			}, number, last.Number())
+		case feed.Queue:
 			if r, err = c.one("SELECT name, deleted, body FROM queue WHERE id = ?", number); err != nil || r == nil {
 				break
 			}
@@ -305,7 +242,7 @@ func (s *Store) present(c *conn, elements []uint64, changes *store.Changes) erro
 			var q armada.Queue
 			q, err = codec.DecodeQueue(r.blob(2), r.str(0))
 			changes.Queues = append(changes.Queues, q)
-		case fedExecutor:
+		case feed.Executor:
 			if r, err = c.one("SELECT "+executorColumns+", nodes FROM executor WHERE number = ?", number); err != nil || r == nil {
 				break
 			}

@@ -6,25 +6,26 @@ import (
 
 	"armada"
 	"armada/internal/store"
+	"armada/internal/store/intake"
 )
 
 // Lead asks for leadership.
 func (s *Store) Lead(ctx context.Context, replica store.Replica, ttl time.Duration) (store.Leader, bool, error) {
 	if replica.Name == "" || ttl <= 0 {
-		return store.Leader{}, false, coded(armada.CodeInvalid, "lead: a replica's name and a time are needed")
+		return store.Leader{}, false, intake.Coded(armada.CodeInvalid, "lead: a replica's name and a time are needed")
 	}
 	var leader store.Leader
 	err := s.write(ctx, "lead", 1, func(b *batch) error {
 		leader = b.w.leader
 		switch {
-		case leader.Replica.Name == replica.Name && leader.Until.After(b.now):
-		case leader.Replica.Name != "" && leader.Until.After(b.now):
+		case leader.Replica.Name == replica.Name && leader.Until.After(b.Now):
+		case leader.Replica.Name != "" && leader.Until.After(b.Now):
 			return nil // somebody else leads
 		default:
 			leader.Epoch++
 		}
 		leader.Replica = replica
-		leader.Until = b.now.Add(ttl).Truncate(time.Microsecond)
+		leader.Until = b.Now.Add(ttl).Truncate(time.Microsecond)
 		return b.setLeader(leader)
 	})
 	return leader, err == nil && leader.Replica.Name == replica.Name, err

@@ -6,6 +6,7 @@ import (
 	"armada"
 	"armada/internal/store"
 	"armada/internal/store/codec"
+	"armada/internal/store/intake"
 )
 
 // The bounds of what the writer remembers.
@@ -23,9 +24,9 @@ type memory struct {
 
 	queues   map[string]*queueRow
 	setsByID map[int64]*jobSet
-	sets     map[store.JobSetKey]*jobSet // the ones that take jobs
-	entries  map[armada.JobID]*entry     // active jobs
-	queued   map[string]int64            // queued jobs by queue, counted on first use
+	sets     map[store.JobSetKey]*jobSet    // the ones that take jobs
+	entries  map[armada.JobID]*intake.Entry // active jobs
+	queued   map[string]int64               // queued jobs by queue, counted on first use
 
 	templates map[armada.TemplateID]int64
 	shapes    map[armada.ShapeID]int64
@@ -47,37 +48,19 @@ type queueRow struct {
 	queue   armada.Queue
 }
 
-// jobSet is a job set's row and its events that are not written yet.
+// jobSet is a job set's row.
 type jobSet struct {
-	id      int64
-	key     store.JobSetKey
-	closed  bool
-	last    int64
-	fresh   bool // not in the file yet
-	pending []armada.Event
-}
-
-// entry is a job in memory, with its current or latest run.
-type entry struct {
-	job             armada.Job
-	run             armada.Run
-	queue           int64
-	set             *jobSet
-	template, shape int64
-
-	// What the batch has to write.
-	fresh          bool // the job is new
-	dirty          bool
-	held           bool // the executor changed
-	earlier        []armada.Run
-	fixed, details []byte // of a new job
+	intake.JobSet
+	closed bool
+	last   int64
+	fresh  bool // not in the file yet
 }
 
 // forget drops everything.
 func (w *writer) forget() {
 	w.memory = memory{
 		queues: map[string]*queueRow{}, setsByID: map[int64]*jobSet{}, sets: map[store.JobSetKey]*jobSet{},
-		entries: map[armada.JobID]*entry{}, queued: map[string]int64{},
+		entries: map[armada.JobID]*intake.Entry{}, queued: map[string]int64{},
 		templates: map[armada.TemplateID]int64{}, shapes: map[armada.ShapeID]int64{}, names: newNames(w.store.config.Resources),
 		executors: map[armada.ExecutorID]*executorRow{},
 	}
@@ -137,7 +120,7 @@ func (w *writer) load() error {
 func (w *writer) shrink() {
 	if len(w.setsByID) > maxSets {
 		// Entries point to sets: they go together.
-		w.setsByID, w.sets, w.entries = map[int64]*jobSet{}, map[store.JobSetKey]*jobSet{}, map[armada.JobID]*entry{}
+		w.setsByID, w.sets, w.entries = map[int64]*jobSet{}, map[store.JobSetKey]*jobSet{}, map[armada.JobID]*intake.Entry{}
 	}
 	for id := range w.entries {
 		if len(w.entries) <= maxEntries {
@@ -165,8 +148,8 @@ func (w *writer) openSet(key store.JobSetKey) (*jobSet, error) {
 	}
 	set := w.setsByID[r.int(0)]
 	if set == nil {
-		set = &jobSet{id: r.int(0), key: key, last: r.int(1)}
-		w.setsByID[set.id] = set
+		set = &jobSet{JobSet: intake.JobSet{ID: r.int(0), Key: key}, last: r.int(1)}
+		w.setsByID[set.ID] = set
 	}
 	w.sets[key] = set
 	return set, nil
@@ -184,51 +167,32 @@ func (w *writer) set(id int64) (*jobSet, error) {
 	if r == nil {
 		return nil, missingRow("job_set", id)
 	}
-	set := &jobSet{
-		id: id, key: store.JobSetKey{Queue: r.str(0), JobSet: armada.JobSet(r.str(1))},
-		closed: r.int(2) != 0, last: r.int(3),
-	}
+	key := store.JobSetKey{Queue: r.str(0), JobSet: armada.JobSet(r.str(1))}
+	set := &jobSet{JobSet: intake.JobSet{ID: id, Key: key}, closed: r.int(2) != 0, last: r.int(3)}
 	w.setsByID[id] = set
 	return set, nil
 }
 
 // entry returns a job, and nil when it is unknown.
-func (w *writer) entry(id armada.JobID) (*entry, error) {
+func (w *writer) entry(id armada.JobID) (*intake.Entry, error) {
 	if e, ok := w.entries[id]; ok {
 		return e, nil
 	}
-	r, err := w.conn.one("SELECT "+jobColumns+", queue, template, shape, job_set FROM job WHERE id = ?", string(id))
+	r, err := w.conn.one("SELECT "+jobColumns+", queue, job_set FROM job WHERE id = ?", string(id))
 	if err != nil || r == nil {
 		return nil, err
 	}
-	e := &entry{queue: r.int(jobWidth), template: r.int(jobWidth + 1), shape: r.int(jobWidth + 2)}
-	if e.set, err = w.set(r.int(jobWidth + 3)); err != nil {
-		return nil, err
-	}
-	if err := w.names.decodeJob(w.conn, r, &e.job, &e.run); err != nil {
-		return nil, err
-	}
-	if e.job.State.Active() {
-		w.entries[id] = e
-	}
-	return e, nil
-}
-
-// queuedJobs returns a counter of the queued jobs of a queue.
-func (w *writer) queuedJobs(queue string) (int64, error) {
-	if n, ok := w.queued[queue]; ok {
-		return n, nil
-	}
-	q := w.queues[queue]
-	if q == nil {
-		return 0, nil
-	}
-	r, err := w.conn.one("SELECT count(*) FROM job WHERE queue = ? AND ended = 0 AND state = ?", q.id, int64(armada.JobQueued))
+	e := &intake.Entry{Queue: r.int(jobWidth)}
+	set, err := w.set(r.int(jobWidth + 1))
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
-	w.queued[queue] = r.int(0)
-	return r.int(0), nil
+	e.Set = &set.JobSet
+	if err := w.names.decodeJob(w.conn, r, &e.Job, &e.Run); err != nil {
+		return nil, err
+	}
+	w.entries[id] = e
+	return e, nil
 }
 
 // within tells whether a moment is less than d before now.

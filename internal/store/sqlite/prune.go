@@ -235,8 +235,8 @@ func (b *batch) deleteEvents(id int64, rest int) (events, left int, err error) {
 func (b *batch) deleteSet(id int64) error {
 	if set := b.w.setsByID[id]; set != nil {
 		delete(b.w.setsByID, id)
-		if b.w.sets[set.key] == set {
-			delete(b.w.sets, set.key)
+		if b.w.sets[set.Key] == set {
+			delete(b.w.sets, set.Key)
 		}
 	}
 	_, err := b.w.conn.exec("DELETE FROM job_set WHERE id = ?", id)
@@ -260,7 +260,7 @@ func (s *Store) pruneUnused(ctx context.Context, limit int, done *store.Forgotte
 			}
 			more = more || deleted >= limit
 		}
-		known := b.now.Add(-b.w.store.config.ClientIDRetention)
+		known := b.Now.Add(-b.w.store.config.ClientIDRetention)
 		deleted, err := b.w.conn.exec("DELETE FROM client_id WHERE id IN (SELECT id FROM (SELECT id, at FROM client_id ORDER BY id LIMIT ?) WHERE at <= ?)",
 			limit, micros(known))
 		done.ClientIDs = int(deleted)

@@ -6,6 +6,8 @@ import (
 
 	"armada"
 	"armada/internal/store/codec"
+	"armada/internal/store/feed"
+	"armada/internal/store/intake"
 )
 
 // PutQueue creates or replaces a queue.
@@ -30,7 +32,7 @@ func (s *Store) putQueue(ctx context.Context, q armada.Queue, mustExist bool) er
 	return s.write(ctx, "put queue", 1, func(b *batch) error {
 		known := b.w.queues[q.Name]
 		if mustExist && (known == nil || known.deleted) {
-			return coded(armada.CodeNotFound, "queue %q does not exist", q.Name)
+			return intake.Coded(armada.CodeNotFound, "queue %q does not exist", q.Name)
 		}
 		if known == nil {
 			b.w.numbers.queue++
@@ -38,7 +40,7 @@ func (s *Store) putQueue(ctx context.Context, q armada.Queue, mustExist bool) er
 			b.w.queues[q.Name] = known
 		}
 		known.queue, known.deleted = q, false
-		b.touch(fedQueue, known.id)
+		b.touch(feed.Queue, known.id)
 		_, err := b.w.conn.exec(`INSERT INTO queue (id, name, body) VALUES (?, ?, ?)
 			ON CONFLICT (id) DO UPDATE SET body = excluded.body, deleted = 0`, known.id, q.Name, body)
 		return err
@@ -62,7 +64,7 @@ func (s *Store) DeleteQueue(ctx context.Context, name string) error {
 			return err
 		}
 		if wanted > 0 {
-			return coded(armada.CodePrecondition, "queue %q has active jobs", name)
+			return intake.Coded(armada.CodePrecondition, "queue %q has active jobs", name)
 		}
 		q.deleted = true
 		for key, set := range b.w.sets {
@@ -71,7 +73,7 @@ func (s *Store) DeleteQueue(ctx context.Context, name string) error {
 				delete(b.w.sets, key)
 			}
 		}
-		b.touch(fedQueue, q.id)
+		b.touch(feed.Queue, q.id)
 		if _, err := b.w.conn.exec("UPDATE job_set SET closed = 1 WHERE queue = ? AND closed = 0", name); err != nil {
 			return err
 		}
@@ -112,7 +114,7 @@ func (s *Store) Queue(ctx context.Context, name string) (armada.Queue, error) {
 			return err
 		}
 		if r == nil {
-			return coded(armada.CodeNotFound, "queue %q does not exist", name)
+			return intake.Coded(armada.CodeNotFound, "queue %q does not exist", name)
 		}
 		q, err = codec.DecodeQueue(r.blob(0), name)
 		return err

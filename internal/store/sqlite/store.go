@@ -9,6 +9,9 @@ import (
 
 	"armada"
 	"armada/internal/store"
+	"armada/internal/store/acks"
+	"armada/internal/store/intake"
+	"armada/internal/store/wake"
 )
 
 // Config is how a file is kept. Zero fields other than Path stand for the
@@ -62,14 +65,15 @@ func (c Config) Validate() error {
 
 // Store is a store in one SQLite file; make it with [Open].
 type Store struct {
+	*wake.Hubs
+
 	config  Config
 	readers *pool
 	names   *names // for reading
-	hubs    *hubs
-	acks    *acknowledgements
+	acks    *acks.Records
 	pruning pruning
 
-	requests   chan *request
+	line       *intake.Line[work]
 	writerDone chan struct{}
 
 	mu     sync.RWMutex // held for reading by every call in flight
@@ -102,8 +106,8 @@ func Open(ctx context.Context, config Config) (*Store, error) {
 		return nil, errors.Join(fmt.Errorf("sqlite store: %w", err), c.close())
 	}
 	s := &Store{
-		config: config, readers: readers, names: newNames(config.Resources), hubs: newHubs(), acks: newAcknowledgements(),
-		requests: make(chan *request, maxGroup), writerDone: make(chan struct{}),
+		config: config, readers: readers, names: newNames(config.Resources), Hubs: wake.NewHubs(), acks: acks.NewRecords(),
+		line: intake.NewLine[work](), writerDone: make(chan struct{}),
 	}
 	w := newWriter(s, c)
 	go w.run()
@@ -119,7 +123,7 @@ func (s *Store) Close() error {
 	}
 	s.closed = true
 	s.mu.Unlock()
-	close(s.requests)
+	s.line.Close()
 	<-s.writerDone
 	return s.readers.close()
 }
@@ -175,11 +179,6 @@ func readError(what string, err error) error {
 		return &armada.Error{Code: armada.CodeUnavailable, Message: what, Cause: err}
 	}
 	return fmt.Errorf("%s: %w", what, err)
-}
-
-// coded makes an error that a caller can act on.
-func coded(code armada.ErrorCode, format string, args ...any) error {
-	return &armada.Error{Code: code, Message: fmt.Sprintf(format, args...)}
 }
 
 // micros is a time as it is stored; the zero time is 0.

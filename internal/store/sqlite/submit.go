@@ -5,24 +5,25 @@ import (
 	"fmt"
 
 	"armada"
-	"armada/internal/lifecycle"
 	"armada/internal/store"
-	"armada/internal/store/codec"
+	"armada/internal/store/intake"
 )
 
 // Submit takes jobs in.
 func (s *Store) Submit(ctx context.Context, sub store.Submission) ([]store.Submitted, error) {
-	// What needs no transaction is done by the caller's goroutine.
-	fixed, details := make([][]byte, len(sub.Jobs)), make([][]byte, len(sub.Jobs))
-	for i := range sub.Jobs {
-		fixed[i] = codec.AppendFixed(nil, &sub.Jobs[i].Job)
-		details[i] = codec.AppendDetails(nil, &sub.Jobs[i].Details)
-	}
+	prepared := intake.Prepare(&sub)
 	var answers []store.Submitted
 	err := s.write(ctx, "submit", len(sub.Jobs), func(b *batch) (err error) {
-		admission := admission{b: b, sub: &sub, fixed: fixed, details: details}
-		answers, err = admission.take()
-		return err
+		staged := len(b.Fresh)
+		if answers, err = b.Submit(prepared); err != nil {
+			return err
+		}
+		for _, e := range b.Fresh[staged:] {
+			b.w.numbers.job++
+			e.Job.Number = b.w.numbers.job
+			b.w.entries[e.Job.ID] = e
+		}
+		return nil
 	})
 	if err != nil {
 		return nil, err
@@ -30,131 +31,88 @@ func (s *Store) Submit(ctx context.Context, sub store.Submission) ([]store.Submi
 	return answers, nil
 }
 
-// admission is one submission within a batch.
-type admission struct {
-	b              *batch
-	sub            *store.Submission
-	fixed, details [][]byte
-	queue          *queueRow
-	answers        []store.Submitted
-	taken          int64
-}
-
-// take checks everything and only then changes anything.
-func (a *admission) take() ([]store.Submitted, error) {
-	a.queue = a.b.w.queues[a.sub.Queue]
-	if a.queue == nil || a.queue.deleted {
-		return nil, coded(armada.CodeNotFound, "queue %q does not exist", a.sub.Queue)
-	}
-	if err := a.deduplicate(); err != nil {
-		return nil, err
-	}
-	if a.taken == 0 {
-		return a.answers, nil
-	}
-	if err := a.checkLimit(); err != nil {
-		return nil, err
-	}
-	templates, shapes, err := a.intern()
+// Transition applies changes.
+func (s *Store) Transition(ctx context.Context, fence store.Fence, units []store.Unit) ([]store.UnitResult, error) {
+	changes, err := intake.CheckSize(units)
 	if err != nil {
 		return nil, err
 	}
-	return a.answers, a.stage(templates, shapes)
-}
-
-// deduplicate decides which jobs are new.
-func (a *admission) deduplicate() error {
-	a.answers = make([]store.Submitted, len(a.sub.Jobs))
-	var names []string
-	for i := range a.sub.Jobs {
-		if name := a.sub.Jobs[i].Job.ClientID; name != "" {
-			names = append(names, name)
-		}
-	}
-	first, err := a.b.firstWith(a.sub.Queue, names)
+	var results []store.UnitResult
+	err = s.write(ctx, "transition", changes, func(b *batch) (err error) {
+		results, err = b.Transition(fence, units)
+		return err
+	})
 	if err != nil {
-		return err
+		return nil, err
 	}
-	for i := range a.sub.Jobs {
-		job := &a.sub.Jobs[i].Job
-		if job.ClientID != "" {
-			if id, known := first[job.ClientID]; known {
-				a.answers[i] = store.Submitted{ID: id, Duplicate: true}
-				continue
-			}
-			first[job.ClientID] = job.ID
-		}
-		a.answers[i] = store.Submitted{ID: job.ID}
-		a.taken++
-	}
-	return nil
+	return results, nil
 }
 
-func (a *admission) checkLimit() error {
-	limit := int64(a.b.w.store.config.MaxQueuedPerQueue)
-	if limit == 0 {
-		return nil
+// What a batch asks, it reads in the writer's transaction.
+var _ intake.Form = (*batch)(nil)
+
+// Queue returns the row of a queue.
+func (b *batch) Queue(name string) (int64, bool, error) {
+	q := b.w.queues[name]
+	if q == nil || q.deleted {
+		return 0, false, nil
 	}
-	if err := a.b.flush(); err != nil { // what is counted must be in the table
-		return err
+	return q.id, true, nil
+}
+
+// QueuedJobs counts on first use.
+func (b *batch) QueuedJobs(queue string) (int64, error) {
+	if n, ok := b.w.queued[queue]; ok {
+		return n + b.Queued[queue], nil
 	}
-	queued, err := a.b.w.queuedJobs(a.sub.Queue)
+	q := b.w.queues[queue]
+	if q == nil {
+		return 0, nil
+	}
+	if err := b.flush(); err != nil { // what is counted must be in the table
+		return 0, err
+	}
+	r, err := b.w.conn.one("SELECT count(*) FROM job WHERE queue = ? AND ended = 0 AND state = ?", q.id, int64(armada.JobQueued))
 	if err != nil {
-		return err
+		return 0, err
 	}
-	if queued+a.taken > limit {
-		return coded(armada.CodePrecondition, "queue %q has %d queued jobs and may have %d: %d more are too many",
-			a.sub.Queue, queued, limit, a.taken)
-	}
-	return nil
+	b.w.queued[queue] = r.int(0) - b.Queued[queue]
+	return r.int(0), nil
 }
 
-// intern finds or writes the templates and shapes of the jobs to be taken. It
-// checks first that none is missing.
-func (a *admission) intern() (map[armada.TemplateID]int64, map[armada.ShapeID]int64, error) {
-	templates, shapes := map[armada.TemplateID]int64{}, map[armada.ShapeID]int64{}
-	for i := range a.sub.Jobs {
-		if a.answers[i].Duplicate {
-			continue
-		}
-		job := &a.sub.Jobs[i].Job
-		if _, given := a.sub.Templates[job.Template]; !given {
-			return nil, nil, coded(armada.CodeInvalid, "job %s: template %q is not part of the submission", job.ID, job.Template)
-		}
-		if a.sub.Shapes[job.Shape] == nil {
-			return nil, nil, coded(armada.CodeInvalid, "job %s: shape %q is not part of the submission", job.ID, job.Shape)
-		}
+// JobSet returns the job set that takes jobs under the key.
+func (b *batch) JobSet(key store.JobSetKey) (*intake.JobSet, error) {
+	set, err := b.w.openSet(key)
+	if err != nil {
+		return nil, err
 	}
-	w := a.b.w
-	for i := range a.sub.Jobs {
-		if a.answers[i].Duplicate {
-			continue
-		}
-		job := &a.sub.Jobs[i].Job
-		if _, done := templates[job.Template]; !done {
-			id, err := internRow(w, w.templates, &w.numbers.template, "template", job.Template, a.sub.Templates[job.Template])
-			if err != nil {
-				return nil, nil, err
-			}
-			templates[job.Template] = id
-		}
-		if _, done := shapes[job.Shape]; !done {
-			id, known := w.shapes[job.Shape]
-			if !known {
-				body := codec.AppendRequirements(nil, w.store.config.Resources, a.sub.Shapes[job.Shape])
-				var err error
-				if id, err = internRow(w, w.shapes, &w.numbers.shape, "shape", job.Shape, body); err != nil {
-					return nil, nil, err
-				}
-			}
-			shapes[job.Shape] = id
-		}
+	if set == nil {
+		b.w.numbers.set++
+		set = &jobSet{JobSet: intake.JobSet{ID: b.w.numbers.set, Key: key}, fresh: true}
+		b.w.sets[key], b.w.setsByID[set.ID] = set, set
 	}
-	return templates, shapes, nil
+	return &set.JobSet, nil
+}
+
+// Job returns a job in memory, reading it if need be.
+func (b *batch) Job(id armada.JobID) (*intake.Entry, error) {
+	e, err := b.w.entry(id)
+	if e != nil && e.Job.State.Terminal() {
+		b.ended = append(b.ended, id)
+	}
+	return e, err
+}
+
+// Leads tells whether an epoch is current.
+func (b *batch) Leads(epoch int64) (bool, error) { return b.w.leads(epoch), nil }
+
+// Current tells whether a session is its executor's current one.
+func (b *batch) Current(executor armada.ExecutorID, session armada.SessionID) (bool, error) {
+	return b.w.checkSession(executor, session) == nil, nil
 }
 
 // internRow returns the row of a hash, writing it if need be. Nobody uses it
-// yet: uses are counted when the jobs are written, in the same transaction.
+// yet.
 func internRow[ID ~string](w *writer, known map[ID]int64, latest *int64, table string, hash ID, body []byte) (int64, error) {
 	if id, ok := known[hash]; ok {
 		return id, nil
@@ -167,9 +125,6 @@ func internRow[ID ~string](w *writer, known map[ID]int64, latest *int64, table s
 		known[hash] = r.int(0)
 		return r.int(0), nil
 	}
-	if body == nil {
-		body = []byte{}
-	}
 	*latest++
 	if _, err := w.conn.exec("INSERT INTO "+table+" (id, hash, uses, body) VALUES (?, ?, 0, ?)", *latest, string(hash), body); err != nil {
 		return 0, fmt.Errorf("insert a %s: %w", table, err)
@@ -178,58 +133,23 @@ func internRow[ID ~string](w *writer, known map[ID]int64, latest *int64, table s
 	return *latest, nil
 }
 
-// stage puts the new jobs into the batch.
-func (a *admission) stage(templates map[armada.TemplateID]int64, shapes map[armada.ShapeID]int64) error {
-	b, w := a.b, a.b.w
-	set, err := b.setFor(store.JobSetKey{Queue: a.sub.Queue, JobSet: a.sub.JobSet})
-	if err != nil {
-		return err
+// intern finds or writes the templates and shapes of the new jobs and counts
+// their uses.
+func (b *batch) intern() error {
+	w := b.w
+	for hash, t := range b.Templates {
+		id, err := internRow(w, w.templates, &w.numbers.template, "template", hash, t.Body)
+		if err != nil {
+			return err
+		}
+		b.uses.templates[id] += t.Uses
 	}
-	for i := range a.sub.Jobs {
-		if a.answers[i].Duplicate {
-			continue
+	for hash, s := range b.Shapes {
+		id, err := internRow(w, w.shapes, &w.numbers.shape, "shape", hash, s.Body)
+		if err != nil {
+			return err
 		}
-		job := a.sub.Jobs[i].Job
-		w.numbers.job++
-		job.Number, job.Queue, job.JobSet, job.Submitted = w.numbers.job, a.sub.Queue, a.sub.JobSet, b.now
-		job.Attempts, job.Wish, job.Reason = 0, armada.Wish{}, ""
-		step := lifecycle.Begin(job)
-		e := &entry{
-			job: step.Job, queue: a.queue.id, set: set, template: templates[job.Template], shape: shapes[job.Shape],
-			fresh: true, fixed: a.fixed[i], details: a.details[i],
-		}
-		b.fresh = append(b.fresh, e)
-		w.entries[job.ID] = e
-		b.uses.templates[e.template]++
-		b.uses.shapes[e.shape]++
-		b.emit(set, step.Events...)
-		b.touch(fedJob, job.Number)
-		if job.ClientID != "" {
-			key := clientKey{a.sub.Queue, job.ClientID}
-			b.byName[key] = job.ID
-			b.clients = append(b.clients, client{key, job.ID})
-		}
+		b.uses.shapes[id] += s.Uses
 	}
-	b.countQueued(a.sub.Queue, a.taken)
 	return nil
-}
-
-// setFor returns the job set that takes jobs under the key, making it if need
-// be.
-func (b *batch) setFor(key store.JobSetKey) (*jobSet, error) {
-	set, err := b.w.openSet(key)
-	if err != nil || set != nil {
-		return set, err
-	}
-	b.w.numbers.set++
-	set = &jobSet{id: b.w.numbers.set, key: key, fresh: true}
-	b.w.sets[key], b.w.setsByID[set.id] = set, set
-	return set, nil
-}
-
-// countQueued keeps a counter that somebody asked for.
-func (b *batch) countQueued(queue string, by int64) {
-	if n, counted := b.w.queued[queue]; counted {
-		b.w.queued[queue] = n + by
-	}
 }

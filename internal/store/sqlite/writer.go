@@ -5,52 +5,26 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"sync/atomic"
 	"time"
 
 	"armada"
+	"armada/internal/store/intake"
 )
 
-const (
-	// maxGroup bounds the requests of one transaction, and how many may wait.
-	maxGroup = 512
-	// maxGroupWeight bounds the rows of one transaction, so that nobody waits
-	// long for others' work. A single request may weigh more.
-	maxGroupWeight = 4000
-)
+// work is what a call does inside the writer's transaction; it must answer an
+// error with a code before it changes anything, and may run again when its
+// group was rolled back.
+type work func(*batch) error
 
-// request is a call that writes. Do runs inside the transaction; it must
-// answer an error with a code before it changes anything, and may run again
-// when its group was rolled back.
-type request struct {
-	what   string
-	weight int // about how many rows it writes
-	do     func(*batch) error
-	taken  atomic.Bool // by the writer, or by its caller who gave up
-	done   chan error
-}
+type request = intake.Request[work]
 
 // write hands a request to the writer and waits until it is durable.
-func (s *Store) write(ctx context.Context, what string, weight int, do func(*batch) error) error {
+func (s *Store) write(ctx context.Context, what string, weight int, do work) error {
 	if err := s.enter(); err != nil {
 		return err
 	}
 	defer s.leave()
-	r := &request{what: what, weight: weight, do: do, done: make(chan error, 1)}
-	select {
-	case s.requests <- r:
-	case <-ctx.Done():
-		return fmt.Errorf("%s: %w", what, context.Cause(ctx))
-	}
-	select {
-	case err := <-r.done:
-		return err
-	case <-ctx.Done():
-		if r.taken.CompareAndSwap(false, true) {
-			return fmt.Errorf("%s: %w", what, context.Cause(ctx))
-		}
-		return <-r.done
-	}
+	return s.line.Do(ctx, what, weight, do)
 }
 
 // writer owns the connection that writes and everything it remembers between
@@ -60,8 +34,7 @@ type writer struct {
 	conn  *conn
 	memory
 	latest time.Time // the time of the latest transaction: time never goes back
-	group  []*request
-	groups int // committed so far
+	groups int       // committed so far
 }
 
 func newWriter(s *Store, c *conn) *writer {
@@ -70,11 +43,11 @@ func newWriter(s *Store, c *conn) *writer {
 	return w
 }
 
-// run serves until the requests' channel is closed and empty.
+// run serves until the line is closed and empty.
 func (w *writer) run() {
 	defer close(w.store.writerDone)
-	for first := range w.store.requests {
-		w.commit(w.gather(first))
+	for group := w.store.line.Next(); group != nil; group = w.store.line.Next() {
+		w.commit(group)
 		w.boundLog()
 	}
 	// Errors of closing concern nobody: every answer was durable before.
@@ -100,47 +73,19 @@ func (w *writer) boundLog() {
 	_, _ = w.conn.one("PRAGMA wal_checkpoint(TRUNCATE)")
 }
 
-// gather takes what waits, up to the limits of a group.
-func (w *writer) gather(first *request) []*request {
-	w.group = append(w.group[:0], first)
-	weight := first.weight
-	for len(w.group) < maxGroup && weight < maxGroupWeight {
-		select {
-		case r, open := <-w.store.requests:
-			if !open {
-				return w.group
-			}
-			w.group = append(w.group, r)
-			weight += r.weight
-		default:
-			return w.group
-		}
-	}
-	return w.group
-}
-
 // commit runs a group in one transaction and answers its requests.
 func (w *writer) commit(group []*request) {
-	taken := group[:0]
-	for _, r := range group {
-		if r.taken.CompareAndSwap(false, true) {
-			taken = append(taken, r)
-		}
-	}
-	if len(taken) == 0 {
-		return
-	}
-	answers, err := w.attempt(taken)
-	if err != nil && !isStorage(err) && len(taken) > 1 {
+	answers, err := w.attempt(group)
+	if err != nil && !isStorage(err) && len(group) > 1 {
 		// One of them is to blame: it must fail alone.
-		for _, r := range taken {
+		for _, r := range group {
 			answers, err := w.attempt([]*request{r})
-			r.done <- answerOf(r, answers, 0, err)
+			r.Answer(answerOf(r, answers, 0, err))
 		}
 		return
 	}
-	for i, r := range taken {
-		r.done <- answerOf(r, answers, i, err)
+	for i, r := range group {
+		r.Answer(answerOf(r, answers, i, err))
 	}
 }
 
@@ -152,11 +97,11 @@ func answerOf(r *request, answers []error, i int, err error) error {
 	case err == nil:
 		return answers[i]
 	case isConstraint(err):
-		return &armada.Error{Code: armada.CodePrecondition, Message: r.what + ": an id is in use already", Cause: err}
+		return &armada.Error{Code: armada.CodePrecondition, Message: r.What + ": an id is in use already", Cause: err}
 	case isStorage(err):
-		return &armada.Error{Code: armada.CodeUnavailable, Message: r.what + ": nothing was written", Cause: err}
+		return &armada.Error{Code: armada.CodeUnavailable, Message: r.What + ": nothing was written", Cause: err}
 	default:
-		return fmt.Errorf("%s: nothing was written: %w", r.what, err)
+		return fmt.Errorf("%s: nothing was written: %w", r.What, err)
 	}
 }
 
@@ -170,9 +115,9 @@ func (w *writer) attempt(group []*request) ([]error, error) {
 	}
 	answers := make([]error, len(group))
 	for i, r := range group {
-		answers[i] = r.do(b)
+		answers[i] = r.Work(b)
 		if answers[i] != nil && armada.CodeOf(answers[i]) == armada.CodeInternal {
-			err = fmt.Errorf("%s: %w", r.what, answers[i])
+			err = fmt.Errorf("%s: %w", r.What, answers[i])
 			break
 		}
 	}

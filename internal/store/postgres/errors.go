@@ -1,0 +1,125 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"armada"
+)
+
+// outcome is what an error says about the statement that failed.
+type outcome int
+
+const (
+	failed   outcome = iota // nothing was done; the request is to blame, or the program
+	stale                   // nothing was done; what was read does not hold any more, or two got in each other's way
+	taken                   // nothing was done; a unique id is in use
+	refused                 // nothing was done; the error has a code of ours
+	away                    // nothing was done; the database cannot do it at the moment
+	doubtful                // nobody knows yet whether it was done
+)
+
+// The codes that our functions raise.
+const (
+	codeStale        = "ZA001"
+	codePrecondition = "ZA002"
+	codeNotFound     = "ZA003"
+	codeFenced       = "ZA004"
+)
+
+// judge tells what an error of a statement means. A statement that the server
+// has answered with ERROR was rolled back. Everything that ends the connection
+// may come after the commit: a server that is shut down while it waits for a
+// standby has committed.
+func judge(err error) outcome {
+	var ours *armada.Error
+	if errors.As(err, &ours) {
+		return refused
+	}
+	var answer *pgconn.PgError
+	if !errors.As(err, &answer) {
+		var connecting *pgconn.ConnectError
+		if errors.As(err, &connecting) || pgconn.SafeToRetry(err) {
+			return away
+		}
+		return doubtful
+	}
+	switch answer.Code {
+	case codeStale:
+		return stale
+	case codePrecondition, codeNotFound, codeFenced:
+		return refused
+	}
+	var connecting *pgconn.ConnectError
+	if answer.SeverityUnlocalized != "ERROR" && !errors.As(err, &connecting) {
+		return doubtful
+	}
+	switch answer.Code[:2] {
+	case "40": // serialization failure, deadlock
+		return stale
+	case "23": // a constraint
+		return taken
+	case "08", // connections
+		"25", // read-only
+		"28", // who may connect
+		"3D", // no such database
+		"53", // disk full, out of memory, too many connections
+		"55", // a lock was not to be had in time
+		"57", // cancelled, shut down
+		"58": // the system below
+		return away
+	case "XX": // corrupt data
+		return away
+	}
+	return failed
+}
+
+// refusal is the error of ours that a function raised.
+func refusal(err error) error {
+	var answer *pgconn.PgError
+	if !errors.As(err, &answer) {
+		return err
+	}
+	code := armada.CodePrecondition
+	switch answer.Code {
+	case codeNotFound:
+		code = armada.CodeNotFound
+	case codeFenced:
+		code = armada.CodeFenced
+	}
+	return &armada.Error{Code: code, Message: answer.Message}
+}
+
+// unavailable is the answer when nothing was done for sure.
+func unavailable(what string, err error) error {
+	return &armada.Error{Code: armada.CodeUnavailable, Message: what + ": nothing was written", Cause: err}
+}
+
+// readError is what a call that reads answers; errors with a code pass. A
+// reader's own context that ended is the caller's business, any other trouble
+// of the connection is the database's.
+func readError(ctx context.Context, what string, err error) error {
+	if err == nil || armada.CodeOf(err) != armada.CodeInternal {
+		return err
+	}
+	if ctx.Err() != nil {
+		return fmt.Errorf("%s: %w", what, context.Cause(ctx))
+	}
+	switch judge(err) {
+	case away, doubtful, stale:
+		return &armada.Error{Code: armada.CodeUnavailable, Message: what, Cause: err}
+	default:
+		return fmt.Errorf("%s: %w", what, err)
+	}
+}
+
+// isReadOnly tells that the connection leads to a server that is not, or not
+// any more, the one to write to.
+func isReadOnly(err error) bool {
+	var answer *pgconn.PgError
+	return errors.As(err, &answer) && (answer.Code == "25006" || strings.HasPrefix(answer.Code, "57P"))
+}

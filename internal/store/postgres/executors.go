@@ -1,0 +1,189 @@
+package postgres
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"armada"
+	"armada/internal/store"
+	"armada/internal/store/acks"
+	"armada/internal/store/codec"
+	"armada/internal/store/intake"
+)
+
+// OpenSession makes a session the current one.
+func (s *Store) OpenSession(ctx context.Context, e armada.Executor) error {
+	if e.ID == "" || e.Session == "" {
+		return intake.Coded(armada.CodeInvalid, "open session: an executor's id and a session are needed")
+	}
+	asked := s.asked()
+	err := s.call(ctx, "open session", nil, callOf("armada.open_session", 7), s.clock.given(),
+		string(e.ID), int16(e.Kind), string(e.Session), e.Lease.Microseconds(), e.Replica, e.ReplicaAddr)
+	if err != nil {
+		return err
+	}
+	s.acks.Keep(e.ID, acks.Record{Session: e.Session, Lease: e.Lease, Asked: asked})
+	s.touched()
+	return nil
+}
+
+// asked is the moment from which a lease counts; by the process's own clock,
+// whose differences are exact, unless a test has one.
+func (s *Store) asked() time.Time {
+	if s.config.Clock != nil {
+		return s.config.Clock()
+	}
+	return time.Now()
+}
+
+// Acknowledge records that an executor was heard of.
+func (s *Store) Acknowledge(ctx context.Context, id armada.ExecutorID, session armada.SessionID) (time.Duration, error) {
+	asked := s.asked()
+	if r, ok := s.acks.Recent(id, session, asked); ok {
+		return r.Left(asked), nil
+	}
+	var lease int64
+	err := s.call(ctx, "acknowledge", []any{&lease}, callOf("armada.acknowledge", 3), s.clock.given(), string(id), string(session))
+	if err != nil {
+		return 0, err
+	}
+	record := acks.Record{Session: session, Lease: time.Duration(lease) * time.Microsecond, Asked: asked}
+	s.acks.Keep(id, record)
+	s.touched()
+	return record.Left(s.asked()), nil
+}
+
+// PutNodes replaces an executor's nodes. What it has and had is read before:
+// nobody else writes that within the session.
+func (s *Store) PutNodes(ctx context.Context, id armada.ExecutorID, session armada.SessionID, nodes []armada.Node) error {
+	packed, hash, err := codec.PackNodes(s.config.Resources, nodes)
+	if err != nil {
+		return err
+	}
+	var known, kinds []byte
+	var reported bool
+	var now int64
+	err = s.read(ctx, "put nodes", func(ctx context.Context) error {
+		err := s.pool.QueryRow(ctx, `SELECT nodes_hash, kinds, reported, greatest(at, coalesce($3::bigint, armada.clock()))
+			FROM armada.executor, armada.lane WHERE id = $1 AND session = $2 AND NOT deleted`,
+			string(id), string(session), s.clock.given()).Scan(&known, &kinds, &reported, &now)
+		if errors.Is(err, pgx.ErrNoRows) {
+			return intake.NotCurrent(id, session)
+		}
+		return err
+	})
+	same := bytes.Equal(known, hash[:])
+	if err != nil || same && reported {
+		return err
+	}
+	had, err := s.decodeKinds(id, kinds)
+	if err != nil {
+		return err
+	}
+	kinds = codec.AppendKinds(nil, s.config.Resources, store.RememberKinds(had, store.KindsOf(nodes), fromMicros(now)))
+	if same {
+		packed = nil // they are there
+	}
+	if err := s.call(ctx, "put nodes", nil, callOf("armada.put_nodes", 6), s.clock.given(), string(id), string(session), hash[:], packed, kinds); err != nil {
+		return err
+	}
+	s.touched()
+	return nil
+}
+
+// CordonExecutor records a setting.
+func (s *Store) CordonExecutor(ctx context.Context, id armada.ExecutorID, cordoned bool, reason string) error {
+	if err := s.call(ctx, "cordon executor", nil, callOf("armada.cordon", 4), s.clock.given(), string(id), cordoned, reason); err != nil {
+		return err
+	}
+	s.touched()
+	return nil
+}
+
+// DeleteExecutor forgets an executor.
+func (s *Store) DeleteExecutor(ctx context.Context, id armada.ExecutorID) error {
+	if err := s.call(ctx, "delete executor", nil, callOf("armada.delete_executor", 2), s.clock.given(), string(id)); err != nil {
+		return err
+	}
+	s.acks.Forget(id)
+	s.touched()
+	return nil
+}
+
+// Executor returns one executor.
+func (s *Store) Executor(ctx context.Context, id armada.ExecutorID) (armada.Executor, error) {
+	var e armada.Executor
+	err := s.read(ctx, "read executor", func(ctx context.Context) error {
+		err := scanExecutor(s.pool.QueryRow(ctx, "SELECT "+executorColumns+" FROM armada.executor WHERE id = $1 AND NOT deleted", string(id)), &e)
+		if errors.Is(err, pgx.ErrNoRows) {
+			return intake.Coded(armada.CodeNotFound, "executor %q is not known", id)
+		}
+		return err
+	})
+	return e, err
+}
+
+// The columns of an executor that scanExecutor reads.
+const executorColumns = "id, kind, session, lease, acknowledged, replica, replica_addr, cordoned, cordon_reason"
+
+// scanExecutor reads a row that begins with executorColumns; more is what
+// follows them.
+func scanExecutor(r pgx.Row, x *armada.Executor, more ...any) error {
+	var id, session string
+	var kind int16
+	var lease, acknowledged int64
+	columns := []any{&id, &kind, &session, &lease, &acknowledged, &x.Replica, &x.ReplicaAddr, &x.Cordoned, &x.CordonReason}
+	if err := r.Scan(append(columns, more...)...); err != nil {
+		return err
+	}
+	x.ID, x.Kind, x.Session = armada.ExecutorID(id), armada.ExecutorKind(kind), armada.SessionID(session)
+	x.Lease, x.Acknowledged = time.Duration(lease)*time.Microsecond, fromMicros(acknowledged)
+	return nil
+}
+
+func (s *Store) decodeKinds(id armada.ExecutorID, b []byte) ([]armada.NodeKind, error) {
+	if len(b) == 0 {
+		return nil, nil
+	}
+	kinds, err := codec.DecodeKinds(b, s.config.Resources)
+	if err != nil {
+		return nil, fmt.Errorf("executor %s: %w", id, err)
+	}
+	return kinds, nil
+}
+
+// Executors returns all executors.
+func (s *Store) Executors(ctx context.Context) ([]store.ExecutorNodes, error) {
+	var all []store.ExecutorNodes
+	err := s.read(ctx, "read executors", func(ctx context.Context) (err error) {
+		all, err = s.readExecutors(ctx, "NOT deleted ORDER BY id")
+		return err
+	})
+	return all, err
+}
+
+func (s *Store) readExecutors(ctx context.Context, where string, args ...any) ([]store.ExecutorNodes, error) {
+	var all []store.ExecutorNodes
+	err := s.each(ctx, func(r pgx.Rows) error {
+		var e store.ExecutorNodes
+		var packed, kinds []byte
+		err := scanExecutor(r, &e.Executor, &e.Deleted, &e.Reported, &kinds, &packed)
+		if err != nil {
+			return err
+		}
+		if e.Kinds, err = s.decodeKinds(e.Executor.ID, kinds); err != nil {
+			return err
+		}
+		if len(packed) > 0 && !e.Deleted {
+			e.Nodes, err = codec.UnpackNodes(packed, s.config.Resources, e.Executor.ID)
+		}
+		all = append(all, e)
+		return err
+	}, "SELECT "+executorColumns+", deleted, reported, kinds, nodes FROM armada.executor WHERE "+where, args...)
+	return all, err
+}
