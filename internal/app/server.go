@@ -17,6 +17,7 @@ import (
 	"armada/internal/server/executors"
 	"armada/internal/server/peers"
 	"armada/internal/store"
+	"armada/internal/store/postgres"
 	"armada/internal/store/sqlite"
 )
 
@@ -65,7 +66,11 @@ func (s *System) openServer(ctx context.Context, version string) error {
 func (s *System) openStore(ctx context.Context) (store.Store, error) {
 	switch {
 	case !s.config.Store.Database.IsEmpty():
-		return nil, errors.New("store.database: PostgreSQL is not there yet")
+		kept, err := postgres.Open(ctx, s.config.postgres(s.log.With("part", "store")))
+		if err != nil {
+			return nil, err
+		}
+		return kept, nil
 	case s.dir == nil:
 		return nil, errors.New("store.database: is empty, must be the URL of a PostgreSQL database, postgres://user@host/name; without one, armada up keeps everything in its data folder")
 	default:

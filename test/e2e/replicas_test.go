@@ -91,16 +91,16 @@ func TestJobsOfOneReplicaAreSeenAtTheOther(t *testing.T) {
 			t.Errorf("at %s the log is %q", u.grpc, out)
 		}
 	}
-	out := a.mustCtl(t, "submit", writeFile(t, "large.yaml", largeJob))
-	large := submittedLine.FindStringSubmatch(out)[1]
+	a.mustCtl(t, "create", "queue", "told")
+	member := "{podSpec: {containers: [" + container("a", "command: [echo]", "1") + "]}, annotations: {armadaproject.io/gangId: g, armadaproject.io/gangCardinality: \"2\"}}"
+	waits := submittedLine.FindStringSubmatch(b.mustCtl(t, "submit", jobsFile(t, "gang", member)))[1]
 	for _, u := range []*up{a, b} {
-		until(t, "why the large job waits is told at "+u.grpc, func() bool {
-			out, err := u.ctl(t, "describe", "job", large)
-			return err == nil && strings.Contains(out, "no node matches the node selector")
+		until(t, "why the job waits is told at "+u.grpc, func() bool {
+			out, err := u.ctl(t, "describe", "job", waits)
+			return err == nil && strings.Contains(out, "waits for its other members")
 		})
 	}
 	b.mustCtl(t, "cancel", "job-set", "demo", "first-steps")
-	b.mustCtl(t, "cancel", "job-set", "demo", "large")
 	a.mustCtl(t, "watch", "demo", "first-steps", "--exit-if-inactive")
 	i.executor.interrupt(t)
 	a.interrupt(t)
