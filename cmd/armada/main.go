@@ -8,8 +8,10 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/signal"
 	"runtime/debug"
 	"strings"
+	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -25,6 +27,9 @@ func main() {
 	if len(os.Args) > 1 && os.Args[1] == process.SupervisorCommand {
 		os.Exit(process.SupervisorMain(os.Args[2:]))
 	}
+	// A file that reaches the limit of file sizes is an error like a full disk,
+	// and no reason to die.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGXFSZ)
 	// A server makes much short-lived garbage beside a small world: collecting
 	// it half as often as Go would saves a tenth of the processor time.
 	if os.Getenv("GOGC") == "" {

@@ -33,8 +33,8 @@ func TestWhatUsersSee(t *testing.T) {
 		},
 		"watch": {"watch demo first --exit-if-inactive", "watch nope first"},
 		"jobs": {
-			"get jobs", "get jobs --limit 1", "get jobs --queue other", "get jobs --state running,Failed", "get jobs -o wide", "get jobs -o name", "get jobs -o json --state failed",
-			"get jobs -o yaml --limit 2", "get jobs --reverse -o name", "get jobs --since 90m -o name", "get job " + job(1), "get job -o name " + job(1) + " " + job(2), "get job x",
+			"get jobs", "get jobs --limit 1", "get jobs --queue other-queue", "get jobs --queue dmeo", "get jobs --job-set none", "get jobs --state running,Failed", "get jobs -o wide", "get jobs -o name", "get jobs -o json --state failed",
+			"get jobs -o yaml --limit 2", "get jobs --reverse -o name", "get jobs --sort state -o name", "get jobs --sort priority", "get jobs --sort changed --reverse -o name", "get jobs --since 90m -o name", "get job " + job(1), "get job -o name " + job(1) + " " + job(2), "get job x",
 		},
 		"describe": {
 			"describe job " + job(0), "describe job " + job(1), "describe job " + job(2), "describe job " + job(2) + " --events=false", "describe job " + job(0) + " -o yaml", "describe job x",
@@ -45,7 +45,7 @@ func TestWhatUsersSee(t *testing.T) {
 		},
 		"cancel": {"cancel job " + job(2), "cancel job demo first " + job(2) + " --reason enough", "cancel job " + job(0), "cancel job-set demo first", "cancel job-set demo none", "cancel job-set nope first"},
 		"reprioritize": {
-			"reprioritize job demo first " + job(2) + " 5", "reprioritize job demo first " + job(1) + " 5", "reprioritize job-set demo first 0.5",
+			"reprioritize job demo first " + job(2) + " 5", "reprioritize job demo first " + job(1) + " 5", "reprioritize job " + job(2) + " 5", "reprioritize job x 5", "reprioritize job-set demo first 0.5",
 			"reprioritize job-set demo second 1", "reprioritize job-set demo first soon",
 		},
 		"usage": {
@@ -53,14 +53,14 @@ func TestWhatUsersSee(t *testing.T) {
 			"cancel job a b", "watch demo", "submit", "jobs", "stop", "describe " + job(1), "get jobs --limit -1", "help exit-codes",
 		},
 		"config": {
-			"config get-contexts", "config get-contexts -o json", "config get-contexts -o name", "config current-context", "--config testdata/flat.yaml config get-contexts",
+			"config get-contexts", "--config testdata/gone.yaml config current-context", "config get-contexts -o json", "config get-contexts -o name", "config current-context", "--config testdata/flat.yaml config get-contexts",
 			"--config testdata/none.yaml get queues",
 			"config use-context nope", "--context nope get queues", "--context web get queues", "--context oidc get queues",
 		},
 		"completion": {
 			"__complete watch ", "__complete watch demo f", "__complete watch demo first ", "__complete logs ", "__complete cancel job ", "__complete cancel job demo first ",
 			"__complete get job " + job(0) + " ", "__complete get queues demo ", "__complete get jobs --queue ", "__complete get jobs --queue demo --job-set ",
-			"__complete get jobs --state ca", "__complete get jobs -o ", "__complete --context ", "__complete config use-context ", "__complete watch nope ",
+			"__complete get jobs --state ca", "__complete get jobs --sort ", "__complete get jobs -o ", "__complete --context ", "__complete config use-context ", "__complete watch nope ",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -198,7 +198,7 @@ func TestChoosingAContextChangesOneLineOfTheFile(t *testing.T) {
 
 func TestWatchSaysThatItWaitsForAJobSetThatHasNoJobs(t *testing.T) {
 	t.Parallel()
-	for set, want := range map[string]string{"first": "", "none": "Queue demo has no job set none yet; waiting for its first job.\n"} {
+	for set, want := range map[string]string{"first": "", "none": "Queue demo has no job set none, or has forgotten it; waiting for its first job.\n"} {
 		if r := run(t, "watch", "demo", set, "--exit-if-inactive"); r.errors != want || r.code != exitOK {
 			t.Errorf("watch demo %s: exit code %d, errors %q, want %q", set, r.code, r.errors, want)
 		}

@@ -114,7 +114,7 @@ func (c *cli) completeFlags(cmd *cobra.Command) {
 		states = append(states, s.String())
 	}
 	suggest(cmd, "state", states...)
-	suggest(cmd, "sort", "submitted", "id")
+	suggest(cmd, "sort", sortKeys()...)
 }
 
 // suggest lets a shell complete a flag that has one of some values.

@@ -2,7 +2,9 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -23,6 +25,9 @@ func (c *cli) contexts() (*client.File, error) {
 		}
 	}
 	file, err := client.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		err = &advisedError{err, "Without it the server is " + client.DefaultURL + "; docs/howto/armadactl.md shows a file that has contexts."}
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -108,6 +108,9 @@ func (c *cli) describe(j *lookout.Job, events []*api.EventMessage) error {
 		"Job", j.GetJobId(),
 		"State", c.dyeState(stateName(j.GetState())),
 		why, reason,
+	)
+	c.pairs("", place(j)...)
+	c.pairs("",
 		"Queue", j.GetQueue(),
 		"Job set", j.GetJobSet(),
 		"Owner", j.GetOwner(),
@@ -132,6 +135,50 @@ func (c *cli) describe(j *lookout.Job, events []*api.EventMessage) error {
 	}
 	c.nextSteps(j)
 	return nil
+}
+
+// place says where a queued job stands, and what its queue is owed of each
+// pool, as names and values; nothing when the server does not say.
+func place(j *lookout.Job) []string {
+	s := j.GetStanding()
+	if s == nil {
+		return nil
+	}
+	lines := []string{"Place", fmt.Sprintf("%s of %d in queue %s", ordinal(s.GetPlace()), s.GetQueued(), j.GetQueue())}
+	for _, p := range s.GetPools() {
+		rivals := "no other queue wants it"
+		if p.GetQueues() > 1 {
+			rivals = fmt.Sprintf("%d queues share it", p.GetQueues())
+		}
+		lines = append(lines, "Pool "+p.GetPool(), fmt.Sprintf("queue %s has %s of it and is owed %s; %s",
+			j.GetQueue(), percent(p.GetShare()), percent(p.GetFairShare()), rivals))
+	}
+	return lines
+}
+
+// ordinal is a number as a place: 1st, 2nd, 11th.
+func ordinal(n int32) string {
+	suffix := "th"
+	if tens := n / 10 % 10; tens != 1 {
+		switch n % 10 {
+		case 1:
+			suffix = "st"
+		case 2:
+			suffix = "nd"
+		case 3:
+			suffix = "rd"
+		}
+	}
+	return fmt.Sprint(n) + suffix
+}
+
+// percent is a fraction in percent, with a digit behind the point only where
+// there is no other.
+func percent(fraction float64) string {
+	if p := fraction * 100; p >= 1 || p == 0 {
+		return fmt.Sprintf("%.0f%%", p)
+	}
+	return fmt.Sprintf("%.1f%%", fraction*100)
 }
 
 func (c *cli) describeRun(title string, r *lookout.Run) {

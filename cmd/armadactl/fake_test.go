@@ -213,9 +213,15 @@ func passes(j *lookout.Job, f *lookout.Filter) bool {
 
 func (lookoutServer) GetJob(_ context.Context, r *lookout.GetJobRequest) (*lookout.Job, error) {
 	for _, j := range jobs() {
-		if j.GetJobId() == r.GetJobId() {
-			return j, nil
+		if j.GetJobId() != r.GetJobId() {
+			continue
 		}
+		if j.GetState() == api.JobState_QUEUED {
+			j.Standing = &lookout.Standing{Place: 12, Queued: 340, Pools: []*lookout.PoolStanding{
+				{Pool: "default", Queues: 3, Share: 0.25, FairShare: 0.333333}, {Pool: "gpu", Queues: 1, FairShare: 0.004},
+			}}
+		}
+		return j, nil
 	}
 	if r.GetJobId() == job(3) { // is about to start
 		return &lookout.Job{JobId: job(3), Queue: "demo", JobSet: "starting", State: api.JobState_LEASED, Reason: "pulling the image"}, nil

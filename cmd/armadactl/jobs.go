@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -27,13 +28,18 @@ func (c *cli) getJobsCommand() *cobra.Command {
 		Aliases: []string{"job-list"},
 		Short:   "List jobs, the newest first",
 		Long: `List jobs that pass all filters, the newest first. The table is for people; -o json, yaml and name are
-for programs.`,
+for programs.
+
+--limit says how many of the newest jobs are listed (with --reverse: of the oldest), and --sort how these are
+sorted: by changed, the latest first; by state in the order of a job's life; by priority, the one that goes first
+at the top.`,
 		Example: `  armadactl get jobs --queue demo --state running,queued
   armadactl get jobs --since 1h --state failed -o wide
+  armadactl get jobs --since 1d --limit 0 --sort changed
   armadactl get jobs --queue demo --job-set first-steps --limit 0 -o name`,
 		Args: arguments(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			err := oneOf("sort", order, "submitted", "id") // ids grow with the time of submission: one order by two names
+			err := oneOf("sort", order, sortKeys()...)
 			if err == nil && query.Limit < 0 {
 				err = &usageError{"--limit must not be negative; 0 means all"}
 			}
@@ -48,7 +54,7 @@ for programs.`,
 			}
 			query.OldestFirst = reverse
 			return c.connected(cmd.Context(), func(ctx context.Context, server *client.Client) error {
-				return c.listJobs(ctx, server, query, form)
+				return c.listJobs(ctx, server, query, form, order)
 			})
 		},
 	}
@@ -60,23 +66,47 @@ for programs.`,
 	flags.StringVar(&query.Namespace, "namespace", "", "only jobs of this Kubernetes namespace")
 	flags.StringToStringVar(&query.Annotations, "annotation", nil, "only jobs with this annotation, key=value")
 	flags.StringVar(&since, "since", "", "only jobs submitted in the last 15m, 6h, 2d, ..., or since a time")
-	flags.StringVar(&order, "sort", "submitted", "what to sort by: submitted or id")
-	flags.BoolVar(&reverse, "reverse", false, "the oldest first")
+	flags.StringVar(&order, "sort", "submitted", "what to sort by: "+strings.Join(sortKeys(), ", "))
+	flags.BoolVar(&reverse, "reverse", false, "the oldest first, or the other way round by what is sorted")
 	flags.IntVar(&query.Limit, "limit", 100, "at most so many, 0 for all")
 	outputFlag(cmd, &form, formTable, formWide, formName, formJSON, formYAML)
 	c.completeFlags(cmd)
 	return cmd
 }
 
-// listJobs writes the jobs of a query: for programs as they come in, for people
-// when the table can be laid out.
-func (c *cli) listJobs(ctx context.Context, server *client.Client, query client.JobQuery, form string) error {
+// orders are what a list of jobs can be sorted by, other than the order in which
+// the server tells them. Jobs that are equal stay in that order.
+var orders = map[string]func(a, b *lookout.Job) int{
+	"changed": func(a, b *lookout.Job) int {
+		return b.GetLastTransition().AsTime().Compare(a.GetLastTransition().AsTime())
+	},
+	"state":    func(a, b *lookout.Job) int { return cmp.Compare(stateRank(a), stateRank(b)) },
+	"queue":    func(a, b *lookout.Job) int { return cmp.Compare(a.GetQueue(), b.GetQueue()) },
+	"job-set":  func(a, b *lookout.Job) int { return cmp.Compare(a.GetJobSet(), b.GetJobSet()) },
+	"priority": func(a, b *lookout.Job) int { return cmp.Compare(a.GetPriority(), b.GetPriority()) },
+}
+
+// sortKeys are the values of --sort. Ids grow with the time of submission: these
+// are one order by two names.
+func sortKeys() []string {
+	return append([]string{"submitted", "id"}, slices.Sorted(maps.Keys(orders))...)
+}
+
+func stateRank(j *lookout.Job) int {
+	state, _ := wire.StateOf(j.GetState())
+	return slices.Index(armada.JobStates(), state)
+}
+
+// listJobs writes the jobs of a query: for programs as they come in, unless they
+// are to be sorted; for people when the table can be laid out.
+func (c *cli) listJobs(ctx context.Context, server *client.Client, query client.JobQuery, form, order string) error {
+	compare := orders[order]
 	to := machine{cli: c, form: form}
 	n := 0
 	var jobs []*lookout.Job
 	err := server.EachJob(ctx, query, func(j *lookout.Job) error {
 		n++
-		if to.chosen() {
+		if to.chosen() && compare == nil {
 			return to.add(j.GetJobId(), j)
 		}
 		jobs = append(jobs, j)
@@ -85,10 +115,27 @@ func (c *cli) listJobs(ctx context.Context, server *client.Client, query client.
 	if err != nil {
 		return err
 	}
-	if !to.chosen() {
-		if err := c.tableOfJobs(jobs, form == formWide); err != nil {
-			return err
+	if n == 0 && query.Queue != "" {
+		if _, err := server.Queue(ctx, query.Queue); err != nil {
+			return advise(err, codes.NotFound, "See which there are: armadactl get queues")
 		}
+	}
+	if compare != nil {
+		slices.SortStableFunc(jobs, func(a, b *lookout.Job) int {
+			if query.OldestFirst {
+				a, b = b, a
+			}
+			return compare(a, b)
+		})
+	}
+	if to.chosen() {
+		for _, j := range jobs {
+			if err := to.add(j.GetJobId(), j); err != nil {
+				return err
+			}
+		}
+	} else if err := c.tableOfJobs(jobs, form == formWide); err != nil {
+		return err
 	}
 	if query.Limit > 0 && n == query.Limit {
 		fmt.Fprintf(c.errors, "There may be more jobs: --limit %d was reached.\n", query.Limit)
@@ -223,7 +270,7 @@ func (c *cli) getJobs(ctx context.Context, server *client.Client, ids []string, 
 // job gets a job that has to be there.
 func (c *cli) job(ctx context.Context, server *client.Client, id string) (*lookout.Job, error) {
 	job, err := server.Job(ctx, id)
-	return job, advise(err, codes.NotFound, "See which there are: armadactl get jobs")
+	return job, advise(err, codes.NotFound, "There never was one, or it ended so long ago that it is forgotten. See which there are: armadactl get jobs")
 }
 
 // exitCodeOf is that of the container that decided a run's outcome; empty while

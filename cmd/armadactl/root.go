@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -186,7 +187,17 @@ func (c *cli) talk(ctx context.Context, f func(context.Context, *client.Client) 
 	if err := connection.Ready(ready); err != nil {
 		return &unreachableError{config: config, cause: err}
 	}
+	connection.Repeated = c.repeated()
 	return f(ctx, connection)
+}
+
+// repeated says why a command takes its time: a server that answers cannot do
+// what it is asked for at the moment.
+func (c *cli) repeated() func(error, time.Duration) {
+	var once sync.Once
+	return func(err error, _ time.Duration) {
+		once.Do(func() { fmt.Fprintf(c.errors, "Not yet: %s\nTrying again.\n", said(err)) })
+	}
 }
 
 // printf writes to the standard output.

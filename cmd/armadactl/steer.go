@@ -83,14 +83,23 @@ func (c *cli) cancelJobSetCommand() *cobra.Command {
 
 func (c *cli) reprioritizeJobCommand() *cobra.Command {
 	cmd := &cobra.Command{
-		Use:   "job QUEUE JOB-SET ID PRIORITY",
+		Use:   "job [QUEUE JOB-SET] ID PRIORITY",
 		Short: "Change the priority of a job: the lowest number goes first",
-		Args:  arguments("QUEUE", "JOB-SET", "ID", "PRIORITY"),
+		Long:  "Change the priority of a job by its id: the lowest number goes first. With queue and job set before it, only if it is in them.",
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 2 {
+				return nil
+			}
+			return arguments("QUEUE", "JOB-SET", "ID", "PRIORITY")(cmd, args)
+		},
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 2 {
+				return c.reprioritize(cmd.Context(), "", "", []string{args[0]}, args[1])
+			}
 			return c.reprioritize(cmd.Context(), args[0], args[1], []string{args[2]}, args[3])
 		},
 	}
-	c.completeArguments(cmd, queueArgument, jobSetArgument, activeJobArgument)
+	c.completeArguments(cmd, orQueue(activeJobArgument), jobSetArgument, activeJobArgument)
 	return cmd
 }
 
@@ -107,12 +116,21 @@ func (c *cli) reprioritizeJobSetCommand() *cobra.Command {
 	return cmd
 }
 
+// reprioritize gives jobs of a job set a priority: one by its id, whose queue and
+// job set are looked up when they are empty, or without ids all active ones.
 func (c *cli) reprioritize(ctx context.Context, queue, set string, ids []string, text string) error {
 	priority, err := strconv.ParseFloat(text, 64)
 	if err != nil || math.IsNaN(priority) || math.IsInf(priority, 0) {
 		return &usageError{fmt.Sprintf("PRIORITY is %q, must be a number", text)}
 	}
 	return c.connected(ctx, func(ctx context.Context, server *client.Client) error {
+		if queue == "" {
+			job, err := c.job(ctx, server, ids[0])
+			if err != nil {
+				return err
+			}
+			queue, set = job.GetQueue(), job.GetJobSet()
+		}
 		results, err := server.Reprioritize(ctx, queue, set, ids, priority)
 		if err != nil {
 			return advise(err, codes.NotFound, "See: armadactl get jobs --queue %s --job-set %s", queue, set)

@@ -47,7 +47,7 @@ waited for.`,
 func (c *cli) watch(ctx context.Context, server *client.Client, queue, set, form string, exit bool) error {
 	if jobs, err := server.Jobs(ctx, client.JobQuery{Queue: queue, JobSet: set, Limit: 1}); err == nil && len(jobs) == 0 {
 		if _, err := server.Queue(ctx, queue); err == nil { // what is wrong with it, the stream tells
-			fmt.Fprintf(c.errors, "Queue %s has no job set %s yet; waiting for its first job.\n", queue, set)
+			fmt.Fprintf(c.errors, "Queue %s has no job set %s, or has forgotten it; waiting for its first job.\n", queue, set)
 		}
 	}
 	lines := &eventLines{cli: c}
@@ -56,8 +56,8 @@ func (c *cli) watch(ctx context.Context, server *client.Client, queue, set, form
 		lines.live = c.live(&lines.progress)
 		defer lines.live.close()
 	}
-	stream := client.Stream{Queue: queue, JobSet: set, Interrupted: c.interrupted(server.Address(), lines.live)}
-	err := server.Watch(ctx, stream, func(m *api.EventStreamMessage) error {
+	stream := client.Stream{Queue: queue, JobSet: set, MustExist: true, Interrupted: c.interrupted(server.Address(), lines.live)}
+	visit := func(m *api.EventStreamMessage) error {
 		err := lines.live.do(func() error {
 			lines.progress.Apply(m.GetMessage())
 			if to.chosen() {
@@ -69,8 +69,23 @@ func (c *cli) watch(ctx context.Context, server *client.Client, queue, set, form
 			return client.ErrStop
 		}
 		return err
+	}
+	err := server.Watch(ctx, stream, visit)
+	if status.Code(err) != codes.NotFound {
+		return err
+	}
+	if _, err := server.Queue(ctx, queue); err != nil {
+		return advise(err, codes.NotFound, "See which there are: armadactl get queues")
+	}
+	err = lines.live.do(func() error {
+		_, err := fmt.Fprintf(c.errors, "Job set %s of queue %s has no events yet; waiting for the first one.\n", set, queue)
+		return err
 	})
-	return advise(err, codes.NotFound, "See which there are: armadactl get queues")
+	if err != nil {
+		return err
+	}
+	stream.MustExist = false
+	return server.Watch(ctx, stream, visit)
 }
 
 // interrupted says once per interruption, and not at each attempt to end it,

@@ -93,22 +93,24 @@ type Store struct {
 	// Database is the URL of a PostgreSQL database, postgres://user@host/name;
 	// empty is SQLite in the data folder, for armada up only.
 	Database settings.Secret
+	// TransactionPooler tells that Database leads to a pooler that gives a
+	// server's connection for one transaction, as PgBouncer does in its transaction
+	// mode: then no statements are prepared there.
+	TransactionPooler bool
 	// DirectDatabase is the URL of the same database past such a pooler, through
 	// which nobody can be woken; empty is Database when that is none.
 	DirectDatabase settings.Secret
 	// PasswordFile holds the password of the database's user, when the URL does
 	// not. It is read at every connection.
 	PasswordFile string
-	// TransactionPooler tells that Database leads to a pooler that gives a
-	// connection for one transaction.
-	TransactionPooler bool
 	// Connections is how many connections to the database a server uses.
 	Connections int
 	// KeepFinished is how long finished jobs are kept, with their events, logs
 	// and run folders.
 	KeepFinished time.Duration
 	// KeepFinishedJobs is about how many finished jobs are kept; those that
-	// ended first go first. 0 is no bound.
+	// ended first go first. 0 is a million with SQLite, and no bound with
+	// PostgreSQL.
 	KeepFinishedJobs int
 	// KeepClientIDs is how long client ids are known, for deduplication.
 	KeepClientIDs time.Duration
@@ -158,7 +160,7 @@ func DefaultConfig() Config {
 		Executors:  Executors{Lease: serve.Lease, LostTimeout: lead.Expiry.LostTimeout, MaxAttempts: serve.MaxAttempts},
 		Scheduling: Scheduling{MinRoundInterval: lead.MinRoundInterval},
 		Jobs:       podspec.DefaultConfig(),
-		Store:      Store{Connections: 8, KeepFinished: 14 * 24 * time.Hour, KeepFinishedJobs: 1_000_000, KeepClientIDs: 14 * 24 * time.Hour},
+		Store:      Store{Connections: 8, KeepFinished: 14 * 24 * time.Hour, KeepClientIDs: 14 * 24 * time.Hour},
 		Executor:   Executor{Pool: armada.DefaultPool, SimulatedRuntime: time.Second, KeepLogsBytes: 10 << 30},
 	}
 }
@@ -229,6 +231,15 @@ func (r Replica) validate() error {
 	return nil
 }
 
+// kept fills in how many finished jobs are kept: a file beside a user's own is
+// bounded, a database is what its operator made it.
+func (s Store) kept() Store {
+	if s.KeepFinishedJobs == 0 && s.Database.IsEmpty() {
+		s.KeepFinishedJobs = 1_000_000
+	}
+	return s
+}
+
 func (s Store) validate() error {
 	var errs []error
 	for _, url := range []struct {
@@ -244,7 +255,7 @@ func (s Store) validate() error {
 		errs = append(errs, fmt.Errorf("store.connections: must be at least 2, is %d", s.Connections))
 	}
 	if s.KeepFinishedJobs < 0 {
-		errs = append(errs, fmt.Errorf("store.keepFinishedJobs: must be 0, for no bound, or more, is %d", s.KeepFinishedJobs))
+		errs = append(errs, fmt.Errorf("store.keepFinishedJobs: must not be negative, is %d", s.KeepFinishedJobs))
 	}
 	if s.Database.IsEmpty() && !s.DirectDatabase.IsEmpty() {
 		errs = append(errs, errors.New("store.directDatabase: goes with store.database, which is empty"))

@@ -60,13 +60,17 @@ func TestAReplicaTellsWhatOnlyAnotherKnows(t *testing.T) {
 			}
 		}
 
-		// Why a job waits is in the memory of a.
+		// Why a job waits, and where it stands, is in the memory of a.
 		waits := f.submit(atB, "set", item("nowhere", ""))
 		for at, c := range map[string]*client.Client{"a": atA, "b": atB} {
 			f.until("the reason is told at "+at, func() bool {
 				found, err := c.Jobs(f.Context(), client.JobQuery{IDs: waits})
 				return err == nil && len(found) == 1 && strings.Contains(found[0].GetReason(), "no node matches the node selector")
 			})
+			job, err := c.Job(f.Context(), waits[0])
+			if s := job.GetStanding(); err != nil || s.GetPlace() != 1 || s.GetQueued() != 1 || len(s.GetPools()) == 0 {
+				f.Errorf("at %s it stands at %v, %v", at, s, err)
+			}
 		}
 	})
 }

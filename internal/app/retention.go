@@ -37,14 +37,14 @@ type folders interface {
 // others come in. The next pass begins after the pause.
 const (
 	retentionPiece    = 2000
-	retentionInterval = time.Second
+	retentionInterval = time.Second / 4
 	retentionPause    = time.Minute
 )
 
 // retention makes the loop from what the system is made of.
 func (s *System) retention() (*retention, error) {
 	r := &retention{
-		keep: s.config.Store, keepLogs: s.config.Executor.KeepLogsBytes, now: time.Now, log: s.log,
+		keep: s.config.Store.kept(), keepLogs: s.config.Executor.KeepLogsBytes, now: time.Now, log: s.log,
 		leads: func() bool { return s.leader.Known().Replica.Name == s.replica.Name },
 		forgotten: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "armada_retention_forgotten_total", Help: "What was forgotten because it was old or too much: jobs, events, client ids, run folders.",

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"path/filepath"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -40,6 +41,7 @@ type attic struct {
 	registry *prometheus.Registry
 	shelf    shelf
 	made     int
+	shift    atomic.Int64 // of the clock by which jobs are old
 }
 
 // inAttic runs a test in a bubble, where hours take no time.
@@ -61,6 +63,7 @@ func inAttic(t *testing.T, keep Store, keepLogs int64, test func(a *attic)) {
 		}
 		a := &attic{T: t, Store: s, retention: r, registry: u.registry}
 		r.folders, r.leads = &a.shelf, func() bool { return true }
+		r.now = func() time.Time { return time.Now().Add(time.Duration(a.shift.Load())) }
 		ctx, stop := context.WithCancel(t.Context())
 		ended := make(chan error)
 		go func() { ended <- r.run(ctx) }()
@@ -211,6 +214,23 @@ func TestFinishedJobsGoWithAllTheyLeftWhenTheyAreMany(t *testing.T) {
 		a.pass(2 * time.Minute)
 		if got, want := a.knows(), append([]armada.JobID{active}, ids[2:]...); !slices.Equal(got, want) {
 			a.Errorf("there is %v, want the active one and the nine that ended last, %v", got, want)
+		}
+	})
+}
+
+func TestAClockThatStepsMakesNothingOlderThanTheStep(t *testing.T) {
+	inAttic(t, Store{KeepFinished: 3 * time.Hour, KeepClientIDs: time.Hour}, 0, func(a *attic) {
+		a.finish(a.submit("s"))
+		for _, step := range []time.Duration{time.Hour, -time.Hour, -time.Hour, time.Hour} {
+			a.shift.Add(int64(step))
+			a.pass(10 * time.Minute)
+			if got := a.knows(); len(got) != 1 || len(a.shelf.written) != 1 {
+				a.Errorf("after a step of %s the young job is %v, with %d folders", step, got, len(a.shelf.written))
+			}
+		}
+		a.pass(150 * time.Minute)
+		if got := a.knows(); len(got) != 0 || len(a.shelf.written) != 0 {
+			a.Errorf("in the end there is %v, with %d folders", got, len(a.shelf.written))
 		}
 	})
 }

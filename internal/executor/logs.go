@@ -96,7 +96,7 @@ func (s *logSender) end(err error) error {
 	last := &executorapi.LogChunk{Done: err == nil}
 	switch {
 	case errors.Is(err, runs.ErrUnknownRun):
-		last.Error = "the executor keeps no log of this run"
+		last.Error = "the executor keeps no log of this run: logs go with their jobs, and the oldest when all together are too large"
 	case err != nil:
 		last.Error = err.Error()
 	}

@@ -40,6 +40,7 @@ func New(config Config, parts Parts) (*Leader, error) {
 		l.clock = machineClock{}
 	}
 	l.plan = func(name string) planner { return fairPool{scheduling.NewPool(name, config.Scheduling)} }
+	l.explanations.questions = make(chan question)
 	var err error
 	l.metrics, err = newMetrics(parts.Metrics, &l.explanations, config.Scheduling.Resources)
 	return l, err
@@ -155,7 +156,7 @@ func (l *Leader) lead(ctx context.Context, held tenure) error {
 
 // renew keeps a tenure until its context is done, or returns why it ended.
 func (l *Leader) renew(ctx context.Context, held tenure) error {
-	pause := l.config.TTL / 3
+	pause, failing := l.config.TTL/3, false
 	for {
 		sleep(ctx, l.clock, pause)
 		if ctx.Err() != nil {
@@ -164,7 +165,7 @@ func (l *Leader) renew(ctx context.Context, held tenure) error {
 		now, err := l.askInTime(ctx, held)
 		switch {
 		case err == nil && now.epoch == held.epoch:
-			held, pause = now, l.config.TTL/3
+			held, pause, failing = now, l.config.TTL/3, false
 		case err == nil:
 			return fmt.Errorf("%w: the epoch is %d", errDeposed, now.epoch)
 		case errors.Is(err, errDeposed):
@@ -172,7 +173,10 @@ func (l *Leader) renew(ctx context.Context, held tenure) error {
 		case !l.clock.Now().Before(held.until):
 			return fmt.Errorf("%w: %w", errLapsed, err)
 		default:
-			l.log.Warn("leadership cannot be renewed", "error", err)
+			if !failing {
+				l.log.Warn("leadership cannot be renewed; it is tried again and again", "error", err)
+			}
+			failing = true
 			pause = min(l.config.RetryInterval, held.until.Sub(l.clock.Now()))
 		}
 	}

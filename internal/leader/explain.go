@@ -1,6 +1,8 @@
 package leader
 
 import (
+	"cmp"
+	"context"
 	"slices"
 	"sync/atomic"
 
@@ -10,9 +12,17 @@ import (
 
 // Explanations tell what the latest round of each pool saw and why jobs wait.
 // They are empty while this replica does not lead. All methods may be called
-// from many goroutines and never block; what they return must not be changed.
+// from many goroutines and, but for Standing, never block; what they return must
+// not be changed.
 type Explanations struct {
-	latest atomic.Pointer[[]explanation]
+	latest    atomic.Pointer[[]explanation]
+	questions chan question // for the loop
+}
+
+// question asks for the place of a job in its queue.
+type question struct {
+	job    armada.JobID
+	answer chan armada.Standing // holds one
 }
 
 // explanation is that of one pool.
@@ -67,6 +77,39 @@ func (x *Explanations) Reasons(job armada.Job) []armada.Reason {
 	return reasons
 }
 
+// Standing returns where a queued job stands, and false while nobody leads here,
+// for a job that is not queued, or when the context is done first. The leader
+// counts between two rounds.
+func (x *Explanations) Standing(ctx context.Context, job armada.Job) (armada.Standing, bool) {
+	if job.State != armada.JobQueued || !x.Leading() {
+		return armada.Standing{}, false
+	}
+	q := question{job: job.ID, answer: make(chan armada.Standing, 1)}
+	select {
+	case x.questions <- q:
+	case <-ctx.Done():
+		return armada.Standing{}, false
+	}
+	var s armada.Standing
+	select {
+	case s = <-q.answer:
+	case <-ctx.Done():
+	}
+	for _, r := range x.Reports() {
+		p := armada.PoolStanding{Pool: r.Pool}
+		for _, q := range r.Queues {
+			if q.Demand > 0 {
+				p.Queues++
+			}
+			if q.Queue == job.Queue {
+				p.Share, p.FairShare = q.Share, q.AdjustedShare
+			}
+		}
+		s.Pools = append(s.Pools, p)
+	}
+	return s, s.Place > 0
+}
+
 // reason returns why a job waits in the pool: what is told of its gang while
 // that is incomplete, otherwise what is told of its shape.
 func (e *explanation) reason(job *armada.Job) armada.Reason {
@@ -82,6 +125,36 @@ func (e *explanation) reason(job *armada.Job) armada.Reason {
 		}
 	}
 	return reason
+}
+
+// standing counts the jobs of the queue that wait, and those before the job. Its
+// place is 0 when it does not wait.
+func (w *world) standing(id armada.JobID) armada.Standing {
+	s := armada.Standing{}
+	e := w.jobs[id]
+	if e == nil || e.job.State != armada.JobQueued {
+		return s
+	}
+	s.Place = 1
+	for _, o := range w.jobs {
+		if o.job.State != armada.JobQueued || o.job.Queue != e.job.Queue {
+			continue
+		}
+		s.Queued++
+		if w.goesFirst(o, e) {
+			s.Place++
+		}
+	}
+	return s
+}
+
+// goesFirst tells whether a goes before b, which wait in one queue.
+func (w *world) goesFirst(a, b *entry) bool {
+	return cmp.Or(
+		cmp.Compare(w.ranks[b.shape.requirements.PriorityClass], w.ranks[a.shape.requirements.PriorityClass]),
+		cmp.Compare(a.job.Priority, b.job.Priority),
+		cmp.Compare(a.job.Number, b.job.Number),
+	) < 0
 }
 
 func (x *Explanations) all() []explanation {

@@ -44,6 +44,10 @@ func newTerm(l *Leader, held tenure) *term {
 		outbox: newOutbox(l.config.PieceTime),
 	}
 	t.world.since, t.world.types, t.world.resources = held.asked.Add(held.skew), l.config.NodeTypes, l.config.Scheduling.Resources
+	t.world.ranks = map[string]int32{}
+	for _, c := range l.config.Scheduling.Classes {
+		t.world.ranks[c.Name] = c.Priority
+	}
 	t.reader = &reader{
 		store: l.store, clock: l.clock, log: log,
 		limit: l.config.FeedLimit, poll: l.config.Poll, retry: l.config.RetryInterval,
@@ -130,6 +134,8 @@ func (t *term) loop(ctx context.Context) error {
 			t.settle(a)
 		case heads <- head:
 			t.outbox.drop(head)
+		case q := <-t.explanations.questions:
+			q.answer <- t.world.standing(q.job)
 		case <-due:
 		case <-ctx.Done():
 			err = ctx.Err()

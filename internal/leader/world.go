@@ -47,7 +47,8 @@ type world struct {
 	// types are the configured node types, and resources what is counted.
 	types     []scheduling.KnownKind
 	resources armada.ResourceTable
-	now       time.Time // of the latest change
+	ranks     map[string]int32 // priorities of the classes, by name
+	now       time.Time        // of the latest change
 
 	jobs      map[armada.JobID]*entry
 	shapes    map[armada.ShapeID]*shape

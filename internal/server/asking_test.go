@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 
 	"armada"
 	"armada/internal/lifecycle"
@@ -113,6 +114,10 @@ func (full) Waits(_ context.Context, jobs []armada.Job) []string {
 	return slices.Repeat([]string{"the queue is cordoned"}, len(jobs))
 }
 
+func (full) Standing(context.Context, armada.Job) *lookout.Standing {
+	return &lookout.Standing{Place: 12, Queued: 340, Pools: []*lookout.PoolStanding{{Pool: "default", Queues: 3, Share: 0.25, FairShare: 0.5}}}
+}
+
 func TestJobsAreListedPageByPage(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, options{deps: func(d *server.Deps) { d.Peers = full{} }})
@@ -163,6 +168,28 @@ func TestJobsAreListedPageByPage(t *testing.T) {
 	wantCode(t, err, codes.Unimplemented)
 }
 
+func TestAJobThatIsAskedForByItselfTellsWhereItStands(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, options{deps: func(d *server.Deps) { d.Peers = full{} }})
+	ids := w.submitted("set", items(2))
+	w.start(ids[1])
+	client := lookout.NewLookoutClient(w.conn)
+	waits, err := client.GetJob(t.Context(), &lookout.GetJobRequest{JobId: ids[0]})
+	ok(t, err)
+	if s := waits.GetStanding(); s.GetPlace() != 12 || s.GetQueued() != 340 || len(s.GetPools()) != 1 || s.GetPools()[0].GetFairShare() != 0.5 {
+		t.Errorf("it stands at %v", s)
+	}
+	runs, err := client.GetJob(t.Context(), &lookout.GetJobRequest{JobId: ids[1]})
+	ok(t, err)
+	if runs.GetStanding() != nil {
+		t.Errorf("a job that runs stands at %v", runs.GetStanding())
+	}
+	answer, body := w.call(http.MethodGet, "/v1/lookout/job/"+ids[0], "")
+	if answer.StatusCode != http.StatusOK || !strings.Contains(body, `"standing":{"place":12,"queued":340,`) {
+		t.Errorf("over REST: %d %s", answer.StatusCode, body)
+	}
+}
+
 func TestLogsComeFromTheExecutorThatHasThem(t *testing.T) {
 	t.Parallel()
 	f := &fakeExecutors{lines: []runs.LogLine{{Text: []byte("one")}, {Text: []byte("two \xff"), Stderr: true}}}
@@ -183,6 +210,15 @@ func TestLogsComeFromTheExecutorThatHasThem(t *testing.T) {
 	}
 	if want := "e1/" + ids[0] + "-1 stdout: one|e1/" + ids[0] + "-1 stderr: two �"; strings.Join(got, "|") != want || f.asked.Tail != 5 {
 		t.Errorf("the log is %q, want %q", got, want)
+	}
+	for _, id := range ids { // whether it was started or not
+		stream, err = client.GetLogs(t.Context(), &lookout.LogsRequest{JobId: id, Container: "nope"})
+		ok(t, err)
+		_, err = stream.Recv()
+		wantCode(t, err, codes.InvalidArgument)
+		if told := status.Convert(err).Message(); !strings.Contains(told, `the job has no container "nope"; it has main`) {
+			t.Errorf("a container that is not there: %s", told)
+		}
 	}
 	for id, want := range map[string]codes.Code{ids[1]: codes.FailedPrecondition, "never": codes.NotFound} {
 		stream, err := client.GetLogs(t.Context(), &lookout.LogsRequest{JobId: id})

@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -15,6 +16,7 @@ import (
 	"armada/internal/store"
 	"armada/internal/wire"
 	"armada/pkg/api"
+	corev1 "armada/pkg/api/k8s/core/v1"
 	"armada/pkg/api/lookout"
 )
 
@@ -30,6 +32,8 @@ type Explainer interface {
 	// Waits tells in words why each of the queued jobs waits, in order; empty
 	// where nobody knows.
 	Waits(ctx context.Context, jobs []armada.Job) []string
+	// Standing tells where a queued job stands; nil where nobody knows.
+	Standing(ctx context.Context, job armada.Job) *lookout.Standing
 }
 
 // lookoutService is lookout.Lookout: looking for jobs and into them.
@@ -40,6 +44,7 @@ type lookoutService struct {
 	store    store.Store
 	table    armada.ResourceTable
 	logs     LogSource
+	specs    *decoded
 	explains Explainer
 	shapes   *lru[armada.ShapeID, *armada.Requirements]
 	stopping <-chan struct{}
@@ -76,7 +81,11 @@ func (s *lookoutService) GetJob(ctx context.Context, r *lookout.GetJobRequest) (
 	if err != nil {
 		return nil, err
 	}
-	return s.job(ctx, &full, s.waits(ctx, []store.FullJob{full})[full.Job.ID])
+	job, err := s.job(ctx, &full, s.waits(ctx, []store.FullJob{full})[full.Job.ID])
+	if err == nil && s.explains != nil && full.Job.State == armada.JobQueued {
+		job.Standing = s.explains.Standing(ctx, full.Job)
+	}
+	return job, err
 }
 
 func (s *lookoutService) find(ctx context.Context, id string) (store.FullJob, error) {
@@ -130,6 +139,9 @@ func (s *lookoutService) GetLogs(r *lookout.LogsRequest, stream grpc.ServerStrea
 	if err != nil {
 		return err
 	}
+	if err := s.hasContainer(ctx, &full, r.GetContainer()); err != nil {
+		return err
+	}
 	run, err := runOf(&full, armada.RunID(r.GetRunId()))
 	if err != nil {
 		return err
@@ -159,6 +171,30 @@ func (s *lookoutService) GetLogs(r *lookout.LogsRequest, stream grpc.ServerStrea
 		return errStopping
 	}
 	return err
+}
+
+// hasContainer refuses a name that no container of the job's pod has, with those
+// that there are.
+func (s *lookoutService) hasContainer(ctx context.Context, full *store.FullJob, name string) error {
+	if name == "" {
+		return nil
+	}
+	pod, err := s.specs.get(ctx, full.Job.Template)
+	if err != nil {
+		return err
+	}
+	var names []string
+	for _, containers := range [][]*corev1.Container{pod.GetContainers(), pod.GetInitContainers()} {
+		for _, c := range containers {
+			names = append(names, c.GetName())
+		}
+	}
+	if len(names) == 0 || slices.Contains(names, name) {
+		return nil // or its spec is not kept any more
+	}
+	return violations{{
+		Path: "container", Message: fmt.Sprintf("the job has no container %q; it has %s", clip(name, 60), strings.Join(names, ", ")),
+	}}.err("there is no such log")
 }
 
 // runOf returns the run asked for, or the newest.

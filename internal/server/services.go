@@ -32,7 +32,7 @@ func register(r grpc.ServiceRegistrar, config Config, deps Deps, health *health,
 	})
 	api.RegisterJobsServer(r, &jobsService{auth: deps.Authorizer, store: deps.Store, specs: specs, most: config.MaxIDsPerQuery})
 	looking := &lookoutService{
-		auth: deps.Authorizer, store: deps.Store, table: deps.Rules.Table(),
+		auth: deps.Authorizer, store: deps.Store, table: deps.Rules.Table(), specs: specs,
 		shapes: newLRU[armada.ShapeID, *armada.Requirements](config.PodSpecCacheBytes / 8), stopping: stopping,
 	}
 	if deps.Peers != nil {

@@ -42,6 +42,18 @@ func LookoutJob(full *store.FullJob, r *armada.Requirements, table armada.Resour
 	return out
 }
 
+// Standing writes where a queued job stands.
+func Standing(s armada.Standing) *lookout.Standing {
+	const millionths = 1e6
+	out := &lookout.Standing{Place: int32(s.Place), Queued: int32(s.Queued)}
+	for _, p := range s.Pools {
+		out.Pools = append(out.Pools, &lookout.PoolStanding{
+			Pool: p.Pool, Queues: int32(p.Queues), Share: float64(p.Share) / millionths, FairShare: float64(p.FairShare) / millionths,
+		})
+	}
+	return out
+}
+
 func lookoutRun(r *armada.Run) *lookout.Run {
 	out := &lookout.Run{
 		RunId:       string(r.ID),

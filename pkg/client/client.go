@@ -33,6 +33,10 @@ type Client struct {
 	Events    api.EventClient
 	Lookout   lookout.LookoutClient
 	Reporter  schedulerobjects.SchedulerReportingClient
+	// Repeated, if set, is told when a call failed for now, why, and how long the
+	// client pauses before it tries again. It is called by the goroutine of the
+	// call, and must be set before the first one.
+	Repeated func(err error, pause time.Duration)
 
 	conn    *grpc.ClientConn
 	address string

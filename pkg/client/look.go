@@ -182,7 +182,7 @@ func (c *Client) openLog(ctx context.Context, cancel func(), request *lookout.Lo
 	if !request.GetFollow() {
 		slow = context.AfterFunc(patience, cancel)
 	}
-	err = c.pauses.retry(patience, func() (err error) {
+	err = c.pauses.retry(patience, c.Repeated, func() (err error) {
 		// The stream lives longer than our patience.
 		if stream, err = c.Lookout.GetLogs(ctx, request); err != nil {
 			return err

@@ -54,7 +54,7 @@ func (c *Client) Queues(ctx context.Context) ([]*api.Queue, error) {
 	ctx, cancel := withDefault(ctx, queueTimeout)
 	defer cancel()
 	var queues []*api.Queue
-	err := c.pauses.retry(ctx, func() (err error) {
+	err := c.pauses.retry(ctx, c.Repeated, func() (err error) {
 		queues, err = c.readQueues(ctx)
 		return err
 	})

@@ -55,7 +55,7 @@ func (c *Client) insist(always time.Duration) grpc.UnaryClientInterceptor {
 		}
 		ctx, cancel := withDefault(ctx, own)
 		defer cancel()
-		return c.pauses.retry(ctx, func() error { return invoke(ctx, method, request, reply, conn, options...) })
+		return c.pauses.retry(ctx, c.Repeated, func() error { return invoke(ctx, method, request, reply, conn, options...) })
 	}
 }
 
@@ -69,8 +69,8 @@ func withDefault(ctx context.Context, timeout time.Duration) (context.Context, c
 
 // retry repeats an attempt that failed for now until one succeeds or fails for
 // good, or no time is left; the error is that of the last one that got an
-// answer.
-func (p pauses) retry(ctx context.Context, attempt func() error) error {
+// answer. Each repetition is told.
+func (p pauses) retry(ctx context.Context, tell func(error, time.Duration), attempt func() error) error {
 	var last error
 	for pause, following := time.Duration(0), time.Duration(0); ; {
 		err := attempt()
@@ -84,6 +84,9 @@ func (p pauses) retry(ctx context.Context, attempt func() error) error {
 		pause, following = p.next(following)
 		if deadline, has := ctx.Deadline(); has && time.Until(deadline) <= pause {
 			return err
+		}
+		if tell != nil {
+			tell(err, pause)
 		}
 		if wait(ctx, pause) != nil {
 			return err

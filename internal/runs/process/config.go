@@ -35,13 +35,15 @@ type Config struct {
 	// Log is where the client's side tells of trouble; nowhere when nil.
 	Log *slog.Logger
 
-	bare bool // for tests: do as on a machine without control groups
+	bare    bool  // for tests: do as on a machine without control groups
+	reserve int64 // bytes that must be free for the node to take more; defaultReserve when 0
 }
 
 // The defaults of a [Config].
 const (
 	defaultIdle     = 30 * time.Second
 	defaultLogLimit = 256 << 20
+	defaultReserve  = 64 << 20
 	defaultPool     = "default"
 )
 
@@ -74,6 +76,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.LogLimit == 0 {
 		c.LogLimit = defaultLogLimit
+	}
+	if c.reserve == 0 {
+		c.reserve = defaultReserve
 	}
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)

@@ -65,6 +65,7 @@ func (h *history) over(run armada.RunID) bool {
 type journal struct {
 	file  *os.File
 	group group
+	torn  bool // the last line is; what comes next must not grow onto it
 }
 
 // openJournal reads a journal and opens it to go on. A line that cannot be read
@@ -155,10 +156,11 @@ func (j *journal) append(records ...record) error {
 }
 
 func (j *journal) write(lines []byte) error {
-	if n, err := j.file.Write(lines); err != nil {
-		if n > 0 { // what comes next must not grow onto a torn line
-			_, _ = j.file.WriteString("\n")
-		}
+	if j.torn {
+		lines = append([]byte{'\n'}, lines...)
+	}
+	n, err := j.file.Write(lines)
+	if j.torn = err != nil && (j.torn || n > 0); err != nil {
 		return fmt.Errorf("write journal: %w", err)
 	}
 	if err := j.file.Sync(); err != nil {

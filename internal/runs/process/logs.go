@@ -5,6 +5,7 @@ package process
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"net/url"
 	"os"
@@ -31,11 +32,15 @@ type logWriter struct {
 	size   int64
 	limit  int64
 	full   bool
+	lost   int  // lines since the last one that could be written
+	torn   bool // the last of these was written in part
 	buffer []byte
 }
 
 // appendLines writes lines, each without a newline, that one container printed.
-// What goes beyond the limit, or cannot be written, is lost; one line says so.
+// What goes beyond the limit is lost, and one line says so. What cannot be
+// written, because the disk is full, is lost too, and when there is room again a
+// line says how much.
 func (w *logWriter) appendLines(container string, stderr bool, lines [][]byte) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -46,6 +51,12 @@ func (w *logWriter) appendLines(container string, stderr bool, lines [][]byte) {
 		w.last = now
 	}
 	w.buffer = w.buffer[:0]
+	if w.torn {
+		w.buffer = append(w.buffer, '\n')
+	}
+	if w.lost > 0 {
+		w.buffer = appendLine(w.buffer, w.last, container, true, fmt.Appendf(nil, "armada: the disk was full, %d lines are missing here", w.lost))
+	}
 	for _, text := range lines {
 		w.buffer = appendLine(w.buffer, w.last, container, stderr, text)
 	}
@@ -55,9 +66,12 @@ func (w *logWriter) appendLines(container string, stderr bool, lines [][]byte) {
 	}
 	n, err := w.file.Write(w.buffer)
 	w.size += int64(n)
-	if err != nil && n > 0 { // the disk is full: end the torn line when there is room
-		_, _ = w.file.WriteString("\n")
+	if err == nil {
+		w.lost, w.torn = 0, false
+		return
 	}
+	w.lost += len(lines)
+	w.torn = w.torn || n > 0
 }
 
 func appendLine(to []byte, at time.Time, container string, stderr bool, text []byte) []byte {

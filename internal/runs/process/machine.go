@@ -6,6 +6,7 @@ import (
 	"bufio"
 	"fmt"
 	"maps"
+	"math"
 	"os"
 	"regexp"
 	"runtime"
@@ -54,7 +55,7 @@ func machine(c *Config, dir string, limits bool) (armada.Node, error) {
 		labels[LabelMemoryLimits] = "enforced"
 	}
 	maps.Copy(labels, c.Labels)
-	return armada.Node{Name: name, Pool: c.Pool, Labels: labels, Allocatable: has}, nil
+	return armada.Node{Name: name, Pool: c.Pool, Labels: labels, Allocatable: has, Unschedulable: room(dir) < c.reserve}, nil
 }
 
 var notInNames = regexp.MustCompile(`[^a-z0-9.-]+`)
@@ -102,4 +103,14 @@ func disk(dir string) int64 {
 		return 0
 	}
 	return int64(fs.Blocks) * int64(fs.Bsize)
+}
+
+// room is how many bytes of it are free for us; as many as there can be when
+// that is not known.
+func room(dir string) int64 {
+	var fs unix.Statfs_t
+	if unix.Statfs(dir, &fs) != nil {
+		return math.MaxInt64
+	}
+	return int64(fs.Bavail) * int64(fs.Bsize)
 }

@@ -83,6 +83,9 @@ func supervise(set settings, log *slog.Logger) error {
 	signals := make(chan os.Signal, 4)
 	signal.Notify(signals, unix.SIGTERM, unix.SIGINT, unix.SIGHUP)
 	defer signal.Stop(signals)
+	// A file that reaches the limit of file sizes is an error like a full disk,
+	// and no reason to die.
+	signal.Notify(make(chan os.Signal, 1), unix.SIGXFSZ)
 
 	l, err := openLayout(set.Dir)
 	if err != nil {

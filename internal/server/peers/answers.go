@@ -48,6 +48,19 @@ func (a *answers) Waits(_ context.Context, r *peersapi.WaitsRequest) (*peersapi.
 	return &peersapi.WaitsResponse{Reasons: explain(a.parts.Explanations, jobs)}, nil
 }
 
+// Standing tells where a job stands, as the leader.
+func (a *answers) Standing(ctx context.Context, r *peersapi.StandingRequest) (*lookout.Standing, error) {
+	if !a.parts.Explanations.Leading() {
+		return nil, unavailable("replica %q does not lead", a.parts.Replica)
+	}
+	job := armada.Job{ID: armada.JobID(r.GetJobId()), Queue: r.GetQueue(), State: armada.JobQueued}
+	standing, known := a.parts.Explanations.Standing(ctx, job)
+	if !known {
+		return nil, &armada.Error{Code: armada.CodeNotFound, Message: fmt.Sprintf("job %q does not wait", r.GetJobId())}
+	}
+	return wire.Standing(standing), nil
+}
+
 // explain tells in words why each of the jobs waits.
 func explain(known Explanations, jobs []armada.Job) []string {
 	words := make([]string, len(jobs))

@@ -16,6 +16,7 @@ import (
 	"armada"
 	"armada/internal/runs"
 	"armada/internal/wire"
+	"armada/pkg/api/lookout"
 	peersapi "armada/pkg/api/peers"
 )
 
@@ -43,6 +44,33 @@ func (p *Peers) Waits(ctx context.Context, jobs []armada.Job) []string {
 		return make([]string, len(jobs))
 	}
 	return reasons
+}
+
+// Standing tells where a queued job stands; nil when nobody can be asked, or when
+// it does not wait any more.
+func (p *Peers) Standing(ctx context.Context, job armada.Job) *lookout.Standing {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	if p.parts.Explanations.Leading() {
+		if s, known := p.parts.Explanations.Standing(ctx, job); known {
+			return wire.Standing(s)
+		}
+		return nil
+	}
+	leader := p.parts.Leader().Replica
+	if leader.Addr == "" || leader.Name == p.parts.Replica {
+		return nil
+	}
+	conn, err := p.toLeader(leader.Addr)
+	if err != nil {
+		return nil
+	}
+	s, err := peersapi.NewPeersClient(conn).Standing(ctx, &peersapi.StandingRequest{JobId: string(job.ID), Queue: job.Queue})
+	if err != nil {
+		p.parts.Log.Info("the leader does not say where a job stands", "replica", leader.Name, "addr", leader.Addr, "error", err)
+		return nil
+	}
+	return s
 }
 
 func (p *Peers) askLeader(ctx context.Context, addr string, request *peersapi.WaitsRequest) ([]string, error) {

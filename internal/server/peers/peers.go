@@ -3,8 +3,8 @@
 //
 // Nearly everything is in the store, where every replica finds it. Two things
 // are not: the stream of an executor is held by one replica, and only through
-// it the executor's logs can be read; and why jobs wait is in the memory of the
-// replica that leads. [Peers] tells both to the services of its own replica
+// it the executor's logs can be read; and why jobs wait, and where they stand, is
+// in the memory of the replica that leads. [Peers] tells both to the services of its own replica
 // (asking.go): from here when that is possible, otherwise by asking the one that
 // the store names, once. What it answers to others (answers.go) comes from here
 // only, so that no question goes in circles.
@@ -40,6 +40,9 @@ type Explanations interface {
 	Leading() bool
 	// Reasons tells why a queued job waits in each pool, the most hopeful first.
 	Reasons(job armada.Job) []armada.Reason
+	// Standing tells where a queued job stands, and false when it does not wait
+	// or the context is done first.
+	Standing(ctx context.Context, job armada.Job) (armada.Standing, bool)
 }
 
 // Parts are what a replica knows by itself.

@@ -55,7 +55,8 @@ func (a *Records) Recent(id armada.ExecutorID, session armada.SessionID, now tim
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	r, known := a.latest[id]
-	return r, known && r.Session == session && now.Sub(r.Asked) < r.Lease/3
+	age := now.Sub(r.Asked) // negative when a clock without a monotonic part stepped back
+	return r, known && r.Session == session && age >= 0 && age < r.Lease/3
 }
 
 // Left is how much of the lease is left at a moment.

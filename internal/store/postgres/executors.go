@@ -58,38 +58,34 @@ func (s *Store) Acknowledge(ctx context.Context, id armada.ExecutorID, session a
 	return record.Left(s.asked()), nil
 }
 
-// PutNodes replaces an executor's nodes. What it has and had is read before:
-// nobody else writes that within the session.
+// PutNodes replaces an executor's nodes. That they are equal is found out by
+// reading.
 func (s *Store) PutNodes(ctx context.Context, id armada.ExecutorID, session armada.SessionID, nodes []armada.Node) error {
 	packed, hash, err := codec.PackNodes(s.config.Resources, nodes)
 	if err != nil {
 		return err
 	}
-	var known, kinds []byte
+	var known, remembered []byte
 	var reported bool
 	var now int64
 	err = s.read(ctx, "put nodes", func(ctx context.Context) error {
-		err := s.pool.QueryRow(ctx, `SELECT nodes_hash, kinds, reported, greatest(at, coalesce($3::bigint, armada.clock()))
-			FROM armada.executor, armada.lane WHERE id = $1 AND session = $2 AND NOT deleted`,
-			string(id), string(session), s.clock.given()).Scan(&known, &kinds, &reported, &now)
+		err := s.pool.QueryRow(ctx, `SELECT nodes_hash, kinds, reported, greatest(at, coalesce($3::bigint, armada.clock())) FROM armada.executor, armada.lane
+			WHERE id = $1 AND session = $2 AND NOT deleted`, string(id), string(session), s.clock.given()).Scan(&known, &remembered, &reported, &now)
 		if errors.Is(err, pgx.ErrNoRows) {
 			return intake.NotCurrent(id, session)
 		}
 		return err
 	})
-	same := bytes.Equal(known, hash[:])
-	if err != nil || same && reported {
+	if err != nil || reported && bytes.Equal(known, hash[:]) {
 		return err
 	}
-	had, err := s.decodeKinds(id, kinds)
+	kinds, err := s.decodeKinds(remembered, id)
 	if err != nil {
 		return err
 	}
-	kinds = codec.AppendKinds(nil, s.config.Resources, store.RememberKinds(had, store.KindsOf(nodes), fromMicros(now)))
-	if same {
-		packed = nil // they are there
-	}
-	if err := s.call(ctx, "put nodes", nil, callOf("armada.put_nodes", 6), s.clock.given(), string(id), string(session), hash[:], packed, kinds); err != nil {
+	kinds = store.RememberKinds(kinds, store.KindsOf(nodes), fromMicros(now))
+	if err := s.call(ctx, "put nodes", nil, callOf("armada.put_nodes", 6), s.clock.given(), string(id), string(session), hash[:], packed,
+		codec.AppendKinds(nil, s.config.Resources, kinds)); err != nil {
 		return err
 	}
 	s.touched()
@@ -115,38 +111,7 @@ func (s *Store) DeleteExecutor(ctx context.Context, id armada.ExecutorID) error 
 	return nil
 }
 
-// Executor returns one executor.
-func (s *Store) Executor(ctx context.Context, id armada.ExecutorID) (armada.Executor, error) {
-	var e armada.Executor
-	err := s.read(ctx, "read executor", func(ctx context.Context) error {
-		err := scanExecutor(s.pool.QueryRow(ctx, "SELECT "+executorColumns+" FROM armada.executor WHERE id = $1 AND NOT deleted", string(id)), &e)
-		if errors.Is(err, pgx.ErrNoRows) {
-			return intake.Coded(armada.CodeNotFound, "executor %q is not known", id)
-		}
-		return err
-	})
-	return e, err
-}
-
-// The columns of an executor that scanExecutor reads.
-const executorColumns = "id, kind, session, lease, acknowledged, replica, replica_addr, cordoned, cordon_reason"
-
-// scanExecutor reads a row that begins with executorColumns; more is what
-// follows them.
-func scanExecutor(r pgx.Row, x *armada.Executor, more ...any) error {
-	var id, session string
-	var kind int16
-	var lease, acknowledged int64
-	columns := []any{&id, &kind, &session, &lease, &acknowledged, &x.Replica, &x.ReplicaAddr, &x.Cordoned, &x.CordonReason}
-	if err := r.Scan(append(columns, more...)...); err != nil {
-		return err
-	}
-	x.ID, x.Kind, x.Session = armada.ExecutorID(id), armada.ExecutorKind(kind), armada.SessionID(session)
-	x.Lease, x.Acknowledged = time.Duration(lease)*time.Microsecond, fromMicros(acknowledged)
-	return nil
-}
-
-func (s *Store) decodeKinds(id armada.ExecutorID, b []byte) ([]armada.NodeKind, error) {
+func (s *Store) decodeKinds(b []byte, id armada.ExecutorID) ([]armada.NodeKind, error) {
 	if len(b) == 0 {
 		return nil, nil
 	}
@@ -155,6 +120,22 @@ func (s *Store) decodeKinds(id armada.ExecutorID, b []byte) ([]armada.NodeKind, 
 		return nil, fmt.Errorf("executor %s: %w", id, err)
 	}
 	return kinds, nil
+}
+
+// Executor returns one executor.
+func (s *Store) Executor(ctx context.Context, id armada.ExecutorID) (armada.Executor, error) {
+	var found []store.ExecutorNodes
+	err := s.read(ctx, "read executor", func(ctx context.Context) (err error) {
+		found, err = s.readExecutors(ctx, "id = $1 AND NOT deleted", string(id))
+		return err
+	})
+	switch {
+	case err != nil:
+		return armada.Executor{}, err
+	case len(found) == 0:
+		return armada.Executor{}, intake.Coded(armada.CodeNotFound, "executor %q is not known", id)
+	}
+	return found[0].Executor, nil
 }
 
 // Executors returns all executors.
@@ -171,19 +152,26 @@ func (s *Store) readExecutors(ctx context.Context, where string, args ...any) ([
 	var all []store.ExecutorNodes
 	err := s.each(ctx, func(r pgx.Rows) error {
 		var e store.ExecutorNodes
+		var id, session string
+		var kind int16
+		var lease, acknowledged int64
 		var packed, kinds []byte
-		err := scanExecutor(r, &e.Executor, &e.Deleted, &e.Reported, &kinds, &packed)
+		x := &e.Executor
+		err := r.Scan(&id, &kind, &session, &lease, &acknowledged, &x.Replica, &x.ReplicaAddr, &x.Cordoned, &x.CordonReason, &e.Deleted, &packed, &e.Reported, &kinds)
 		if err != nil {
 			return err
 		}
-		if e.Kinds, err = s.decodeKinds(e.Executor.ID, kinds); err != nil {
+		x.ID, x.Kind, x.Session = armada.ExecutorID(id), armada.ExecutorKind(kind), armada.SessionID(session)
+		x.Lease, x.Acknowledged = time.Duration(lease)*time.Microsecond, fromMicros(acknowledged)
+		if e.Kinds, err = s.decodeKinds(kinds, x.ID); err != nil {
 			return err
 		}
 		if len(packed) > 0 && !e.Deleted {
-			e.Nodes, err = codec.UnpackNodes(packed, s.config.Resources, e.Executor.ID)
+			e.Nodes, err = codec.UnpackNodes(packed, s.config.Resources, x.ID)
 		}
 		all = append(all, e)
 		return err
-	}, "SELECT "+executorColumns+", deleted, reported, kinds, nodes FROM armada.executor WHERE "+where, args...)
+	}, `SELECT id, kind, session, lease, acknowledged, replica, replica_addr, cordoned, cordon_reason, deleted, nodes, reported, kinds
+		FROM armada.executor WHERE `+where, args...)
 	return all, err
 }

@@ -75,8 +75,7 @@ func (s *Store) Lead(ctx context.Context, replica store.Replica, ttl time.Durati
 	var until int64
 	var begins bool
 	err = s.call(ctx, "lead", []any{&leader.Replica.Name, &leader.Replica.Addr, &leader.Epoch, &until, &begins},
-		"SELECT o_replica, o_addr, o_epoch, o_until, o_new FROM armada.lead($1, $2, $3, $4)",
-		s.clock.given(), replica.Name, replica.Addr, ttl.Microseconds())
+		"SELECT o_replica, o_addr, o_epoch, o_until, o_new FROM armada.lead($1, $2, $3, $4)", s.clock.given(), replica.Name, replica.Addr, ttl.Microseconds())
 	if err != nil {
 		return store.Leader{}, false, err
 	}

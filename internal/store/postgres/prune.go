@@ -3,7 +3,6 @@ package postgres
 import (
 	"context"
 	"sync"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -15,7 +14,7 @@ import (
 type pruning struct {
 	mu      sync.Mutex // one Prune at a time
 	begun   bool       // a pass is under way
-	surplus time.Time  // in this pass jobs that ended before are too many
+	surplus int64      // in this pass jobs that ended before, in microseconds, are too many
 	jobs    int64      // jobs up to this number were looked at
 	sets    int64      // likewise, once the jobs are through
 }
@@ -39,11 +38,12 @@ func (s *Store) Prune(ctx context.Context, keep store.Keep, limit int) (store.Fo
 		}
 		p.begun = true
 	}
-	if p.surplus.After(done.Before) {
-		done.Before = p.surplus
+	if before := fromMicros(p.surplus); before.After(done.Before) {
+		done.Before = before
 	}
 	for _, prune := range []func(context.Context, int, *store.Forgotten) (bool, error){s.pruneJobs, s.pruneSets, s.pruneClients} {
-		if more, err := prune(ctx, limit, &done); more || err != nil {
+		more, err := prune(ctx, limit, &done)
+		if err != nil || more {
 			return done, err
 		}
 	}
@@ -52,34 +52,22 @@ func (s *Store) Prune(ctx context.Context, keep store.Keep, limit int) (store.Fo
 	return done, nil
 }
 
-// surplus returns the time before which jobs ended that are too many; zero when
-// there are none. Only then they are sorted; otherwise they are counted.
-func (s *Store) surplus(ctx context.Context, most int) (time.Time, error) {
+// surplus returns the time before which jobs ended that are too many; 0 when
+// there are none. Only then every finished job is looked at.
+func (s *Store) surplus(ctx context.Context, most int) (before int64, err error) {
 	if most <= 0 {
-		return time.Time{}, nil
+		return 0, nil
 	}
-	var before *int64
-	err := s.read(ctx, "count finished jobs", func(ctx context.Context) error {
+	err = s.read(ctx, "count finished jobs", func(ctx context.Context) error {
 		var count int
-		if err := s.pool.QueryRow(ctx, "SELECT count(*) FROM (SELECT FROM armada.ended LIMIT $1) e", most+1).Scan(&count); err != nil || count <= most {
+		err := s.pool.QueryRow(ctx, "SELECT count(*) FROM (SELECT FROM armada.ended LIMIT $1) e", most+1).Scan(&count)
+		if err != nil || count <= most {
 			return err
 		}
 		kept := most - most/10 - 1
-		return s.pool.QueryRow(ctx, "SELECT (SELECT at FROM armada.ended ORDER BY at DESC OFFSET $1 LIMIT 1)", kept).Scan(&before)
+		return s.pool.QueryRow(ctx, "SELECT coalesce((SELECT at FROM armada.ended ORDER BY at DESC LIMIT 1 OFFSET $1), 0)", kept).Scan(&before)
 	})
-	if err != nil || before == nil {
-		return time.Time{}, err
-	}
-	return fromMicros(*before), nil
-}
-
-// pruneClients forgets client ids that are older than they are to be known.
-func (s *Store) pruneClients(ctx context.Context, limit int, done *store.Forgotten) (bool, error) {
-	var deleted int64
-	err := s.call(ctx, "prune client ids", []any{&deleted}, callOf("armada.prune_clients", 3),
-		s.clock.given(), s.config.ClientIDRetention.Microseconds(), limit)
-	done.ClientIDs = int(deleted)
-	return deleted >= int64(limit), err
+	return before, err
 }
 
 // pruneJobs deletes jobs that are not kept, with templates and shapes that no
@@ -87,10 +75,9 @@ func (s *Store) pruneClients(ctx context.Context, limit int, done *store.Forgott
 // search ends there.
 func (s *Store) pruneJobs(ctx context.Context, limit int, done *store.Forgotten) (bool, error) {
 	var old []int64
-	before := done.Before
 	at, seen := s.pruning.jobs, 0
 	err := s.read(ctx, "look for old jobs", func(ctx context.Context) error {
-		young, err := s.firstSince(ctx, before) // from here on all are
+		young, err := s.firstSince(ctx, done.Before) // from here on all are
 		if err != nil {
 			return err
 		}
@@ -100,7 +87,7 @@ func (s *Store) pruneJobs(ctx context.Context, limit int, done *store.Forgotten)
 				return err
 			}
 			at, seen = number, seen+1
-			if ended < micros(before) {
+			if ended < micros(done.Before) {
 				old = append(old, number)
 			}
 			return nil
@@ -110,11 +97,9 @@ func (s *Store) pruneJobs(ctx context.Context, limit int, done *store.Forgotten)
 		return false, err
 	}
 	if len(old) > 0 {
-		var jobs int64
-		if err := s.call(ctx, "prune jobs", []any{&jobs}, callOf("armada.prune_jobs", 2), s.clock.given(), old); err != nil {
+		if err := s.call(ctx, "prune jobs", []any{&done.Jobs}, callOf("armada.prune_jobs", 2), s.clock.given(), old); err != nil {
 			return true, err
 		}
-		done.Jobs = int(jobs)
 	}
 	s.pruning.jobs = at
 	return true, nil
@@ -145,15 +130,21 @@ func (s *Store) pruneSets(ctx context.Context, limit int, done *store.Forgotten)
 		return false, err
 	}
 	if len(found) > 0 {
-		var came, events int64
-		if err := s.call(ctx, "prune events", []any{&came, &events}, "SELECT o_came, o_events FROM armada.prune_sets($1, $2, $3)", s.clock.given(), found, limit); err != nil {
+		var came int64
+		if err := s.call(ctx, "prune events", []any{&came, &done.Events}, "SELECT o_came, o_events FROM armada.prune_sets($1, $2, $3)", s.clock.given(), found, limit); err != nil {
 			return true, err
 		}
-		done.Events = int(events)
 		if came < found[len(found)-1] {
 			at = came
 		}
 	}
 	s.pruning.sets = at
 	return true, nil
+}
+
+// pruneClients deletes client ids beyond their retention.
+func (s *Store) pruneClients(ctx context.Context, limit int, done *store.Forgotten) (bool, error) {
+	err := s.call(ctx, "prune client ids", []any{&done.ClientIDs}, callOf("armada.prune_clients", 3),
+		s.clock.given(), s.config.ClientIDRetention.Microseconds(), limit)
+	return done.ClientIDs >= limit, err
 }

@@ -17,7 +17,7 @@ import (
 	"armada/internal/store/storetest"
 )
 
-func openFile(t *testing.T) (*Store, string) {
+func openFile(t testing.TB) (*Store, string) {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "a b?c%.db")
 	s, err := Open(t.Context(), Config{Path: path})
@@ -51,7 +51,7 @@ func submissionOf(set armada.JobSet, first, n int) store.Submission {
 
 func TestAFullDiskAnswersUnavailableAndIsSurvived(t *testing.T) {
 	t.Parallel()
-	s, _ := openFile(t)
+	s, path := openFile(t)
 	key := store.JobSetKey{Queue: "q", JobSet: "set"}
 	acknowledged := map[store.JobSetKey][]armada.JobID{}
 	setLimit := func(pages int) {
@@ -78,6 +78,9 @@ func TestAFullDiskAnswersUnavailableAndIsSurvived(t *testing.T) {
 		if err := submit(next); err != nil {
 			if armada.CodeOf(err) != armada.CodeUnavailable {
 				t.Fatalf("a full disk was answered with %v", err)
+			}
+			if want := "nothing was written, because the disk is full: make room in " + filepath.Dir(path); !strings.Contains(err.Error(), want) {
+				t.Errorf("a full disk was answered with %q, want %q", err, want)
 			}
 			full++
 		}

@@ -4,8 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"sync"
 	"time"
+
+	sqlite3 "modernc.org/sqlite/lib"
 
 	"armada"
 	"armada/internal/store"
@@ -150,7 +153,7 @@ func (s *Store) read(ctx context.Context, what string, f func(*conn) error) erro
 	select {
 	case c := <-s.readers.idle:
 		defer func() { s.readers.idle <- c }()
-		return readError(what, f(c))
+		return s.readError(what, f(c))
 	case <-ctx.Done():
 		return fmt.Errorf("%s: %w", what, context.Cause(ctx))
 	}
@@ -171,14 +174,31 @@ func (s *Store) snapshot(ctx context.Context, what string, f func(*conn) error) 
 }
 
 // readError wraps what the driver answered; errors with a code pass.
-func readError(what string, err error) error {
+func (s *Store) readError(what string, err error) error {
 	if err == nil || armada.CodeOf(err) != armada.CodeInternal {
 		return err
 	}
 	if isStorage(err) {
-		return &armada.Error{Code: armada.CodeUnavailable, Message: what, Cause: err}
+		return s.unavailable(what, err)
 	}
 	return fmt.Errorf("%s: %w", what, err)
+}
+
+// unavailable says that the file failed, why, and what somebody can do about
+// it. Who may try again does: what was in the way may go at any time.
+func (s *Store) unavailable(what string, cause error) error {
+	var advice string
+	switch dir := filepath.Dir(s.config.Path); primaryCode(cause) {
+	case sqlite3.SQLITE_FULL:
+		advice = fmt.Sprintf("the disk is full: make room in %s", dir)
+	case sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM:
+		advice = fmt.Sprintf("the disk fails: look at the room, the quota, the permissions and the limit of file sizes in %s", dir)
+	case sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB:
+		advice = fmt.Sprintf("%s is damaged: put back a copy of it", s.config.Path)
+	default:
+		return &armada.Error{Code: armada.CodeUnavailable, Message: what, Cause: cause}
+	}
+	return &armada.Error{Code: armada.CodeUnavailable, Message: what + ", because " + advice, Cause: cause}
 }
 
 // micros is a time as it is stored; the zero time is 0.

@@ -33,7 +33,8 @@ type writer struct {
 	store *Store
 	conn  *conn
 	memory
-	latest time.Time // the time of the latest transaction: time never goes back
+	latest time.Time // the time of the latest transaction
+	read   time.Time // what the clock showed then
 	groups int       // committed so far
 }
 
@@ -80,26 +81,26 @@ func (w *writer) commit(group []*request) {
 		// One of them is to blame: it must fail alone.
 		for _, r := range group {
 			answers, err := w.attempt([]*request{r})
-			r.Answer(answerOf(r, answers, 0, err))
+			r.Answer(w.answerOf(r, answers, 0, err))
 		}
 		return
 	}
 	for i, r := range group {
-		r.Answer(answerOf(r, answers, i, err))
+		r.Answer(w.answerOf(r, answers, i, err))
 	}
 }
 
 // answerOf turns the outcome of a group into that of one request.
 //
 // A rollback takes back what answers were based on, so all share its error.
-func answerOf(r *request, answers []error, i int, err error) error {
+func (w *writer) answerOf(r *request, answers []error, i int, err error) error {
 	switch {
 	case err == nil:
 		return answers[i]
 	case isConstraint(err):
 		return &armada.Error{Code: armada.CodePrecondition, Message: r.What + ": an id is in use already", Cause: err}
 	case isStorage(err):
-		return &armada.Error{Code: armada.CodeUnavailable, Message: r.What + ": nothing was written", Cause: err}
+		return w.store.unavailable(r.What+": nothing was written", err)
 	default:
 		return fmt.Errorf("%s: nothing was written: %w", r.What, err)
 	}
@@ -156,10 +157,22 @@ func (w *writer) begin() (*batch, error) {
 		_, rollback := w.conn.exec("ROLLBACK")
 		return nil, errors.Join(err, rollback)
 	}
-	now := w.store.config.Clock().UTC().Truncate(time.Microsecond)
+	return newBatch(w, w.tick()), nil
+}
+
+// tick returns the time of a transaction. It never goes back. When the clock
+// did, time goes on at half its pace until the clock has caught up: a record
+// that is later than another must look so.
+func (w *writer) tick() time.Time {
+	read := w.store.config.Clock()
+	now := read.UTC().Truncate(time.Microsecond)
 	if now.Before(w.latest) {
-		now = w.latest
+		passed := time.Duration(0)
+		if !w.read.IsZero() {
+			passed = read.Sub(w.read) // by the monotonic clock, which does not step
+		}
+		now = w.latest.Add(max(time.Microsecond, passed/2)).Truncate(time.Microsecond)
 	}
-	w.latest = now
-	return newBatch(w, now), nil
+	w.latest, w.read = now, read
+	return now
 }

@@ -469,7 +469,9 @@ type Job struct {
 	// Its attempts, oldest first.
 	Runs []*Run `protobuf:"bytes,15,rep,name=runs,proto3" json:"runs,omitempty"`
 	// Why it is where it is: why a queued job waits, why a failed one failed.
-	Reason        string `protobuf:"bytes,16,opt,name=reason,proto3" json:"reason,omitempty"`
+	Reason string `protobuf:"bytes,16,opt,name=reason,proto3" json:"reason,omitempty"`
+	// Where a queued job stands. GetJob tells it, where the scheduler can be asked; GetJobs does not.
+	Standing      *Standing `protobuf:"bytes,17,opt,name=standing,proto3" json:"standing,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -616,6 +618,148 @@ func (x *Job) GetReason() string {
 	return ""
 }
 
+func (x *Job) GetStanding() *Standing {
+	if x != nil {
+		return x.Standing
+	}
+	return nil
+}
+
+// Where a queued job stands among those that wait.
+type Standing struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Its place in its queue, from 1, and how many wait there. Jobs behind it may start before it if
+	// it fits nowhere yet.
+	Place  int32 `protobuf:"varint,1,opt,name=place,proto3" json:"place,omitempty"`
+	Queued int32 `protobuf:"varint,2,opt,name=queued,proto3" json:"queued,omitempty"`
+	// The pools that may take it, by name.
+	Pools         []*PoolStanding `protobuf:"bytes,3,rep,name=pools,proto3" json:"pools,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Standing) Reset() {
+	*x = Standing{}
+	mi := &file_pkg_api_lookout_lookout_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Standing) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Standing) ProtoMessage() {}
+
+func (x *Standing) ProtoReflect() protoreflect.Message {
+	mi := &file_pkg_api_lookout_lookout_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Standing.ProtoReflect.Descriptor instead.
+func (*Standing) Descriptor() ([]byte, []int) {
+	return file_pkg_api_lookout_lookout_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *Standing) GetPlace() int32 {
+	if x != nil {
+		return x.Place
+	}
+	return 0
+}
+
+func (x *Standing) GetQueued() int32 {
+	if x != nil {
+		return x.Queued
+	}
+	return 0
+}
+
+func (x *Standing) GetPools() []*PoolStanding {
+	if x != nil {
+		return x.Pools
+	}
+	return nil
+}
+
+// What a queue has of a pool, and what it is owed.
+type PoolStanding struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Pool  string                 `protobuf:"bytes,1,opt,name=pool,proto3" json:"pool,omitempty"`
+	// How many queues hold or want something of the pool.
+	Queues int32 `protobuf:"varint,2,opt,name=queues,proto3" json:"queues,omitempty"`
+	// Which fraction of the pool the queue holds, and which it is owed, by its dominant resource.
+	Share         float64 `protobuf:"fixed64,3,opt,name=share,proto3" json:"share,omitempty"`
+	FairShare     float64 `protobuf:"fixed64,4,opt,name=fair_share,json=fairShare,proto3" json:"fair_share,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PoolStanding) Reset() {
+	*x = PoolStanding{}
+	mi := &file_pkg_api_lookout_lookout_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PoolStanding) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PoolStanding) ProtoMessage() {}
+
+func (x *PoolStanding) ProtoReflect() protoreflect.Message {
+	mi := &file_pkg_api_lookout_lookout_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PoolStanding.ProtoReflect.Descriptor instead.
+func (*PoolStanding) Descriptor() ([]byte, []int) {
+	return file_pkg_api_lookout_lookout_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *PoolStanding) GetPool() string {
+	if x != nil {
+		return x.Pool
+	}
+	return ""
+}
+
+func (x *PoolStanding) GetQueues() int32 {
+	if x != nil {
+		return x.Queues
+	}
+	return 0
+}
+
+func (x *PoolStanding) GetShare() float64 {
+	if x != nil {
+		return x.Share
+	}
+	return 0
+}
+
+func (x *PoolStanding) GetFairShare() float64 {
+	if x != nil {
+		return x.FairShare
+	}
+	return 0
+}
+
 // One attempt of a job on one node.
 type Run struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -649,7 +793,7 @@ type Run struct {
 
 func (x *Run) Reset() {
 	*x = Run{}
-	mi := &file_pkg_api_lookout_lookout_proto_msgTypes[6]
+	mi := &file_pkg_api_lookout_lookout_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -661,7 +805,7 @@ func (x *Run) String() string {
 func (*Run) ProtoMessage() {}
 
 func (x *Run) ProtoReflect() protoreflect.Message {
-	mi := &file_pkg_api_lookout_lookout_proto_msgTypes[6]
+	mi := &file_pkg_api_lookout_lookout_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -674,7 +818,7 @@ func (x *Run) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Run.ProtoReflect.Descriptor instead.
 func (*Run) Descriptor() ([]byte, []int) {
-	return file_pkg_api_lookout_lookout_proto_rawDescGZIP(), []int{6}
+	return file_pkg_api_lookout_lookout_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Run) GetRunId() string {
@@ -790,7 +934,7 @@ type Container struct {
 
 func (x *Container) Reset() {
 	*x = Container{}
-	mi := &file_pkg_api_lookout_lookout_proto_msgTypes[7]
+	mi := &file_pkg_api_lookout_lookout_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -802,7 +946,7 @@ func (x *Container) String() string {
 func (*Container) ProtoMessage() {}
 
 func (x *Container) ProtoReflect() protoreflect.Message {
-	mi := &file_pkg_api_lookout_lookout_proto_msgTypes[7]
+	mi := &file_pkg_api_lookout_lookout_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -815,7 +959,7 @@ func (x *Container) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Container.ProtoReflect.Descriptor instead.
 func (*Container) Descriptor() ([]byte, []int) {
-	return file_pkg_api_lookout_lookout_proto_rawDescGZIP(), []int{7}
+	return file_pkg_api_lookout_lookout_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Container) GetName() string {
@@ -866,7 +1010,7 @@ type LogsRequest struct {
 
 func (x *LogsRequest) Reset() {
 	*x = LogsRequest{}
-	mi := &file_pkg_api_lookout_lookout_proto_msgTypes[8]
+	mi := &file_pkg_api_lookout_lookout_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -878,7 +1022,7 @@ func (x *LogsRequest) String() string {
 func (*LogsRequest) ProtoMessage() {}
 
 func (x *LogsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_pkg_api_lookout_lookout_proto_msgTypes[8]
+	mi := &file_pkg_api_lookout_lookout_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -891,7 +1035,7 @@ func (x *LogsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogsRequest.ProtoReflect.Descriptor instead.
 func (*LogsRequest) Descriptor() ([]byte, []int) {
-	return file_pkg_api_lookout_lookout_proto_rawDescGZIP(), []int{8}
+	return file_pkg_api_lookout_lookout_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *LogsRequest) GetJobId() string {
@@ -953,7 +1097,7 @@ type LogLine struct {
 
 func (x *LogLine) Reset() {
 	*x = LogLine{}
-	mi := &file_pkg_api_lookout_lookout_proto_msgTypes[9]
+	mi := &file_pkg_api_lookout_lookout_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -965,7 +1109,7 @@ func (x *LogLine) String() string {
 func (*LogLine) ProtoMessage() {}
 
 func (x *LogLine) ProtoReflect() protoreflect.Message {
-	mi := &file_pkg_api_lookout_lookout_proto_msgTypes[9]
+	mi := &file_pkg_api_lookout_lookout_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -978,7 +1122,7 @@ func (x *LogLine) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogLine.ProtoReflect.Descriptor instead.
 func (*LogLine) Descriptor() ([]byte, []int) {
-	return file_pkg_api_lookout_lookout_proto_rawDescGZIP(), []int{9}
+	return file_pkg_api_lookout_lookout_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *LogLine) GetTimestamp() *timestamppb.Timestamp {
@@ -1032,7 +1176,7 @@ const file_pkg_api_lookout_lookout_proto_rawDesc = "" +
 	"\x04jobs\x18\x01 \x03(\v2\f.lookout.JobR\x04jobs\x12&\n" +
 	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"&\n" +
 	"\rGetJobRequest\x12\x15\n" +
-	"\x06job_id\x18\x01 \x01(\tR\x05jobId\"\xe0\x05\n" +
+	"\x06job_id\x18\x01 \x01(\tR\x05jobId\"\x8f\x06\n" +
 	"\x03Job\x12\x15\n" +
 	"\x06job_id\x18\x01 \x01(\tR\x05jobId\x12\x14\n" +
 	"\x05queue\x18\x02 \x01(\tR\x05queue\x12\x17\n" +
@@ -1051,13 +1195,24 @@ const file_pkg_api_lookout_lookout_proto_rawDesc = "" +
 	"\vcancel_user\x18\x0e \x01(\tR\n" +
 	"cancelUser\x12 \n" +
 	"\x04runs\x18\x0f \x03(\v2\f.lookout.RunR\x04runs\x12\x16\n" +
-	"\x06reason\x18\x10 \x01(\tR\x06reason\x1a<\n" +
+	"\x06reason\x18\x10 \x01(\tR\x06reason\x12-\n" +
+	"\bstanding\x18\x11 \x01(\v2\x11.lookout.StandingR\bstanding\x1a<\n" +
 	"\x0eResourcesEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\x1a>\n" +
 	"\x10AnnotationsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\x9a\x04\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"e\n" +
+	"\bStanding\x12\x14\n" +
+	"\x05place\x18\x01 \x01(\x05R\x05place\x12\x16\n" +
+	"\x06queued\x18\x02 \x01(\x05R\x06queued\x12+\n" +
+	"\x05pools\x18\x03 \x03(\v2\x15.lookout.PoolStandingR\x05pools\"o\n" +
+	"\fPoolStanding\x12\x12\n" +
+	"\x04pool\x18\x01 \x01(\tR\x04pool\x12\x16\n" +
+	"\x06queues\x18\x02 \x01(\x05R\x06queues\x12\x14\n" +
+	"\x05share\x18\x03 \x01(\x01R\x05share\x12\x1d\n" +
+	"\n" +
+	"fair_share\x18\x04 \x01(\x01R\tfairShare\"\x9a\x04\n" +
 	"\x03Run\x12\x15\n" +
 	"\x06run_id\x18\x01 \x01(\tR\x05runId\x12\x1a\n" +
 	"\bexecutor\x18\x02 \x01(\tR\bexecutor\x12\x12\n" +
@@ -1129,7 +1284,7 @@ func file_pkg_api_lookout_lookout_proto_rawDescGZIP() []byte {
 }
 
 var file_pkg_api_lookout_lookout_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_pkg_api_lookout_lookout_proto_msgTypes = make([]protoimpl.MessageInfo, 12)
+var file_pkg_api_lookout_lookout_proto_msgTypes = make([]protoimpl.MessageInfo, 14)
 var file_pkg_api_lookout_lookout_proto_goTypes = []any{
 	(Match)(0),                    // 0: lookout.Match
 	(Direction)(0),                // 1: lookout.Direction
@@ -1139,15 +1294,17 @@ var file_pkg_api_lookout_lookout_proto_goTypes = []any{
 	(*GetJobsResponse)(nil),       // 5: lookout.GetJobsResponse
 	(*GetJobRequest)(nil),         // 6: lookout.GetJobRequest
 	(*Job)(nil),                   // 7: lookout.Job
-	(*Run)(nil),                   // 8: lookout.Run
-	(*Container)(nil),             // 9: lookout.Container
-	(*LogsRequest)(nil),           // 10: lookout.LogsRequest
-	(*LogLine)(nil),               // 11: lookout.LogLine
-	nil,                           // 12: lookout.Job.ResourcesEntry
-	nil,                           // 13: lookout.Job.AnnotationsEntry
-	(api.JobState)(0),             // 14: api.JobState
-	(*timestamppb.Timestamp)(nil), // 15: google.protobuf.Timestamp
-	(api.JobRunState)(0),          // 16: api.JobRunState
+	(*Standing)(nil),              // 8: lookout.Standing
+	(*PoolStanding)(nil),          // 9: lookout.PoolStanding
+	(*Run)(nil),                   // 10: lookout.Run
+	(*Container)(nil),             // 11: lookout.Container
+	(*LogsRequest)(nil),           // 12: lookout.LogsRequest
+	(*LogLine)(nil),               // 13: lookout.LogLine
+	nil,                           // 14: lookout.Job.ResourcesEntry
+	nil,                           // 15: lookout.Job.AnnotationsEntry
+	(api.JobState)(0),             // 16: api.JobState
+	(*timestamppb.Timestamp)(nil), // 17: google.protobuf.Timestamp
+	(api.JobRunState)(0),          // 18: api.JobRunState
 }
 var file_pkg_api_lookout_lookout_proto_depIdxs = []int32{
 	3,  // 0: lookout.GetJobsRequest.filters:type_name -> lookout.Filter
@@ -1155,31 +1312,33 @@ var file_pkg_api_lookout_lookout_proto_depIdxs = []int32{
 	0,  // 2: lookout.Filter.match:type_name -> lookout.Match
 	1,  // 3: lookout.Order.direction:type_name -> lookout.Direction
 	7,  // 4: lookout.GetJobsResponse.jobs:type_name -> lookout.Job
-	14, // 5: lookout.Job.state:type_name -> api.JobState
-	12, // 6: lookout.Job.resources:type_name -> lookout.Job.ResourcesEntry
-	13, // 7: lookout.Job.annotations:type_name -> lookout.Job.AnnotationsEntry
-	15, // 8: lookout.Job.submitted:type_name -> google.protobuf.Timestamp
-	15, // 9: lookout.Job.last_transition:type_name -> google.protobuf.Timestamp
-	8,  // 10: lookout.Job.runs:type_name -> lookout.Run
-	16, // 11: lookout.Run.state:type_name -> api.JobRunState
-	15, // 12: lookout.Run.leased:type_name -> google.protobuf.Timestamp
-	15, // 13: lookout.Run.pending:type_name -> google.protobuf.Timestamp
-	15, // 14: lookout.Run.started:type_name -> google.protobuf.Timestamp
-	15, // 15: lookout.Run.finished:type_name -> google.protobuf.Timestamp
-	9,  // 16: lookout.Run.containers:type_name -> lookout.Container
-	15, // 17: lookout.LogsRequest.since:type_name -> google.protobuf.Timestamp
-	15, // 18: lookout.LogLine.timestamp:type_name -> google.protobuf.Timestamp
-	2,  // 19: lookout.Lookout.GetJobs:input_type -> lookout.GetJobsRequest
-	6,  // 20: lookout.Lookout.GetJob:input_type -> lookout.GetJobRequest
-	10, // 21: lookout.Lookout.GetLogs:input_type -> lookout.LogsRequest
-	5,  // 22: lookout.Lookout.GetJobs:output_type -> lookout.GetJobsResponse
-	7,  // 23: lookout.Lookout.GetJob:output_type -> lookout.Job
-	11, // 24: lookout.Lookout.GetLogs:output_type -> lookout.LogLine
-	22, // [22:25] is the sub-list for method output_type
-	19, // [19:22] is the sub-list for method input_type
-	19, // [19:19] is the sub-list for extension type_name
-	19, // [19:19] is the sub-list for extension extendee
-	0,  // [0:19] is the sub-list for field type_name
+	16, // 5: lookout.Job.state:type_name -> api.JobState
+	14, // 6: lookout.Job.resources:type_name -> lookout.Job.ResourcesEntry
+	15, // 7: lookout.Job.annotations:type_name -> lookout.Job.AnnotationsEntry
+	17, // 8: lookout.Job.submitted:type_name -> google.protobuf.Timestamp
+	17, // 9: lookout.Job.last_transition:type_name -> google.protobuf.Timestamp
+	10, // 10: lookout.Job.runs:type_name -> lookout.Run
+	8,  // 11: lookout.Job.standing:type_name -> lookout.Standing
+	9,  // 12: lookout.Standing.pools:type_name -> lookout.PoolStanding
+	18, // 13: lookout.Run.state:type_name -> api.JobRunState
+	17, // 14: lookout.Run.leased:type_name -> google.protobuf.Timestamp
+	17, // 15: lookout.Run.pending:type_name -> google.protobuf.Timestamp
+	17, // 16: lookout.Run.started:type_name -> google.protobuf.Timestamp
+	17, // 17: lookout.Run.finished:type_name -> google.protobuf.Timestamp
+	11, // 18: lookout.Run.containers:type_name -> lookout.Container
+	17, // 19: lookout.LogsRequest.since:type_name -> google.protobuf.Timestamp
+	17, // 20: lookout.LogLine.timestamp:type_name -> google.protobuf.Timestamp
+	2,  // 21: lookout.Lookout.GetJobs:input_type -> lookout.GetJobsRequest
+	6,  // 22: lookout.Lookout.GetJob:input_type -> lookout.GetJobRequest
+	12, // 23: lookout.Lookout.GetLogs:input_type -> lookout.LogsRequest
+	5,  // 24: lookout.Lookout.GetJobs:output_type -> lookout.GetJobsResponse
+	7,  // 25: lookout.Lookout.GetJob:output_type -> lookout.Job
+	13, // 26: lookout.Lookout.GetLogs:output_type -> lookout.LogLine
+	24, // [24:27] is the sub-list for method output_type
+	21, // [21:24] is the sub-list for method input_type
+	21, // [21:21] is the sub-list for extension type_name
+	21, // [21:21] is the sub-list for extension extendee
+	0,  // [0:21] is the sub-list for field type_name
 }
 
 func init() { file_pkg_api_lookout_lookout_proto_init() }
@@ -1187,14 +1346,14 @@ func file_pkg_api_lookout_lookout_proto_init() {
 	if File_pkg_api_lookout_lookout_proto != nil {
 		return
 	}
-	file_pkg_api_lookout_lookout_proto_msgTypes[6].OneofWrappers = []any{}
+	file_pkg_api_lookout_lookout_proto_msgTypes[8].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_pkg_api_lookout_lookout_proto_rawDesc), len(file_pkg_api_lookout_lookout_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   12,
+			NumMessages:   14,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

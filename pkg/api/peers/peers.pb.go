@@ -25,12 +25,65 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+// Which job.
+type StandingRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	JobId         string                 `protobuf:"bytes,1,opt,name=job_id,json=jobId,proto3" json:"job_id,omitempty"`
+	Queue         string                 `protobuf:"bytes,2,opt,name=queue,proto3" json:"queue,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *StandingRequest) Reset() {
+	*x = StandingRequest{}
+	mi := &file_pkg_api_peers_peers_proto_msgTypes[0]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *StandingRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*StandingRequest) ProtoMessage() {}
+
+func (x *StandingRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_pkg_api_peers_peers_proto_msgTypes[0]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use StandingRequest.ProtoReflect.Descriptor instead.
+func (*StandingRequest) Descriptor() ([]byte, []int) {
+	return file_pkg_api_peers_peers_proto_rawDescGZIP(), []int{0}
+}
+
+func (x *StandingRequest) GetJobId() string {
+	if x != nil {
+		return x.JobId
+	}
+	return ""
+}
+
+func (x *StandingRequest) GetQueue() string {
+	if x != nil {
+		return x.Queue
+	}
+	return ""
+}
+
 // Which log to read.
 type LogsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The executor that keeps it.
 	Executor string `protobuf:"bytes,1,opt,name=executor,proto3" json:"executor,omitempty"`
-	// The log; job_id and run_id are both set.
+	// The log. run_id is set; job_id is not looked at.
 	Log           *lookout.LogsRequest `protobuf:"bytes,2,opt,name=log,proto3" json:"log,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -38,7 +91,7 @@ type LogsRequest struct {
 
 func (x *LogsRequest) Reset() {
 	*x = LogsRequest{}
-	mi := &file_pkg_api_peers_peers_proto_msgTypes[0]
+	mi := &file_pkg_api_peers_peers_proto_msgTypes[1]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -50,7 +103,7 @@ func (x *LogsRequest) String() string {
 func (*LogsRequest) ProtoMessage() {}
 
 func (x *LogsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_pkg_api_peers_peers_proto_msgTypes[0]
+	mi := &file_pkg_api_peers_peers_proto_msgTypes[1]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -63,7 +116,7 @@ func (x *LogsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogsRequest.ProtoReflect.Descriptor instead.
 func (*LogsRequest) Descriptor() ([]byte, []int) {
-	return file_pkg_api_peers_peers_proto_rawDescGZIP(), []int{0}
+	return file_pkg_api_peers_peers_proto_rawDescGZIP(), []int{1}
 }
 
 func (x *LogsRequest) GetExecutor() string {
@@ -90,7 +143,7 @@ type WaitsRequest struct {
 
 func (x *WaitsRequest) Reset() {
 	*x = WaitsRequest{}
-	mi := &file_pkg_api_peers_peers_proto_msgTypes[1]
+	mi := &file_pkg_api_peers_peers_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -102,7 +155,7 @@ func (x *WaitsRequest) String() string {
 func (*WaitsRequest) ProtoMessage() {}
 
 func (x *WaitsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_pkg_api_peers_peers_proto_msgTypes[1]
+	mi := &file_pkg_api_peers_peers_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -115,7 +168,7 @@ func (x *WaitsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WaitsRequest.ProtoReflect.Descriptor instead.
 func (*WaitsRequest) Descriptor() ([]byte, []int) {
-	return file_pkg_api_peers_peers_proto_rawDescGZIP(), []int{1}
+	return file_pkg_api_peers_peers_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *WaitsRequest) GetJobs() []*Job {
@@ -140,7 +193,7 @@ type Job struct {
 
 func (x *Job) Reset() {
 	*x = Job{}
-	mi := &file_pkg_api_peers_peers_proto_msgTypes[2]
+	mi := &file_pkg_api_peers_peers_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -152,7 +205,7 @@ func (x *Job) String() string {
 func (*Job) ProtoMessage() {}
 
 func (x *Job) ProtoReflect() protoreflect.Message {
-	mi := &file_pkg_api_peers_peers_proto_msgTypes[2]
+	mi := &file_pkg_api_peers_peers_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -165,7 +218,7 @@ func (x *Job) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Job.ProtoReflect.Descriptor instead.
 func (*Job) Descriptor() ([]byte, []int) {
-	return file_pkg_api_peers_peers_proto_rawDescGZIP(), []int{2}
+	return file_pkg_api_peers_peers_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *Job) GetQueue() string {
@@ -207,7 +260,7 @@ type WaitsResponse struct {
 
 func (x *WaitsResponse) Reset() {
 	*x = WaitsResponse{}
-	mi := &file_pkg_api_peers_peers_proto_msgTypes[3]
+	mi := &file_pkg_api_peers_peers_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -219,7 +272,7 @@ func (x *WaitsResponse) String() string {
 func (*WaitsResponse) ProtoMessage() {}
 
 func (x *WaitsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_pkg_api_peers_peers_proto_msgTypes[3]
+	mi := &file_pkg_api_peers_peers_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -232,7 +285,7 @@ func (x *WaitsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WaitsResponse.ProtoReflect.Descriptor instead.
 func (*WaitsResponse) Descriptor() ([]byte, []int) {
-	return file_pkg_api_peers_peers_proto_rawDescGZIP(), []int{3}
+	return file_pkg_api_peers_peers_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *WaitsResponse) GetReasons() []string {
@@ -246,7 +299,10 @@ var File_pkg_api_peers_peers_proto protoreflect.FileDescriptor
 
 const file_pkg_api_peers_peers_proto_rawDesc = "" +
 	"\n" +
-	"\x19pkg/api/peers/peers.proto\x12\x05peers\x1a\x1dpkg/api/lookout/lookout.proto\"Q\n" +
+	"\x19pkg/api/peers/peers.proto\x12\x05peers\x1a\x1dpkg/api/lookout/lookout.proto\">\n" +
+	"\x0fStandingRequest\x12\x15\n" +
+	"\x06job_id\x18\x01 \x01(\tR\x05jobId\x12\x14\n" +
+	"\x05queue\x18\x02 \x01(\tR\x05queue\"Q\n" +
 	"\vLogsRequest\x12\x1a\n" +
 	"\bexecutor\x18\x01 \x01(\tR\bexecutor\x12&\n" +
 	"\x03log\x18\x02 \x01(\v2\x14.lookout.LogsRequestR\x03log\".\n" +
@@ -259,10 +315,11 @@ const file_pkg_api_peers_peers_proto_rawDesc = "" +
 	"\x05shape\x18\x03 \x01(\tR\x05shape\x12\x12\n" +
 	"\x04gang\x18\x04 \x01(\tR\x04gang\")\n" +
 	"\rWaitsResponse\x12\x18\n" +
-	"\areasons\x18\x01 \x03(\tR\areasons2k\n" +
+	"\areasons\x18\x01 \x03(\tR\areasons2\xa2\x01\n" +
 	"\x05Peers\x12.\n" +
 	"\x04Logs\x12\x12.peers.LogsRequest\x1a\x10.lookout.LogLine0\x01\x122\n" +
-	"\x05Waits\x12\x13.peers.WaitsRequest\x1a\x14.peers.WaitsResponseBa\n" +
+	"\x05Waits\x12\x13.peers.WaitsRequest\x1a\x14.peers.WaitsResponse\x125\n" +
+	"\bStanding\x12\x16.peers.StandingRequest\x1a\x11.lookout.StandingBa\n" +
 	"\tcom.peersB\n" +
 	"PeersProtoP\x01Z\x14armada/pkg/api/peers\xa2\x02\x03PXX\xaa\x02\x05Peers\xca\x02\x05Peers\xe2\x02\x11Peers\\GPBMetadata\xea\x02\x05Peersb\x06proto3"
 
@@ -278,24 +335,28 @@ func file_pkg_api_peers_peers_proto_rawDescGZIP() []byte {
 	return file_pkg_api_peers_peers_proto_rawDescData
 }
 
-var file_pkg_api_peers_peers_proto_msgTypes = make([]protoimpl.MessageInfo, 4)
+var file_pkg_api_peers_peers_proto_msgTypes = make([]protoimpl.MessageInfo, 5)
 var file_pkg_api_peers_peers_proto_goTypes = []any{
-	(*LogsRequest)(nil),         // 0: peers.LogsRequest
-	(*WaitsRequest)(nil),        // 1: peers.WaitsRequest
-	(*Job)(nil),                 // 2: peers.Job
-	(*WaitsResponse)(nil),       // 3: peers.WaitsResponse
-	(*lookout.LogsRequest)(nil), // 4: lookout.LogsRequest
-	(*lookout.LogLine)(nil),     // 5: lookout.LogLine
+	(*StandingRequest)(nil),     // 0: peers.StandingRequest
+	(*LogsRequest)(nil),         // 1: peers.LogsRequest
+	(*WaitsRequest)(nil),        // 2: peers.WaitsRequest
+	(*Job)(nil),                 // 3: peers.Job
+	(*WaitsResponse)(nil),       // 4: peers.WaitsResponse
+	(*lookout.LogsRequest)(nil), // 5: lookout.LogsRequest
+	(*lookout.LogLine)(nil),     // 6: lookout.LogLine
+	(*lookout.Standing)(nil),    // 7: lookout.Standing
 }
 var file_pkg_api_peers_peers_proto_depIdxs = []int32{
-	4, // 0: peers.LogsRequest.log:type_name -> lookout.LogsRequest
-	2, // 1: peers.WaitsRequest.jobs:type_name -> peers.Job
-	0, // 2: peers.Peers.Logs:input_type -> peers.LogsRequest
-	1, // 3: peers.Peers.Waits:input_type -> peers.WaitsRequest
-	5, // 4: peers.Peers.Logs:output_type -> lookout.LogLine
-	3, // 5: peers.Peers.Waits:output_type -> peers.WaitsResponse
-	4, // [4:6] is the sub-list for method output_type
-	2, // [2:4] is the sub-list for method input_type
+	5, // 0: peers.LogsRequest.log:type_name -> lookout.LogsRequest
+	3, // 1: peers.WaitsRequest.jobs:type_name -> peers.Job
+	1, // 2: peers.Peers.Logs:input_type -> peers.LogsRequest
+	2, // 3: peers.Peers.Waits:input_type -> peers.WaitsRequest
+	0, // 4: peers.Peers.Standing:input_type -> peers.StandingRequest
+	6, // 5: peers.Peers.Logs:output_type -> lookout.LogLine
+	4, // 6: peers.Peers.Waits:output_type -> peers.WaitsResponse
+	7, // 7: peers.Peers.Standing:output_type -> lookout.Standing
+	5, // [5:8] is the sub-list for method output_type
+	2, // [2:5] is the sub-list for method input_type
 	2, // [2:2] is the sub-list for extension type_name
 	2, // [2:2] is the sub-list for extension extendee
 	0, // [0:2] is the sub-list for field type_name
@@ -312,7 +373,7 @@ func file_pkg_api_peers_peers_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_pkg_api_peers_peers_proto_rawDesc), len(file_pkg_api_peers_peers_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   4,
+			NumMessages:   5,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

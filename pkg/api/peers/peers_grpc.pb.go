@@ -23,8 +23,9 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	Peers_Logs_FullMethodName  = "/peers.Peers/Logs"
-	Peers_Waits_FullMethodName = "/peers.Peers/Waits"
+	Peers_Logs_FullMethodName     = "/peers.Peers/Logs"
+	Peers_Waits_FullMethodName    = "/peers.Peers/Waits"
+	Peers_Standing_FullMethodName = "/peers.Peers/Standing"
 )
 
 // PeersClient is the client API for Peers service.
@@ -39,6 +40,9 @@ type PeersClient interface {
 	Logs(ctx context.Context, in *LogsRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[lookout.LogLine], error)
 	// Says why queued jobs wait. UNAVAILABLE when this replica does not lead.
 	Waits(ctx context.Context, in *WaitsRequest, opts ...grpc.CallOption) (*WaitsResponse, error)
+	// Says where a queued job stands. UNAVAILABLE when this replica does not lead, NOT_FOUND when
+	// the job does not wait.
+	Standing(ctx context.Context, in *StandingRequest, opts ...grpc.CallOption) (*lookout.Standing, error)
 }
 
 type peersClient struct {
@@ -78,6 +82,16 @@ func (c *peersClient) Waits(ctx context.Context, in *WaitsRequest, opts ...grpc.
 	return out, nil
 }
 
+func (c *peersClient) Standing(ctx context.Context, in *StandingRequest, opts ...grpc.CallOption) (*lookout.Standing, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(lookout.Standing)
+	err := c.cc.Invoke(ctx, Peers_Standing_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // PeersServer is the server API for Peers service.
 // All implementations must embed UnimplementedPeersServer
 // for forward compatibility.
@@ -90,6 +104,9 @@ type PeersServer interface {
 	Logs(*LogsRequest, grpc.ServerStreamingServer[lookout.LogLine]) error
 	// Says why queued jobs wait. UNAVAILABLE when this replica does not lead.
 	Waits(context.Context, *WaitsRequest) (*WaitsResponse, error)
+	// Says where a queued job stands. UNAVAILABLE when this replica does not lead, NOT_FOUND when
+	// the job does not wait.
+	Standing(context.Context, *StandingRequest) (*lookout.Standing, error)
 	mustEmbedUnimplementedPeersServer()
 }
 
@@ -105,6 +122,9 @@ func (UnimplementedPeersServer) Logs(*LogsRequest, grpc.ServerStreamingServer[lo
 }
 func (UnimplementedPeersServer) Waits(context.Context, *WaitsRequest) (*WaitsResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Waits not implemented")
+}
+func (UnimplementedPeersServer) Standing(context.Context, *StandingRequest) (*lookout.Standing, error) {
+	return nil, status.Error(codes.Unimplemented, "method Standing not implemented")
 }
 func (UnimplementedPeersServer) mustEmbedUnimplementedPeersServer() {}
 func (UnimplementedPeersServer) testEmbeddedByValue()               {}
@@ -156,6 +176,24 @@ func _Peers_Waits_Handler(srv interface{}, ctx context.Context, dec func(interfa
 	return interceptor(ctx, in, info, handler)
 }
 
+func _Peers_Standing_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(StandingRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PeersServer).Standing(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Peers_Standing_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PeersServer).Standing(ctx, req.(*StandingRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // Peers_ServiceDesc is the grpc.ServiceDesc for Peers service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -166,6 +204,10 @@ var Peers_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "Waits",
 			Handler:    _Peers_Waits_Handler,
+		},
+		{
+			MethodName: "Standing",
+			Handler:    _Peers_Standing_Handler,
 		},
 	},
 	Streams: []grpc.StreamDesc{

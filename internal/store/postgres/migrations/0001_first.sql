@@ -148,7 +148,9 @@ CREATE TABLE armada.executor (
     cordoned      boolean NOT NULL DEFAULT false,
     cordon_reason text NOT NULL DEFAULT '',
     nodes_hash    bytea NOT NULL DEFAULT '',
-    nodes         bytea NOT NULL DEFAULT '' -- compressed
+    nodes         bytea NOT NULL DEFAULT '', -- compressed
+    reported      boolean NOT NULL DEFAULT false, -- the session has put its nodes
+    kinds         bytea NOT NULL DEFAULT '' -- kinds of nodes that are remembered
 ) WITH (fillfactor = 50);
 ALTER TABLE armada.executor ALTER COLUMN nodes SET STORAGE EXTERNAL;
 
@@ -156,6 +158,7 @@ ALTER TABLE armada.executor ALTER COLUMN nodes SET STORAGE EXTERNAL;
 CREATE TABLE armada.leader (
     one     boolean PRIMARY KEY DEFAULT true CHECK (one),
     replica text NOT NULL DEFAULT '',
+    addr    text NOT NULL DEFAULT '', -- where the others reach it
     epoch   bigint NOT NULL DEFAULT 0,
     until   bigint NOT NULL DEFAULT 0
 ) WITH (fillfactor = 10);

@@ -235,7 +235,7 @@ BEGIN
     v_at := armada.enter(p_now);
     INSERT INTO armada.executor AS e (id, kind, session, lease, acknowledged, replica, replica_addr)
         VALUES (p_id, p_kind, p_session, p_lease, v_at, p_replica, p_replica_addr)
-        ON CONFLICT (id) DO UPDATE SET deleted = false, kind = excluded.kind, session = excluded.session, lease = excluded.lease,
+        ON CONFLICT (id) DO UPDATE SET deleted = false, kind = excluded.kind, session = excluded.session, reported = false, lease = excluded.lease,
             acknowledged = excluded.acknowledged, replica = excluded.replica, replica_addr = excluded.replica_addr
         RETURNING number INTO v_number;
     PERFORM armada.touch(v_at, v_number * 4 + 2);
@@ -262,12 +262,13 @@ BEGIN
     RETURN v_lease;
 END $$;
 
-CREATE FUNCTION armada.put_nodes(p_now bigint, p_id text, p_session text, p_hash bytea, p_nodes bytea) RETURNS void LANGUAGE plpgsql AS $$
+CREATE FUNCTION armada.put_nodes(p_now bigint, p_id text, p_session text, p_hash bytea, p_nodes bytea, p_kinds bytea) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE v_at bigint; v_number bigint;
 BEGIN
     v_at := armada.enter(p_now);
     v_number := armada.current(p_id, p_session);
-    UPDATE armada.executor SET nodes = p_nodes, nodes_hash = p_hash WHERE number = v_number AND nodes_hash <> p_hash;
+    UPDATE armada.executor SET nodes = CASE WHEN nodes_hash = p_hash THEN nodes ELSE p_nodes END, nodes_hash = p_hash,
+        kinds = p_kinds, reported = true WHERE number = v_number AND (nodes_hash <> p_hash OR NOT reported);
     IF FOUND THEN
         PERFORM armada.touch(v_at, v_number * 4 + 2);
     END IF;
@@ -290,7 +291,8 @@ DECLARE v_at bigint; v_number bigint; v_job text;
 BEGIN
     v_at := armada.enter(p_now);
     SELECT j.id INTO v_job FROM armada.active a JOIN armada.job j ON j.number = a.number WHERE a.executor = p_id LIMIT 1;
-    UPDATE armada.executor SET deleted = true, session = '', cordoned = false, cordon_reason = '', nodes = '', nodes_hash = ''
+    UPDATE armada.executor SET deleted = true, session = '', cordoned = false, cordon_reason = '', nodes = '', nodes_hash = '',
+            kinds = '', reported = false
         WHERE id = p_id AND NOT deleted RETURNING number INTO v_number;
     IF v_number IS NULL THEN
         RETURN;
@@ -303,12 +305,13 @@ END $$;
 
 -- Leadership.
 
-CREATE FUNCTION armada.lead(p_now bigint, p_replica text, p_ttl bigint, OUT o_replica text, OUT o_epoch bigint, OUT o_until bigint, OUT o_new boolean)
+CREATE FUNCTION armada.lead(p_now bigint, p_replica text, p_addr text, p_ttl bigint,
+    OUT o_replica text, OUT o_addr text, OUT o_epoch bigint, OUT o_until bigint, OUT o_new boolean)
 LANGUAGE plpgsql AS $$
 DECLARE v_at bigint;
 BEGIN
     v_at := armada.enter(p_now);
-    SELECT replica, epoch, until, false INTO o_replica, o_epoch, o_until, o_new FROM armada.leader;
+    SELECT replica, addr, epoch, until, false INTO o_replica, o_addr, o_epoch, o_until, o_new FROM armada.leader;
     IF o_replica <> '' AND o_until > v_at AND o_replica <> p_replica THEN
         RETURN; -- somebody else leads
     END IF;
@@ -317,22 +320,23 @@ BEGIN
         o_epoch := o_epoch + 1;
         o_new := true;
     END IF;
+    o_addr := p_addr;
     o_until := v_at + p_ttl;
-    UPDATE armada.leader SET replica = o_replica, epoch = o_epoch, until = o_until;
+    UPDATE armada.leader SET replica = o_replica, addr = o_addr, epoch = o_epoch, until = o_until;
 END $$;
 
 CREATE FUNCTION armada.resign(p_now bigint, p_epoch bigint) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
     PERFORM armada.enter(p_now);
-    UPDATE armada.leader SET replica = '', until = 0 WHERE epoch = p_epoch AND replica <> '';
+    UPDATE armada.leader SET replica = '', addr = '', until = 0 WHERE epoch = p_epoch AND replica <> '';
 END $$;
 
 -- Retention.
 
-CREATE FUNCTION armada.prune_jobs(p_now bigint, p_numbers bigint[]) RETURNS void LANGUAGE plpgsql
+CREATE FUNCTION armada.prune_jobs(p_now bigint, p_numbers bigint[]) RETURNS bigint LANGUAGE plpgsql
     SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off SET plan_cache_mode = force_generic_plan SET jit = off
 AS $$
-DECLARE v_templates bigint[]; v_shapes bigint[];
+DECLARE v_templates bigint[]; v_shapes bigint[]; v_jobs bigint;
 BEGIN
     PERFORM armada.enter(p_now);
     WITH gone AS (DELETE FROM armada.ended e USING unnest(p_numbers) u(number) WHERE e.number = u.number RETURNING e.number),
@@ -342,35 +346,39 @@ BEGIN
             FROM (SELECT template AS id, count(*) AS n FROM jobs GROUP BY template) u WHERE t.id = u.id RETURNING t.id),
         shapes AS (UPDATE armada.shape t SET uses = t.uses - u.n
             FROM (SELECT shape AS id, count(*) AS n FROM jobs GROUP BY shape) u WHERE t.id = u.id RETURNING t.id)
-    SELECT ARRAY(SELECT id FROM templates), ARRAY(SELECT id FROM shapes) INTO v_templates, v_shapes;
+    SELECT ARRAY(SELECT id FROM templates), ARRAY(SELECT id FROM shapes), (SELECT count(*) FROM jobs) INTO v_templates, v_shapes, v_jobs;
     DELETE FROM armada.template WHERE id = ANY (v_templates) AND uses = 0;
     DELETE FROM armada.shape WHERE id = ANY (v_shapes) AND uses = 0;
+    RETURN v_jobs;
 END $$;
 
 -- prune_sets deletes the events that were written before any job of their job
 -- set that is still known, at most p_limit blocks, and job sets without jobs.
 -- It returns up to which of the job sets it came.
-CREATE FUNCTION armada.prune_sets(p_now bigint, p_sets bigint[], p_limit bigint) RETURNS bigint LANGUAGE plpgsql AS $$
-DECLARE v_set bigint; v_oldest bigint; v_last bigint; v_rows bigint; v_rest bigint := p_limit; v_came bigint := 0;
+CREATE FUNCTION armada.prune_sets(p_now bigint, p_sets bigint[], p_limit bigint, OUT o_came bigint, OUT o_events bigint) LANGUAGE plpgsql AS $$
+DECLARE v_set bigint; v_oldest bigint; v_last bigint; v_rows bigint; v_events bigint; v_rest bigint := p_limit;
 BEGIN
     PERFORM armada.enter(p_now);
+    o_came := 0;
+    o_events := 0;
     FOREACH v_set IN ARRAY p_sets LOOP
         SELECT submitted INTO v_oldest FROM armada.job WHERE job_set = v_set ORDER BY number LIMIT 1;
         WITH old AS (SELECT last FROM armada.event_block WHERE job_set = v_set AND (v_oldest IS NULL OR at < v_oldest) ORDER BY last LIMIT v_rest),
-            gone AS (DELETE FROM armada.event_block b USING old WHERE b.job_set = v_set AND b.last = old.last RETURNING b.last)
-        SELECT max(last), count(*) INTO v_last, v_rows FROM gone;
+            gone AS (DELETE FROM armada.event_block b USING old WHERE b.job_set = v_set AND b.last = old.last RETURNING b.last, b.count)
+        SELECT max(last), count(*), coalesce(sum(count), 0) INTO v_last, v_rows, v_events FROM gone;
         UPDATE armada.job_set SET pruned = v_last WHERE id = v_set AND v_last IS NOT NULL;
         v_rest := v_rest - v_rows;
+        o_events := o_events + v_events;
         IF v_rest <= 0 THEN
-            RETURN v_set - 1; -- the next call comes back to this one
+            o_came := v_set - 1; -- the next call comes back to this one
+            RETURN;
         END IF;
         IF v_oldest IS NULL THEN
             DELETE FROM armada.job_set WHERE id = v_set;
             v_rest := v_rest - 1;
         END IF;
-        v_came := v_set;
+        o_came := v_set;
     END LOOP;
-    RETURN v_came;
 END $$;
 
 CREATE FUNCTION armada.prune_clients(p_now bigint, p_age bigint, p_limit bigint) RETURNS bigint LANGUAGE plpgsql AS $$
