@@ -32,7 +32,7 @@ stage() {
 	sed -n 's/^note: /                 /p' "$log"
 }
 
-for target in tools generate-check lint vet race e2e bench-short; do
+for target in tools services generate-check lint vet race e2e bench-short; do
 	stage "$target"
 done
 echo "all checks passed in $(elapsed "$SECONDS")"

@@ -21,6 +21,7 @@ import (
 	"armada/internal/server"
 	"armada/internal/server/executors"
 	"armada/internal/settings"
+	"armada/internal/store/postgres"
 	"armada/internal/telemetry"
 )
 
@@ -93,16 +94,18 @@ type Store struct {
 	// Database is the URL of a PostgreSQL database, postgres://user@host/name;
 	// empty is SQLite in the data folder, for armada up only.
 	Database settings.Secret
-	// DirectDatabase is the URL of the same database past a connection pooler,
-	// which cannot wake whoever waits; empty is Database.
-	DirectDatabase settings.Secret
-	// TransactionPooler tells that database leads to a pooler that gives a
+	// TransactionPooler tells that Database leads to a pooler that gives a
 	// server's connection for one transaction, as PgBouncer does in its transaction
 	// mode: then no statements are prepared there.
 	TransactionPooler bool
+	// DirectDatabase is the URL of the same database past such a pooler, through
+	// which nobody can be woken; empty is Database when that is none.
+	DirectDatabase settings.Secret
 	// PasswordFile holds the password of the database's user, when the URL does
-	// not.
+	// not. It is read at every connection.
 	PasswordFile string
+	// Connections is how many connections to the database a server uses.
+	Connections int
 	// KeepFinished is how long finished jobs are kept, with their events, logs
 	// and run folders.
 	KeepFinished time.Duration
@@ -158,7 +161,7 @@ func DefaultConfig() Config {
 		Executors:  Executors{Lease: serve.Lease, LostTimeout: lead.Expiry.LostTimeout, MaxAttempts: serve.MaxAttempts},
 		Scheduling: Scheduling{MinRoundInterval: lead.MinRoundInterval},
 		Jobs:       podspec.DefaultConfig(),
-		Store:      Store{KeepFinished: 14 * 24 * time.Hour, KeepClientIDs: 14 * 24 * time.Hour},
+		Store:      Store{Connections: 8, KeepFinished: 14 * 24 * time.Hour, KeepClientIDs: 14 * 24 * time.Hour},
 		Executor:   Executor{Pool: armada.DefaultPool, SimulatedRuntime: time.Second, KeepLogsBytes: 10 << 30},
 	}
 }
@@ -248,6 +251,9 @@ func (s Store) validate() error {
 		if text != "" && !strings.HasPrefix(text, "postgres://") && !strings.HasPrefix(text, "postgresql://") {
 			errs = append(errs, fmt.Errorf("store.%s: must be the URL of a PostgreSQL database, postgres://user@host/name", url.key))
 		}
+	}
+	if s.Connections < 2 {
+		errs = append(errs, fmt.Errorf("store.connections: must be at least 2, is %d", s.Connections))
 	}
 	if s.KeepFinishedJobs < 0 {
 		errs = append(errs, fmt.Errorf("store.keepFinishedJobs: must not be negative, is %d", s.KeepFinishedJobs))
@@ -346,6 +352,14 @@ func (c Config) leader() leader.Config {
 		MinRoundInterval: c.Scheduling.MinRoundInterval,
 		Expiry:           leader.Expiry{Lease: c.Executors.Lease, LostTimeout: c.Executors.LostTimeout},
 		Scheduling:       c.scheduling(),
+	}
+}
+
+func (c Config) postgres(log *slog.Logger) postgres.Config {
+	return postgres.Config{
+		URL: c.Store.Database.Reveal(), DirectURL: c.Store.DirectDatabase.Reveal(), PasswordFile: c.Store.PasswordFile,
+		TransactionPooler: c.Store.TransactionPooler, Connections: c.Store.Connections,
+		Resources: c.resources(), ClientIDRetention: c.Store.KeepClientIDs, MaxQueuedPerQueue: c.Scheduling.MaxQueuedJobsPerQueue, Logger: log,
 	}
 }
 

@@ -17,7 +17,10 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"armada"
+	"armada/internal/settings"
 	"armada/internal/store"
+	"armada/internal/store/postgres"
+	"armada/internal/store/postgres/pgtest"
 	"armada/internal/store/sqlite"
 	"armada/pkg/api"
 	"armada/pkg/api/k8s/api/resource"
@@ -32,8 +35,9 @@ const patience = time.Minute
 // fleet is replicas of the server on one store, and executors, in one process.
 type fleet struct {
 	*testing.T
-	kept store.Store
-	log  *slog.Logger
+	kept     store.Store
+	database string // PostgreSQL, opened by each replica; empty: they share kept
+	log      *slog.Logger
 }
 
 // held is a store that outlives the replicas that close it.
@@ -41,18 +45,37 @@ type held struct{ store.Store }
 
 func (held) Close() error { return nil }
 
-func aFleet(t *testing.T) *fleet {
+// onEachForm runs a test with replicas that share a SQLite store, and with
+// replicas that have nothing in common but a PostgreSQL database.
+func onEachForm(t *testing.T, test func(f *fleet)) {
+	t.Parallel()
+	t.Run("SQLite", func(t *testing.T) {
+		t.Parallel()
+		kept, err := sqlite.Open(t.Context(), sqlite.Config{Path: filepath.Join(t.TempDir(), "armada.db"), Resources: DefaultConfig().resources()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		test(aFleet(t, kept, ""))
+	})
+	t.Run("PostgreSQL", func(t *testing.T) {
+		t.Parallel()
+		database := pgtest.Start(t).URL("postgres")
+		kept, err := postgres.Open(t.Context(), postgres.Config{URL: database})
+		if err != nil {
+			t.Fatal(err)
+		}
+		test(aFleet(t, kept, database))
+	})
+}
+
+func aFleet(t *testing.T, kept store.Store, database string) *fleet {
 	t.Helper()
-	kept, err := sqlite.Open(t.Context(), sqlite.Config{Path: filepath.Join(t.TempDir(), "armada.db"), Resources: DefaultConfig().resources()})
-	if err != nil {
-		t.Fatal(err)
-	}
 	t.Cleanup(func() {
 		if err := kept.Close(); err != nil {
 			t.Error(err)
 		}
 	})
-	return &fleet{T: t, kept: held{kept}, log: slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelInfo}))}
+	return &fleet{T: t, kept: held{kept}, database: database, log: slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelInfo}))}
 }
 
 // member is a living system.
@@ -66,7 +89,11 @@ func (f *fleet) begin(roles Roles, config Config) *member {
 	config.DataDir, config.Telemetry.MetricsAddr = f.TempDir(), ""
 	config.Executor.SimulatedRuntime = 20 * time.Millisecond
 	name := config.Replica.Name + config.Executor.ID
-	s, err := openOn(f.Context(), f.kept, config, roles, "test", f.log.With("process", name))
+	kept := f.kept
+	if config.Store.Database = settings.NewSecret(f.database); f.database != "" {
+		kept = nil
+	}
+	s, err := openOn(f.Context(), kept, config, roles, "test", f.log.With("process", name))
 	if err != nil {
 		f.Fatal(err)
 	}

@@ -68,16 +68,7 @@ func (s *System) openServer(ctx context.Context, version string) error {
 func (s *System) openStore(ctx context.Context) (store.Store, error) {
 	switch {
 	case !s.config.Store.Database.IsEmpty():
-		kept, err := postgres.Open(ctx, postgres.Config{
-			URL:               s.config.Store.Database.Reveal(),
-			DirectURL:         s.config.Store.DirectDatabase.Reveal(),
-			TransactionPooler: s.config.Store.TransactionPooler,
-			PasswordFile:      s.config.Store.PasswordFile,
-			Resources:         s.config.resources(),
-			Logger:            s.log.With("part", "store"),
-			ClientIDRetention: s.config.Store.KeepClientIDs,
-			MaxQueuedPerQueue: s.config.Scheduling.MaxQueuedJobsPerQueue,
-		})
+		kept, err := postgres.Open(ctx, s.config.postgres(s.log.With("part", "store")))
 		if err != nil {
 			return nil, err
 		}

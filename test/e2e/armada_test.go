@@ -41,9 +41,9 @@ func binary(t *testing.T, name string) string {
 	return path
 }
 
-// up is a living `armada up`.
+// up is a living `armada up`, or another role of armada.
 type up struct {
-	grpc, http string
+	grpc, http string // empty for an executor
 	cmd        *exec.Cmd
 	output     *log
 	exited     chan struct{}
@@ -85,7 +85,12 @@ func startUp(t *testing.T, dir string, args ...string) *up {
 
 func tryUp(t *testing.T, dir string, args ...string) (*up, error) {
 	t.Helper()
-	args = append([]string{"up", "--data-dir", dir, "--grpc-addr", "127.0.0.1:0", "--http-addr", "127.0.0.1:0", "--metrics-addr", ""}, args...)
+	return begin(t, append([]string{"up", "--data-dir", dir, "--grpc-addr", "127.0.0.1:0", "--http-addr", "127.0.0.1:0", "--metrics-addr", ""}, args...)...)
+}
+
+// begin starts armada and waits until it says that it has begun.
+func begin(t *testing.T, args ...string) (*up, error) {
+	t.Helper()
 	u := &up{cmd: exec.Command(binary(t, "armada"), args...), output: &log{}, exited: make(chan struct{})}
 	u.cmd.Stderr = u.output
 	stdout, err := u.cmd.StdoutPipe()
@@ -117,7 +122,9 @@ func tryUp(t *testing.T, dir string, args ...string) (*up, error) {
 		return u, errors.New("it does not say that it is up")
 	}
 	text := u.output.String()
-	u.grpc, u.http = grpcLine.FindStringSubmatch(text)[1], restLine.FindStringSubmatch(text)[1]
+	if grpc := grpcLine.FindStringSubmatch(text); grpc != nil {
+		u.grpc, u.http = grpc[1], restLine.FindStringSubmatch(text)[1]
+	}
 	return u, nil
 }
 

@@ -2,7 +2,6 @@ package postgres
 
 import (
 	"context"
-	"errors"
 	"slices"
 
 	"armada"
@@ -46,7 +45,7 @@ func (g *gathering) write(ctx context.Context, b *intake.Batch) error {
 	defer c.Release()
 	var clock int64
 	if err := c.QueryRow(ctx, commitCall, a.list...).Scan(&clock); err != nil {
-		return err
+		return sent(err)
 	}
 	s.clock.learn(clock)
 	for hash := range b.Templates {
@@ -197,10 +196,6 @@ func (g *gathering) addChanged(a *arguments, b *intake.Batch) {
 	}
 	a.add(numbers, turns, states, cancelling, holders, lives, endNumbers, endTurns, endAt, endStates, endLives, runJobs, attempts, runs)
 }
-
-// errTooLate is that the feed, which keeps the names of commits, may have
-// forgotten one.
-var errTooLate = errors.New("too long ago to be found out")
 
 // settleOnce tells whether a commit was done; when it was not it never will be.
 func (s *Store) settleOnce(ctx context.Context, name []byte) (done bool, err error) {

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"net"
 	"strings"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -31,32 +33,55 @@ const (
 	codeFenced       = "ZA004"
 )
 
-// judge tells what an error of a statement means. A statement that the server
-// has answered with ERROR was rolled back. Everything that ends the connection
-// may come after the commit: a server that is shut down while it waits for a
-// standby has committed.
+// notAcquired is that no connection was to be had, or that only reading failed:
+// nothing was done.
+type notAcquired struct{ cause error }
+
+func (e *notAcquired) Error() string { return "no connection to the database: " + e.cause.Error() }
+func (e *notAcquired) Unwrap() error { return e.cause }
+
+// inDoubt is that a statement was sent and its outcome is not known.
+type inDoubt struct{ cause error }
+
+func (e *inDoubt) Error() string { return "the connection was lost: " + e.cause.Error() }
+func (e *inDoubt) Unwrap() error { return e.cause }
+
+// sent tells doubt from what the server has answered, for the error of a
+// statement that writes. What was answered with ERROR was rolled back.
+// Everything that ends the connection may come after the commit: a server that
+// is shut down while it waits for a standby has committed.
+func sent(err error) error {
+	var answer *pgconn.PgError
+	switch {
+	case err == nil, pgconn.SafeToRetry(err):
+		return err
+	case errors.As(err, &answer) && answer.SeverityUnlocalized == "ERROR":
+		return err
+	}
+	return &inDoubt{err}
+}
+
+// judge tells what an error of a statement means.
 func judge(err error) outcome {
 	var ours *armada.Error
-	if errors.As(err, &ours) {
-		return refused
-	}
+	var nothing *notAcquired
+	var doubt *inDoubt
 	var answer *pgconn.PgError
-	if !errors.As(err, &answer) {
-		var connecting *pgconn.ConnectError
-		if errors.As(err, &connecting) || pgconn.SafeToRetry(err) {
-			return away
-		}
+	switch {
+	case errors.As(err, &ours):
+		return refused
+	case errors.As(err, &doubt):
 		return doubtful
+	case errors.As(err, &nothing), pgconn.SafeToRetry(err):
+		return away
+	case !errors.As(err, &answer):
+		return failed
 	}
 	switch answer.Code {
 	case codeStale:
 		return stale
 	case codePrecondition, codeNotFound, codeFenced:
 		return refused
-	}
-	var connecting *pgconn.ConnectError
-	if answer.SeverityUnlocalized != "ERROR" && !errors.As(err, &connecting) {
-		return doubtful
 	}
 	switch answer.Code[:2] {
 	case "40": // serialization failure, deadlock
@@ -70,9 +95,8 @@ func judge(err error) outcome {
 		"53", // disk full, out of memory, too many connections
 		"55", // a lock was not to be had in time
 		"57", // cancelled, shut down
-		"58": // the system below
-		return away
-	case "XX": // corrupt data
+		"58", // the system below
+		"XX": // corrupt data
 		return away
 	}
 	return failed
@@ -109,12 +133,20 @@ func readError(ctx context.Context, what string, err error) error {
 	if ctx.Err() != nil {
 		return fmt.Errorf("%s: %w", what, context.Cause(ctx))
 	}
-	switch judge(err) {
-	case away, doubtful, stale:
+	var answer *pgconn.PgError
+	if kind := judge(err); kind == away || kind == stale || !errors.As(err, &answer) && isConnection(err) {
 		return &armada.Error{Code: armada.CodeUnavailable, Message: what, Cause: err}
-	default:
-		return fmt.Errorf("%s: %w", what, err)
 	}
+	return fmt.Errorf("%s: %w", what, err)
+}
+
+// isConnection tells that the connection broke or was waited for in vain, and
+// not that what was read made no sense.
+func isConnection(err error) bool {
+	var network net.Error
+	var connecting *pgconn.ConnectError
+	return errors.As(err, &network) || errors.As(err, &connecting) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||
+		errors.Is(err, context.DeadlineExceeded) || errors.Is(err, net.ErrClosed)
 }
 
 // isReadOnly tells that the connection leads to a server that is not, or not

@@ -93,6 +93,9 @@ func (s *Store) readLeader(ctx context.Context) (leader store.Leader, now time.T
 		return s.pool.QueryRow(ctx, "SELECT replica, addr, epoch, until, greatest(at, coalesce($1::bigint, armada.clock())) FROM armada.leader, armada.lane",
 			s.clock.given()).Scan(&leader.Replica.Name, &leader.Replica.Addr, &leader.Epoch, &until, &shown)
 	})
+	if err == nil {
+		s.clock.learn(shown)
+	}
 	leader.Until = fromMicros(until)
 	return leader, fromMicros(shown), err
 }

@@ -97,25 +97,30 @@ func (n *news) take() string {
 }
 
 // tell tells other processes, one notification at a time: what comes meanwhile
-// goes with the next. A notification that fails is covered by their poll.
+// goes with the next. A notification that fails is covered by their poll. At the
+// end what is left is told: that a leader resigned, above all.
 func (s *Store) tell(ctx context.Context) {
-	for {
+	for ctx.Err() == nil {
 		select {
 		case <-s.news.waiting:
 		case <-ctx.Done():
-			return
 		}
-		if payload := s.news.take(); payload != "" {
-			bounded, cancel := context.WithTimeout(ctx, s.config.Patience)
-			// Nothing durable is done, so nobody waits for the disk.
-			_, err := s.pool.Exec(bounded, "SELECT set_config('synchronous_commit', 'off', true), pg_notify($1, $2)", channel, payload)
-			cancel()
-			if err != nil && ctx.Err() == nil {
-				s.config.Logger.Warn("a notification failed", "error", err)
-			}
+		payload := s.news.take()
+		if payload == "" {
+			continue
+		}
+		bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), notifyPatience)
+		// Nothing durable is done, so nobody waits for the disk.
+		_, err := s.pool.Exec(bounded, "SELECT set_config('synchronous_commit', 'off', true), pg_notify($1, $2)", channel, payload)
+		cancel()
+		if err != nil {
+			s.config.Logger.Warn("a notification failed", "error", err)
 		}
 	}
 }
+
+// notifyPatience bounds one notification; it delays Close at the most.
+const notifyPatience = 2 * time.Second
 
 // listen hears what other processes tell, on a connection of its own.
 func (s *Store) listen(ctx context.Context, config *pgx.ConnConfig) {
@@ -188,7 +193,7 @@ func (s *Store) hear(words string) {
 func (s *Store) poll(ctx context.Context) {
 	ticker := time.NewTicker(s.config.Poll)
 	defer ticker.Stop()
-	last := int64(-1)
+	last := int64(-1) // nobody has looked yet
 	for {
 		select {
 		case <-ticker.C:
@@ -218,7 +223,11 @@ func (s *Store) look(ctx context.Context, last *int64) error {
 	s.clock.learn(clock)
 	s.leading.compare(replica, epoch)
 	before := *last
-	if *last = seq; before < 0 || before == seq {
+	switch *last = seq; before {
+	case seq:
+		return nil
+	case -1: // who began to wait before the first look may have missed anything
+		s.All()
 		return nil
 	}
 	s.Feed()

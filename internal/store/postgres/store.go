@@ -33,9 +33,11 @@ type Store struct {
 	mu     sync.RWMutex // held for reading by every call in flight
 	closed bool
 
-	ended   <-chan struct{} // closed when Close begins: nobody waits for the database without a caller
-	ending  context.CancelFunc
-	running sync.WaitGroup
+	ended    <-chan struct{} // closed when Close begins: then nobody waits for the database any more
+	ending   context.CancelFunc
+	stopping context.CancelFunc // ends what runs beside the calls
+	writing  sync.WaitGroup
+	running  sync.WaitGroup
 }
 
 var _ store.Store = (*Store)(nil)
@@ -70,12 +72,13 @@ func open(ctx context.Context, config Config) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	running, end := context.WithCancel(context.WithoutCancel(ctx))
+	writing, end := context.WithCancel(context.WithoutCancel(ctx))
+	running, stop := context.WithCancel(context.WithoutCancel(ctx))
 	s := &Store{
 		Hubs: wake.NewHubs(), config: config, pool: pool, acks: acks.NewRecords(), clock: clock{test: config.Clock},
-		line: intake.NewLine[work](), news: newNews(), ended: running.Done(), ending: end,
+		line: intake.NewLine[work](), news: newNews(), ended: writing.Done(), ending: end, stopping: stop,
 	}
-	s.running.Go(newWriter(s).run)
+	s.writing.Go(func() { newWriter(s).run(writing) })
 	s.running.Go(func() { s.tell(running) })
 	s.running.Go(func() { s.poll(running) })
 	if direct != nil {
@@ -95,6 +98,8 @@ func (s *Store) Close() error {
 	s.closed = true
 	s.mu.Unlock()
 	s.line.Close()
+	s.writing.Wait()
+	s.stopping()
 	s.running.Wait()
 	s.pool.Close()
 	return nil
@@ -178,8 +183,11 @@ func (s *Store) call(ctx context.Context, what string, scan []any, query string,
 		case kind == stale && try < retries:
 		case kind == doubtful, kind == away && doubt: // until it is known
 			doubt = true
-			if err := pause(ctx, try); err != nil {
-				return fmt.Errorf("%s: %w: %w", what, intake.ErrDoubt, err)
+			select {
+			case <-s.ended:
+				return fmt.Errorf("%s: %w: the store was closed", what, intake.ErrDoubt)
+			default:
+				_ = pause(ctx, try) // an end of the context is seen above
 			}
 		case kind == away, kind == stale:
 			return unavailable(what, err)
@@ -205,15 +213,8 @@ func (s *Store) callOnce(ctx context.Context, scan []any, query string, args ...
 	if err != nil && isReadOnly(err) {
 		s.pool.Reset()
 	}
-	return err
+	return sent(err)
 }
-
-// notAcquired is that no connection was to be had: nothing was sent.
-type notAcquired struct{ cause error }
-
-func (e *notAcquired) Error() string     { return "no connection to the database: " + e.cause.Error() }
-func (e *notAcquired) Unwrap() error     { return e.cause }
-func (e *notAcquired) SafeToRetry() bool { return true }
 
 // pause waits a little before the next try, longer each time.
 func pause(ctx context.Context, try int) error {

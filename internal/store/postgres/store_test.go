@@ -1,6 +1,7 @@
 package postgres_test
 
 import (
+	"context"
 	"os"
 	"sync"
 	"testing"
@@ -11,7 +12,21 @@ import (
 	"armada/internal/store/storetest"
 )
 
-func TestMain(m *testing.M) { os.Exit(pgtest.Main(m)) }
+func openURL(ctx context.Context, url string) (store.Store, error) {
+	return postgres.Open(ctx, postgres.Config{URL: url})
+}
+
+func TestMain(m *testing.M) {
+	if storetest.CrashChild(openURL) {
+		os.Exit(1)
+	}
+	os.Exit(pgtest.Main(m))
+}
+
+func TestWhatWasAcknowledgedSurvivesKill9AtRandomMoments(t *testing.T) {
+	t.Parallel()
+	storetest.SurviveKill9(t, pgtest.Database(t), openURL)
+}
 
 func TestThePostgreSQLFormKeepsAllPromises(t *testing.T) {
 	t.Parallel()

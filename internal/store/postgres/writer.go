@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"armada"
@@ -100,24 +101,25 @@ func (w *writer) forget() {
 	w.known = interned{map[armada.TemplateID]struct{}{}, map[armada.ShapeID]struct{}{}}
 }
 
-// run serves until the line is closed and empty.
-func (w *writer) run() {
+// run serves until the line is closed and empty. The context ends when nobody
+// waits for the database any more.
+func (w *writer) run(ctx context.Context) {
 	for group := w.store.line.Next(); group != nil; group = w.store.line.Next() {
-		w.commit(group)
+		w.commit(ctx, group)
 	}
 }
 
 // commit writes a group and answers its requests.
-func (w *writer) commit(group []*request) {
-	answers, err := w.attempt(group)
+func (w *writer) commit(ctx context.Context, group []*request) {
+	answers, err := w.attempt(ctx, group)
 	if kind := judge(err); err != nil && len(group) > 1 && (kind == failed || kind == taken || kind == stale) {
 		// One of them is to blame, or they are too many at once: it must fail alone.
 		for _, r := range group {
-			w.commit([]*request{r})
+			w.commit(ctx, []*request{r})
 		}
 		return
 	}
-	if judge(err) == doubtful && err != nil {
+	if judge(err) == doubtful {
 		return // those who settle it answer
 	}
 	for i, r := range group {
@@ -142,11 +144,11 @@ func answerOf(r *request, answers []error, i int, err error) error {
 
 // attempt decides and writes a group, again while it is stale. With an error
 // nothing was written, unless the error is doubtful: then somebody else answers.
-func (w *writer) attempt(group []*request) ([]error, error) {
+func (w *writer) attempt(ctx context.Context, group []*request) ([]error, error) {
 	lookUp := false
 	for try := 0; ; try++ {
 		g := &gathering{writer: w, lookUp: lookUp}
-		answers, err := g.once(group)
+		answers, err := g.once(context.WithoutCancel(ctx), group)
 		switch judge(err) {
 		case stale:
 			if try < retries {
@@ -161,9 +163,8 @@ func (w *writer) attempt(group []*request) ([]error, error) {
 				w.store.pool.Reset()
 			}
 		case doubtful:
-			if err != nil {
-				w.store.running.Go(func() { w.store.settle(g.name, append([]*request(nil), group...), answers, g.woken) })
-			}
+			requests := slices.Clone(group) // the line uses it again
+			w.store.writing.Go(func() { w.store.settle(ctx, g.name, requests, answers, g.woken) })
 		default:
 		}
 		return answers, err
@@ -171,11 +172,11 @@ func (w *writer) attempt(group []*request) ([]error, error) {
 }
 
 // once reads what a group needs, decides it and writes it.
-func (g *gathering) once(group []*request) ([]error, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), g.writer.store.config.Patience)
+func (g *gathering) once(ctx context.Context, group []*request) ([]error, error) {
+	ctx, cancel := context.WithTimeout(ctx, g.writer.store.config.Patience)
 	defer cancel()
 	if err := g.read(ctx, group); err != nil {
-		if judge(err) == doubtful { // reading does nothing
+		if isConnection(err) || isReadOnly(err) { // reading does nothing
 			err = &notAcquired{err}
 		}
 		return nil, err
@@ -195,28 +196,24 @@ func (g *gathering) once(group []*request) ([]error, error) {
 	return answers, g.write(ctx, b)
 }
 
+// settleTime is how long the outcome of a commit is looked for: the feed, which
+// keeps the names of commits, keeps them twice as long.
+const settleTime = 5 * time.Minute
+
 // settle finds out whether a commit was done whose answer was lost, and answers
 // its requests. Their callers may give up meanwhile.
-func (s *Store) settle(name []byte, group []*request, answers []error, woken *told) {
-	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel()
-	s.running.Go(func() { // the store's end ends it as well, and callers wait no more
-		select {
-		case <-s.ended:
-			cancel()
-		case <-ctx.Done():
-		}
-	})
+func (s *Store) settle(ctx context.Context, name []byte, group []*request, answers []error, woken *told) {
 	for _, r := range group {
 		r.Doubt()
 	}
+	started := time.Now()
 	var err error
 	var done bool
 	for try := 0; ; try++ {
 		if done, err = s.settleOnce(ctx, name); err == nil {
 			break
 		}
-		if pause(ctx, try) != nil || errors.Is(err, errTooLate) {
+		if pause(ctx, try) != nil || time.Since(started) > settleTime {
 			for _, r := range group {
 				r.Answer(fmt.Errorf("%s: %w: %w", r.What, intake.ErrDoubt, err))
 			}

@@ -6,8 +6,8 @@
 // [Config.Place] opens the same database, as two replicas or after a restart.
 //
 // The package must never look into a form: what cannot be told through the
-// contract is no promise. Crash tests need processes, so each form brings its
-// own; [VerifyLog] says what must be true afterwards.
+// contract is no promise. Crash tests need processes of their own, so each form
+// starts [SurviveKill9] itself; [VerifyLog] says what must be true afterwards.
 package storetest
 
 import (

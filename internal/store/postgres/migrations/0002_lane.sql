@@ -4,7 +4,8 @@
 -- Errors of ours: ZA001 what the caller knew is stale; ZA002 not in the present
 -- state; ZA003 not found; ZA004 the epoch or session is void.
 --
--- p_now is the time of a caller with a clock of its own, else NULL.
+-- p_now is the time of a caller with a clock of its own, else NULL: then time grows
+-- with every transaction, even while the database's clock is behind it.
 
 -- enter takes the lane and returns the time of the transaction. What the
 -- session says about durability and isolation is not trusted.
@@ -12,7 +13,7 @@ CREATE FUNCTION armada.enter(p_now bigint) RETURNS bigint LANGUAGE plpgsql AS $$
 DECLARE v_at bigint;
 BEGIN
     PERFORM armada.prepare();
-    UPDATE armada.lane SET at = greatest(at, coalesce(p_now, armada.clock())) RETURNING at INTO v_at;
+    UPDATE armada.lane SET at = greatest(at + (p_now IS NULL)::integer, coalesce(p_now, armada.clock())) RETURNING at INTO v_at;
     RETURN v_at;
 END $$;
 
@@ -86,7 +87,7 @@ DECLARE
     v_sets bigint[]; v_templates bigint[]; v_shapes bigint[];
 BEGIN
     PERFORM armada.prepare();
-    UPDATE armada.lane SET at = greatest(at, coalesce(p_now, armada.clock())), seq = seq + 1, job = job + v_fresh
+    UPDATE armada.lane SET at = greatest(at + (p_now IS NULL)::integer, coalesce(p_now, armada.clock())), seq = seq + 1, job = job + v_fresh
         RETURNING at, seq, job - v_fresh INTO v_at, v_seq, v_first;
 
     -- Fences.
