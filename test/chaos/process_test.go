@@ -113,7 +113,7 @@ func (p *process) end(s syscall.Signal, within time.Duration) bool {
 	case <-p.exited:
 	case <-time.After(within):
 		timely = false
-		_ = p.cmd.Process.Kill()
+		_ = p.cmd.Process.Signal(syscall.SIGQUIT) // Go tells what it was doing
 		<-p.exited
 	}
 	p.cmd = nil

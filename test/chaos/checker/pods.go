@@ -8,7 +8,7 @@ import (
 // The promises about what really runs.
 const (
 	noOverlap       = "two attempts of a job never run at the same time"
-	neverTwice      = "a run is started once"
+	neverTwice      = "a run is started once, unless its pod died with its runtime"
 	roomForAll      = "no node is oversubscribed"
 	onlyLeased      = "only what was leased runs"
 	noFalseVictory  = "a job succeeds only when a pod of it did"
@@ -47,14 +47,16 @@ func pods(f *findings, h *History, jobs map[string]*life) {
 func attempts(f *findings, h *History, l *life, ps []Pod) {
 	slices.SortFunc(ps, func(a, b Pod) int { return cmp.Compare(a.Began, b.Began) })
 	succeeded, blind := false, false
+	runs := map[string]bool{}
 	for i, p := range ps {
 		succeeded = succeeded || p.Outcome == "succeeded"
 		blind = blind || h.Unobservable[p.Node.Executor]
+		runs[p.Run] = true
 		if i == 0 {
 			continue
 		}
 		before := ps[i-1]
-		if before.Run == p.Run {
+		if before.Run == p.Run && before.Outcome != "killed" {
 			f.add(neverTwice, "run %s was started at %v and at %v", p.Run, before.Began, p.Began)
 		}
 		if p.Began < before.Ended {
@@ -62,8 +64,8 @@ func attempts(f *findings, h *History, l *life, ps []Pod) {
 				p.Run, p.Began, p.Node, before.Run, before.Node, before.Ended)
 		}
 	}
-	if len(ps) > l.leases {
-		f.add(onlyLeased, "job %s had %d pods and %d leases", l.job, len(ps), l.leases)
+	if len(runs) > l.leases {
+		f.add(onlyLeased, "job %s had %d runs and %d leases", l.job, len(runs), l.leases)
 	}
 	if l.end == "succeeded" && !succeeded && !blind {
 		f.add(noFalseVictory, "job %s succeeded; its pods are %v", l.job, ps)
