@@ -164,13 +164,13 @@ func pods(executor, trace string, deaths []time.Duration) ([]checker.Pod, error)
 	}
 	defer file.Close()
 	now := monotonic()
-	until := func(began time.Duration) time.Duration {
-		for _, death := range deaths {
-			if death >= began {
-				return death
+	life := func(at time.Duration) (n int, ends time.Duration) {
+		for n, death := range deaths {
+			if death >= at {
+				return n, death
 			}
 		}
-		return now
+		return len(deaths), now
 	}
 	var all []checker.Pod
 	open := map[string]int{} // by run, the place of its pod
@@ -181,16 +181,14 @@ func pods(executor, trace string, deaths []time.Duration) ([]checker.Pod, error)
 			return nil, fmt.Errorf("%s: %q: %w", trace, lines.Text(), err)
 		}
 		place, known := open[l.Run]
+		n, ends := life(l.At)
 		// What was open when the executor died is not what it tells now.
-		if known && until(all[place].Began) < l.At {
-			known = false
-		}
-		if !known {
+		if !known || all[place].Life != n {
 			place = len(all)
 			open[l.Run] = place
 			all = append(all, checker.Pod{
 				Node: checker.Node{Executor: executor, Name: l.Node}, Run: l.Run, Job: l.Job,
-				Began: l.At, Ended: until(l.At), Outcome: "killed",
+				Began: l.At, Ended: ends, Outcome: "killed", Life: n,
 			})
 		}
 		switch l.Phase {

@@ -27,11 +27,11 @@ func sound() *History {
 		Priorities: []Priority{{Job: "j2", To: 7}},
 		Reads:      []Read{{Job: "j1", Server: "b", Seen: true}},
 		Pods: []Pod{
-			{Node{"east", "n1"}, "j1-1", "j1", 10, 20, "succeeded"},
-			{Node{"east", "n1"}, "j2-1", "j2", 20, 30, "stopped"},
-			{Node{"west", "n1"}, "j2-2", "j2", 30, 50, "succeeded"},
-			{Node{"west", "n1"}, "j3-1", "j3", 50, 60, "stopped"},
-			{Node{"east", "n1"}, "j4-1", "j4", 40, 45, "killed"},
+			{Node{"east", "n1"}, "j1-1", "j1", 10, 20, "succeeded", 0},
+			{Node{"east", "n1"}, "j2-1", "j2", 20, 30, "stopped", 0},
+			{Node{"west", "n1"}, "j2-2", "j2", 30, 50, "succeeded", 0},
+			{Node{"west", "n1"}, "j3-1", "j3", 50, 60, "stopped", 0},
+			{Node{"east", "n1"}, "j4-1", "j4", 40, 45, "killed", 0},
 		},
 	}
 	var events []Event
@@ -149,10 +149,10 @@ func TestEveryFlawIsFound(t *testing.T) {
 		{"attempts overlap", func(h *History) { h.Pods[2].Began = 29 }, noOverlap},
 		{"a run is started twice", func(h *History) { h.Pods[2].Run = "j2-1" }, neverTwice},
 		{"a pod has no lease", func(h *History) {
-			h.Pods = append(h.Pods, Pod{Node{"east", "n1"}, "j1-2", "j1", 90, 91, "stopped"})
+			h.Pods = append(h.Pods, Pod{Node{"east", "n1"}, "j1-2", "j1", 90, 91, "stopped", 0})
 		}, onlyLeased},
 		{"a pod has no job", func(h *History) {
-			h.Pods = append(h.Pods, Pod{Node{"east", "n1"}, "j9-1", "j9", 90, 91, "stopped"})
+			h.Pods = append(h.Pods, Pod{Node{"east", "n1"}, "j9-1", "j9", 90, 91, "stopped", 0})
 		}, onlyLeased},
 		{"a job succeeds whose pod did not", func(h *History) { h.Pods[0].Outcome = "killed" }, noFalseVictory},
 		{"a node is oversubscribed", func(h *History) { h.Pods[1].Began = 19 }, roomForAll},

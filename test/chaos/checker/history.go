@@ -96,6 +96,7 @@ type Pod struct {
 	Began   time.Duration
 	Ended   time.Duration
 	Outcome string // succeeded, failed, stopped; killed when its runtime was
+	Life    int    // of the runtime: each forgets what the one before knew
 }
 
 // Violation is a promise that was not kept.

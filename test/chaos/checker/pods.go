@@ -8,7 +8,7 @@ import (
 // The promises about what really runs.
 const (
 	noOverlap       = "two attempts of a job never run at the same time"
-	neverTwice      = "a run is started once, unless its pod died with its runtime"
+	neverTwice      = "a run is started once, unless its runtime died and forgot it"
 	roomForAll      = "no node is oversubscribed"
 	onlyLeased      = "only what was leased runs"
 	noFalseVictory  = "a job succeeds only when a pod of it did"
@@ -56,7 +56,7 @@ func attempts(f *findings, h *History, l *life, ps []Pod) {
 			continue
 		}
 		before := ps[i-1]
-		if before.Run == p.Run && before.Outcome != "killed" {
+		if before.Run == p.Run && before.Life == p.Life {
 			f.add(neverTwice, "run %s was started at %v and at %v", p.Run, before.Began, p.Began)
 		}
 		if p.Began < before.Ended {
