@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"path/filepath"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -21,9 +22,28 @@ import (
 )
 
 // shelf holds run folders by when they were last written to, of 10 bytes each.
-type shelf struct{ written []time.Time }
+type shelf struct {
+	mu      sync.Mutex
+	written []time.Time
+}
+
+// add puts a folder there that was written to now.
+func (s *shelf) add() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.written = append(s.written, time.Now())
+}
+
+// count is how many there are.
+func (s *shelf) count() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.written)
+}
 
 func (s *shelf) Prune(_ context.Context, before time.Time, size int64) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	had := len(s.written)
 	s.written = slices.DeleteFunc(s.written, before.After)
 	if over := len(s.written) - int(size/10); size > 0 && over > 0 {
@@ -39,6 +59,7 @@ type attic struct {
 	*sqlite.Store
 	*retention
 	registry *prometheus.Registry
+	disk     *moodyDisk
 	shelf    shelf
 	made     int
 	shift    atomic.Int64 // of the clock by which jobs are old
@@ -61,8 +82,8 @@ func inAttic(t *testing.T, keep Store, keepLogs int64, test func(a *attic)) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		a := &attic{T: t, Store: s, retention: r, registry: u.registry}
-		r.folders, r.leads = &a.shelf, func() bool { return true }
+		a := &attic{T: t, Store: s, retention: r, registry: u.registry, disk: &moodyDisk{Store: s}}
+		r.store, r.folders, r.leads = a.disk, &a.shelf, func() bool { return true }
 		r.now = func() time.Time { return time.Now().Add(time.Duration(a.shift.Load())) }
 		ctx, stop := context.WithCancel(t.Context())
 		ended := make(chan error)
@@ -108,7 +129,7 @@ func (a *attic) finish(id armada.JobID) {
 	if err != nil || results[0].Verdict != lifecycle.Applied {
 		a.Fatal(results, err)
 	}
-	a.shelf.written = append(a.shelf.written, time.Now())
+	a.shelf.add()
 }
 
 // knows lists the jobs that are still known.
@@ -175,8 +196,8 @@ func TestFinishedJobsGoWithAllTheyLeftWhenTheyAreOld(t *testing.T) {
 		if got := a.tells("s"); !slices.Equal(got, []armada.JobID{young}) {
 			a.Errorf("after an hour the events speak of %v", got)
 		}
-		if len(a.shelf.written) != 1 {
-			a.Errorf("after an hour there are %d run folders", len(a.shelf.written))
+		if a.shelf.count() != 1 {
+			a.Errorf("after an hour there are %d run folders", a.shelf.count())
 		}
 		a.pass(4 * time.Hour)
 		if got := a.knows(); !slices.Equal(got, []armada.JobID{long}) {
@@ -206,8 +227,8 @@ func TestFinishedJobsGoWithAllTheyLeftWhenTheyAreMany(t *testing.T) {
 		if got := a.knows(); len(got) != 11 {
 			a.Errorf("of as many as may be kept %d are left", len(got)-1)
 		}
-		if len(a.shelf.written) != 4 {
-			a.Errorf("%d run folders of 10 bytes are left, 40 bytes may be kept", len(a.shelf.written))
+		if a.shelf.count() != 4 {
+			a.Errorf("%d run folders of 10 bytes are left, 40 bytes may be kept", a.shelf.count())
 		}
 		ids = append(ids, a.submit("s"))
 		a.finish(ids[10])
@@ -224,26 +245,25 @@ func TestAClockThatStepsMakesNothingOlderThanTheStep(t *testing.T) {
 		for _, step := range []time.Duration{time.Hour, -time.Hour, -time.Hour, time.Hour} {
 			a.shift.Add(int64(step))
 			a.pass(10 * time.Minute)
-			if got := a.knows(); len(got) != 1 || len(a.shelf.written) != 1 {
-				a.Errorf("after a step of %s the young job is %v, with %d folders", step, got, len(a.shelf.written))
+			if got := a.knows(); len(got) != 1 || a.shelf.count() != 1 {
+				a.Errorf("after a step of %s the young job is %v, with %d folders", step, got, a.shelf.count())
 			}
 		}
 		a.pass(150 * time.Minute)
-		if got := a.knows(); len(got) != 0 || len(a.shelf.written) != 0 {
-			a.Errorf("in the end there is %v, with %d folders", got, len(a.shelf.written))
+		if got := a.knows(); len(got) != 0 || a.shelf.count() != 0 {
+			a.Errorf("in the end there is %v, with %d folders", got, a.shelf.count())
 		}
 	})
 }
 
-// fullDisk refuses to forget so many times.
-type fullDisk struct {
+// moodyDisk refuses to forget as long as it is full.
+type moodyDisk struct {
 	*sqlite.Store
-	refusals int
+	full atomic.Bool
 }
 
-func (f *fullDisk) Prune(ctx context.Context, keep store.Keep, limit int) (store.Forgotten, error) {
-	if f.refusals > 0 {
-		f.refusals--
+func (f *moodyDisk) Prune(ctx context.Context, keep store.Keep, limit int) (store.Forgotten, error) {
+	if f.full.Load() {
 		return store.Forgotten{Before: keep.Since, More: true}, errors.New("no room")
 	}
 	return f.Store.Prune(ctx, keep, limit)
@@ -251,17 +271,17 @@ func (f *fullDisk) Prune(ctx context.Context, keep store.Keep, limit int) (store
 
 func TestRunFoldersGoEvenWhenTheStoreCannotForgetAndItIsTriedAgain(t *testing.T) {
 	inAttic(t, Store{KeepFinished: time.Hour, KeepClientIDs: time.Hour}, 10, func(a *attic) {
-		disk := &fullDisk{Store: a.Store, refusals: 90}
-		a.retention.store = disk
+		a.disk.full.Store(true)
 		a.finish(a.submit("s"))
 		a.finish(a.submit("s"))
 		a.pass(70 * time.Minute)
-		if len(a.shelf.written) != 0 {
-			a.Errorf("%d run folders are left on the full disk", len(a.shelf.written))
+		if a.shelf.count() != 0 {
+			a.Errorf("%d run folders are left on the full disk", a.shelf.count())
 		}
 		if got := a.knows(); len(got) != 2 {
 			a.Errorf("the store refuses, and there is %v", got)
 		}
+		a.disk.full.Store(false)
 		a.pass(30 * time.Minute)
 		if got := a.knows(); len(got) != 0 {
 			a.Errorf("the store works again, and there is %v", got)
