@@ -21,7 +21,9 @@ type ids struct {
 	last    uint64
 }
 
-func newIDs(now func() time.Time) *ids { return &ids{now: now, entropy: ulid.Monotonic(rand.Reader, 0)} }
+func newIDs(now func() time.Time) *ids {
+	return &ids{now: now, entropy: ulid.Monotonic(rand.Reader, 0)}
+}
 
 // next returns n new ids.
 func (g *ids) next(n int) ([]armada.JobID, error) {
