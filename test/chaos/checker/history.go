@@ -19,15 +19,14 @@ import (
 // History is what was recorded by those who used the system, and by those who
 // run its pods. Times are durations since any moment that is the same for all.
 type History struct {
-	Submits      []Submit
-	Cancels      []Cancel
-	Priorities   []Priority
-	Reads        []Read
-	Watches      []Watch
-	Listings     []Listing
-	Pods         []Pod
-	Nodes        map[Node]int64  // what each has, in thousandths of a core
-	Unobservable map[string]bool // executors whose pods' ends were not all recorded
+	Submits    []Submit
+	Cancels    []Cancel
+	Priorities []Priority
+	Reads      []Read
+	Watches    []Watch
+	Listings   []Listing
+	Pods       []Pod
+	Nodes      map[Node]int64 // what each has, in thousandths of a core
 }
 
 // Submit is one attempt to submit one job. Several may carry one client id.
