@@ -9,6 +9,7 @@ import (
 	"armada/internal/store"
 	"armada/pkg/api"
 	"armada/pkg/api/lookout"
+	"armada/pkg/api/schedulerobjects"
 	"armada/pkg/client"
 )
 
@@ -70,6 +71,10 @@ func TestAReplicaTellsWhatOnlyAnotherKnows(t *testing.T) {
 			job, err := c.Job(f.Context(), waits[0])
 			if s := job.GetStanding(); err != nil || s.GetPlace() != 1 || s.GetQueued() != 1 || len(s.GetPools()) == 0 {
 				f.Errorf("at %s it stands at %v, %v", at, s, err)
+			}
+			report, err := c.Reporter.GetSchedulingReport(f.Context(), &schedulerobjects.SchedulingReportRequest{})
+			if err != nil || !strings.Contains(report.GetReport(), "Pool default, round of") {
+				f.Errorf("at %s the report is %q, %v", at, report.GetReport(), err)
 			}
 		}
 	})

@@ -58,7 +58,7 @@ func (s *System) openServer(ctx context.Context, version string) error {
 	}
 	s.server, err = server.New(s.config.Server, s.addresses, server.Deps{
 		Store: s.store, Rules: rules, Authenticator: auth.Chain{auth.Anonymous{}}, Authorizer: authorizer,
-		Executors: s.executors, Peers: s.peers, Rounds: s.leader.Explanations(), Log: s.log.With("part", "server"), Registry: s.registry, Version: version,
+		Executors: s.executors, Peers: s.peers, Log: s.log.With("part", "server"), Registry: s.registry, Version: version,
 		Now: s.config.Rehearsal.now,
 	})
 	return err

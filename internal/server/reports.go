@@ -3,34 +3,20 @@ package server
 import (
 	"context"
 	"fmt"
-	"strings"
-	"text/tabwriter"
-	"time"
 
 	"armada"
-	"armada/internal/scheduling"
 	"armada/internal/store"
 	"armada/pkg/api/schedulerobjects"
 )
 
-// Rounds are the latest rounds that the scheduler of this replica made.
-type Rounds interface {
-	// Leading tells whether there are any: this replica leads and has looked at
-	// every pool.
-	Leading() bool
-	// Reports returns the latest report of every pool, by name. They must not be
-	// changed.
-	Reports() []scheduling.Report
-}
-
 // reportService is schedulerobjects.SchedulerReporting: what the latest round of
-// each pool saw, as text for people. Only the replica that leads knows the
-// shares; the others answer UNAVAILABLE.
+// each pool saw, as text for people. What only the replica that leads knows is
+// asked of it.
 type reportService struct {
 	schedulerobjects.UnimplementedSchedulerReportingServer
 
 	looking *lookoutService
-	rounds  Rounds
+	peers   Peers // may be nil
 }
 
 // GetSchedulingReport answers the shares of all queues, of one, or why a job waits.
@@ -73,45 +59,11 @@ func (s *reportService) shares(ctx context.Context, queue string) (string, error
 	if _, err := s.looking.auth.Authorize(ctx, armada.VerbWatch, queue); err != nil {
 		return "", err
 	}
-	if s.rounds == nil || !s.rounds.Leading() {
-		return "", &armada.Error{Code: armada.CodeUnavailable, Message: "the scheduler does not run in this replica, or has not looked at every pool yet"}
+	if s.peers == nil {
+		return "", &armada.Error{Code: armada.CodeUnavailable, Message: "no scheduler is known here"}
 	}
-	var text strings.Builder
-	for _, pool := range s.rounds.Reports() {
-		fmt.Fprintf(&text, "Pool %s, round of %s\n", pool.Pool, pool.At.UTC().Format(time.RFC3339))
-		writeShares(&text, pool.Queues, queue)
-	}
-	if text.Len() == 0 {
-		return "There are no pools: no executor is connected.\n", nil
-	}
-	return text.String(), nil
+	return s.peers.Shares(ctx, queue)
 }
-
-func writeShares(text *strings.Builder, queues []scheduling.QueueReport, only string) {
-	lines := tabwriter.NewWriter(text, 0, 0, 2, ' ', 0) // a strings.Builder refuses nothing
-	written := 0
-	for i := range queues {
-		q := &queues[i]
-		if only != "" && q.Queue != only || q.Demand == 0 && q.Share == 0 && q.Queued == 0 {
-			continue
-		}
-		if written++; written == 1 {
-			fmt.Fprint(lines, "  QUEUE\tWEIGHT\tENTITLED TO\tHOLDS\tWANTS\tQUEUED\tNEXT JOB WAITS BECAUSE\n")
-		}
-		why := "-"
-		if q.Stopped.Code != 0 {
-			why = q.Stopped.String()
-		}
-		fmt.Fprintf(lines, "  %s\t%.4g\t%s\t%s\t%s\t%d\t%s\n", q.Queue, q.Weight, percent(q.AdjustedShare), percent(q.Share), percent(q.Demand), q.Queued, why)
-	}
-	if written == 0 {
-		fmt.Fprint(lines, "  no active jobs\n")
-	}
-	_ = lines.Flush()
-}
-
-// percent writes millionths.
-func percent(millionths int64) string { return fmt.Sprintf("%.1f%%", float64(millionths)/1e4) }
 
 // job tells the state of a job, and why it waits if it does.
 func (s *reportService) job(ctx context.Context, id string) (string, error) {

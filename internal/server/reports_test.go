@@ -11,11 +11,13 @@ import (
 	"armada"
 	"armada/internal/scheduling"
 	"armada/internal/server"
+	"armada/internal/server/peers"
+	"armada/internal/store"
 	"armada/pkg/api/schedulerobjects"
 )
 
-// rounds are those of two pools and three queues.
-type rounds struct{}
+// rounds are those of two pools and three queues, known to who leads.
+type rounds struct{ peers.Explanations }
 
 func (rounds) Leading() bool { return true }
 
@@ -37,7 +39,7 @@ Pool gpu, round of 1970-01-01T00:01:00Z
 
 func TestTheSharesOfQueuesAreReported(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, options{deps: func(d *server.Deps) { d.Rounds = rounds{} }})
+	w := newWorld(t, options{deps: func(d *server.Deps) { d.Peers = peers.New(peers.Parts{Explanations: rounds{}}) }})
 	reports := schedulerobjects.NewSchedulerReportingClient(w.conn)
 	all, err := reports.GetSchedulingReport(t.Context(), &schedulerobjects.SchedulingReportRequest{})
 	ok(t, err)
@@ -89,9 +91,16 @@ func TestTheReportOfAJobSaysWhyItWaits(t *testing.T) {
 	wantCode(t, err, codes.NotFound)
 }
 
-func TestAReplicaThatDoesNotLeadHasNoReport(t *testing.T) {
+// nothing is known to who does not lead.
+type nothing struct{ peers.Explanations }
+
+func (nothing) Leading() bool { return false }
+
+func TestWithoutALeaderThereIsNoReport(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, options{})
+	w := newWorld(t, options{deps: func(d *server.Deps) {
+		d.Peers = peers.New(peers.Parts{Explanations: nothing{}, Leader: func() store.Leader { return store.Leader{} }})
+	}})
 	_, err := schedulerobjects.NewSchedulerReportingClient(w.conn).GetSchedulingReport(t.Context(), &schedulerobjects.SchedulingReportRequest{})
 	wantCode(t, err, codes.Unavailable)
 }

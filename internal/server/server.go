@@ -32,12 +32,15 @@ type Executors interface {
 type Peers interface {
 	LogSource
 	Explainer
+	// Shares tells how the queues share each pool, in a table for people: of one
+	// queue, or of all that have jobs. Unavailable when nobody can tell.
+	Shares(ctx context.Context, queue string) (string, error)
 	// Service is what this replica answers to the others.
 	Service() peers.PeersServer
 }
 
-// Deps are what a server works with. Executors, Peers, Rounds, Registry and UI
-// may be nil.
+// Deps are what a server works with. Executors, Peers, Registry and UI may
+// be nil.
 type Deps struct {
 	Store         store.Store
 	Rules         *podspec.Rules
@@ -45,7 +48,6 @@ type Deps struct {
 	Authorizer    *auth.Authorizer
 	Executors     Executors
 	Peers         Peers
-	Rounds        Rounds
 	Log           *slog.Logger
 	Registry      prometheus.Registerer
 	UI            http.Handler     // what is served beside the REST interface

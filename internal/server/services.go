@@ -57,5 +57,5 @@ func register(r grpc.ServiceRegistrar, config Config, deps Deps, health *health,
 	api.RegisterAggregatedQueueServer(r, api.UnimplementedAggregatedQueueServer{})
 	api.RegisterUsageServer(r, api.UnimplementedUsageServer{})
 	binoculars.RegisterBinocularsServer(r, binoculars.UnimplementedBinocularsServer{})
-	schedulerobjects.RegisterSchedulerReportingServer(r, &reportService{looking: looking, rounds: deps.Rounds})
+	schedulerobjects.RegisterSchedulerReportingServer(r, &reportService{looking: looking, peers: deps.Peers})
 }

@@ -3,9 +3,10 @@
 //
 // Nearly everything is in the store, where every replica finds it. Two things
 // are not: the stream of an executor is held by one replica, and only through
-// it the executor's logs can be read; and why jobs wait, and where they stand, is
-// in the memory of the replica that leads. [Peers] tells both to the services of its own replica
-// (asking.go): from here when that is possible, otherwise by asking the one that
+// it the executor's logs can be read; and why jobs wait, where they
+// stand and how the queues share the pools is in the memory of the replica that
+// leads. [Peers] tells both to the services of its own replica (asking.go,
+// shares.go): from here when that is possible, otherwise by asking the one that
 // the store names, once. What it answers to others (answers.go) comes from here
 // only, so that no question goes in circles.
 //
@@ -23,6 +24,7 @@ import (
 
 	"armada"
 	"armada/internal/runs"
+	"armada/internal/scheduling"
 	"armada/internal/store"
 )
 
@@ -43,6 +45,9 @@ type Explanations interface {
 	// Standing tells where a queued job stands, and false when it does not wait
 	// or the context is done first.
 	Standing(ctx context.Context, job armada.Job) (armada.Standing, bool)
+	// Reports returns the latest report of every pool, by name. They must not be
+	// changed.
+	Reports() []scheduling.Report
 }
 
 // Parts are what a replica knows by itself.

@@ -25,6 +25,96 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+// Which queue; empty for all that have jobs.
+type SharesRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Queue         string                 `protobuf:"bytes,1,opt,name=queue,proto3" json:"queue,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SharesRequest) Reset() {
+	*x = SharesRequest{}
+	mi := &file_pkg_api_peers_peers_proto_msgTypes[0]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SharesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SharesRequest) ProtoMessage() {}
+
+func (x *SharesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_pkg_api_peers_peers_proto_msgTypes[0]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SharesRequest.ProtoReflect.Descriptor instead.
+func (*SharesRequest) Descriptor() ([]byte, []int) {
+	return file_pkg_api_peers_peers_proto_rawDescGZIP(), []int{0}
+}
+
+func (x *SharesRequest) GetQueue() string {
+	if x != nil {
+		return x.Queue
+	}
+	return ""
+}
+
+// A table for people.
+type SharesResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Report        string                 `protobuf:"bytes,1,opt,name=report,proto3" json:"report,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SharesResponse) Reset() {
+	*x = SharesResponse{}
+	mi := &file_pkg_api_peers_peers_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SharesResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SharesResponse) ProtoMessage() {}
+
+func (x *SharesResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_pkg_api_peers_peers_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SharesResponse.ProtoReflect.Descriptor instead.
+func (*SharesResponse) Descriptor() ([]byte, []int) {
+	return file_pkg_api_peers_peers_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *SharesResponse) GetReport() string {
+	if x != nil {
+		return x.Report
+	}
+	return ""
+}
+
 // Which job.
 type StandingRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -36,7 +126,7 @@ type StandingRequest struct {
 
 func (x *StandingRequest) Reset() {
 	*x = StandingRequest{}
-	mi := &file_pkg_api_peers_peers_proto_msgTypes[0]
+	mi := &file_pkg_api_peers_peers_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -48,7 +138,7 @@ func (x *StandingRequest) String() string {
 func (*StandingRequest) ProtoMessage() {}
 
 func (x *StandingRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_pkg_api_peers_peers_proto_msgTypes[0]
+	mi := &file_pkg_api_peers_peers_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -61,7 +151,7 @@ func (x *StandingRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StandingRequest.ProtoReflect.Descriptor instead.
 func (*StandingRequest) Descriptor() ([]byte, []int) {
-	return file_pkg_api_peers_peers_proto_rawDescGZIP(), []int{0}
+	return file_pkg_api_peers_peers_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *StandingRequest) GetJobId() string {
@@ -91,7 +181,7 @@ type LogsRequest struct {
 
 func (x *LogsRequest) Reset() {
 	*x = LogsRequest{}
-	mi := &file_pkg_api_peers_peers_proto_msgTypes[1]
+	mi := &file_pkg_api_peers_peers_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -103,7 +193,7 @@ func (x *LogsRequest) String() string {
 func (*LogsRequest) ProtoMessage() {}
 
 func (x *LogsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_pkg_api_peers_peers_proto_msgTypes[1]
+	mi := &file_pkg_api_peers_peers_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -116,7 +206,7 @@ func (x *LogsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogsRequest.ProtoReflect.Descriptor instead.
 func (*LogsRequest) Descriptor() ([]byte, []int) {
-	return file_pkg_api_peers_peers_proto_rawDescGZIP(), []int{1}
+	return file_pkg_api_peers_peers_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *LogsRequest) GetExecutor() string {
@@ -143,7 +233,7 @@ type WaitsRequest struct {
 
 func (x *WaitsRequest) Reset() {
 	*x = WaitsRequest{}
-	mi := &file_pkg_api_peers_peers_proto_msgTypes[2]
+	mi := &file_pkg_api_peers_peers_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -155,7 +245,7 @@ func (x *WaitsRequest) String() string {
 func (*WaitsRequest) ProtoMessage() {}
 
 func (x *WaitsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_pkg_api_peers_peers_proto_msgTypes[2]
+	mi := &file_pkg_api_peers_peers_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -168,7 +258,7 @@ func (x *WaitsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WaitsRequest.ProtoReflect.Descriptor instead.
 func (*WaitsRequest) Descriptor() ([]byte, []int) {
-	return file_pkg_api_peers_peers_proto_rawDescGZIP(), []int{2}
+	return file_pkg_api_peers_peers_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *WaitsRequest) GetJobs() []*Job {
@@ -193,7 +283,7 @@ type Job struct {
 
 func (x *Job) Reset() {
 	*x = Job{}
-	mi := &file_pkg_api_peers_peers_proto_msgTypes[3]
+	mi := &file_pkg_api_peers_peers_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -205,7 +295,7 @@ func (x *Job) String() string {
 func (*Job) ProtoMessage() {}
 
 func (x *Job) ProtoReflect() protoreflect.Message {
-	mi := &file_pkg_api_peers_peers_proto_msgTypes[3]
+	mi := &file_pkg_api_peers_peers_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -218,7 +308,7 @@ func (x *Job) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Job.ProtoReflect.Descriptor instead.
 func (*Job) Descriptor() ([]byte, []int) {
-	return file_pkg_api_peers_peers_proto_rawDescGZIP(), []int{3}
+	return file_pkg_api_peers_peers_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *Job) GetQueue() string {
@@ -260,7 +350,7 @@ type WaitsResponse struct {
 
 func (x *WaitsResponse) Reset() {
 	*x = WaitsResponse{}
-	mi := &file_pkg_api_peers_peers_proto_msgTypes[4]
+	mi := &file_pkg_api_peers_peers_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -272,7 +362,7 @@ func (x *WaitsResponse) String() string {
 func (*WaitsResponse) ProtoMessage() {}
 
 func (x *WaitsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_pkg_api_peers_peers_proto_msgTypes[4]
+	mi := &file_pkg_api_peers_peers_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -285,7 +375,7 @@ func (x *WaitsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WaitsResponse.ProtoReflect.Descriptor instead.
 func (*WaitsResponse) Descriptor() ([]byte, []int) {
-	return file_pkg_api_peers_peers_proto_rawDescGZIP(), []int{4}
+	return file_pkg_api_peers_peers_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *WaitsResponse) GetReasons() []string {
@@ -299,7 +389,11 @@ var File_pkg_api_peers_peers_proto protoreflect.FileDescriptor
 
 const file_pkg_api_peers_peers_proto_rawDesc = "" +
 	"\n" +
-	"\x19pkg/api/peers/peers.proto\x12\x05peers\x1a\x1dpkg/api/lookout/lookout.proto\">\n" +
+	"\x19pkg/api/peers/peers.proto\x12\x05peers\x1a\x1dpkg/api/lookout/lookout.proto\"%\n" +
+	"\rSharesRequest\x12\x14\n" +
+	"\x05queue\x18\x01 \x01(\tR\x05queue\"(\n" +
+	"\x0eSharesResponse\x12\x16\n" +
+	"\x06report\x18\x01 \x01(\tR\x06report\">\n" +
 	"\x0fStandingRequest\x12\x15\n" +
 	"\x06job_id\x18\x01 \x01(\tR\x05jobId\x12\x14\n" +
 	"\x05queue\x18\x02 \x01(\tR\x05queue\"Q\n" +
@@ -315,11 +409,12 @@ const file_pkg_api_peers_peers_proto_rawDesc = "" +
 	"\x05shape\x18\x03 \x01(\tR\x05shape\x12\x12\n" +
 	"\x04gang\x18\x04 \x01(\tR\x04gang\")\n" +
 	"\rWaitsResponse\x12\x18\n" +
-	"\areasons\x18\x01 \x03(\tR\areasons2\xa2\x01\n" +
+	"\areasons\x18\x01 \x03(\tR\areasons2\xd9\x01\n" +
 	"\x05Peers\x12.\n" +
 	"\x04Logs\x12\x12.peers.LogsRequest\x1a\x10.lookout.LogLine0\x01\x122\n" +
 	"\x05Waits\x12\x13.peers.WaitsRequest\x1a\x14.peers.WaitsResponse\x125\n" +
-	"\bStanding\x12\x16.peers.StandingRequest\x1a\x11.lookout.StandingBa\n" +
+	"\bStanding\x12\x16.peers.StandingRequest\x1a\x11.lookout.Standing\x125\n" +
+	"\x06Shares\x12\x14.peers.SharesRequest\x1a\x15.peers.SharesResponseBa\n" +
 	"\tcom.peersB\n" +
 	"PeersProtoP\x01Z\x14armada/pkg/api/peers\xa2\x02\x03PXX\xaa\x02\x05Peers\xca\x02\x05Peers\xe2\x02\x11Peers\\GPBMetadata\xea\x02\x05Peersb\x06proto3"
 
@@ -335,28 +430,32 @@ func file_pkg_api_peers_peers_proto_rawDescGZIP() []byte {
 	return file_pkg_api_peers_peers_proto_rawDescData
 }
 
-var file_pkg_api_peers_peers_proto_msgTypes = make([]protoimpl.MessageInfo, 5)
+var file_pkg_api_peers_peers_proto_msgTypes = make([]protoimpl.MessageInfo, 7)
 var file_pkg_api_peers_peers_proto_goTypes = []any{
-	(*StandingRequest)(nil),     // 0: peers.StandingRequest
-	(*LogsRequest)(nil),         // 1: peers.LogsRequest
-	(*WaitsRequest)(nil),        // 2: peers.WaitsRequest
-	(*Job)(nil),                 // 3: peers.Job
-	(*WaitsResponse)(nil),       // 4: peers.WaitsResponse
-	(*lookout.LogsRequest)(nil), // 5: lookout.LogsRequest
-	(*lookout.LogLine)(nil),     // 6: lookout.LogLine
-	(*lookout.Standing)(nil),    // 7: lookout.Standing
+	(*SharesRequest)(nil),       // 0: peers.SharesRequest
+	(*SharesResponse)(nil),      // 1: peers.SharesResponse
+	(*StandingRequest)(nil),     // 2: peers.StandingRequest
+	(*LogsRequest)(nil),         // 3: peers.LogsRequest
+	(*WaitsRequest)(nil),        // 4: peers.WaitsRequest
+	(*Job)(nil),                 // 5: peers.Job
+	(*WaitsResponse)(nil),       // 6: peers.WaitsResponse
+	(*lookout.LogsRequest)(nil), // 7: lookout.LogsRequest
+	(*lookout.LogLine)(nil),     // 8: lookout.LogLine
+	(*lookout.Standing)(nil),    // 9: lookout.Standing
 }
 var file_pkg_api_peers_peers_proto_depIdxs = []int32{
-	5, // 0: peers.LogsRequest.log:type_name -> lookout.LogsRequest
-	3, // 1: peers.WaitsRequest.jobs:type_name -> peers.Job
-	1, // 2: peers.Peers.Logs:input_type -> peers.LogsRequest
-	2, // 3: peers.Peers.Waits:input_type -> peers.WaitsRequest
-	0, // 4: peers.Peers.Standing:input_type -> peers.StandingRequest
-	6, // 5: peers.Peers.Logs:output_type -> lookout.LogLine
-	4, // 6: peers.Peers.Waits:output_type -> peers.WaitsResponse
-	7, // 7: peers.Peers.Standing:output_type -> lookout.Standing
-	5, // [5:8] is the sub-list for method output_type
-	2, // [2:5] is the sub-list for method input_type
+	7, // 0: peers.LogsRequest.log:type_name -> lookout.LogsRequest
+	5, // 1: peers.WaitsRequest.jobs:type_name -> peers.Job
+	3, // 2: peers.Peers.Logs:input_type -> peers.LogsRequest
+	4, // 3: peers.Peers.Waits:input_type -> peers.WaitsRequest
+	2, // 4: peers.Peers.Standing:input_type -> peers.StandingRequest
+	0, // 5: peers.Peers.Shares:input_type -> peers.SharesRequest
+	8, // 6: peers.Peers.Logs:output_type -> lookout.LogLine
+	6, // 7: peers.Peers.Waits:output_type -> peers.WaitsResponse
+	9, // 8: peers.Peers.Standing:output_type -> lookout.Standing
+	1, // 9: peers.Peers.Shares:output_type -> peers.SharesResponse
+	6, // [6:10] is the sub-list for method output_type
+	2, // [2:6] is the sub-list for method input_type
 	2, // [2:2] is the sub-list for extension type_name
 	2, // [2:2] is the sub-list for extension extendee
 	0, // [0:2] is the sub-list for field type_name
@@ -373,7 +472,7 @@ func file_pkg_api_peers_peers_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_pkg_api_peers_peers_proto_rawDesc), len(file_pkg_api_peers_peers_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   5,
+			NumMessages:   7,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

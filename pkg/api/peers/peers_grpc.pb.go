@@ -26,6 +26,7 @@ const (
 	Peers_Logs_FullMethodName     = "/peers.Peers/Logs"
 	Peers_Waits_FullMethodName    = "/peers.Peers/Waits"
 	Peers_Standing_FullMethodName = "/peers.Peers/Standing"
+	Peers_Shares_FullMethodName   = "/peers.Peers/Shares"
 )
 
 // PeersClient is the client API for Peers service.
@@ -43,6 +44,8 @@ type PeersClient interface {
 	// Says where a queued job stands. UNAVAILABLE when this replica does not lead, NOT_FOUND when
 	// the job does not wait.
 	Standing(ctx context.Context, in *StandingRequest, opts ...grpc.CallOption) (*lookout.Standing, error)
+	// Says how the queues share each pool. UNAVAILABLE when this replica does not lead.
+	Shares(ctx context.Context, in *SharesRequest, opts ...grpc.CallOption) (*SharesResponse, error)
 }
 
 type peersClient struct {
@@ -92,6 +95,16 @@ func (c *peersClient) Standing(ctx context.Context, in *StandingRequest, opts ..
 	return out, nil
 }
 
+func (c *peersClient) Shares(ctx context.Context, in *SharesRequest, opts ...grpc.CallOption) (*SharesResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(SharesResponse)
+	err := c.cc.Invoke(ctx, Peers_Shares_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // PeersServer is the server API for Peers service.
 // All implementations must embed UnimplementedPeersServer
 // for forward compatibility.
@@ -107,6 +120,8 @@ type PeersServer interface {
 	// Says where a queued job stands. UNAVAILABLE when this replica does not lead, NOT_FOUND when
 	// the job does not wait.
 	Standing(context.Context, *StandingRequest) (*lookout.Standing, error)
+	// Says how the queues share each pool. UNAVAILABLE when this replica does not lead.
+	Shares(context.Context, *SharesRequest) (*SharesResponse, error)
 	mustEmbedUnimplementedPeersServer()
 }
 
@@ -125,6 +140,9 @@ func (UnimplementedPeersServer) Waits(context.Context, *WaitsRequest) (*WaitsRes
 }
 func (UnimplementedPeersServer) Standing(context.Context, *StandingRequest) (*lookout.Standing, error) {
 	return nil, status.Error(codes.Unimplemented, "method Standing not implemented")
+}
+func (UnimplementedPeersServer) Shares(context.Context, *SharesRequest) (*SharesResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Shares not implemented")
 }
 func (UnimplementedPeersServer) mustEmbedUnimplementedPeersServer() {}
 func (UnimplementedPeersServer) testEmbeddedByValue()               {}
@@ -194,6 +212,24 @@ func _Peers_Standing_Handler(srv interface{}, ctx context.Context, dec func(inte
 	return interceptor(ctx, in, info, handler)
 }
 
+func _Peers_Shares_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(SharesRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PeersServer).Shares(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Peers_Shares_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PeersServer).Shares(ctx, req.(*SharesRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // Peers_ServiceDesc is the grpc.ServiceDesc for Peers service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -208,6 +244,10 @@ var Peers_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "Standing",
 			Handler:    _Peers_Standing_Handler,
+		},
+		{
+			MethodName: "Shares",
+			Handler:    _Peers_Shares_Handler,
 		},
 	},
 	Streams: []grpc.StreamDesc{
