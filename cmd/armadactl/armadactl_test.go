@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/spf13/cobra"
+
 	"armada/pkg/client"
 )
 
@@ -42,6 +44,11 @@ func TestWhatUsersSee(t *testing.T) {
 		"logs": {
 			"logs " + job(0), "logs --tail 1 --timestamps " + job(0), "logs " + job(1), "logs --since 1m " + job(0), "logs --since 2026-11-23T12:00:00.5Z -o json " + job(0),
 			"logs --container side " + job(0), "logs --since yesterday " + job(0), "logs -f " + job(1), "logs -f " + job(3),
+		},
+		"forms": {
+			"cancel job " + job(2) + " -o json", "cancel job " + job(2) + " -o name", "cancel job-set demo first -o yaml", "reprioritize job " + job(2) + " 5 -o json",
+			"create queue a -o json", "update queue demo -o name", "delete queue a -o yaml", "get queue-report demo -o json", "get scheduling-report -o wide",
+			"describe job " + job(1) + " -o name", "logs -o name " + job(0), "watch demo first --exit-if-inactive -o name",
 		},
 		"cancel": {"cancel job " + job(2), "cancel job demo first " + job(2) + " --reason enough", "cancel job " + job(0), "cancel job-set demo first", "cancel job-set demo none", "cancel job-set nope first"},
 		"reprioritize": {
@@ -203,4 +210,34 @@ func TestWatchSaysThatItWaitsForAJobSetThatHasNoJobs(t *testing.T) {
 			t.Errorf("watch demo %s: exit code %d, errors %q, want %q", set, r.code, r.errors, want)
 		}
 	}
+}
+
+// TestEveryCommandThatAnswersTakesEveryForm looks at all commands; those without
+// -o are named here with why.
+func TestEveryCommandThatAnswersTakesEveryForm(t *testing.T) {
+	t.Parallel()
+	without := []string{
+		"armadactl completion bash", "armadactl completion zsh", "armadactl completion fish", "armadactl completion powershell", // scripts
+		"armadactl config current-context", "armadactl config use-context", // one name, or nothing
+	}
+	var look func(*cobra.Command)
+	look = func(cmd *cobra.Command) {
+		for _, below := range cmd.Commands() {
+			look(below)
+		}
+		if cmd.RunE == nil || cmd.HasSubCommands() || slices.Contains(without, cmd.CommandPath()) {
+			return
+		}
+		flag := cmd.Flags().Lookup("output")
+		if flag == nil {
+			t.Errorf("%s has no -o", cmd.CommandPath())
+			return
+		}
+		for _, form := range []string{"json", "yaml", "wide", "name"} {
+			if !strings.Contains(flag.Usage, form) {
+				t.Errorf("%s knows no -o %s: %s", cmd.CommandPath(), form, flag.Usage)
+			}
+		}
+	}
+	look((&cli{}).root())
 }

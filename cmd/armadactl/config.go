@@ -76,7 +76,7 @@ func (c *cli) getContextsCommand() *cobra.Command {
 			return t.write(c.out)
 		},
 	}
-	outputFlag(cmd, &form, formTable, formName, formJSON, formYAML)
+	outputFlag(cmd, &form, asTable...)
 	return cmd
 }
 

@@ -47,7 +47,7 @@ func (c *cli) describeJobCommand() *cobra.Command {
 		},
 	}
 	cmd.Flags().BoolVar(&withEvents, "events", true, "show the events, for which those of the whole job set are read")
-	outputFlag(cmd, &form, formText, formJSON, formYAML)
+	outputFlag(cmd, &form, asText...)
 	c.completeArguments(cmd, jobArgument)
 	return cmd
 }

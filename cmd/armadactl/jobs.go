@@ -69,7 +69,7 @@ at the top.`,
 	flags.StringVar(&order, "sort", "submitted", "what to sort by: "+strings.Join(sortKeys(), ", "))
 	flags.BoolVar(&reverse, "reverse", false, "the oldest first, or the other way round by what is sorted")
 	flags.IntVar(&query.Limit, "limit", 100, "at most so many, 0 for all")
-	outputFlag(cmd, &form, formTable, formWide, formName, formJSON, formYAML)
+	outputFlag(cmd, &form, asTable...)
 	c.completeFlags(cmd)
 	return cmd
 }
@@ -239,7 +239,7 @@ func (c *cli) getJobCommand() *cobra.Command {
 			})
 		},
 	}
-	outputFlag(cmd, &form, formTable, formWide, formName, formJSON, formYAML)
+	outputFlag(cmd, &form, asTable...)
 	c.completeArguments(cmd, jobArgument, repeated)
 	return cmd
 }

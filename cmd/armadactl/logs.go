@@ -49,7 +49,7 @@ error. With -f it waits for a job that has not started, and goes on until the co
 	flags.StringVar(&since, "since", "", "only lines of the last 10s, 5m, 1h, ..., or since a time")
 	flags.BoolVar(&times, "timestamps", false, "when each line was written")
 	flags.BoolVarP(&query.Follow, "follow", "f", false, "go on until the container has ended")
-	outputFlag(cmd, &form, formText, formJSON, formYAML)
+	outputFlag(cmd, &form, asText...)
 	c.completeArguments(cmd, jobArgument)
 	return cmd
 }
@@ -85,7 +85,7 @@ func (l *logLines) write(line *lookout.LogLine) error {
 		l.last = at.AsTime()
 	}
 	if l.to.chosen() {
-		return l.to.add("the log", line)
+		return l.to.add(line.GetContainer(), line)
 	}
 	to := l.cli.out
 	if line.GetStream() == "stderr" {

@@ -29,6 +29,13 @@ const (
 	formYAML  = "yaml"
 )
 
+// Every command that answers has five forms: two for people, of which wide is the
+// same as text where there are no columns, and three for programs.
+var (
+	asTable = []string{formTable, formWide, formName, formJSON, formYAML}
+	asText  = []string{formText, formWide, formName, formJSON, formYAML}
+)
+
 // outputFlag gives a command -o. The first of the forms is the default; oneOf
 // has to be asked whether the value is one of them.
 func outputFlag(cmd *cobra.Command, into *string, forms ...string) {
@@ -38,6 +45,9 @@ func outputFlag(cmd *cobra.Command, into *string, forms ...string) {
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if err := oneOf("output", *into, forms...); err != nil {
 			return err
+		}
+		if forms[0] == formText && *into == formWide {
+			*into = formText
 		}
 		return run(cmd, args)
 	}
@@ -104,6 +114,19 @@ func (m *machine) addValue(name string, value any) error {
 		return fmt.Errorf("write %s: %w", name, err)
 	}
 	return m.write(name, encoded, nil)
+}
+
+// done tells that something was done: people in a sentence, programs to what.
+func (m *machine) done(kind, name, what, sentence string) error {
+	if !m.chosen() {
+		m.cli.printf("%s\n", sentence)
+		return nil
+	}
+	return m.addValue(name, struct {
+		Kind string `json:"kind"`
+		Name string `json:"name"`
+		Done string `json:"done"`
+	}{kind, name, what})
 }
 
 func (m *machine) write(name string, encoded []byte, head []string) error {

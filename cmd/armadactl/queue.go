@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -60,6 +61,7 @@ func (c *cli) createFrom(ctx context.Context, file string, dry bool) error {
 
 // queueCommand is create queue and update queue.
 func (c *cli) queueCommand(verb, short string, put func(*client.Client, context.Context, *api.Queue) error, done string) *cobra.Command {
+	var form string
 	queue := &api.Queue{}
 	cmd := &cobra.Command{
 		Use:     "queue NAME",
@@ -72,8 +74,8 @@ func (c *cli) queueCommand(verb, short string, put func(*client.Client, context.
 				if err := put(server, ctx, queue); err != nil {
 					return advise(err, codes.NotFound, "Create it: armadactl create queue %s", queue.GetName())
 				}
-				c.printf("Queue %s %s.\n", queue.GetName(), done)
-				return nil
+				to := machine{cli: c, form: form}
+				return to.done(manifest.KindQueue, queue.GetName(), done, fmt.Sprintf("Queue %s %s.", queue.GetName(), done))
 			})
 		},
 	}
@@ -84,11 +86,13 @@ func (c *cli) queueCommand(verb, short string, put func(*client.Client, context.
 	flags.BoolVar(&queue.Cordoned, "cordon", false, "keep the queue's jobs queued")
 	flags.StringToStringVarP(&queue.Labels, "labels", "l", nil, "labels, key=value")
 	flags.StringSliceVar(&queue.RetryPolicies, "retry-policies", nil, "names of retry policies, asked in this order")
+	outputFlag(cmd, &form, asText...)
 	c.completeArguments(cmd, queueArgument)
 	return cmd
 }
 
 func (c *cli) deleteQueueCommand() *cobra.Command {
+	var form string
 	cmd := &cobra.Command{
 		Use:   "queue NAME",
 		Short: "Delete a queue that has no active jobs",
@@ -98,11 +102,12 @@ func (c *cli) deleteQueueCommand() *cobra.Command {
 				if err := server.DeleteQueue(ctx, args[0]); err != nil {
 					return advise(err, codes.FailedPrecondition, "See them: armadactl get jobs --queue %s --state queued,leased,pending,running", args[0])
 				}
-				c.printf("Queue %s deleted.\n", args[0])
-				return nil
+				to := machine{cli: c, form: form}
+				return to.done(manifest.KindQueue, args[0], "deleted", fmt.Sprintf("Queue %s deleted.", args[0]))
 			})
 		},
 	}
+	outputFlag(cmd, &form, asText...)
 	c.completeArguments(cmd, queueArgument)
 	return cmd
 }
@@ -153,7 +158,7 @@ func (c *cli) getQueuesCommand() *cobra.Command {
 		},
 	}
 	flags := cmd.Flags()
-	outputFlag(cmd, &form, formTable, formWide, formName, formJSON, formYAML)
+	outputFlag(cmd, &form, asTable...)
 	c.completeArguments(cmd, queueArgument, repeated)
 	flags.StringSliceVarP(&labels, "match-labels", "l", nil, "only queues with all these labels, key=value or key")
 	flags.BoolVar(&inverse, "inverse", false, "those that do not match instead")

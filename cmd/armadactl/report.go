@@ -17,6 +17,7 @@ want; HOLDS is what its jobs have now, and WANTS what all of them, the queued on
 Each is of the resource that the queue has most of. The weight is 1 / priority factor.`
 
 func (c *cli) getSchedulingReportCommand() *cobra.Command {
+	var form string
 	cmd := &cobra.Command{
 		Use:   "scheduling-report",
 		Short: "Show how the queues share each pool",
@@ -28,15 +29,16 @@ func (c *cli) getSchedulingReportCommand() *cobra.Command {
 				if err != nil {
 					return fmt.Errorf("get the scheduling report: %w", err)
 				}
-				c.printf("%s", answer.GetReport())
-				return nil
+				return c.report(form, "all queues", answer.GetReport())
 			})
 		},
 	}
+	outputFlag(cmd, &form, asText...)
 	return cmd
 }
 
 func (c *cli) getQueueReportCommand() *cobra.Command {
+	var form string
 	cmd := &cobra.Command{
 		Use:   "queue-report QUEUE",
 		Short: "Show what a queue holds of each pool, and why its next job waits",
@@ -48,11 +50,23 @@ func (c *cli) getQueueReportCommand() *cobra.Command {
 				if err != nil {
 					return advise(fmt.Errorf("get the report of the queue %q: %w", args[0], err), codes.NotFound, "See which there are: armadactl get queues")
 				}
-				c.printf("%s", answer.GetReport())
-				return nil
+				return c.report(form, args[0], answer.GetReport())
 			})
 		},
 	}
+	outputFlag(cmd, &form, asText...)
 	c.completeArguments(cmd, queueArgument)
 	return cmd
+}
+
+// report writes a table that the server made; programs get it as it is.
+func (c *cli) report(form, about, text string) error {
+	to := machine{cli: c, form: form}
+	if !to.chosen() {
+		c.printf("%s", text)
+		return nil
+	}
+	return to.addValue(about, struct {
+		Report string `json:"report"`
+	}{text})
 }

@@ -14,8 +14,14 @@ import (
 	"armada/pkg/client"
 )
 
+// The kinds of things that commands do something to, beside queues.
+const (
+	kindJob    = "Job"
+	kindJobSet = "JobSet"
+)
+
 func (c *cli) cancelJobCommand() *cobra.Command {
-	var reason string
+	var reason, form string
 	cmd := &cobra.Command{
 		Use:   "job [QUEUE JOB-SET] ID",
 		Short: "Cancel a job",
@@ -42,20 +48,24 @@ if it is in them. A job that runs is stopped with its grace period first.`,
 				if len(cancelled) == 0 {
 					return &advisedError{fmt.Errorf("job %s was not cancelled: it has ended already, or it is not in this job set", id), "See: armadactl describe job " + id}
 				}
+				to := machine{cli: c, form: form}
 				for _, id := range cancelled {
-					c.printf("Cancelling job %s\n", id)
+					if err := to.done(kindJob, id, "cancelling", "Cancelling job "+id); err != nil {
+						return err
+					}
 				}
 				return nil
 			})
 		},
 	}
 	cmd.Flags().StringVar(&reason, "reason", "", "why, at most 50 bytes")
+	outputFlag(cmd, &form, asText...)
 	c.completeArguments(cmd, orQueue(activeJobArgument), jobSetArgument, activeJobArgument)
 	return cmd
 }
 
 func (c *cli) cancelJobSetCommand() *cobra.Command {
-	var reason string
+	var reason, form string
 	cmd := &cobra.Command{
 		Use:     "job-set QUEUE JOB-SET",
 		Short:   "Cancel the active jobs of a job set",
@@ -67,21 +77,22 @@ func (c *cli) cancelJobSetCommand() *cobra.Command {
 				if err := server.CancelJobSet(ctx, args[0], args[1], reason); err != nil {
 					return advise(err, codes.NotFound, "See which there are: armadactl get queues")
 				}
+				to := machine{cli: c, form: form}
 				if unseen == nil && len(jobs) == 0 {
-					c.printf("Job set %s in queue %s had no active jobs\n", args[1], args[0])
-					return nil
+					return to.done(kindJobSet, args[1], "nothing", fmt.Sprintf("Job set %s in queue %s had no active jobs", args[1], args[0]))
 				}
-				c.printf("Cancelling the active jobs of job set %s in queue %s\n", args[1], args[0])
-				return nil
+				return to.done(kindJobSet, args[1], "cancelling", fmt.Sprintf("Cancelling the active jobs of job set %s in queue %s", args[1], args[0]))
 			})
 		},
 	}
 	cmd.Flags().StringVar(&reason, "reason", "", "why, at most 50 bytes")
+	outputFlag(cmd, &form, asText...)
 	c.completeArguments(cmd, queueArgument, jobSetArgument)
 	return cmd
 }
 
 func (c *cli) reprioritizeJobCommand() *cobra.Command {
+	var form string
 	cmd := &cobra.Command{
 		Use:   "job [QUEUE JOB-SET] ID PRIORITY",
 		Short: "Change the priority of a job: the lowest number goes first",
@@ -94,31 +105,34 @@ func (c *cli) reprioritizeJobCommand() *cobra.Command {
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 2 {
-				return c.reprioritize(cmd.Context(), "", "", []string{args[0]}, args[1])
+				return c.reprioritize(cmd.Context(), form, "", "", []string{args[0]}, args[1])
 			}
-			return c.reprioritize(cmd.Context(), args[0], args[1], []string{args[2]}, args[3])
+			return c.reprioritize(cmd.Context(), form, args[0], args[1], []string{args[2]}, args[3])
 		},
 	}
+	outputFlag(cmd, &form, asText...)
 	c.completeArguments(cmd, orQueue(activeJobArgument), jobSetArgument, activeJobArgument)
 	return cmd
 }
 
 func (c *cli) reprioritizeJobSetCommand() *cobra.Command {
+	var form string
 	cmd := &cobra.Command{
 		Use:   "job-set QUEUE JOB-SET PRIORITY",
 		Short: "Change the priority of the active jobs of a job set: the lowest number goes first",
 		Args:  arguments("QUEUE", "JOB-SET", "PRIORITY"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return c.reprioritize(cmd.Context(), args[0], args[1], nil, args[2])
+			return c.reprioritize(cmd.Context(), form, args[0], args[1], nil, args[2])
 		},
 	}
+	outputFlag(cmd, &form, asText...)
 	c.completeArguments(cmd, queueArgument, jobSetArgument)
 	return cmd
 }
 
 // reprioritize gives jobs of a job set a priority: one by its id, whose queue and
 // job set are looked up when they are empty, or without ids all active ones.
-func (c *cli) reprioritize(ctx context.Context, queue, set string, ids []string, text string) error {
+func (c *cli) reprioritize(ctx context.Context, form, queue, set string, ids []string, text string) error {
 	priority, err := strconv.ParseFloat(text, 64)
 	if err != nil || math.IsNaN(priority) || math.IsInf(priority, 0) {
 		return &usageError{fmt.Sprintf("PRIORITY is %q, must be a number", text)}
@@ -135,14 +149,16 @@ func (c *cli) reprioritize(ctx context.Context, queue, set string, ids []string,
 		if err != nil {
 			return advise(err, codes.NotFound, "See: armadactl get jobs --queue %s --job-set %s", queue, set)
 		}
-		failed := 0
+		failed, to := 0, machine{cli: c, form: form}
 		for _, id := range slices.Sorted(maps.Keys(results)) {
 			if why := results[id]; why != "" {
 				failed++
 				fmt.Fprintf(c.errors, "%s: %s\n", id, why)
 				continue
 			}
-			c.printf("Job %s has priority %s now\n", id, number(priority))
+			if err := to.done(kindJob, id, "priority "+number(priority), fmt.Sprintf("Job %s has priority %s now", id, number(priority))); err != nil {
+				return err
+			}
 		}
 		switch {
 		case len(results) == 0:

@@ -58,7 +58,7 @@ with the worst exit status of them: 0 when all succeeded (see armadactl help exi
 	}
 	cmd.Flags().BoolVar(&dry, "dry-run", false, "only check the file")
 	cmd.Flags().BoolVar(&wait, "wait", false, "wait until all its jobs have ended, and end with the worst exit status of them")
-	outputFlag(cmd, &form, formText, formName, formJSON, formYAML)
+	outputFlag(cmd, &form, asText...)
 	return cmd
 }
 

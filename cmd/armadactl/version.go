@@ -31,7 +31,7 @@ func (c *cli) versionCommand() *cobra.Command {
 				c.pairs("", "Server", words)
 				return nil
 			}
-			return (&machine{cli: c, form: form}).addValue("the version", struct {
+			return (&machine{cli: c, form: form}).addValue(version, struct {
 				Client string `json:"client"`
 				Go     string `json:"go"`
 				Server string `json:"server"` // empty when it cannot be reached or does not tell
@@ -39,7 +39,7 @@ func (c *cli) versionCommand() *cobra.Command {
 			}{version, runtime.Version(), server, config.Address()})
 		},
 	}
-	outputFlag(cmd, &form, formText, formJSON, formYAML)
+	outputFlag(cmd, &form, asText...)
 	return cmd
 }
 

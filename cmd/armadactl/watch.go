@@ -39,7 +39,7 @@ waited for.`,
 	}
 	cmd.Flags().BoolVar(&raw, "raw", false, "the same as -o json")
 	cmd.Flags().BoolVar(&exit, "exit-if-inactive", false, "end when every job of the job set has ended")
-	outputFlag(cmd, &form, formText, formJSON, formYAML)
+	outputFlag(cmd, &form, asText...)
 	c.completeArguments(cmd, queueArgument, jobSetArgument)
 	return cmd
 }
