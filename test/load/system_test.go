@@ -52,6 +52,8 @@ func open(b *testing.B, dir, simulate string) *system {
 	config := app.DefaultConfig()
 	config.DataDir, config.Executor.Simulate, config.Executor.SimulatedRuntime = dir, simulate, time.Millisecond
 	config.Server.GRPCAddr, config.Server.HTTPAddr, config.Telemetry.MetricsAddr = "127.0.0.1:0", "127.0.0.1:0", ""
+	// Jobs that fit on no node there is wait for one of these, and are not rejected.
+	config.Scheduling.NodeTypes = []app.NodeType{{Name: "to-come", Capacity: map[string]string{"cpu": "64", "memory": "256Gi", "ephemeral-storage": "256Gi"}}}
 	log := slog.New(slog.DiscardHandler)
 	if os.Getenv("ARMADA_LOAD_LOG") != "" {
 		log = slog.New(slog.NewTextHandler(os.Stderr, nil))
