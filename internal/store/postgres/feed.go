@@ -173,7 +173,7 @@ func (s *Store) readFeed(ctx context.Context, after store.Position, limit int) (
 		return nil, nil, err
 	}
 	for more := true; more && !reading.Full(); {
-		more = false
+		rows := 0
 		var oldest, latest int64
 		err := s.each(ctx, func(r pgx.Rows) error {
 			var seq, first, one *int64
@@ -185,7 +185,7 @@ func (s *Store) readFeed(ctx context.Context, after store.Position, limit int) (
 			if err := reading.Check(oldest, latest); err != nil || seq == nil {
 				return err
 			}
-			more = true
+			rows++
 			return reading.Add(*seq, rowOf(*first, *fresh, *one, body))
 		}, `SELECT o.seq, l.seq, c.seq, c.first, c.fresh, c.one, c.body
 			FROM armada.lane l CROSS JOIN (SELECT coalesce(min(seq), 0) AS seq FROM armada.change) o
@@ -194,6 +194,7 @@ func (s *Store) readFeed(ctx context.Context, after store.Position, limit int) (
 		if err != nil {
 			return nil, nil, err
 		}
+		more = rows == rowsPerRead
 	}
 	return reading.Elements, reading.Position(), nil
 }
