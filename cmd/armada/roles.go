@@ -123,6 +123,7 @@ func armadactl() string {
 // orderly stop, the second for one at once, the third is the system's.
 func play(ctx context.Context, roles app.Roles, config app.Config) error {
 	log := telemetry.NewLogger(os.Stderr, config.Telemetry)
+	adoptGRPCLog(log)
 	system, err := app.Open(ctx, config, roles, version, log)
 	if err != nil {
 		return err

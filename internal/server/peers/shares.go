@@ -22,14 +22,17 @@ func (p *Peers) Shares(ctx context.Context, queue string) (string, error) {
 	if leader.Addr == "" || leader.Name == p.parts.Replica {
 		return "", unavailable("no replica schedules at the moment, or it has not looked at every pool yet; try again")
 	}
-	ctx, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
 	conn, err := p.toLeader(leader.Addr)
 	if err != nil {
 		return "", unavailable("the address %q of replica %q, which schedules, cannot be used: %v", leader.Addr, leader.Name, err)
 	}
-	answer, err := peersapi.NewPeersClient(conn).Shares(ctx, &peersapi.SharesRequest{Queue: queue})
-	if err != nil {
+	asking, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	answer, err := peersapi.NewPeersClient(conn).Shares(asking, &peersapi.SharesRequest{Queue: queue})
+	switch {
+	case ctx.Err() != nil:
+		return "", context.Cause(ctx)
+	case err != nil:
 		return "", unavailable("replica %q, which schedules, does not answer at %s: %v", leader.Name, leader.Addr, err)
 	}
 	return answer.GetReport(), nil
