@@ -25,8 +25,10 @@ func Restored(ctx context.Context, config Config, log *slog.Logger) (held time.D
 	if s.store, err = s.openStore(ctx); err != nil {
 		return 0, fmt.Errorf("opening the store: %w", err)
 	}
-	if err := nobodyLeads(ctx, s.store); err != nil {
-		return 0, err
+	if s.dir == nil {
+		if err := nobodyLeads(ctx, s.store); err != nil {
+			return 0, err
+		}
 	}
 	if err := s.store.Restored(ctx, config.hold()); err != nil {
 		return 0, err
