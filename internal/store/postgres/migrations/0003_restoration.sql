@@ -61,3 +61,27 @@ BEGIN
     v_at := armada.enter(p_now);
     UPDATE armada.restoration SET held = greatest(held, v_at + p_at_least) WHERE held > v_at;
 END $$;
+
+-- Since when the leader leads, for those who ask.
+ALTER TABLE armada.leader ADD COLUMN since bigint NOT NULL DEFAULT 0;
+
+CREATE OR REPLACE FUNCTION armada.lead(p_now bigint, p_replica text, p_addr text, p_ttl bigint,
+    OUT o_replica text, OUT o_addr text, OUT o_epoch bigint, OUT o_until bigint, OUT o_new boolean)
+LANGUAGE plpgsql AS $$
+DECLARE v_at bigint;
+BEGIN
+    v_at := armada.enter(p_now);
+    SELECT replica, addr, epoch, until, false INTO o_replica, o_addr, o_epoch, o_until, o_new FROM armada.leader;
+    IF o_replica <> '' AND o_until > v_at AND o_replica <> p_replica THEN
+        RETURN; -- somebody else leads
+    END IF;
+    IF o_replica <> p_replica OR o_until <= v_at THEN
+        o_replica := p_replica;
+        o_epoch := o_epoch + 1;
+        o_new := true;
+    END IF;
+    o_addr := p_addr;
+    o_until := v_at + p_ttl;
+    UPDATE armada.leader SET replica = o_replica, addr = o_addr, epoch = o_epoch, until = o_until,
+        since = CASE WHEN o_new THEN v_at ELSE since END;
+END $$;
