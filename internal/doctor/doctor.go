@@ -38,10 +38,10 @@ func (v Verdict) MarshalText() ([]byte, error) { return []byte(v.String()), nil 
 
 // Check is one question and its answer.
 type Check struct {
-	Name    string  `json:"name"` // what was looked at, in a few words: the same every time
-	Verdict Verdict `json:"verdict"`
-	Finding string  `json:"finding"`          // what was seen
-	Advice  string  `json:"advice,omitempty"` // what would be right; empty when it is
+	Name    string  `json:"name" yaml:"name"` // what was looked at, in a few words: the same every time
+	Verdict Verdict `json:"verdict" yaml:"verdict"`
+	Finding string  `json:"finding" yaml:"finding"`                   // what was seen
+	Advice  string  `json:"advice,omitempty" yaml:"advice,omitempty"` // what would be right; empty when it is
 }
 
 // Good is a check of something that is right.
