@@ -360,7 +360,14 @@ func (c Config) postgres(log *slog.Logger) postgres.Config {
 		URL: c.Store.Database.Reveal(), DirectURL: c.Store.DirectDatabase.Reveal(), PasswordFile: c.Store.PasswordFile,
 		TransactionPooler: c.Store.TransactionPooler, Connections: c.Store.Connections,
 		Resources: c.resources(), ClientIDRetention: c.Store.KeepClientIDs, MaxQueuedPerQueue: c.Scheduling.MaxQueuedJobsPerQueue, Logger: log,
+		Hold: c.hold(),
 	}
+}
+
+// hold is for how long nothing is started in a store that was restored: then every
+// executor has spoken, or stopped its runs because its lease had ended.
+func (c Config) hold() time.Duration {
+	return c.Executors.Lease + leader.Config{}.WithDefaults().Expiry.Margin
 }
 
 func (c Config) executors() executors.Config {

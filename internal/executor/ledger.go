@@ -330,12 +330,20 @@ func (l *ledger) asked(request uint64) {
 	}
 }
 
-// newSession forgets what only leases of the old one could bring back.
+// newSession forgets what only leases of the old one could bring back. What
+// living runs have come to is told again: the server's store may have been
+// restored and not know it any more.
 func (l *ledger) newSession() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	clear(l.over)
 	l.request = 0
+	for run, e := range l.entries {
+		if e.known != 0 {
+			e.known = 0
+			l.news[run] = e
+		}
+	}
 }
 
 // size is the number of runs.

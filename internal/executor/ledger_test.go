@@ -245,3 +245,21 @@ func TestALostLeaseFailsWhatRanAndGivesBackWhatHadNotBegun(t *testing.T) {
 		t.Errorf("%d runs stay in the ledger", l.size())
 	}
 }
+
+func TestANewSessionIsToldAgainWhatLivingRunsHaveComeTo(t *testing.T) {
+	t.Parallel()
+	l := newLedger()
+	take(t, l, "a-1")
+	take(t, l, "b-1")
+	l.learn([]runs.Status{seen("a-1", runs.Running)})
+	acknowledge(l)
+	l.newSession()
+	reports := l.unreported(false)
+	if got := phases(reports); len(got) != 1 || got["a-1"] != runs.Running || reports[0].known != 0 {
+		t.Errorf("in the new session %+v are told", reports)
+	}
+	acknowledge(l)
+	if n := len(l.unreported(false)); n != 0 {
+		t.Errorf("%d reports are left after the acknowledgement", n)
+	}
+}

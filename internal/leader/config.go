@@ -141,6 +141,8 @@ type Store interface {
 	Transition(ctx context.Context, fence store.Fence, units []store.Unit) ([]store.UnitResult, error)
 	// Executors is that of [store.Executors].
 	Executors(ctx context.Context) ([]store.ExecutorNodes, error)
+	// Held is that of [store.Restoration].
+	Held(ctx context.Context) (time.Duration, error)
 	// Requirements is that of [store.Asking].
 	Requirements(ctx context.Context, id armada.ShapeID) (*armada.Requirements, error)
 }

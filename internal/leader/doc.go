@@ -32,6 +32,8 @@
 //     and are never cut; a transition takes as many as fit in about
 //     Config.PieceTime. Rounds and the feed go on meanwhile. A store that is
 //     not available is asked again until it answers or leadership ends.
+//   - Restored stores (promise 14 of internal/store). While nothing may be started
+//     a term has no world: nothing is decided and nobody is given up.
 //   - Silence (expiry.go). An executor that was not heard of for its lease gets
 //     nothing new. After the lease, a margin and Expiry.LostTimeout its runs
 //     are given up (lifecycle.Expire). Nothing is judged before the store was

@@ -177,3 +177,23 @@ func TestARestartLeasesWhatWasQueued(t *testing.T) {
 		}
 	})
 }
+
+func TestNothingIsStartedInARestoredStoreBeforeItsHoldIsOver(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m := aStore()
+		m.acknowledge(anExecutor("east"), aNode("n1", 4))
+		m.submit(aJob("j1"))
+		m.held = time.Now().Add(time.Minute)
+		start(t, m, "a")
+		pass(50 * time.Second)
+		m.mu.Lock()
+		m.held = m.held.Add(time.Minute) // an executor holds what the store does not know
+		m.mu.Unlock()
+		pass(time.Minute)
+		wantState(t, m, armada.JobQueued, "j1")
+		m.acknowledge(anExecutor("east"), aNode("n1", 4))
+		pass(10 * time.Second)
+		wantState(t, m, armada.JobLeased, "j1")
+	})
+}

@@ -27,6 +27,7 @@ type memory struct {
 	history   map[armada.JobID][]armada.Event
 	feed      []change // what changed, in order of commit
 	listeners map[chan struct{}]bool
+	held      time.Time // nothing may be started before
 
 	transitions []int // changes of every transition that committed
 
@@ -354,6 +355,13 @@ func (m *memory) Subscribe() (<-chan struct{}, func()) {
 		defer m.mu.Unlock()
 		delete(m.listeners, signal)
 	}
+}
+
+// Held is that of store.Restoration.
+func (m *memory) Held(context.Context) (time.Duration, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return time.Until(m.held), nil
 }
 
 // Executors is that of store.Executors.

@@ -67,6 +67,9 @@ func (t *term) run(ctx context.Context) error {
 	defer unsubscribe()
 	defer t.explanations.clear()
 	t.reader.wake = wake
+	if err := t.hold(ctx); err != nil {
+		return err
+	}
 	if err := t.load(ctx); err != nil {
 		return err
 	}
@@ -75,6 +78,26 @@ func (t *term) run(ctx context.Context) error {
 	group.Go(func() error { return t.commit.run(ctx) })
 	group.Go(func() error { return t.loop(ctx) })
 	return group.Wait()
+}
+
+// hold waits for as long as nothing may be started.
+func (t *term) hold(ctx context.Context) error {
+	for told := false; ; told = true {
+		left, err := t.store.Held(ctx)
+		if err != nil {
+			return fmt.Errorf("asking whether anything may be started: %w", err)
+		}
+		if left <= 0 {
+			return nil
+		}
+		if !told {
+			t.log.Warn("the store was restored: nothing is started until executors have stopped what it does not know", "left", left)
+		}
+		sleep(ctx, t.clock, min(left, t.config.Poll))
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+	}
 }
 
 // load fills the world from the store.

@@ -33,7 +33,8 @@ type Runtime interface {
 	// the runtime has recorded that the run exists, not when it runs. An order
 	// that can never work ends at once as Failed; an error means that nothing
 	// was done and the lease may be returned, unless it is the context's: then
-	// the run may exist or come to.
+	// the run may exist or come to. For a run that was forgotten it is an error
+	// where the runtime still remembers that.
 	Start(ctx context.Context, o Order) error
 	// Stop asks a run to end: politely, after grace by force. Grace 0 stands for
 	// the grace period of its pod spec, a negative one for force at once; a later

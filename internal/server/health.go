@@ -23,6 +23,7 @@ import (
 type health struct {
 	store   store.Queues
 	version string
+	now     func() time.Time
 	serving atomic.Bool
 	grpc    *grpchealth.Server
 }
@@ -30,8 +31,8 @@ type health struct {
 // healthTimeout is how long the store may take to prove that it is there.
 const healthTimeout = 2 * time.Second
 
-func newHealth(queues store.Queues, version string) *health {
-	h := &health{store: queues, version: version, grpc: grpchealth.NewServer()}
+func newHealth(queues store.Queues, version string, now func() time.Time) *health {
+	h := &health{store: queues, version: version, now: now, grpc: grpchealth.NewServer()}
 	h.grpc.SetServingStatus("", healthpb.HealthCheckResponse_NOT_SERVING)
 	return h
 }
@@ -76,15 +77,21 @@ func (h *health) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNoContent)
 }
 
-// versionHeader is the header of Health's answer that tells the version.
-const versionHeader = "armada-version"
+// Headers of Health's answer: the version, and what the server's clock shows.
+const (
+	versionHeader = "armada-version"
+	timeHeader    = "armada-time"
+)
 
-// Health tells whether the server takes calls, and of which version it is.
+// Health tells whether the server takes calls, of which version it is, and what
+// its clock shows.
 func (s *submitService) Health(ctx context.Context, _ *emptypb.Empty) (*api.HealthCheckResponse, error) {
+	headers := metadata.Pairs(timeHeader, s.health.now().UTC().Format(time.RFC3339Nano))
 	if s.health.version != "" {
-		if err := grpc.SetHeader(ctx, metadata.Pairs(versionHeader, s.health.version)); err != nil {
-			return nil, fmt.Errorf("tell the version: %w", err)
-		}
+		headers.Set(versionHeader, s.health.version)
+	}
+	if err := grpc.SetHeader(ctx, headers); err != nil {
+		return nil, fmt.Errorf("tell the version and the time: %w", err)
 	}
 	return s.health.answer(), nil
 }

@@ -124,7 +124,7 @@ func New(config Config, at *Addresses, deps Deps) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{config: config, at: at, log: deps.Log, health: newHealth(deps.Store, deps.Version), ui: deps.UI, pipe: newPipe(), stopping: make(chan struct{})}
+	s := &Server{config: config, at: at, log: deps.Log, health: newHealth(deps.Store, deps.Version, deps.now()), ui: deps.UI, pipe: newPipe(), stopping: make(chan struct{})}
 	options := []grpc.ServerOption{
 		grpc.ChainUnaryInterceptor(calls.unary),
 		grpc.ChainStreamInterceptor(calls.stream),

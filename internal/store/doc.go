@@ -28,6 +28,8 @@
 //  12. Concurrent writes of one process are coalesced into one transaction.
 //  13. Asking is part of the contract: list, group and count, fast on indexed
 //     columns at any size, otherwise bounded in time with a continuation.
+//  14. A store brought back from a copy begins another life, in which what was
+//     handed out in the lost time means nothing ([Restoration]).
 //
 // Errors are [armada.Error] values with a code where a caller can act on them:
 // NotFound, Precondition, Invalid, Fenced, Unavailable (nothing was done),

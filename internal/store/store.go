@@ -19,6 +19,7 @@ type Store interface {
 	Executors
 	Asking
 	Retention
+	Restoration
 
 	// Close waits for calls in flight and releases everything. Calls made
 	// afterwards answer Unavailable.
@@ -116,7 +117,8 @@ type JobSetKey struct {
 
 // Cursor is a place in the events of a job set. A job set that is forgotten
 // whole (retention, deletion of its queue) and used again begins a new
-// incarnation with numbers from 1.
+// incarnation with numbers from 1; in a store that was restored every job set is
+// a new incarnation, whose numbers go on.
 type Cursor struct {
 	Incarnation int64
 	Number      int64 // the last event that was seen; 0 before the first

@@ -17,16 +17,22 @@ import (
 type installation struct {
 	*testing.T
 	database string
-	dir      string // of the executor
+	dir      string   // of the executor
+	flags    []string // of every process besides its own
 
 	mu       sync.Mutex
 	servers  [2]*up
 	executor *up
 }
 
-func install(t *testing.T) *installation {
+func install(t *testing.T, flags ...string) *installation {
 	t.Helper()
-	i := &installation{T: t, database: pgtest.Start(t).URL("postgres"), dir: t.TempDir()}
+	return installOn(t, pgtest.Start(t).URL("postgres"), flags...)
+}
+
+func installOn(t *testing.T, database string, flags ...string) *installation {
+	t.Helper()
+	i := &installation{T: t, database: database, dir: t.TempDir(), flags: flags}
 	t.Cleanup(func() { killProcessesOf(i.dir) })
 	for n := range i.servers {
 		i.startServer(n)
@@ -37,7 +43,7 @@ func install(t *testing.T) *installation {
 
 func (i *installation) start(args ...string) *up {
 	i.Helper()
-	u, err := begin(i.T, args...)
+	u, err := begin(i.T, append(args, i.flags...)...)
 	if err != nil {
 		i.Fatalf("armada %s: %v\n%s", strings.Join(args, " "), err, u.output)
 	}

@@ -40,6 +40,7 @@ const theLease = 2 * time.Minute
 type world struct {
 	t     *testing.T
 	store *sqlite.Store
+	file  string // of the store
 	log   *slog.Logger
 
 	mu       sync.Mutex
@@ -59,14 +60,15 @@ func inWorld(t *testing.T, test func(t *testing.T, w *world)) {
 	t.Helper()
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		kept, err := sqlite.Open(t.Context(), sqlite.Config{Path: filepath.Join(t.TempDir(), "armada.db")})
+		file := filepath.Join(t.TempDir(), "armada.db")
+		kept, err := sqlite.Open(t.Context(), sqlite.Config{Path: file})
 		ok(t, err)
-		w := &world{t: t, store: kept, log: slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelInfo}))}
+		w := &world{t: t, store: kept, file: file, log: slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelInfo}))}
 		ok(t, kept.PutQueue(t.Context(), armada.Queue{Name: "q", PriorityFactor: 1}))
 		w.serve()
 		t.Cleanup(func() {
 			w.unserve()
-			ok(t, kept.Close())
+			ok(t, w.store.Close())
 		})
 		test(t, w)
 	})

@@ -45,6 +45,7 @@ func (c Config) Validate() error {
 type Store interface {
 	store.Executors
 	store.Feed
+	store.Restoration
 	Requirements(ctx context.Context, id armada.ShapeID) (*armada.Requirements, error)
 	Transition(ctx context.Context, fence store.Fence, units []store.Unit) ([]store.UnitResult, error)
 }

@@ -269,13 +269,24 @@ func (s *Service) reconcile(ctx context.Context, st *stream, r *executorapi.Leas
 		stop = append(stop, run)
 	}
 	slices.Sort(stop)
+	if len(stop) > 0 {
+		// In a store that was restored these may be other attempts of its jobs:
+		// nothing is started before they have ended, or this lease has.
+		if err := s.store.Hold(ctx, s.config.Lease+holdMargin); err != nil {
+			return fmt.Errorf("holding what could be started: %w", err)
+		}
+	}
 	if err := st.sendStops(stop); err != nil {
 		return err
 	}
 	return s.push(ctx, st, news)
 }
 
-// push sends leases that were not sent yet and stops that are wished for.
+// holdMargin is for pods that die slowly and for clocks that run unevenly.
+const holdMargin = 5 * time.Second
+
+// push sends leases that were not sent yet and stops that are wished for. While
+// nothing may be started, leases wait for a later request.
 func (s *Service) push(ctx context.Context, st *stream, jobs []store.JobAndRun) error {
 	var start, stop []armada.RunID
 	for _, j := range jobs {
@@ -289,11 +300,16 @@ func (s *Service) push(ctx context.Context, st *stream, jobs []store.JobAndRun) 
 			st.stopped[run.ID] = true
 		case run.State == armada.RunLeased && !sent && j.Job.Wish.Kind == armada.WishNone:
 			start = append(start, run.ID)
-			st.pushed[run.ID] = st.sequence
 		}
 	}
-	if err := st.sendStops(stop); err != nil {
+	if err := st.sendStops(stop); err != nil || len(start) == 0 {
 		return err
+	}
+	if held, err := s.store.Held(ctx); err != nil || held > 0 {
+		return err
+	}
+	for _, run := range start {
+		st.pushed[run] = st.sequence
 	}
 	for chunk := range slices.Chunk(start, ordersPerRead) {
 		orders, err := s.store.Orders(ctx, chunk)

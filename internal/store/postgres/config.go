@@ -44,9 +44,12 @@ type Config struct {
 	ClientIDRetention time.Duration
 	// MaxQueuedPerQueue bounds the queued jobs of a queue; 0 is no limit.
 	MaxQueuedPerQueue int
-	Connections       int           // for reading and writing; 8 by default
-	Patience          time.Duration // bounds one call's wait for a connection or for the database; 10 s by default
-	Poll              time.Duration // covers lost notifications; 1 s, and 250 ms where there are none
+	// Hold is for how long nothing is started in a database that turns out to
+	// have been restored; at least as long as executors' leases. 2 min 5 s by default.
+	Hold        time.Duration
+	Connections int           // for reading and writing; 8 by default
+	Patience    time.Duration // bounds one call's wait for a connection or for the database; 10 s by default
+	Poll        time.Duration // covers lost notifications; 1 s, and 250 ms where there are none
 }
 
 func (c Config) withDefaults() Config {
@@ -58,6 +61,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.ClientIDRetention == 0 {
 		c.ClientIDRetention = 14 * 24 * time.Hour
+	}
+	if c.Hold == 0 {
+		c.Hold = 125 * time.Second
 	}
 	if c.Connections == 0 {
 		c.Connections = 8
@@ -86,6 +92,8 @@ func (c Config) Validate() error {
 		return errors.New("clientIDRetention: must not be negative")
 	case c.MaxQueuedPerQueue < 0:
 		return errors.New("maxQueuedPerQueue: must not be negative")
+	case c.Hold < 0:
+		return errors.New("hold: must not be negative")
 	case c.Connections < 0 || c.Connections == 1:
 		return errors.New("connections: must be at least 2")
 	case c.Patience < 0:

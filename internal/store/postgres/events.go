@@ -60,7 +60,7 @@ func (s *Store) ReadEvents(ctx context.Context, key store.JobSetKey, after store
 
 // piece is what one statement tells about a job set.
 type piece struct {
-	set, last, pruned int64
+	set, last, pruned int64 // set is the incarnation
 	from              int64 // events after this number were asked for
 	blocks            int
 	events            []armada.Event
@@ -93,11 +93,12 @@ func (s *Store) readBlocks(ctx context.Context, key store.JobSetKey, after store
 			p.events = append(p.events[:start], p.events[start+int(skip):]...)
 		}
 		return nil
-	}, `SELECT s.id, s.last, s.pruned, b.last, b.count, b.events
-		FROM (SELECT id, last, pruned FROM armada.job_set WHERE queue = $1 AND name = $2 ORDER BY id DESC LIMIT 1) s
+	}, `SELECT s.incarnation, s.last, s.pruned, b.last, b.count, b.events
+		FROM (SELECT id, id + $6 * lives AS incarnation, last, pruned FROM armada.job_set, armada.restoration
+			WHERE queue = $1 AND name = $2 ORDER BY id DESC LIMIT 1) s
 		LEFT JOIN LATERAL (SELECT last, count, events FROM armada.event_block WHERE job_set = s.id
-			AND last > CASE WHEN s.id = $3 THEN $4 ELSE s.pruned END ORDER BY last LIMIT $5) b ON true ORDER BY b.last`,
-		key.Queue, string(key.JobSet), after.Incarnation, after.Number, min(limit, blocksPerRead))
+			AND last > CASE WHEN s.incarnation = $3 THEN $4 ELSE s.pruned END ORDER BY last LIMIT $5) b ON true ORDER BY b.last`,
+		key.Queue, string(key.JobSet), after.Incarnation, after.Number, min(limit, blocksPerRead), int64(store.LifeSpan))
 	if err != nil {
 		return p, err
 	}
@@ -114,8 +115,8 @@ func (s *Store) readBlocks(ctx context.Context, key store.JobSetKey, after store
 func (s *Store) LastEvent(ctx context.Context, key store.JobSetKey) (store.Cursor, error) {
 	var last store.Cursor
 	err := s.read(ctx, "read last event", func(ctx context.Context) error {
-		err := s.pool.QueryRow(ctx, "SELECT id, last FROM armada.job_set WHERE queue = $1 AND name = $2 ORDER BY id DESC LIMIT 1",
-			key.Queue, string(key.JobSet)).Scan(&last.Incarnation, &last.Number)
+		err := s.pool.QueryRow(ctx, "SELECT id + $3 * lives, last FROM armada.job_set, armada.restoration WHERE queue = $1 AND name = $2 ORDER BY id DESC LIMIT 1",
+			key.Queue, string(key.JobSet), int64(store.LifeSpan)).Scan(&last.Incarnation, &last.Number)
 		if errors.Is(err, pgx.ErrNoRows) {
 			return noEvents(key)
 		}

@@ -119,6 +119,9 @@ func steps() ([]step, error) {
 		if err != nil {
 			return nil, err
 		}
+		if i > 0 && number == list[i-1].number {
+			return nil, fmt.Errorf("migrations %s and %s have the same number", list[i-1].name, name)
+		}
 		list[i] = step{number: number, needs: number, name: name, text: string(text)}
 		for line := range strings.Lines(list[i].text) {
 			if needs, found := strings.CutPrefix(line, compatible); found {

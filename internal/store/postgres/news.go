@@ -230,6 +230,9 @@ func (s *Store) look(ctx context.Context, last *int64) error {
 		s.All()
 		return nil
 	}
+	if seq-before >= store.LifeSpan { // it was restored under our feet
+		s.holding.over.Store(false)
+	}
 	s.Feed()
 	return s.each(ctx, func(r pgx.Rows) error {
 		var queue, name string

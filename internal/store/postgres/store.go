@@ -29,6 +29,7 @@ type Store struct {
 	leading leading
 	news    news
 	pruning pruning
+	holding holding
 
 	mu     sync.RWMutex // held for reading by every call in flight
 	closed bool
@@ -67,6 +68,13 @@ func open(ctx context.Context, config Config) (*Store, error) {
 	}
 	if err := prepareForm(ctx, config); err != nil {
 		return nil, err
+	}
+	restored, err := recognise(ctx, config)
+	if err != nil {
+		return nil, err
+	}
+	if restored {
+		config.Logger.Warn("this database was restored from a dump; nothing is started until executors have stopped what it does not know", "hold", config.Hold)
 	}
 	pool, err := pgxpool.NewWithConfig(ctx, pooled)
 	if err != nil {

@@ -23,7 +23,13 @@ type conn struct {
 
 // connect opens the file; pragmas are run in order.
 func connect(path string, pragmas ...string) (*conn, error) {
-	query := url.Values{"_pragma": pragmas}
+	return connectAs(path, "rwc", pragmas...)
+}
+
+// connectAs is connect in a mode: rwc makes the file where there is none, ro
+// changes nothing.
+func connectAs(path, mode string, pragmas ...string) (*conn, error) {
+	query := url.Values{"_pragma": pragmas, "mode": {mode}}
 	name := "file:" + (&url.URL{Path: path}).EscapedPath() + "?" + query.Encode()
 	c, err := (&sqlite.Driver{}).Open(name)
 	if err != nil {

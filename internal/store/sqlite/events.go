@@ -13,18 +13,19 @@ import (
 const defaultEvents = 1000
 
 // setPlace is how far a job set's events reach.
-type setPlace struct{ id, last, pruned int64 }
+type setPlace struct{ id, incarnation, last, pruned int64 }
 
 // latestSet returns the newest incarnation of a job set.
 func latestSet(c *conn, key store.JobSetKey) (setPlace, error) {
-	r, err := c.one("SELECT id, last, pruned FROM job_set WHERE queue = ? AND name = ? ORDER BY id DESC LIMIT 1", key.Queue, string(key.JobSet))
+	r, err := c.one(`SELECT id, id + ? * lives, last, pruned FROM job_set, restoration
+		WHERE queue = ? AND name = ? ORDER BY id DESC LIMIT 1`, int64(store.LifeSpan), key.Queue, string(key.JobSet))
 	if err != nil {
 		return setPlace{}, err
 	}
 	if r == nil {
 		return setPlace{}, intake.Coded(armada.CodeNotFound, "job set %q of queue %q has no events", key.JobSet, key.Queue)
 	}
-	return setPlace{r.int(0), r.int(1), r.int(2)}, nil
+	return setPlace{r.int(0), r.int(1), r.int(2), r.int(3)}, nil
 }
 
 // ReadEvents returns events after the cursor.
@@ -40,14 +41,14 @@ func (s *Store) ReadEvents(ctx context.Context, key store.JobSetKey, after store
 			return err
 		}
 		from := set.pruned
-		if after.Incarnation == set.id {
+		if after.Incarnation == set.incarnation {
 			from = after.Number
 			if from < set.pruned || from > set.last {
 				return intake.Coded(armada.CodeOutOfRange, "events %d to %d of job set %q are kept: none follows number %d",
 					set.pruned+1, set.last, key.JobSet, from)
 			}
 		}
-		next = store.Cursor{Incarnation: set.id, Number: from}
+		next = store.Cursor{Incarnation: set.incarnation, Number: from}
 		if events, err = readBlocks(c, set, from, limit); len(events) > 0 {
 			next.Number = events[len(events)-1].Number
 		}
@@ -99,7 +100,7 @@ func (s *Store) LastEvent(ctx context.Context, key store.JobSetKey) (store.Curso
 	var last store.Cursor
 	err := s.read(ctx, "read last event", func(c *conn) error {
 		set, err := latestSet(c, key)
-		last = store.Cursor{Incarnation: set.id, Number: set.last}
+		last = store.Cursor{Incarnation: set.incarnation, Number: set.last}
 		return err
 	})
 	return last, err

@@ -16,11 +16,10 @@ var migrations embed.FS
 // The number of the last one is in the file's header (user_version). A file of
 // a newer program is refused.
 func migrate(c *conn) error {
-	steps, err := fs.Glob(migrations, "migrations/*.sql")
+	steps, err := stepNames()
 	if err != nil {
 		return err
 	}
-	slices.Sort(steps)
 	if err := c.script("BEGIN IMMEDIATE"); err != nil {
 		return err
 	}
@@ -38,10 +37,9 @@ func migrateWithin(c *conn, steps []string) error {
 	}
 	newest := int64(0)
 	for _, step := range steps {
-		digits, _, _ := strings.Cut(strings.TrimPrefix(step, "migrations/"), "_")
-		number, err := strconv.ParseInt(digits, 10, 64)
+		number, err := stepNumber(step)
 		if err != nil {
-			return fmt.Errorf("migration %s: %w", step, err)
+			return err
 		}
 		newest = number
 		if number <= have.int(0) {
@@ -62,4 +60,21 @@ func migrateWithin(c *conn, steps []string) error {
 		return fmt.Errorf("the database has form %d and this program knows %d: it was written by a newer program", have.int(0), newest)
 	}
 	return nil
+}
+
+// stepNames are the migrations' files, in order.
+func stepNames() ([]string, error) {
+	steps, err := fs.Glob(migrations, "migrations/*.sql")
+	slices.Sort(steps)
+	return steps, err
+}
+
+// stepNumber is the number that a migration's file begins with.
+func stepNumber(step string) (int64, error) {
+	digits, _, _ := strings.Cut(strings.TrimPrefix(step, "migrations/"), "_")
+	number, err := strconv.ParseInt(digits, 10, 64)
+	if err != nil {
+		return 0, fmt.Errorf("migration %s: %w", step, err)
+	}
+	return number, nil
 }

@@ -75,6 +75,7 @@ type Store struct {
 	names   *names // for reading
 	acks    *acks.Records
 	pruning pruning
+	holding holding
 
 	line       *intake.Line[work]
 	writerDone chan struct{}

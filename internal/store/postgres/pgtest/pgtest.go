@@ -334,3 +334,13 @@ func owner() (*syscall.Credential, error) {
 	}
 	return nil, fmt.Errorf("pgtest: root may not run PostgreSQL, and there is no user postgres or nobody: %w", err)
 }
+
+// Program is where one of PostgreSQL's programs is, such as pg_dump.
+func Program(t testing.TB, name string) string {
+	t.Helper()
+	folder, err := findBinaries()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return filepath.Join(folder, name)
+}
