@@ -21,9 +21,14 @@ type conn struct {
 	args   []driver.NamedValue
 }
 
-// connect opens the file; pragmas are run in order.
+// connect opens the file, making it if need be; pragmas are run in order.
 func connect(path string, pragmas ...string) (*conn, error) {
-	query := url.Values{"_pragma": pragmas}
+	return connectWith(path, "rwc", pragmas...)
+}
+
+// connectWith is connect with a mode of SQLite's: "rw" makes no file.
+func connectWith(path, mode string, pragmas ...string) (*conn, error) {
+	query := url.Values{"_pragma": pragmas, "mode": {mode}}
 	name := "file:" + (&url.URL{Path: path}).EscapedPath() + "?" + query.Encode()
 	c, err := (&sqlite.Driver{}).Open(name)
 	if err != nil {
