@@ -33,7 +33,7 @@ func Import(ctx context.Context, config Config, contents *store.Contents, told f
 			return err
 		}
 		defer func() { _ = tx.Rollback(context.WithoutCancel(ctx)) }()
-		in := importing{tx: tx, told: told}
+		in := importing{tx: tx, told: told, given: (&clock{test: config.Clock}).given()}
 		if err := in.run(ctx, contents); err != nil {
 			return err
 		}
@@ -50,20 +50,23 @@ func Import(ctx context.Context, config Config, contents *store.Contents, told f
 
 // importing is a transaction that takes over contents.
 type importing struct {
-	tx   pgx.Tx
-	told func(table string, rows int64)
+	tx    pgx.Tx
+	told  func(table string, rows int64)
+	given any // the time of a test, else nil
 }
 
 func (in importing) run(ctx context.Context, contents *store.Contents) error {
 	// The lane first: from now on nobody else writes.
-	for _, statement := range []string{
-		"SET LOCAL statement_timeout = 0", "SET LOCAL idle_in_transaction_session_timeout = 0", "SELECT armada.enter(NULL)",
-	} {
+	for _, statement := range []string{"SET LOCAL statement_timeout = 0", "SET LOCAL idle_in_transaction_session_timeout = 0"} {
 		if _, err := in.tx.Exec(ctx, statement); err != nil {
 			return err
 		}
 	}
-	if err := in.free(ctx, contents); err != nil {
+	var now int64
+	if err := in.tx.QueryRow(ctx, "SELECT armada.enter($1)", in.given).Scan(&now); err != nil {
+		return err
+	}
+	if err := in.free(ctx, contents, now); err != nil {
 		return err
 	}
 	for i := range contents.Tables {
@@ -75,10 +78,10 @@ func (in importing) run(ctx context.Context, contents *store.Contents) error {
 }
 
 // free answers Precondition unless the database is empty and nobody uses it.
-func (in importing) free(ctx context.Context, contents *store.Contents) error {
+func (in importing) free(ctx context.Context, contents *store.Contents, now int64) error {
 	var replica string
 	var leads bool
-	if err := in.tx.QueryRow(ctx, "SELECT replica, replica <> '' AND until > armada.clock() FROM armada.leader").Scan(&replica, &leads); err != nil {
+	if err := in.tx.QueryRow(ctx, "SELECT replica, replica <> '' AND until > $1 FROM armada.leader", now).Scan(&replica, &leads); err != nil {
 		return err
 	}
 	if leads {
@@ -102,9 +105,11 @@ func (in importing) copy(ctx context.Context, t *store.Table) error {
 	next, stop := iter.Pull2(t.Rows)
 	defer stop()
 	rows := int64(0)
+	var broken error // of reading; the database tells it as text only
 	n, err := in.tx.CopyFrom(ctx, pgx.Identifier{"armada", t.Name}, t.Columns, pgx.CopyFromFunc(func() ([]any, error) {
 		values, err, more := next()
 		if err != nil || !more {
+			broken = err
 			return nil, err
 		}
 		if rows++; rows%progressEvery == 0 && rows < t.Count {
@@ -112,6 +117,9 @@ func (in importing) copy(ctx context.Context, t *store.Table) error {
 		}
 		return values, nil
 	}))
+	if broken != nil {
+		return broken
+	}
 	if err != nil {
 		return err
 	}
