@@ -9,6 +9,7 @@ import (
 
 	"armada"
 	"armada/internal/store"
+	"armada/internal/store/intake"
 )
 
 // progressEvery is after how many rows of a table Import tells how far it is.
@@ -17,7 +18,8 @@ const progressEvery = 50_000
 // Import takes over all that another form of the store holds, in one transaction:
 // wholly or not at all. It migrates the database before. It answers Precondition
 // when the database holds something already or a server uses it; servers that
-// start meanwhile wait. What is kept the same way in both forms stays the same:
+// start meanwhile wait. An error is [intake.ErrDoubt] when the connection was lost
+// in the commit; every other one says that nothing was done. What is kept the same way in both forms stays the same:
 // ids, numbers, times, and so the cursors of watchers. Told is called now and
 // then with how many rows of a table are written; at last with all of them.
 func Import(ctx context.Context, config Config, contents *store.Contents, told func(table string, rows int64)) error {
@@ -37,10 +39,11 @@ func Import(ctx context.Context, config Config, contents *store.Contents, told f
 		if err := in.run(ctx, contents); err != nil {
 			return err
 		}
-		if err := tx.Commit(ctx); err != nil {
-			return fmt.Errorf("the commit, which may have been done: %w", err)
+		err = sent(tx.Commit(ctx))
+		if judge(err) == doubtful {
+			return fmt.Errorf("%w: %w", intake.ErrDoubt, err)
 		}
-		return nil
+		return err
 	})
 	if err != nil {
 		return fmt.Errorf("postgres store: %w", err)
