@@ -3,13 +3,16 @@ package postgres_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"iter"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
 
 	"armada"
+	"armada/internal/lifecycle"
 	"armada/internal/store"
 	"armada/internal/store/postgres"
 	"armada/internal/store/postgres/pgtest"
@@ -141,4 +144,70 @@ func after(rows iter.Seq2[[]any, error], err error) iter.Seq2[[]any, error] {
 		}
 		yield(nil, err)
 	}
+}
+
+// BenchmarkMove moves finished jobs (-finished) from SQLite, and tells how many
+// rows and jobs a second, and how large the heap is at most.
+func BenchmarkMove(b *testing.B) {
+	path := finished(b, *finishedJobs)
+	b.ResetTimer()
+	rows, peak := int64(0), uint64(0)
+	for range b.N {
+		config := postgres.Config{URL: pgtest.Database(b)}
+		err := sqlite.Export(b.Context(), path, func(c *store.Contents) error {
+			for _, t := range c.Tables {
+				rows += t.Count
+			}
+			return postgres.Import(b.Context(), config, c, func(string, int64) {
+				var m runtime.MemStats
+				runtime.ReadMemStats(&m)
+				peak = max(peak, m.HeapAlloc)
+			})
+		})
+		if err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.StopTimer()
+	b.ReportMetric(float64(rows)/b.Elapsed().Seconds(), "rows/s")
+	b.ReportMetric(float64(*finishedJobs*b.N)/b.Elapsed().Seconds(), "jobs/s")
+	b.ReportMetric(float64(peak)/1e6, "MB-heap")
+	b.ReportMetric(0, "ns/op")
+}
+
+// finished makes a SQLite store with so many finished jobs.
+func finished(b *testing.B, n int) string {
+	b.Helper()
+	path := file(b.TempDir())
+	s, err := sqlite.Open(b.Context(), sqlite.Config{Path: path})
+	if err != nil {
+		b.Fatal(err)
+	}
+	if err := s.PutQueue(b.Context(), armada.Queue{Name: "q", PriorityFactor: 1}); err != nil {
+		b.Fatal(err)
+	}
+	for made := 0; made < n; {
+		sub := jobs(armada.JobSet(fmt.Sprintf("set-%d", made%7)), min(300, n-made))
+		made += len(sub.Jobs)
+		if _, err := s.Submit(b.Context(), sub); err != nil {
+			b.Fatal(err)
+		}
+		units := make([]store.Unit, len(sub.Jobs))
+		for i := range units {
+			id := sub.Jobs[i].Job.ID
+			units[i] = store.Unit{
+				{Kind: lifecycle.Lease, Job: id, Lease: lifecycle.Terms{Executor: "east", Node: "node-17", Pool: "default"}},
+				{Kind: lifecycle.ReportRunning, Job: id, Run: armada.NewRunID(id, 1), Executor: "east", Node: "node-17"},
+				{Kind: lifecycle.ReportSucceeded, Job: id, Run: armada.NewRunID(id, 1), Executor: "east", Node: "node-17"},
+			}
+		}
+		results, err := s.Transition(b.Context(), store.Fence{}, units)
+		if err != nil || results[0].Verdict != lifecycle.Applied {
+			b.Fatal(err, results)
+		}
+	}
+	if err := s.Close(); err != nil {
+		b.Fatal(err)
+	}
+	return path
 }
