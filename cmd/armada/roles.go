@@ -25,7 +25,7 @@ data folder, or with --database in PostgreSQL.
 
 Ctrl-C stops running jobs with their grace period and queues them again; a second Ctrl-C stops
 them at once. With --keep-running they go on, and the next armada up finds them.`,
-	}, "data-dir", "database", "grpc-addr", "http-addr", "metrics-addr", "capacity", "simulate", "keep-running", "log-level")
+	}, "data-dir", "database", "skip-migrations", "grpc-addr", "http-addr", "metrics-addr", "capacity", "simulate", "keep-running", "log-level")
 }
 
 func serverCommand() *cobra.Command {
@@ -41,7 +41,7 @@ in yet, and nothing is encrypted. /health on the REST address answers 204 while 
 
 SIGTERM ends it in order: it gives up leadership, tells clients and executors to go to another
 replica, and finishes the calls in flight.`,
-	}, "database", "replica", "advertise", "grpc-addr", "http-addr", "metrics-addr", "log-level")
+	}, "database", "skip-migrations", "replica", "advertise", "grpc-addr", "http-addr", "metrics-addr", "log-level")
 }
 
 func executorCommand() *cobra.Command {
@@ -60,21 +60,22 @@ folder finds them, if it comes before its lease ends (executors.lease of the ser
 
 // roleFlags are the flags of roles: each stands for one key of the settings.
 var roleFlags = map[string]struct{ key, usage string }{
-	"data-dir":     {"dataDir", "`folder` for everything that must outlive the process"},
-	"database":     {"store.database", "`URL` of a PostgreSQL database, postgres://user@host/name; better set in a file or in ARMADA_STORE_DATABASE if it holds a password"},
-	"replica":      {"replica.name", "`name` of this replica, to which something random is added; the host's name when empty"},
-	"advertise":    {"replica.advertise", "`address` where other replicas reach this one's gRPC; the gRPC address when empty"},
-	"grpc-addr":    {"server.grpcAddr", "`address` of the gRPC API"},
-	"http-addr":    {"server.httpAddr", "`address` of REST, Swagger and health"},
-	"metrics-addr": {"telemetry.metricsAddr", "`address` of Prometheus metrics; empty for none"},
-	"servers":      {"executor.servers", "`addresses` of the servers' gRPC, with commas between them; one may be a DNS name of all of them"},
-	"tls":          {"executor.tls", "speak TLS with the servers"},
-	"id":           {"executor.id", "`name` of this executor, its alone; the host's name when empty"},
-	"pool":         {"executor.pool", "`pool` of its nodes"},
-	"capacity":     {"executor.capacity", "what this machine offers to jobs, `amounts` such as cpu=8,memory=16Gi"},
-	"simulate":     {"executor.simulate", "use made-up clusters instead of this machine; `shape` 3x100 is 3 clusters of 100 nodes"},
-	"keep-running": {"executor.keepRunning", "leave jobs running when armada stops"},
-	"log-level":    {"telemetry.logLevel", "least `level` that is logged: debug, info, warn or error"},
+	"data-dir":        {"dataDir", "`folder` for everything that must outlive the process"},
+	"database":        {"store.database", "`URL` of a PostgreSQL database, postgres://user@host/name; better set in a file or in ARMADA_STORE_DATABASE if it holds a password"},
+	"skip-migrations": {"store.skipMigrations", "refuse a database that is behind instead of bringing it up to date; armada migrate does that"},
+	"replica":         {"replica.name", "`name` of this replica, to which something random is added; the host's name when empty"},
+	"advertise":       {"replica.advertise", "`address` where other replicas reach this one's gRPC; the gRPC address when empty"},
+	"grpc-addr":       {"server.grpcAddr", "`address` of the gRPC API"},
+	"http-addr":       {"server.httpAddr", "`address` of REST, Swagger and health"},
+	"metrics-addr":    {"telemetry.metricsAddr", "`address` of Prometheus metrics; empty for none"},
+	"servers":         {"executor.servers", "`addresses` of the servers' gRPC, with commas between them; one may be a DNS name of all of them"},
+	"tls":             {"executor.tls", "speak TLS with the servers"},
+	"id":              {"executor.id", "`name` of this executor, its alone; the host's name when empty"},
+	"pool":            {"executor.pool", "`pool` of its nodes"},
+	"capacity":        {"executor.capacity", "what this machine offers to jobs, `amounts` such as cpu=8,memory=16Gi"},
+	"simulate":        {"executor.simulate", "use made-up clusters instead of this machine; `shape` 3x100 is 3 clusters of 100 nodes"},
+	"keep-running":    {"executor.keepRunning", "leave jobs running when armada stops"},
+	"log-level":       {"telemetry.logLevel", "least `level` that is logged: debug, info, warn or error"},
 }
 
 // roleCommand gives a command its flags and has it play the roles.
@@ -88,6 +89,12 @@ func roleCommand(roles app.Roles, cmd *cobra.Command, names ...string) *cobra.Co
 		}
 		return play(cmd.Context(), roles, config)
 	}
+	flags.add(cmd, roleKeys(cmd, names...))
+	return cmd
+}
+
+// roleKeys adds flags of roles and returns the keys that they stand for.
+func roleKeys(cmd *cobra.Command, names ...string) map[string]string {
 	d := app.DefaultConfig()
 	defaults := map[string]string{
 		"data-dir": d.DataDir, "grpc-addr": d.Server.GRPCAddr, "http-addr": d.Server.HTTPAddr,
@@ -98,14 +105,13 @@ func roleCommand(roles app.Roles, cmd *cobra.Command, names ...string) *cobra.Co
 		flag := roleFlags[name]
 		keys[name] = flag.key
 		switch name {
-		case "keep-running", "tls":
+		case "keep-running", "tls", "skip-migrations":
 			cmd.Flags().Bool(name, false, flag.usage)
 		default:
 			cmd.Flags().String(name, defaults[name], flag.usage)
 		}
 	}
-	flags.add(cmd, keys)
-	return cmd
+	return keys
 }
 
 // armadactl is how to type its name: as this program's, when that has a folder

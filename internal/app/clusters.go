@@ -42,7 +42,12 @@ func (s *System) executorID(alone string) (string, error) {
 	if id := s.config.Executor.ID; id != "" {
 		return id, nil
 	}
-	if s.roles == RoleUp && s.config.Store.Database.IsEmpty() {
+	// The runs of a store that was moved are those of the one who was alone.
+	moved, err := s.dir.moved()
+	if err != nil {
+		return "", err
+	}
+	if s.roles == RoleUp && s.config.Store.Database.IsEmpty() || moved != "" {
 		return alone, nil
 	}
 	host, err := os.Hostname()

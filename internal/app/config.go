@@ -104,6 +104,9 @@ type Store struct {
 	// PasswordFile holds the password of the database's user, when the URL does
 	// not. It is read at every connection.
 	PasswordFile string
+	// SkipMigrations leaves the database's form as it is: a server then refuses a
+	// database that is behind, and armada migrate brings it up to date.
+	SkipMigrations bool
 	// Connections is how many connections to the database a server uses.
 	Connections int
 	// KeepFinished is how long finished jobs are kept, with their events, logs
@@ -121,7 +124,7 @@ type Store struct {
 // executor have.
 type Executor struct {
 	// ID names the executor, and must be its alone; empty is the host's name, or
-	// in armada up without a database: local.
+	// in armada up without a database, and wherever its store was moved: local.
 	ID string
 	// Pool is the pool of its nodes.
 	Pool string
@@ -258,6 +261,9 @@ func (s Store) validate() error {
 	if s.KeepFinishedJobs < 0 {
 		errs = append(errs, fmt.Errorf("store.keepFinishedJobs: must not be negative, is %d", s.KeepFinishedJobs))
 	}
+	if s.Database.IsEmpty() && s.SkipMigrations {
+		errs = append(errs, errors.New("store.skipMigrations: goes with store.database, which is empty"))
+	}
 	if s.Database.IsEmpty() && !s.DirectDatabase.IsEmpty() {
 		errs = append(errs, errors.New("store.directDatabase: goes with store.database, which is empty"))
 	}
@@ -358,7 +364,7 @@ func (c Config) leader() leader.Config {
 func (c Config) postgres(log *slog.Logger) postgres.Config {
 	return postgres.Config{
 		URL: c.Store.Database.Reveal(), DirectURL: c.Store.DirectDatabase.Reveal(), PasswordFile: c.Store.PasswordFile,
-		TransactionPooler: c.Store.TransactionPooler, Connections: c.Store.Connections,
+		TransactionPooler: c.Store.TransactionPooler, SkipMigrations: c.Store.SkipMigrations, Connections: c.Store.Connections,
 		Resources: c.resources(), ClientIDRetention: c.Store.KeepClientIDs, MaxQueuedPerQueue: c.Scheduling.MaxQueuedJobsPerQueue, Logger: log,
 		Hold: c.hold(),
 	}

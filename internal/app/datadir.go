@@ -3,6 +3,7 @@ package app
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -52,6 +53,29 @@ func holder(lock *os.File) string {
 		return "another armada (process " + pid + ")"
 	}
 	return "another armada"
+}
+
+// movedName is the file that says where the folder's store was moved to.
+const movedName = "moved"
+
+// markMoved remembers that the folder's store was moved, and where.
+func (d *dataDir) markMoved(place string) error {
+	if err := os.WriteFile(d.file(movedName), []byte(place+"\n"), 0o600); err != nil {
+		return fmt.Errorf("everything was moved, but not marked as such: %w", err)
+	}
+	return nil
+}
+
+// moved tells where the folder's store was moved to; empty when it is here.
+func (d *dataDir) moved() (string, error) {
+	text, err := os.ReadFile(d.file(movedName))
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", nil
+	}
+	if err != nil {
+		return "", fmt.Errorf("reading whether the store was moved: %w", err)
+	}
+	return strings.TrimSpace(string(text)), nil
 }
 
 func (d *dataDir) file(name string) string { return filepath.Join(d.path, name) }

@@ -3,7 +3,6 @@ package app
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -74,10 +73,17 @@ func (s *System) openStore(ctx context.Context) (store.Store, error) {
 		}
 		return kept, nil
 	case s.dir == nil:
-		return nil, errors.New("store.database: is empty, must be the URL of a PostgreSQL database, postgres://user@host/name; without one, armada up keeps everything in its data folder")
+		return nil, fmt.Errorf("%w; without one, armada up keeps everything in its data folder", errNoDatabase)
 	default:
+		place, err := s.dir.moved()
+		if err != nil {
+			return nil, err
+		}
+		if place != "" {
+			return nil, fmt.Errorf("the store of %s was moved to %s: give that with --database; to go back to what there was before, delete %s", s.dir.path, place, s.dir.file(movedName))
+		}
 		kept, err := sqlite.Open(ctx, sqlite.Config{
-			Path:              s.dir.file("armada.db"),
+			Path:              s.dir.file(storeName),
 			Resources:         s.config.resources(),
 			ClientIDRetention: s.config.Store.KeepClientIDs,
 			MaxQueuedPerQueue: s.config.Scheduling.MaxQueuedJobsPerQueue,

@@ -54,11 +54,15 @@ func (s *System) Welcome(armadactl string) string {
 
 // keeps names what remembers everything, without its secrets.
 func (s *System) keeps() string {
-	database := s.config.Store.Database.Reveal()
-	if database == "" {
+	if s.config.Store.Database.IsEmpty() {
 		return s.dir.path
 	}
-	at, err := url.Parse(database)
+	return s.config.Store.place()
+}
+
+// place names the database.
+func (s Store) place() string {
+	at, err := url.Parse(s.Database.Reveal())
 	if err != nil {
 		return "PostgreSQL"
 	}

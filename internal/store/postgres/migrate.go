@@ -46,7 +46,7 @@ func (f Form) check() error {
 	case f.Needs > f.Program:
 		return fmt.Errorf("the database has form %d and needs a program of form %d at least; this one has form %d: install a newer one", f.Database, f.Needs, f.Program)
 	case f.Behind():
-		return fmt.Errorf("the database has form %d and this program needs form %d: run its migrations first", f.Database, f.Program)
+		return fmt.Errorf("the database has form %d and this program needs form %d: run its migrations first, with armada migrate", f.Database, f.Program)
 	}
 	return nil
 }
@@ -59,6 +59,60 @@ func Status(ctx context.Context, config Config) (Form, error) {
 		return err
 	})
 	return form, err
+}
+
+// Migration is one step of a database's form.
+type Migration struct {
+	Number int
+	Name   string
+	Known  bool      // to this program; others are of a newer one
+	Made   time.Time // the zero time when it is still to be made
+}
+
+// Migrations lists the migrations that this program knows and those that the
+// database has, by number, and changes nothing.
+func Migrations(ctx context.Context, config Config) ([]Migration, error) {
+	all, err := steps()
+	if err != nil {
+		return nil, err
+	}
+	list := make([]Migration, len(all))
+	for i, s := range all {
+		list[i] = Migration{Number: s.number, Name: title(s.name), Known: true}
+	}
+	err = withDirect(ctx, config, func(c *pgx.Conn) error {
+		rows, err := c.Query(ctx, "SELECT number, name, at FROM armada.form ORDER BY number")
+		if err != nil {
+			return err
+		}
+		return eachRow(rows, func(r pgx.Rows) error {
+			var number int
+			var name string
+			var at time.Time
+			if err := r.Scan(&number, &name, &at); err != nil {
+				return err
+			}
+			i, known := slices.BinarySearchFunc(list, number, func(m Migration, number int) int { return m.Number - number })
+			if !known {
+				list = slices.Insert(list, i, Migration{Number: number, Name: title(name)})
+			}
+			list[i].Made = at
+			return nil
+		})
+	})
+	if noForm(err) {
+		err = nil
+	}
+	return list, err
+}
+
+// title is the name of a migration without where it stands.
+func title(name string) string {
+	name = strings.TrimSuffix(strings.TrimPrefix(name, "migrations/"), ".sql")
+	if _, rest, numbered := strings.Cut(name, "_"); numbered {
+		return rest
+	}
+	return name
 }
 
 // Migrate makes the migrations that are missing, each in one transaction. Of
@@ -141,11 +195,17 @@ func readForm(ctx context.Context, c *pgx.Conn) (Form, error) {
 	}
 	form := Form{Program: all[len(all)-1].number}
 	err = c.QueryRow(ctx, "SELECT coalesce(max(number), 0), coalesce(max(needs), 0) FROM armada.form").Scan(&form.Database, &form.Needs)
-	var answer *pgconn.PgError
-	if errors.As(err, &answer) && (answer.Code == "42P01" || answer.Code == "3F000") {
-		return form, nil // there is no such table yet
+	if noForm(err) {
+		err = nil
 	}
 	return form, err
+}
+
+// noForm tells that an error is about the table of forms, which is not there
+// yet.
+func noForm(err error) bool {
+	var answer *pgconn.PgError
+	return errors.As(err, &answer) && (answer.Code == "42P01" || answer.Code == "3F000")
 }
 
 func migrate(ctx context.Context, c *pgx.Conn) error {

@@ -21,13 +21,13 @@ type conn struct {
 	args   []driver.NamedValue
 }
 
-// connect opens the file; pragmas are run in order.
+// connect opens the file, making it if need be; pragmas are run in order.
 func connect(path string, pragmas ...string) (*conn, error) {
 	return connectAs(path, "rwc", pragmas...)
 }
 
-// connectAs is connect in a mode: rwc makes the file where there is none, ro
-// changes nothing.
+// connectAs is connect in a mode of SQLite's: rwc makes the file where there is
+// none, rw does not, and ro changes nothing.
 func connectAs(path, mode string, pragmas ...string) (*conn, error) {
 	query := url.Values{"_pragma": pragmas, "mode": {mode}}
 	name := "file:" + (&url.URL{Path: path}).EscapedPath() + "?" + query.Encode()
