@@ -167,8 +167,17 @@ func (c Config) prepare(p *pgx.ConnConfig, pooled bool) {
 		p.ConnectTimeout = 5 * time.Second
 	}
 	if p.ValidateConnect == nil { // never a standby
-		p.ValidateConnect = pgconn.ValidateConnectTargetSessionAttrsReadWrite
+		p.ValidateConnect = writable
 	}
+	p.OnNotice = notice
+}
+
+// writable refuses a server that only reads.
+func writable(ctx context.Context, c *pgconn.PgConn) error {
+	if err := pgconn.ValidateConnectTargetSessionAttrsReadWrite(ctx, c); err != nil {
+		return fmt.Errorf("the database must take what is written to it, is a standby or read-only (default_transaction_read_only): %w", err)
+	}
+	return nil
 }
 
 // readPassword reads the file, if there is one.

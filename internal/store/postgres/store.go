@@ -213,7 +213,7 @@ func (s *Store) callOnce(ctx context.Context, scan []any, query string, args ...
 	if err != nil && isReadOnly(err) {
 		s.pool.Reset()
 	}
-	return sent(err)
+	return written(c.Conn().PgConn(), err)
 }
 
 // pause waits a little before the next try, longer each time.

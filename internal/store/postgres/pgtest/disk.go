@@ -23,8 +23,9 @@ type Disk struct {
 	open   io.Closer // the holder's input, whose end ends it
 }
 
-// StartOnDisk makes a cluster on a disk of so many bytes, and starts it.
-func StartOnDisk(t testing.TB, size int64, options ...string) (*Server, *Disk) {
+// StartOnDisk makes a cluster on a disk of so many bytes, and starts it. With
+// logApart its write-ahead log is not on that disk.
+func StartOnDisk(t testing.TB, size int64, logApart bool, options ...string) (*Server, *Disk) {
 	t.Helper()
 	s, err := settle(options)
 	if err != nil {
@@ -35,7 +36,11 @@ func StartOnDisk(t testing.TB, size int64, options ...string) (*Server, *Disk) {
 		t.Fatal(err)
 	}
 	t.Cleanup(s.disk.remove)
-	if err := s.initialize(); err != nil {
+	var more []string
+	if logApart {
+		more = append(more, "--waldir="+filepath.Join(s.folder, "wal"))
+	}
+	if err := s.initialize(more...); err != nil {
 		t.Fatal(err)
 	}
 	s.Restart(t)

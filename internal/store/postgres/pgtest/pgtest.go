@@ -126,6 +126,22 @@ func (s *Server) Exec(t testing.TB, databaseURL, statement string, args ...any) 
 	}
 }
 
+// Count asks a question in the database postgres whose answer is one number.
+func (s *Server) Count(t testing.TB, question string) int {
+	t.Helper()
+	ctx := context.WithoutCancel(t.Context())
+	c, err := pgx.Connect(ctx, s.URL("postgres"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = c.Close(ctx) }()
+	var n int
+	if err := c.QueryRow(ctx, question).Scan(&n); err != nil {
+		t.Fatalf("%s: %v", question, err)
+	}
+	return n
+}
+
 // URL is where a database is found: in this server, or in whichever of the others
 // has taken its place.
 func (s *Server) URL(database string, others ...*Server) string {
@@ -225,8 +241,9 @@ func settle(options []string) (*Server, error) {
 }
 
 // initialize makes the data of an empty cluster.
-func (s *Server) initialize() error {
-	initdb := s.command("initdb", "--pgdata="+s.data(), "--auth=trust", "--username=armada", "--encoding=UTF8", "--locale=C", "--no-sync")
+func (s *Server) initialize(more ...string) error {
+	args := []string{"--pgdata=" + s.data(), "--auth=trust", "--username=armada", "--encoding=UTF8", "--locale=C", "--no-sync"}
+	initdb := s.command("initdb", append(args, more...)...)
 	if out, err := initdb.CombinedOutput(); err != nil {
 		return fmt.Errorf("pgtest: initdb: %w\n%s", err, out)
 	}
