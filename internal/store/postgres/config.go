@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"os"
 	"strings"
@@ -99,6 +100,16 @@ func (c Config) Validate() error {
 // errURL does not repeat the URL, which may hold a password.
 var errURL = errors.New("it is no PostgreSQL URL; write for example postgres://user@host:5432/database?sslmode=verify-full")
 
+// wrongURL tells what is wrong with a URL: a file that it names, such as that of
+// sslrootcert, or the URL itself.
+func wrongURL(key string, err error) error {
+	var file *fs.PathError
+	if errors.As(err, &file) {
+		return fmt.Errorf("%s: %w", key, file)
+	}
+	return fmt.Errorf("%s: %w", key, errURL)
+}
+
 // settings are made for every connection, by its start-up message, unless the
 // URL makes them; what the promises hang on is checked in the lane.
 var settings = map[string]string{
@@ -115,7 +126,7 @@ var settings = map[string]string{
 func (c Config) poolConfig() (*pgxpool.Config, error) {
 	p, err := pgxpool.ParseConfig(c.URL)
 	if err != nil {
-		return nil, fmt.Errorf("url: %w", errURL)
+		return nil, wrongURL("url", err)
 	}
 	c.prepare(p.ConnConfig, c.TransactionPooler)
 	p.BeforeConnect = func(_ context.Context, p *pgx.ConnConfig) error { return c.readPassword(p) }
@@ -133,7 +144,7 @@ func (c Config) directConfig() (*pgx.ConnConfig, error) {
 	}
 	p, err := pgx.ParseConfig(c.DirectURL)
 	if err != nil {
-		return nil, fmt.Errorf("directUrl: %w", errURL)
+		return nil, wrongURL("directUrl", err)
 	}
 	c.prepare(p, false)
 	return p, c.readPassword(p)
@@ -146,7 +157,7 @@ func (c Config) migrationConfig() (*pgx.ConnConfig, error) {
 	}
 	p, err := pgx.ParseConfig(c.URL)
 	if err != nil {
-		return nil, fmt.Errorf("url: %w", errURL)
+		return nil, wrongURL("url", err)
 	}
 	c.prepare(p, true)
 	return p, c.readPassword(p)

@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -22,21 +23,24 @@ import (
 // for one transaction at a time.
 type Pooler struct {
 	server  *Server
+	program string
 	port    int
 	folder  string
 	lock    *os.File
-	command *exec.Cmd
-	gone    chan struct{}
+
+	process *os.Process
+	gone    chan struct{} // closed when the process has ended
 }
 
 // Pooler starts PgBouncer before the server. It ends with the test.
 func (s *Server) Pooler(t testing.TB) *Pooler {
 	t.Helper()
-	p, err := s.pooler()
-	if err != nil {
+	p := &Pooler{server: s}
+	if err := p.settle(); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(p.remove)
+	p.Restart(t)
 	return p
 }
 
@@ -52,50 +56,73 @@ pool_mode = transaction
 default_pool_size = 3
 max_client_conn = 1000
 server_idle_timeout = 2
+server_login_retry = 1
 log_connections = 0
 log_disconnections = 0
 `
 
-func (s *Server) pooler() (*Pooler, error) {
-	path, err := findPooler()
-	if err != nil {
-		return nil, err
+// settle finds the program, and a folder and a port of its own.
+func (p *Pooler) settle() (err error) {
+	if p.program, err = findPooler(); err != nil {
+		return err
 	}
-	p := &Pooler{server: s, gone: make(chan struct{})}
 	if p.port, err = freePort(); err != nil {
-		return nil, err
+		return err
 	}
 	if p.folder, p.lock, err = newFolder(); err != nil {
-		return nil, err
+		return err
 	}
-	config := filepath.Join(p.folder, "pgbouncer.ini")
-	if err := os.WriteFile(config, fmt.Appendf(nil, poolerConfig, s.port, p.port), 0o600); err != nil {
-		return nil, err
+	if err := os.WriteFile(p.config(), fmt.Appendf(nil, poolerConfig, p.server.port, p.port), 0o600); err != nil {
+		return err
 	}
-	for _, file := range []string{p.folder, config} {
-		if err := s.give(file); err != nil {
-			return nil, err
-		}
-	}
-	log, err := os.Create(filepath.Join(p.folder, "log"))
+	return errors.Join(p.server.give(p.folder), p.server.give(p.config()))
+}
+
+func (p *Pooler) config() string { return filepath.Join(p.folder, "pgbouncer.ini") }
+
+// Kill kills the pooler with SIGKILL, and all connections through it.
+func (p *Pooler) Kill(t testing.TB) {
+	t.Helper()
+	p.end(syscall.SIGKILL)
+}
+
+// Restart starts the pooler, after stopping it if it runs.
+func (p *Pooler) Restart(t testing.TB) {
+	t.Helper()
+	p.end(syscall.SIGQUIT)
+	log, err := os.OpenFile(filepath.Join(p.folder, "log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
-		return nil, err
+		t.Fatal(err)
 	}
 	defer func() { _ = log.Close() }()
-	p.command = exec.Command(path, config)
-	p.command.Dir, p.command.Stdout, p.command.Stderr = p.folder, log, log
-	p.command.SysProcAttr = &syscall.SysProcAttr{Credential: s.owner, Pdeathsig: syscall.SIGKILL, Setpgid: true}
-	if err := startOnThread(p.command, p.gone); err != nil {
-		return nil, err
+	command := exec.Command(p.program, p.config())
+	command.Dir, command.Stdout, command.Stderr = p.folder, log, log
+	command.SysProcAttr = &syscall.SysProcAttr{Credential: p.server.owner, Pdeathsig: syscall.SIGKILL, Setpgid: true}
+	p.gone = make(chan struct{})
+	if err := startOnThread(command, p.gone); err != nil {
+		t.Fatal(err)
 	}
-	return p, p.wait(log.Name())
+	p.process = command.Process
+	if err := p.wait(log.Name()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (p *Pooler) end(signal syscall.Signal) {
+	if p.process == nil {
+		return
+	}
+	_ = p.process.Signal(signal)
+	<-p.gone
+	p.process = nil
 }
 
 // wait returns once PgBouncer answers.
 func (p *Pooler) wait(log string) error {
+	at := strings.Replace(p.server.URL("postgres"), p.server.Address(), p.Address(), 1)
 	for deadline := time.Now().Add(patience); ; {
 		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
-		c, err := pgx.Connect(ctx, p.URL("postgres"))
+		c, err := pgx.Connect(ctx, at)
 		if err == nil {
 			_ = c.Close(ctx)
 		}
@@ -112,14 +139,8 @@ func (p *Pooler) wait(log string) error {
 	}
 }
 
-// URL is where a database of the server is found through the pooler.
-func (p *Pooler) URL(database string) string {
-	u := url.URL{
-		Scheme: "postgres", User: url.User("armada"), Host: net.JoinHostPort("127.0.0.1", strconv.Itoa(p.port)),
-		Path: "/" + database, RawQuery: "sslmode=disable",
-	}
-	return u.String()
-}
+// Address is the host and port that the pooler listens on.
+func (p *Pooler) Address() string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(p.port)) }
 
 // Through is the URL of a database of the server, led through the pooler.
 func (p *Pooler) Through(t testing.TB, direct string) string {
@@ -128,13 +149,12 @@ func (p *Pooler) Through(t testing.TB, direct string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	u.Host = net.JoinHostPort("127.0.0.1", strconv.Itoa(p.port))
+	u.Host = p.Address()
 	return u.String()
 }
 
 func (p *Pooler) remove() {
-	_ = p.command.Process.Signal(syscall.SIGQUIT)
-	<-p.gone
+	p.end(syscall.SIGQUIT)
 	_ = os.RemoveAll(p.folder)
 	_ = p.lock.Close()
 }
