@@ -125,6 +125,13 @@ func judge(err error) outcome {
 	return failed
 }
 
+// isStale tells that a function of ours found that what its caller knew is stale:
+// the caller has to read again.
+func isStale(err error) bool {
+	var answer *pgconn.PgError
+	return errors.As(err, &answer) && answer.Code == codeStale
+}
+
 // refusal is the error of ours that a function raised.
 func refusal(err error) error {
 	var answer *pgconn.PgError

@@ -159,7 +159,7 @@ const retries = 10
 
 // call runs one function of the lane that may run twice without harm, again
 // while the connection is lost under it. It answers Unavailable only when
-// nothing was done.
+// nothing was done; an error that isStale passes.
 func (s *Store) call(ctx context.Context, what string, scan []any, query string, args ...any) error {
 	if err := s.enter(); err != nil {
 		return err
@@ -180,6 +180,8 @@ func (s *Store) call(ctx context.Context, what string, scan []any, query string,
 			return fmt.Errorf("%s: %w", what, context.Cause(ctx))
 		case kind == refused:
 			return refusal(err)
+		case isStale(err):
+			return err
 		case kind == stale && try < retries:
 		case kind == doubtful, kind == away && doubt: // until it is known
 			doubt = true

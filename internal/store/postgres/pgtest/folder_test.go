@@ -29,7 +29,7 @@ func TestFoldersWhoseOwnersAreGoneAreSweptAndOthersStay(t *testing.T) {
 		return file
 	}
 	left, ours, strange := folder(folderPrefix+"1"), folder(folderPrefix+"2"), folder(folderPrefix+"3") // the last without an owner file
-	if err := lock(left).Close(); err != nil {                                                         // as the end of a process does
+	if err := lock(left).Close(); err != nil {                                                          // as the end of a process does
 		t.Fatal(err)
 	}
 	held := lock(ours)
