@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"runtime/debug"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -19,6 +20,8 @@ import (
 
 	"armada/internal/app"
 	"armada/internal/runs/process"
+	"armada/internal/settings"
+	"armada/internal/store/postgres/pgtest"
 	"armada/pkg/api"
 	"armada/pkg/api/k8s/api/resource"
 	corev1 "armada/pkg/api/k8s/core/v1"
@@ -36,45 +39,109 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// system is everything in this process, and a client of it. It is closed at the
-// end of the benchmark at the latest.
-type system struct {
-	close  func()
-	up     *app.System
-	conn   *grpc.ClientConn
-	submit api.SubmitClient
-	event  api.EventClient
+// form is a way to install the system.
+type form struct{ replicas bool }
+
+// onEachForm runs a benchmark on armada up, with SQLite in its data folder, and
+// on two replicas of the server, with an executor and PostgreSQL.
+func onEachForm(b *testing.B, run func(b *testing.B, f form)) {
+	b.Run("up", func(b *testing.B) { run(b, form{}) })
+	b.Run("replicas", func(b *testing.B) { run(b, form{replicas: true}) })
 }
 
-// open starts everything on a data folder; simulate is as for armada up.
-func open(b *testing.B, dir, simulate string) *system {
+// limit is the one of the two that holds.
+func (f form) limit(up, replicas float64) float64 {
+	if f.replicas {
+		return replicas
+	}
+	return up
+}
+
+// place makes room for what a system keeps: a data folder, or a database in a
+// cluster of its own.
+func (f form) place(b *testing.B) string {
 	b.Helper()
+	if f.replicas {
+		return pgtest.Start(b).URL("postgres")
+	}
+	return b.TempDir()
+}
+
+// system is everything in this process, and clients of it. It is closed at the
+// end of the benchmark at the latest.
+type system struct {
+	close   func()
+	submits []api.SubmitClient // one for each replica
+	event   api.EventClient    // of the last replica
+}
+
+// open starts everything on what a place keeps; simulate is as for armada up.
+func (f form) open(b *testing.B, place, simulate string) *system {
+	b.Helper()
+	s := &system{}
+	var closing []func()
+	s.close = sync.OnceFunc(func() {
+		for _, c := range slices.Backward(closing) {
+			c()
+		}
+	})
+	b.Cleanup(s.close)
+	start := func(roles app.Roles, config app.Config) *app.System {
+		up, end := start(b, roles, config)
+		closing = append(closing, end)
+		return up
+	}
+
 	config := app.DefaultConfig()
-	config.DataDir, config.Executor.Simulate, config.Executor.SimulatedRuntime = dir, simulate, time.Millisecond
+	config.Executor.Simulate, config.Executor.SimulatedRuntime = simulate, time.Millisecond
 	config.Server.GRPCAddr, config.Server.HTTPAddr, config.Telemetry.MetricsAddr = "127.0.0.1:0", "127.0.0.1:0", ""
 	// Jobs that fit on no node there is wait for one of these, and are not rejected.
 	config.Scheduling.NodeTypes = []app.NodeType{{Name: "to-come", Capacity: map[string]string{"cpu": "64", "memory": "256Gi", "ephemeral-storage": "256Gi"}}}
+	var addresses []string
+	if f.replicas {
+		config.Store.Database = settings.NewSecret(place)
+		for _, name := range []string{"a", "b"} {
+			config.Replica.Name = name
+			addresses = append(addresses, start(app.RoleServer, config).GRPCAddr())
+		}
+		config.DataDir, config.Executor.ID, config.Executor.Servers = b.TempDir(), "load", addresses
+		start(app.RoleExecutor, config)
+	} else {
+		config.DataDir = place
+		addresses = []string{start(app.RoleUp, config).GRPCAddr()}
+	}
+
+	for _, address := range addresses {
+		conn, err := grpc.NewClient(address, grpc.WithTransportCredentials(insecure.NewCredentials()))
+		if err != nil {
+			b.Fatal(err)
+		}
+		closing = append(closing, func() { _ = conn.Close() })
+		s.submits = append(s.submits, api.NewSubmitClient(conn))
+		s.event = api.NewEventClient(conn)
+	}
+	return s
+}
+
+// start starts one process's worth of the system. The function ends it in a
+// hurry.
+func start(b *testing.B, roles app.Roles, config app.Config) (*app.System, func()) {
+	b.Helper()
 	log := slog.New(slog.DiscardHandler)
 	if os.Getenv("ARMADA_LOAD_LOG") != "" {
 		log = slog.New(slog.NewTextHandler(os.Stderr, nil))
 	}
-	up, err := app.Open(b.Context(), config, app.RoleUp, "load", log)
+	up, err := app.Open(b.Context(), config, roles, "load", log)
 	if err != nil {
 		b.Fatal(err)
 	}
 	failed := up.Start(b.Context())
-	conn, err := grpc.NewClient(up.GRPCAddr(), grpc.WithTransportCredentials(insecure.NewCredentials()))
-	if err != nil {
-		b.Fatal(err)
-	}
-	s := &system{up: up, conn: conn, submit: api.NewSubmitClient(conn), event: api.NewEventClient(conn)}
-	s.close = sync.OnceFunc(func() {
+	return up, func() {
 		select {
 		case err := <-failed:
 			b.Errorf("a part failed: %v", err)
 		default:
 		}
-		_ = conn.Close()
 		hurry, cancel := context.WithCancel(context.Background())
 		cancel()
 		if err := up.Stop(context.Background(), hurry); err != nil {
@@ -83,14 +150,15 @@ func open(b *testing.B, dir, simulate string) *system {
 		if err := up.Close(); err != nil {
 			b.Error(err)
 		}
-	})
-	b.Cleanup(s.close)
-	return s
+	}
 }
+
+// submitter is the client that the n-th of those who submit uses.
+func (s *system) submitter(n int) api.SubmitClient { return s.submits[n%len(s.submits)] }
 
 func (s *system) queue(b *testing.B, name string) {
 	b.Helper()
-	if _, err := s.submit.CreateQueue(b.Context(), &api.Queue{Name: name, PriorityFactor: 1}, grpc.WaitForReady(true)); err != nil {
+	if _, err := s.submits[0].CreateQueue(b.Context(), &api.Queue{Name: name, PriorityFactor: 1}, grpc.WaitForReady(true)); err != nil {
 		b.Fatal(err)
 	}
 }

@@ -61,10 +61,11 @@ func texts[T ~string](list []T) []string {
 func (s *Store) fullJobs(ctx context.Context, where string, args ...any) ([]store.FullJob, error) {
 	var jobs []store.FullJob
 	var again []int64 // those with earlier attempts
+	var row jobRow
 	err := s.each(ctx, func(r pgx.Rows) error {
 		var full store.FullJob
 		var details []byte
-		jr, err := scanJobAndRun(r, &details)
+		jr, err := row.jobAndRun(r, &details)
 		if err != nil {
 			return err
 		}
@@ -109,19 +110,6 @@ func (s *Store) addEarlier(ctx context.Context, jobs []store.FullJob, numbers []
 		slices.SortFunc(byNumber[n].Runs, func(a, b armada.Run) int { return cmp.Compare(a.Attempt, b.Attempt) })
 	}
 	return err
-}
-
-// scanJobAndRun reads a row that begins with jobColumns.
-func scanJobAndRun(r pgx.Row, more ...any) (store.JobAndRun, error) {
-	var jr store.JobAndRun
-	var run armada.Run
-	if err := scanJob(r, &jr.Job, &run, more...); err != nil {
-		return jr, err
-	}
-	if jr.Job.Attempts > 0 {
-		jr.Run = &run
-	}
-	return jr, nil
 }
 
 // Count groups active jobs.
@@ -194,9 +182,10 @@ func (s *Store) body(ctx context.Context, table, hash string) ([]byte, error) {
 // RunsOf returns what an executor should hold.
 func (s *Store) RunsOf(ctx context.Context, id armada.ExecutorID) ([]store.JobAndRun, error) {
 	var runs []store.JobAndRun
+	var row jobRow
 	err := s.read(ctx, "read runs", func(ctx context.Context) error {
 		return s.each(ctx, func(r pgx.Rows) error {
-			jr, err := scanJobAndRun(r)
+			jr, err := row.jobAndRun(r)
 			runs = append(runs, jr)
 			return err
 		}, "SELECT "+jobColumns+" FROM "+jobSource+" WHERE a.executor = $1", string(id))
@@ -215,10 +204,11 @@ func (s *Store) Orders(ctx context.Context, runs []armada.RunID) ([]store.Order,
 	}
 	byRun := map[armada.RunID]store.Order{}
 	templates := map[armada.TemplateID][]byte{}
+	var row jobRow
 	err := s.read(ctx, "read orders", func(ctx context.Context) error {
 		err := s.each(ctx, func(r pgx.Rows) error {
 			var details []byte
-			jr, err := scanJobAndRun(r, &details)
+			jr, err := row.jobAndRun(r, &details)
 			if err != nil || jr.Run == nil || !jr.Run.State.Active() {
 				return err
 			}

@@ -120,6 +120,12 @@ var settings = map[string]string{
 	"lock_timeout":                        "5s",
 	"idle_in_transaction_session_timeout": "2s",
 	"jit":                                 "off",
+	// Statements are planned once for each connection, perhaps while a table is
+	// empty and nothing is known of it. Whatever grows has an index for all that
+	// is asked in a hurry: it is used, row by row.
+	"enable_seqscan":   "off",
+	"enable_hashjoin":  "off",
+	"enable_mergejoin": "off",
 }
 
 // poolConfig is how the pool connects.

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/jackc/pgx/v5"
+	"golang.org/x/sync/errgroup"
 
 	"armada"
 	"armada/internal/store"
@@ -13,6 +14,11 @@ import (
 
 // loadPiece is how many jobs Load reads at a time.
 const loadPiece = 5000
+
+// nextActive are the next active jobs by number. Which they are is found first:
+// whatever the statistics of the tables say, no other jobs are looked at.
+const nextActive = "SELECT " + activeColumns + ` FROM (SELECT number, state, life FROM armada.active WHERE number > $1 ORDER BY number LIMIT $2) a
+	JOIN armada.job j ON j.number = a.number ` + jobNames + " ORDER BY a.number"
 
 // Load visits the whole state in pieces. The position is taken first, so what
 // is committed meanwhile is told again by Changes.
@@ -35,52 +41,75 @@ func (s *Store) Load(ctx context.Context, visit func(store.Changes) error) (stor
 	if err := visit(first); err != nil {
 		return nil, err
 	}
+	// While a piece is visited the next one is read.
+	group, ctx := errgroup.WithContext(ctx)
+	pieces := make(chan store.Changes)
+	group.Go(func() error {
+		defer close(pieces)
+		return s.readActive(ctx, pieces)
+	})
+	group.Go(func() error {
+		for piece := range pieces {
+			if err := visit(piece); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return start, group.Wait()
+}
+
+// readActive sends all active jobs in pieces.
+func (s *Store) readActive(ctx context.Context, pieces chan<- store.Changes) error {
+	var row jobRow
 	told := map[armada.ShapeID]bool{}
 	for last := int64(0); ; {
-		piece := store.Changes{}
+		var piece store.Changes
 		err := s.read(ctx, "load", func(ctx context.Context) error {
-			piece = store.Changes{}
-			err := s.addJobs(ctx, &piece, "a.number > $1 ORDER BY a.number LIMIT $2", last, loadPiece)
-			if err != nil {
+			piece = store.Changes{Jobs: make([]store.JobAndRun, 0, loadPiece)}
+			if err := s.addJobs(ctx, &row, &piece, nextActive, last, loadPiece); err != nil {
 				return err
 			}
 			return s.addShapes(ctx, &piece, told)
 		})
-		if err != nil {
-			return nil, err
+		if err != nil || len(piece.Jobs) == 0 {
+			return err
 		}
-		if len(piece.Jobs) == 0 {
-			return start, nil
+		for id := range piece.Shapes {
+			told[id] = true
 		}
 		last = piece.Jobs[len(piece.Jobs)-1].Job.Number
-		if err := visit(piece); err != nil {
-			return nil, err
+		select {
+		case pieces <- piece:
+		case <-ctx.Done():
+			return ctx.Err()
 		}
 	}
 }
 
 // addJobs adds jobs and their runs.
-func (s *Store) addJobs(ctx context.Context, piece *store.Changes, where string, args ...any) error {
+func (s *Store) addJobs(ctx context.Context, row *jobRow, piece *store.Changes, query string, args ...any) error {
 	return s.each(ctx, func(r pgx.Rows) error {
-		jr, err := scanJobAndRun(r)
+		jr, err := row.jobAndRun(r)
 		piece.Jobs = append(piece.Jobs, jr)
 		return err
-	}, "SELECT "+jobColumns+" FROM "+jobSource+" WHERE "+where, args...)
+	}, query, args...)
 }
 
 // addShapes adds the shapes of a piece's jobs that were not told yet.
 func (s *Store) addShapes(ctx context.Context, piece *store.Changes, told map[armada.ShapeID]bool) error {
 	var hashes []string
+	piece.Shapes = map[armada.ShapeID]*armada.Requirements{}
 	for i := range piece.Jobs {
-		if id := piece.Jobs[i].Job.Shape; !told[id] {
-			told[id] = true
+		id := piece.Jobs[i].Job.Shape
+		if _, here := piece.Shapes[id]; !here && !told[id] {
+			piece.Shapes[id] = nil
 			hashes = append(hashes, string(id))
 		}
 	}
 	if len(hashes) == 0 {
 		return nil
 	}
-	piece.Shapes = make(map[armada.ShapeID]*armada.Requirements, len(hashes))
 	return s.each(ctx, func(r pgx.Rows) error {
 		var hash string
 		var body []byte
@@ -144,7 +173,7 @@ func (s *Store) readFeed(ctx context.Context, after store.Position, limit int) (
 		return nil, nil, err
 	}
 	for more := true; more && !reading.Full(); {
-		more = false
+		rows := 0
 		var oldest, latest int64
 		err := s.each(ctx, func(r pgx.Rows) error {
 			var seq, first, one *int64
@@ -156,7 +185,7 @@ func (s *Store) readFeed(ctx context.Context, after store.Position, limit int) (
 			if err := reading.Check(oldest, latest); err != nil || seq == nil {
 				return err
 			}
-			more = true
+			rows++
 			return reading.Add(*seq, rowOf(*first, *fresh, *one, body))
 		}, `SELECT o.seq, l.seq, c.seq, c.first, c.fresh, c.one, c.body
 			FROM armada.lane l CROSS JOIN (SELECT coalesce(min(seq), 0) AS seq FROM armada.change) o
@@ -165,6 +194,7 @@ func (s *Store) readFeed(ctx context.Context, after store.Position, limit int) (
 		if err != nil {
 			return nil, nil, err
 		}
+		more = rows == rowsPerRead
 	}
 	return reading.Elements, reading.Position(), nil
 }
@@ -214,7 +244,7 @@ func (s *Store) ChangedRuns(ctx context.Context, after store.Position, limit int
 			return nil
 		}
 		var piece store.Changes
-		err = s.addJobs(ctx, &piece, "j.number = ANY ($1) AND coalesce(a.state, e.state) <> $2", numbers, int16(armada.JobQueued))
+		err = s.addJobs(ctx, new(jobRow), &piece, "SELECT "+jobColumns+" FROM "+jobSource+" WHERE j.number = ANY ($1) AND coalesce(a.state, e.state) <> $2", numbers, int16(armada.JobQueued))
 		for _, jr := range piece.Jobs {
 			if jr.Run != nil {
 				jobs = append(jobs, jr)
@@ -254,10 +284,10 @@ func (s *Store) present(ctx context.Context, elements []feed.Element, changes *s
 	if len(numbers) == 0 {
 		return nil
 	}
-	if err := s.addJobs(ctx, changes, "j.number = ANY ($1)", numbers); err != nil {
+	if err := s.addJobs(ctx, new(jobRow), changes, "SELECT "+jobColumns+" FROM "+jobSource+" WHERE j.number = ANY ($1)", numbers); err != nil {
 		return err
 	}
-	return s.addShapes(ctx, changes, map[armada.ShapeID]bool{})
+	return s.addShapes(ctx, changes, nil)
 }
 
 func (s *Store) presentQueues(ctx context.Context, ids []int64, changes *store.Changes) error {

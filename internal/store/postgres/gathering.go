@@ -2,7 +2,6 @@ package postgres
 
 import (
 	"context"
-	"fmt"
 	"slices"
 	"time"
 
@@ -10,7 +9,6 @@ import (
 
 	"armada"
 	"armada/internal/store"
-	"armada/internal/store/codec"
 	"armada/internal/store/intake"
 )
 
@@ -22,6 +20,7 @@ type gathering struct {
 
 	leader   store.Leader
 	sessions map[armada.ExecutorID]armada.SessionID
+	row      jobRow
 	jobs     map[armada.JobID]*intake.Entry
 	turns    map[*intake.Entry]int64
 	sets     map[int64]*intake.JobSet
@@ -162,7 +161,7 @@ func (g *gathering) keep(r pgx.Rows) error {
 	e := &intake.Entry{}
 	var set, turn int64
 	var closed bool
-	if err := scanJob(r, &e.Job, &e.Run, &e.Queue, &set, &closed, &turn); err != nil {
+	if err := g.row.job(r, &e.Job, &e.Run, &e.Queue, &set, &closed, &turn); err != nil {
 		return err
 	}
 	if e.Set = g.sets[set]; e.Set == nil {
@@ -227,32 +226,4 @@ func (g *gathering) Current(executor armada.ExecutorID, session armada.SessionID
 	}
 	g.fenced.sessions[executor] = session
 	return true, nil
-}
-
-// The columns of a job that scanJob reads, and where they come from.
-const (
-	jobColumns = "j.number, j.id, s.queue, s.name, t.hash, h.hash, j.submitted, coalesce(a.state, e.state), coalesce(a.life, e.life), j.fixed"
-	jobSource  = `armada.job j JOIN armada.job_set s ON s.id = j.job_set JOIN armada.template t ON t.id = j.template JOIN armada.shape h ON h.id = j.shape
-		LEFT JOIN armada.active a ON a.number = j.number LEFT JOIN armada.ended e ON e.number = j.number`
-)
-
-// scanJob reads a row that begins with jobColumns; more is what follows them.
-func scanJob(r pgx.Row, job *armada.Job, run *armada.Run, more ...any) error {
-	var id, queue, set, template, shape string
-	var submitted int64
-	var state int16
-	var life, fixed []byte
-	if err := r.Scan(append([]any{&job.Number, &id, &queue, &set, &template, &shape, &submitted, &state, &life, &fixed}, more...)...); err != nil {
-		return err
-	}
-	job.ID, job.Queue, job.JobSet = armada.JobID(id), queue, armada.JobSet(set)
-	job.Template, job.Shape = armada.TemplateID(template), armada.ShapeID(shape)
-	job.Submitted, job.State = fromMicros(submitted), armada.JobState(state)
-	if err := codec.DecodeLife(life, job, run); err != nil {
-		return fmt.Errorf("job %s: %w", job.ID, err)
-	}
-	if err := codec.DecodeFixed(fixed, job); err != nil {
-		return fmt.Errorf("job %s: %w", job.ID, err)
-	}
-	return nil
 }
