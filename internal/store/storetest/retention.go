@@ -111,8 +111,14 @@ func queuesKeepTheirOwn(t *testing.T, form Form) {
 		job  armada.JobID
 		kept bool
 	}{
-		{first["a"], false}, {second["a"], true}, {first["short"], false}, {second["short"], false},
-		{first["long"], true}, {second["long"], true}, {first["gone"], false}, {second["gone"], true},
+		{first["a"], false},
+		{second["a"], true},
+		{first["short"], false},
+		{second["short"], false},
+		{first["long"], true},
+		{second["long"], true},
+		{first["gone"], false},
+		{second["gone"], true},
 	} {
 		jobs, err := w.JobsByID(w.ctx, []armada.JobID{want.job})
 		w.ok(err)
