@@ -17,7 +17,8 @@ import (
 type installation struct {
 	*testing.T
 	database string
-	dir      string // of the executor
+	more     []string // arguments of the servers
+	dir      string   // of the executor
 
 	mu       sync.Mutex
 	servers  [2]*up
@@ -26,7 +27,13 @@ type installation struct {
 
 func install(t *testing.T) *installation {
 	t.Helper()
-	i := &installation{T: t, database: pgtest.Start(t).URL("postgres"), dir: t.TempDir()}
+	return installOn(t, pgtest.Start(t).URL("postgres"))
+}
+
+// installOn is install on a database; more are arguments of the servers.
+func installOn(t *testing.T, database string, more ...string) *installation {
+	t.Helper()
+	i := &installation{T: t, database: database, more: more, dir: t.TempDir()}
 	t.Cleanup(func() { killProcessesOf(i.dir) })
 	for n := range i.servers {
 		i.startServer(n)
@@ -51,7 +58,10 @@ func (i *installation) startServer(n int) {
 	if before := i.server(n); before != nil {
 		at = before.grpc
 	}
-	u := i.start("server", "--database", i.database, "--replica", fmt.Sprintf("replica-%d", n), "--grpc-addr", at, "--http-addr", "127.0.0.1:0", "--metrics-addr", "", "--log-level", "info")
+	u := i.start(append([]string{
+		"server", "--database", i.database, "--replica", fmt.Sprintf("replica-%d", n), "--grpc-addr", at,
+		"--http-addr", "127.0.0.1:0", "--metrics-addr", "", "--log-level", "info",
+	}, i.more...)...)
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	i.servers[n] = u
@@ -62,6 +72,9 @@ func (i *installation) server(n int) *up {
 	defer i.mu.Unlock()
 	return i.servers[n]
 }
+
+// anyServer is one or the other.
+func (i *installation) anyServer() *up { return i.server(rand.IntN(2)) }
 
 func (i *installation) startExecutor() {
 	i.Helper()
@@ -121,7 +134,7 @@ func TestAnyProcessMayDieOrBeReplacedUnderLoad(t *testing.T) {
 	var clients sync.WaitGroup
 	for client := range 3 {
 		clients.Go(func() {
-			acknowledged.work(ctx, t, client, func() *up { return i.server(rand.IntN(2)) })
+			acknowledged.work(ctx, t, client, client, i.anyServer)
 		})
 	}
 	for round := range kills {
