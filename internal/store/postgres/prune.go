@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -17,11 +18,16 @@ type pruning struct {
 	mu      sync.Mutex // one Prune at a time
 	begun   bool       // a pass is under way
 	surplus time.Time  // in this pass jobs that ended before are too many
-	sets    int64      // job sets up to this one were looked at, once the jobs are through
+
+	touched map[int64]struct{} // job sets that lost jobs and are to be looked at: others have nothing to forget
+	swept   time.Time          // when a pass looked at all job sets
+	sweeps  bool               // this pass does
+	sets    int64              // it has looked at those up to this one
 }
 
-// scanFactor is how many job sets a Prune looks at for each that it may forget.
-const scanFactor = 16
+// sweepEvery is how often a pass looks at all job sets, for what a process left
+// that was stopped between jobs and their events. The first pass does too.
+const sweepEvery = 24 * time.Hour
 
 // Prune forgets what is old. The search takes no lock; what it found is checked
 // again in the lane, in pieces. More is true until a pass is complete. Several
@@ -38,6 +44,7 @@ func (s *Store) Prune(ctx context.Context, keep store.Keep, limit int) (store.Fo
 			return done, err
 		}
 		p.begun = true
+		p.sweeps = p.swept.IsZero() || time.Since(p.swept) > sweepEvery
 	}
 	if p.surplus.After(done.Before) {
 		done.Before = p.surplus
@@ -50,6 +57,9 @@ func (s *Store) Prune(ctx context.Context, keep store.Keep, limit int) (store.Fo
 		if err != nil || more {
 			return done, err
 		}
+	}
+	if p.sweeps {
+		p.swept = time.Now()
 	}
 	p.begun, p.sets = false, 0
 	done.More = false
@@ -106,34 +116,71 @@ func (s *Store) pruneJobs(ctx context.Context, keep store.Keep, limit int, done 
 		return false, err
 	}
 	slices.Sort(old) // rows that lie together are deleted together
+	if err := s.touch(ctx, old); err != nil {
+		return true, err
+	}
 	err = s.call(ctx, "prune jobs", []any{&done.Jobs}, callOf("armada.prune_jobs", 2), s.clock.given(), old)
 	return true, err
+}
+
+// touch remembers the job sets of jobs that are about to go.
+func (s *Store) touch(ctx context.Context, numbers []int64) error {
+	if s.pruning.touched == nil {
+		s.pruning.touched = map[int64]struct{}{}
+	}
+	return s.read(ctx, "look for old job sets", func(ctx context.Context) error {
+		return s.each(ctx, func(r pgx.Rows) error {
+			var set int64
+			err := r.Scan(&set)
+			s.pruning.touched[set] = struct{}{}
+			return err
+		}, "SELECT DISTINCT job_set FROM armada.job WHERE number = ANY ($1)", numbers)
+	})
+}
+
+// nextSets returns job sets to look at, in order, at most limit.
+func (s *Store) nextSets(ctx context.Context, limit int) ([]int64, error) {
+	var sets []int64
+	if !s.pruning.sweeps {
+		sets = slices.Sorted(maps.Keys(s.pruning.touched))
+		return sets[:min(limit, len(sets))], nil
+	}
+	err := s.read(ctx, "look for old job sets", func(ctx context.Context) error {
+		return s.each(ctx, func(r pgx.Rows) error {
+			var set int64
+			err := r.Scan(&set)
+			sets = append(sets, set)
+			return err
+		}, "SELECT id FROM armada.job_set WHERE id > $1 ORDER BY id LIMIT $2", s.pruning.sets, limit)
+	})
+	return sets, err
 }
 
 // pruneSets deletes the events that were written before any job of their job
 // set that is still known, and job sets without jobs.
 func (s *Store) pruneSets(ctx context.Context, limit int, done *store.Forgotten) (bool, error) {
+	sets, err := s.nextSets(ctx, limit)
+	if err != nil || len(sets) == 0 {
+		return false, err
+	}
 	var found []int64
-	at, seen := s.pruning.sets, 0
-	err := s.read(ctx, "look for old events", func(ctx context.Context) error {
+	err = s.read(ctx, "look for old events", func(ctx context.Context) error {
 		return s.each(ctx, func(r pgx.Rows) error {
 			var set int64
 			var submitted, written *int64
-			if err := r.Scan(&set, &submitted, &written); err != nil || len(found) >= limit {
-				return err
-			}
-			at, seen = set, seen+1
+			err := r.Scan(&set, &submitted, &written)
 			if submitted == nil || written != nil && *written < *submitted {
 				found = append(found, set)
 			}
-			return nil
+			return err
 		}, `SELECT s.id, (SELECT submitted FROM armada.job WHERE job_set = s.id ORDER BY number LIMIT 1),
 				(SELECT at FROM armada.event_block WHERE job_set = s.id ORDER BY last LIMIT 1)
-			FROM armada.job_set s WHERE s.id > $1 ORDER BY s.id LIMIT $2`, at, limit*scanFactor)
+			FROM unnest($1::bigint[]) WITH ORDINALITY s(id, place) ORDER BY s.place`, sets)
 	})
-	if err != nil || seen == 0 {
-		return false, err
+	if err != nil {
+		return true, err
 	}
+	at := sets[len(sets)-1]
 	if len(found) > 0 {
 		var came int64
 		if err := s.call(ctx, "prune events", []any{&came, &done.Events}, "SELECT o_came, o_events FROM armada.prune_sets($1, $2, $3)", s.clock.given(), found, limit); err != nil {
@@ -143,7 +190,15 @@ func (s *Store) pruneSets(ctx context.Context, limit int, done *store.Forgotten)
 			at = came
 		}
 	}
-	s.pruning.sets = at
+	if s.pruning.sweeps {
+		s.pruning.sets = at
+		return true, nil
+	}
+	for _, set := range sets {
+		if set <= at {
+			delete(s.pruning.touched, set)
+		}
+	}
 	return true, nil
 }
 
