@@ -211,9 +211,19 @@ func doEverything(t *testing.T, url string) {
 		}
 	}
 	for _, q := range []store.Query{
-		{}, {Descending: true}, {Queue: "queue-1"}, {Queue: "queue-1", Descending: true}, {JobSet: "old-77"}, {Queue: "queue-1", JobSetPrefix: "old-77"},
-		{States: []armada.JobState{armada.JobLeased}}, {Queue: "q", States: []armada.JobState{armada.JobLeased}}, {Queue: "q", JobSet: "fresh"},
-		{SubmittedAfter: since}, {Queue: "queue-2", SubmittedBefore: since, Descending: true}, {IDs: ids[:3]}, {Owner: "nobody", SubmittedAfter: time.UnixMicro(1000000 * 79000)},
+		{},
+		{Descending: true},
+		{Queue: "queue-1"},
+		{Queue: "queue-1", Descending: true},
+		{JobSet: "old-77"},
+		{Queue: "queue-1", JobSetPrefix: "old-77"},
+		{States: []armada.JobState{armada.JobLeased}},
+		{Queue: "q", States: []armada.JobState{armada.JobLeased}},
+		{Queue: "q", JobSet: "fresh"},
+		{SubmittedAfter: since},
+		{Queue: "queue-2", SubmittedBefore: since, Descending: true},
+		{IDs: ids[:3]},
+		{Owner: "nobody", SubmittedAfter: time.UnixMicro(1000000 * 79000)},
 	} {
 		q.Limit = 100
 		if _, err := s.List(ctx, q); err != nil {
