@@ -81,6 +81,10 @@ func (u *users) submit(ctx context.Context, who int) error {
 	defer c.Close()
 	r := u.random(uint64(who))
 	for n := 0; ctx.Err() == nil; n++ {
+		if u.crowded() {
+			pause(ctx, 50*time.Millisecond)
+			continue
+		}
 		set := jobSets[r.IntN(len(jobSets))]
 		batch := u.batch(r, fmt.Sprintf("u%d-%d", who, n))
 		for range 4 {
@@ -307,6 +311,23 @@ func recorded(m *api.EventStreamMessage) checker.Event {
 		Priority:  m.GetMessage().GetReprioritized().GetNewPriority(),
 		Retryable: m.GetMessage().GetFailed().GetRetryable(),
 	}
+}
+
+// crowd is how many unfinished jobs keep users from submitting more: on a slow
+// machine, too, what has been submitted can be done in the end.
+const crowd = 2000
+
+// crowded tells whether that many are known. There are two watchers of each.
+func (u *users) crowded() bool {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	n := 0
+	for _, w := range u.watches {
+		w.mu.Lock()
+		n += len(w.open)
+		w.mu.Unlock()
+	}
+	return n > 2*crowd
 }
 
 // waiting tells for how many jobs some watcher waits.

@@ -84,7 +84,7 @@ func crash(t *testing.T, supervisorToo bool) crashed {
 	ctx, cancel := context.WithCancel(t.Context())
 	var clients sync.WaitGroup
 	for client := range 3 {
-		clients.Go(func() { acknowledged.work(ctx, t, client, current) })
+		clients.Go(func() { acknowledged.work(ctx, t, client, client, current) })
 	}
 	for range kills {
 		moment := time.NewTimer(time.Duration(100+random.IntN(900)) * time.Millisecond)
@@ -110,11 +110,18 @@ type submitter struct {
 	ids   []string
 }
 
-// work submits a job at a time. A call that fails is repeated with the same
+// acknowledged is how many jobs were.
+func (s *submitter) acknowledged() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.ids)
+}
+
+// work submits a job at a time to one of three job sets. A call that fails is repeated with the same
 // client id, as a client does that does not know what became of it.
-func (s *submitter) work(ctx context.Context, t *testing.T, client int, current func() *up) {
+func (s *submitter) work(ctx context.Context, t *testing.T, set, client int, current func() *up) {
 	for n := 0; ctx.Err() == nil; n++ {
-		request := &api.JobSubmitRequest{Queue: "crash", JobSetId: fmt.Sprintf("set-%d", client), JobRequestItems: []*api.JobSubmitRequestItem{{
+		request := &api.JobSubmitRequest{Queue: "crash", JobSetId: fmt.Sprintf("set-%d", set), JobRequestItems: []*api.JobSubmitRequestItem{{
 			ClientId: fmt.Sprintf("%d-%d", client, n), PodSpec: markingSpec(s.marks),
 		}}}
 		for ctx.Err() == nil {

@@ -25,11 +25,12 @@ type installation struct {
 	executor *up
 }
 
-func install(t *testing.T, flags ...string) *installation {
+func install(t *testing.T) *installation {
 	t.Helper()
-	return installOn(t, pgtest.Start(t).URL("postgres"), flags...)
+	return installOn(t, pgtest.Start(t).URL("postgres"))
 }
 
+// installOn is install on a database.
 func installOn(t *testing.T, database string, flags ...string) *installation {
 	t.Helper()
 	i := &installation{T: t, database: database, dir: t.TempDir(), flags: flags}
@@ -57,7 +58,8 @@ func (i *installation) startServer(n int) {
 	if before := i.server(n); before != nil {
 		at = before.grpc
 	}
-	u := i.start("server", "--database", i.database, "--replica", fmt.Sprintf("replica-%d", n), "--grpc-addr", at, "--http-addr", "127.0.0.1:0", "--metrics-addr", "", "--log-level", "info")
+	u := i.start("server", "--database", i.database, "--replica", fmt.Sprintf("replica-%d", n), "--grpc-addr", at,
+		"--http-addr", "127.0.0.1:0", "--metrics-addr", "", "--log-level", "info")
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	i.servers[n] = u
@@ -68,6 +70,9 @@ func (i *installation) server(n int) *up {
 	defer i.mu.Unlock()
 	return i.servers[n]
 }
+
+// anyServer is one or the other.
+func (i *installation) anyServer() *up { return i.server(rand.IntN(2)) }
 
 func (i *installation) startExecutor() {
 	i.Helper()
@@ -127,7 +132,7 @@ func TestAnyProcessMayDieOrBeReplacedUnderLoad(t *testing.T) {
 	var clients sync.WaitGroup
 	for client := range 3 {
 		clients.Go(func() {
-			acknowledged.work(ctx, t, client, func() *up { return i.server(rand.IntN(2)) })
+			acknowledged.work(ctx, t, client, client, i.anyServer)
 		})
 	}
 	for round := range kills {

@@ -126,7 +126,7 @@ func (s *Store) Count(ctx context.Context, queue string) ([]store.JobSetCount, e
 		}, `SELECT s.queue, s.name, n.state, sum(n.jobs)::bigint FROM
 			(SELECT job_set, state, count(*) AS jobs FROM armada.active
 				WHERE $1 = '' OR queue = (SELECT id FROM armada.queue WHERE name = $1) GROUP BY job_set, state) n
-			JOIN armada.job_set s ON s.id = n.job_set GROUP BY s.queue, s.name, n.state ORDER BY s.queue, s.name, n.state`, queue)
+			CROSS JOIN LATERAL (SELECT queue, name FROM armada.job_set WHERE id = n.job_set OFFSET 0) s GROUP BY s.queue, s.name, n.state ORDER BY s.queue, s.name, n.state`, queue)
 	})
 	return counts, err
 }

@@ -187,9 +187,8 @@ func (s *Store) readFeed(ctx context.Context, after store.Position, limit int) (
 			}
 			rows++
 			return reading.Add(*seq, rowOf(*first, *fresh, *one, body))
-		}, `SELECT o.seq, l.seq, c.seq, c.first, c.fresh, c.one, c.body
-			FROM armada.lane l CROSS JOIN (SELECT coalesce(min(seq), 0) AS seq FROM armada.change) o
-			LEFT JOIN LATERAL (SELECT * FROM armada.change WHERE seq > $1 ORDER BY seq LIMIT $2) c ON true ORDER BY c.seq`,
+		}, `SELECT coalesce((SELECT seq FROM armada.change ORDER BY seq LIMIT 1), 0), l.seq, c.seq, c.first, c.fresh, c.one, c.body
+			FROM armada.lane l LEFT JOIN LATERAL (SELECT * FROM armada.change WHERE seq > $1 ORDER BY seq LIMIT $2) c ON true ORDER BY c.seq`,
 			reading.After(), rowsPerRead)
 		if err != nil {
 			return nil, nil, err

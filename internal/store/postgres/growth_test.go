@@ -3,6 +3,9 @@ package postgres_test
 import (
 	"context"
 	"flag"
+	"slices"
+	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -22,19 +25,34 @@ var (
 	transitions  = flag.Int("transitions", 20_000, "how many transitions the benchmark of bloat makes")
 )
 
-// grown opens a store with generated finished jobs, in job sets of 1000 with
-// one block of events each, the later half of them younger than the time that is
-// returned.
-func grown(b *testing.B) (*postgres.Store, *pgx.Conn, time.Time) {
+// growth is a database with generated finished jobs.
+type growth struct {
+	*postgres.Store
+	conn   *pgx.Conn
+	middle time.Time // half of the finished jobs ended before
+}
+
+const (
+	grownQueues = 20   // that share the finished jobs
+	rounds      = 15   // that one iteration takes the median of
+	perSet      = 1000 // finished jobs of a job set, whose events are one block
+)
+
+// grown makes n finished jobs, which ended in the course of two days. Large
+// numbers take their time: indexes are made when the rows are there.
+func grown(b *testing.B, n int) *growth {
 	b.Helper()
-	url := pgtest.Database(b)
+	server := pgtest.Start(b, "wal_level=minimal", "max_wal_senders=0", "max_wal_size=8GB", "maintenance_work_mem=512MB", "shared_buffers=512MB")
+	url := server.Database(b)
 	s, err := postgres.Open(b.Context(), postgres.Config{URL: url})
 	if err != nil {
 		b.Fatal(err)
 	}
 	b.Cleanup(func() { _ = s.Close() })
-	if err := s.PutQueue(b.Context(), armada.Queue{Name: "q", PriorityFactor: 1}); err != nil {
-		b.Fatal(err)
+	for i := range grownQueues {
+		if err := s.PutQueue(b.Context(), armada.Queue{Name: "q" + strings.Repeat("x", i), PriorityFactor: 1}); err != nil {
+			b.Fatal(err)
+		}
 	}
 	if _, err := s.Submit(b.Context(), jobs("seed", 1)); err != nil { // its template and shape are used
 		b.Fatal(err)
@@ -44,103 +62,171 @@ func grown(b *testing.B) (*postgres.Store, *pgx.Conn, time.Time) {
 		b.Fatal(err)
 	}
 	b.Cleanup(func() { _ = c.Close(context.Background()) })
-	start := time.Now().Add(-48 * time.Hour)
+	g := &growth{Store: s, conn: c, middle: time.Now().Add(-24 * time.Hour)}
+	if n > 0 {
+		g.generate(b, n)
+	}
+	return g
+}
+
+// generate writes the rows that n jobs of two days leave.
+func (g *growth) generate(b *testing.B, n int) {
+	b.Helper()
+	start := g.middle.Add(-24 * time.Hour)
 	job := armada.Job{State: armada.JobSucceeded, Version: 4, Attempts: 1, Transitioned: start, Owner: "alice"}
 	run := armada.Run{State: armada.RunSucceeded, Attempt: 1, Executor: "east", Node: "node-17", Pool: "default"}
 	life, fixed := codec.AppendLife(nil, &job, &run), codec.AppendFixed(nil, &job)
 	details := codec.AppendDetails(nil, &armada.JobDetails{Namespace: "default", Labels: map[string]string{"app": "bench"}})
-	n := *finishedJobs
-	micro := 24 * time.Hour.Microseconds() * 2 / int64(n+1) // between two jobs
+	micro := 48 * time.Hour.Microseconds() / int64(n+1) // between two jobs
 	for _, q := range []struct {
 		text string
 		args []any
 	}{
+		{"ALTER TABLE armada.job DROP CONSTRAINT job_pkey, DROP CONSTRAINT job_id", nil},
+		{"ALTER TABLE armada.ended DROP CONSTRAINT ended_pkey", nil},
+		{"DROP INDEX armada.job_of_queue, armada.job_of_set, armada.ended_of_queue, armada.ended_at", nil},
 		{"UPDATE armada.template SET uses = uses + $1", []any{n}},
 		{"UPDATE armada.shape SET uses = uses + $1", []any{n}},
-		{"INSERT INTO armada.job_set (queue, name, last) SELECT 'q', 'old-' || i, 4000 FROM generate_series(0, $1::bigint / 1000) i", []any{n}},
+		{`INSERT INTO armada.job_set (queue, name, last) SELECT (SELECT name FROM armada.queue WHERE id = 1 + i % $2), 'old-' || i, 4000
+			FROM generate_series(0, ($1::bigint - 1) / $3) i`, []any{n, grownQueues, perSet}},
 		{`INSERT INTO armada.job (number, id, queue, job_set, template, shape, submitted, fixed, details)
-			SELECT 10 + i, 'old-' || i, 1, (SELECT min(id) FROM armada.job_set WHERE name LIKE 'old-%') + i / 1000, 1, 1, $2 + i * $3, $4, $5
-			FROM generate_series(0, $1::bigint - 1) i`, []any{n, start.UnixMicro(), micro, fixed, details}},
-		{
-			"INSERT INTO armada.ended (number, at, state, life) SELECT 10 + i, $2 + i * $3 + 1, 5, $4 FROM generate_series(0, $1::bigint - 1) i",
-			[]any{n, start.UnixMicro(), micro, life},
-		},
+			SELECT 10 + i, '01' || lpad(i::text, 24, '0'), 1 + (i / $6) % $7, (SELECT min(id) FROM armada.job_set WHERE name LIKE 'old-%') + i / $6,
+			1, 1, $2 + i * $3, $4, $5 FROM generate_series(0, $1::bigint - 1) i`, []any{n, start.UnixMicro(), micro, fixed, details, perSet, grownQueues}},
+		{`INSERT INTO armada.ended (number, queue, at, state, life) SELECT 10 + i, 1 + (i / $5) % $6, $2 + i * $3 + 1, 5, $4
+			FROM generate_series(0, $1::bigint - 1) i`, []any{n, start.UnixMicro(), micro, life, perSet, grownQueues}},
+		{"ALTER TABLE armada.job ADD PRIMARY KEY (number), ADD CONSTRAINT job_id UNIQUE (id)", nil},
+		{"ALTER TABLE armada.ended ADD PRIMARY KEY (number)", nil},
+		{"CREATE INDEX job_of_queue ON armada.job (queue, number)", nil},
+		{"CREATE INDEX job_of_set ON armada.job (job_set, number)", nil},
+		{"CREATE INDEX ended_of_queue ON armada.ended (queue, at)", nil},
+		{"CREATE INDEX ended_at ON armada.ended (at)", nil},
 		{`INSERT INTO armada.event_block (job_set, last, count, at, events)
-			SELECT s.id, 4000, 4000, (SELECT submitted FROM armada.job WHERE job_set = s.id ORDER BY number LIMIT 1), $1 FROM armada.job_set s WHERE name LIKE 'old-%'
-			AND EXISTS (SELECT FROM armada.job WHERE job_set = s.id)`, []any{make([]byte, 20_000)}},
+			SELECT s.id, 4000, 4000, (SELECT submitted FROM armada.job WHERE job_set = s.id ORDER BY number LIMIT 1), $1
+			FROM armada.job_set s WHERE name LIKE 'old-%'`, []any{make([]byte, 20*perSet)}},
 		{"UPDATE armada.lane SET job = $1::bigint + 100", []any{n}},
-		{"ANALYZE", nil},
+		{"VACUUM ANALYZE", nil},
 	} {
-		if _, err := c.Exec(b.Context(), q.text, q.args...); err != nil {
+		if _, err := g.conn.Exec(b.Context(), q.text, q.args...); err != nil {
 			b.Fatalf("%s: %v", q.text, err)
 		}
 	}
-	return s, c, start.Add(24 * time.Hour)
+	var size int64
+	if err := g.conn.QueryRow(b.Context(), "SELECT pg_database_size(current_database())").Scan(&size); err != nil {
+		b.Fatal(err)
+	}
+	b.Logf("%d finished jobs take %d MB", n, size>>20)
 }
 
-// BenchmarkBesideFinishedJobs is what active jobs cost beside many finished ones.
-func BenchmarkBesideFinishedJobs(b *testing.B) {
-	s, _, _ := grown(b)
-	var submit, move, load, list time.Duration
-	timed := func(sum *time.Duration, f func() error) {
+// round is what active jobs cost, by what is done with them.
+func (g *growth) round(b *testing.B, took map[string][]time.Duration) {
+	b.Helper()
+	timed := func(what string, f func() error) {
 		start := time.Now()
 		if err := f(); err != nil {
-			b.Fatal(err)
+			b.Fatalf("%s: %v", what, err)
 		}
-		*sum += time.Since(start)
+		took[what] = append(took[what], time.Since(start))
 	}
-	b.ResetTimer()
-	for range b.N {
-		sub := jobs("fresh", 200)
-		timed(&submit, func() error { _, err := s.Submit(b.Context(), sub); return err })
-		timed(&load, func() error {
-			_, err := s.Load(b.Context(), func(store.Changes) error { return nil })
-			return err
-		})
-		timed(&list, func() error {
-			_, err := s.List(b.Context(), store.Query{Queue: "q", Descending: true, Limit: 100})
-			return err
-		})
-		units := make([]store.Unit, len(sub.Jobs))
-		for i := range units {
-			units[i] = store.Unit{{Kind: lifecycle.Cancel, Job: sub.Jobs[i].Job.ID}}
+	transition := func(what string, ids []armada.JobID, change lifecycle.Change) {
+		units := make([]store.Unit, len(ids))
+		for i, id := range ids {
+			change.Job, change.Run = id, armada.NewRunID(id, 1)
+			units[i] = store.Unit{change}
 		}
-		timed(&move, func() error { _, err := s.Transition(b.Context(), store.Fence{}, units); return err })
+		timed(what, func() error { _, err := g.Transition(b.Context(), store.Fence{}, units); return err })
 	}
-	for name, d := range map[string]time.Duration{"submit200": submit, "load": load, "list100": list, "cancel200": move} {
-		b.ReportMetric(float64(d.Microseconds())/1000/float64(b.N), "ms/"+name)
+	sub := jobs("fresh", 200)
+	ids := make([]armada.JobID, len(sub.Jobs))
+	for i := range sub.Jobs {
+		ids[i] = sub.Jobs[i].Job.ID
+	}
+	timed("submit", func() error { _, err := g.Submit(b.Context(), sub); return err })
+	transition("lease", ids, lifecycle.Change{Kind: lifecycle.Lease, Lease: lifecycle.Terms{Executor: "east", Node: "n", Pool: "default"}})
+	timed("leader", func() error {
+		_, err := g.Load(b.Context(), func(store.Changes) error { return nil })
+		return err
+	})
+	timed("active", func() error {
+		_, err := g.List(b.Context(), store.Query{Queue: "q", States: []armada.JobState{armada.JobLeased}, Limit: 100})
+		return err
+	})
+	timed("page", func() error {
+		_, err := g.List(b.Context(), store.Query{Queue: "q", Descending: true, Limit: 100})
+		return err
+	})
+	timed("get", func() error { _, err := g.Job(b.Context(), ids[0]); return err })
+	timed("count", func() error { _, err := g.Count(b.Context(), ""); return err })
+	transition("finish", ids, lifecycle.Change{Kind: lifecycle.ReportSucceeded, Executor: "east"})
+}
+
+// BenchmarkBesideFinishedJobs is what active jobs cost in a database with nothing
+// else, and beside many finished ones; the two take turns.
+func BenchmarkBesideFinishedJobs(b *testing.B) {
+	empty, full := grown(b, 0), grown(b, *finishedJobs)
+	without, with := map[string][]time.Duration{}, map[string][]time.Duration{}
+	for range b.N * rounds {
+		empty.round(b, without)
+		full.round(b, with)
+	}
+	for what := range with {
+		beside, alone := median(with[what]), median(without[what])
+		b.ReportMetric(float64(beside.Microseconds())/1000, "ms/"+what)
+		b.ReportMetric(float64(beside)/float64(alone), "times/"+what)
 	}
 	b.ReportMetric(0, "ns/op")
 }
 
-// BenchmarkPrune forgets the older half of the finished jobs.
+func median(list []time.Duration) time.Duration {
+	slices.Sort(list)
+	return list[len(list)/2]
+}
+
+// BenchmarkPrune forgets the older half of the finished jobs, without a pause,
+// while single jobs are submitted.
 func BenchmarkPrune(b *testing.B) {
 	for range b.N {
-		b.StopTimer()
-		s, c, before := grown(b)
-		b.StartTimer()
-		longest, pieces := time.Duration(0), 0
-		for more := true; more; pieces++ {
-			start := time.Now()
-			done, err := s.Prune(b.Context(), store.Keep{Since: before}, 1000)
-			if err != nil {
-				b.Fatal(err)
+		g := grown(b, *finishedJobs)
+		submits := func(until func() bool) []time.Duration {
+			var took []time.Duration
+			for !until() {
+				start := time.Now()
+				if _, err := g.Submit(b.Context(), jobs("beside", 1)); err != nil {
+					b.Fatal(err)
+				}
+				took = append(took, time.Since(start))
 			}
-			more = done.More
-			longest = max(longest, time.Since(start))
+			slices.Sort(took)
+			return took
 		}
-		b.StopTimer()
-		var left int
-		if err := c.QueryRow(b.Context(), "SELECT count(*) FROM armada.job").Scan(&left); err != nil {
-			b.Fatal(err)
-		}
+		n := 0
+		quiet := submits(func() bool { n++; return n > 200 })
+		var done atomic.Bool
+		var pruned int
 		start := time.Now()
-		if _, err := c.Exec(b.Context(), "VACUUM armada.job, armada.ended, armada.event_block"); err != nil {
+		go func() {
+			defer done.Store(true)
+			for more := true; more; {
+				f, err := g.Prune(b.Context(), store.Keep{Since: g.middle}, 2000)
+				if err != nil {
+					b.Error(err)
+					return
+				}
+				pruned += f.Jobs
+				more = f.More
+			}
+		}()
+		busy := submits(done.Load)
+		b.ReportMetric(float64(pruned)/time.Since(start).Seconds(), "pruned/s")
+		for name, q := range map[string]int{"p50": 50, "p99": 99} {
+			at := func(list []time.Duration) time.Duration { return list[len(list)*q/100] }
+			b.ReportMetric(float64(at(quiet).Microseconds())/1000, "ms/"+name+"-before")
+			b.ReportMetric(float64(at(busy).Microseconds())/1000, "ms/"+name+"-while")
+		}
+		start = time.Now()
+		if _, err := g.conn.Exec(b.Context(), "VACUUM armada.job, armada.ended, armada.event_block"); err != nil {
 			b.Fatal(err)
 		}
 		b.ReportMetric(time.Since(start).Seconds(), "s/vacuum")
-		b.ReportMetric(float64(*finishedJobs+1-left)/b.Elapsed().Seconds()*float64(b.N), "jobs/s")
-		b.ReportMetric(float64(longest.Milliseconds()), "ms/longest-piece")
 	}
 	b.ReportMetric(0, "ns/op")
 }

@@ -2,7 +2,10 @@ package postgres
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"sync"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -14,13 +17,17 @@ import (
 type pruning struct {
 	mu      sync.Mutex // one Prune at a time
 	begun   bool       // a pass is under way
-	surplus int64      // in this pass jobs that ended before, in microseconds, are too many
-	jobs    int64      // jobs up to this number were looked at
-	sets    int64      // likewise, once the jobs are through
+	surplus time.Time  // in this pass jobs that ended before are too many
+
+	touched map[int64]struct{} // job sets that lost jobs and are to be looked at: others have nothing to forget
+	swept   time.Time          // when a pass looked at all job sets
+	sweeps  bool               // this pass does
+	sets    int64              // it has looked at those up to this one
 }
 
-// scanFactor is how many rows a Prune looks at for each that it may forget.
-const scanFactor = 16
+// sweepEvery is how often a pass looks at all job sets, for what a process left
+// that was stopped between jobs and their events. The first pass does too.
+const sweepEvery = 24 * time.Hour
 
 // Prune forgets what is old. The search takes no lock; what it found is checked
 // again in the lane, in pieces. More is true until a pass is complete. Several
@@ -30,105 +37,150 @@ func (s *Store) Prune(ctx context.Context, keep store.Keep, limit int) (store.Fo
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	limit = max(1, limit)
-	done := store.Forgotten{Before: keep.Since, More: true}
+	done := store.Forgotten{Before: keep.Earliest(), More: true}
 	if !p.begun {
 		var err error
 		if p.surplus, err = s.surplus(ctx, keep.Most); err != nil {
 			return done, err
 		}
 		p.begun = true
+		p.sweeps = p.swept.IsZero() || time.Since(p.swept) > sweepEvery
 	}
-	if before := fromMicros(p.surplus); before.After(done.Before) {
-		done.Before = before
+	if p.surplus.After(done.Before) {
+		done.Before = p.surplus
 	}
-	for _, prune := range []func(context.Context, int, *store.Forgotten) (bool, error){s.pruneJobs, s.pruneSets, s.pruneClients} {
+	jobs := func(ctx context.Context, limit int, done *store.Forgotten) (bool, error) {
+		return s.pruneJobs(ctx, keep, limit, done)
+	}
+	for _, prune := range []func(context.Context, int, *store.Forgotten) (bool, error){jobs, s.pruneSets, s.pruneClients} {
 		more, err := prune(ctx, limit, &done)
 		if err != nil || more {
 			return done, err
 		}
 	}
-	p.begun, p.jobs, p.sets = false, 0, 0
+	if p.sweeps {
+		p.swept = time.Now()
+	}
+	p.begun, p.sets = false, 0
 	done.More = false
 	return done, nil
 }
 
-// surplus returns the time before which jobs ended that are too many; 0 when
-// there are none. Only then every finished job is looked at.
-func (s *Store) surplus(ctx context.Context, most int) (before int64, err error) {
+// surplus returns the time before which jobs ended that are too many, the zero
+// time when there are none. An index has the ends in order: as many entries are
+// looked at as may be kept.
+func (s *Store) surplus(ctx context.Context, most int) (time.Time, error) {
 	if most <= 0 {
-		return 0, nil
+		return time.Time{}, nil
 	}
-	err = s.read(ctx, "count finished jobs", func(ctx context.Context) error {
-		var count int
-		err := s.pool.QueryRow(ctx, "SELECT count(*) FROM (SELECT FROM armada.ended LIMIT $1) e", most+1).Scan(&count)
-		if err != nil || count <= most {
+	var before int64
+	err := s.read(ctx, "count finished jobs", func(ctx context.Context) error {
+		const latest = "SELECT coalesce((SELECT at FROM armada.ended ORDER BY at DESC LIMIT 1 OFFSET $1), 0)"
+		if err := s.pool.QueryRow(ctx, latest, most).Scan(&before); err != nil || before == 0 {
 			return err
 		}
-		kept := most - most/10 - 1
-		return s.pool.QueryRow(ctx, "SELECT coalesce((SELECT at FROM armada.ended ORDER BY at DESC LIMIT 1 OFFSET $1), 0)", kept).Scan(&before)
+		return s.pool.QueryRow(ctx, latest, most-most/10-1).Scan(&before)
 	})
-	return before, err
+	return fromMicros(before), err
 }
 
 // pruneJobs deletes jobs that are not kept, with templates and shapes that no
-// job uses any more. Those submitted later cannot have ended before, so the
-// search ends there.
-func (s *Store) pruneJobs(ctx context.Context, limit int, done *store.Forgotten) (bool, error) {
+// job uses any more. Each queue's are found by their ends, the oldest first.
+func (s *Store) pruneJobs(ctx context.Context, keep store.Keep, limit int, done *store.Forgotten) (bool, error) {
 	var old []int64
-	at, seen := s.pruning.jobs, 0
 	err := s.read(ctx, "look for old jobs", func(ctx context.Context) error {
-		young, err := s.firstSince(ctx, done.Before) // from here on all are
+		var queues, before []int64
+		err := s.each(ctx, func(r pgx.Rows) error {
+			var id int64
+			var name string
+			err := r.Scan(&id, &name)
+			since := keep.Of(name)
+			if s.pruning.surplus.After(since) {
+				since = s.pruning.surplus
+			}
+			queues, before = append(queues, id), append(before, micros(since))
+			return err
+		}, "SELECT id, name FROM armada.queue")
 		if err != nil {
 			return err
 		}
 		return s.each(ctx, func(r pgx.Rows) error {
-			var number, ended int64
-			if err := r.Scan(&number, &ended); err != nil || len(old) >= limit {
-				return err
-			}
-			at, seen = number, seen+1
-			if ended < micros(done.Before) {
-				old = append(old, number)
-			}
-			return nil
-		}, "SELECT number, at FROM armada.ended WHERE number > $1 AND number < $2 ORDER BY number LIMIT $3", at, young, limit*scanFactor)
+			var number int64
+			err := r.Scan(&number)
+			old = append(old, number)
+			return err
+		}, `SELECT e.number FROM unnest($1::bigint[], $2::bigint[]) q(id, before)
+			CROSS JOIN LATERAL (SELECT number FROM armada.ended WHERE queue = q.id AND at < q.before ORDER BY at LIMIT $3) e LIMIT $3`, queues, before, limit)
 	})
-	if err != nil || seen == 0 {
+	if err != nil || len(old) == 0 {
 		return false, err
 	}
-	if len(old) > 0 {
-		if err := s.call(ctx, "prune jobs", []any{&done.Jobs}, callOf("armada.prune_jobs", 2), s.clock.given(), old); err != nil {
-			return true, err
-		}
+	slices.Sort(old) // rows that lie together are deleted together
+	if err := s.touch(ctx, old); err != nil {
+		return true, err
 	}
-	s.pruning.jobs = at
-	return true, nil
+	err = s.call(ctx, "prune jobs", []any{&done.Jobs}, callOf("armada.prune_jobs", 2), s.clock.given(), old)
+	return true, err
+}
+
+// touch remembers the job sets of jobs that are about to go.
+func (s *Store) touch(ctx context.Context, numbers []int64) error {
+	if s.pruning.touched == nil {
+		s.pruning.touched = map[int64]struct{}{}
+	}
+	return s.read(ctx, "look for old job sets", func(ctx context.Context) error {
+		return s.each(ctx, func(r pgx.Rows) error {
+			var set int64
+			err := r.Scan(&set)
+			s.pruning.touched[set] = struct{}{}
+			return err
+		}, "SELECT DISTINCT job_set FROM armada.job WHERE number = ANY ($1)", numbers)
+	})
+}
+
+// nextSets returns job sets to look at, in order, at most limit.
+func (s *Store) nextSets(ctx context.Context, limit int) ([]int64, error) {
+	var sets []int64
+	if !s.pruning.sweeps {
+		sets = slices.Sorted(maps.Keys(s.pruning.touched))
+		return sets[:min(limit, len(sets))], nil
+	}
+	err := s.read(ctx, "look for old job sets", func(ctx context.Context) error {
+		return s.each(ctx, func(r pgx.Rows) error {
+			var set int64
+			err := r.Scan(&set)
+			sets = append(sets, set)
+			return err
+		}, "SELECT id FROM armada.job_set WHERE id > $1 ORDER BY id LIMIT $2", s.pruning.sets, limit)
+	})
+	return sets, err
 }
 
 // pruneSets deletes the events that were written before any job of their job
 // set that is still known, and job sets without jobs.
 func (s *Store) pruneSets(ctx context.Context, limit int, done *store.Forgotten) (bool, error) {
+	sets, err := s.nextSets(ctx, limit)
+	if err != nil || len(sets) == 0 {
+		return false, err
+	}
 	var found []int64
-	at, seen := s.pruning.sets, 0
-	err := s.read(ctx, "look for old events", func(ctx context.Context) error {
+	err = s.read(ctx, "look for old events", func(ctx context.Context) error {
 		return s.each(ctx, func(r pgx.Rows) error {
 			var set int64
 			var submitted, written *int64
-			if err := r.Scan(&set, &submitted, &written); err != nil || len(found) >= limit {
-				return err
-			}
-			at, seen = set, seen+1
+			err := r.Scan(&set, &submitted, &written)
 			if submitted == nil || written != nil && *written < *submitted {
 				found = append(found, set)
 			}
-			return nil
+			return err
 		}, `SELECT s.id, (SELECT submitted FROM armada.job WHERE job_set = s.id ORDER BY number LIMIT 1),
 				(SELECT at FROM armada.event_block WHERE job_set = s.id ORDER BY last LIMIT 1)
-			FROM armada.job_set s WHERE s.id > $1 ORDER BY s.id LIMIT $2`, at, limit*scanFactor)
+			FROM unnest($1::bigint[]) WITH ORDINALITY s(id, place) ORDER BY s.place`, sets)
 	})
-	if err != nil || seen == 0 {
-		return false, err
+	if err != nil {
+		return true, err
 	}
+	at := sets[len(sets)-1]
 	if len(found) > 0 {
 		var came int64
 		if err := s.call(ctx, "prune events", []any{&came, &done.Events}, "SELECT o_came, o_events FROM armada.prune_sets($1, $2, $3)", s.clock.given(), found, limit); err != nil {
@@ -138,7 +190,15 @@ func (s *Store) pruneSets(ctx context.Context, limit int, done *store.Forgotten)
 			at = came
 		}
 	}
-	s.pruning.sets = at
+	if s.pruning.sweeps {
+		s.pruning.sets = at
+		return true, nil
+	}
+	for _, set := range sets {
+		if set <= at {
+			delete(s.pruning.touched, set)
+		}
+	}
 	return true, nil
 }
 

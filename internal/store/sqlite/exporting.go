@@ -124,7 +124,7 @@ var exports = []export{
 		table: "active", columns: "number queue job_set state executor life cancelling", flags: "cancelling", may: "executor",
 		from: "(SELECT *, life AS cancelling FROM job WHERE ended = 0)",
 	},
-	{table: "ended", columns: "number at state life", from: "(SELECT *, ended AS at FROM job WHERE ended <> 0)"},
+	{table: "ended", columns: "number queue at state life", from: "(SELECT *, ended AS at FROM job WHERE ended <> 0)"},
 	{table: "run", columns: "job attempt body", from: "run"},
 	{table: "event_block", columns: "job_set last count at events", from: "event_block"},
 	{
