@@ -1,5 +1,5 @@
 # What can be done here. `make help` lists it; CI runs the same targets.
-# Needed: git, make, bash, Go and, for the tests, PostgreSQL (`make services`). Every other tool is pinned in tools/go.mod
+# Needed: git, make, bash, Go and, for the tests, PostgreSQL and PgBouncer (`make services`). Every other tool is pinned in tools/go.mod
 # and built at its first use.
 
 SHELL := bash
@@ -74,7 +74,7 @@ bench-short: ## Run every benchmark once, small: it shows that they run, not how
 	$(GO) test -short -run '^$$' -bench . -benchtime 1x -timeout 10m -p 1 ./...
 
 .PHONY: services
-services: ## Make sure that PostgreSQL is here, which tests start for themselves; root on Debian installs it.
+services: ## Make sure that PostgreSQL and PgBouncer are here, which tests start for themselves; root on Debian installs them.
 	@scripts/postgres.sh
 
 .PHONY: tools

@@ -21,6 +21,7 @@ import (
 	"armada/internal/server"
 	"armada/internal/server/executors"
 	"armada/internal/settings"
+	"armada/internal/store"
 	"armada/internal/store/postgres"
 	"armada/internal/telemetry"
 )
@@ -109,9 +110,13 @@ type Store struct {
 	// KeepFinished is how long finished jobs are kept, with their events, logs
 	// and run folders.
 	KeepFinished time.Duration
-	// KeepFinishedJobs is about how many finished jobs are kept; those that
-	// ended first go first. 0 is a million with SQLite, and no bound with
-	// PostgreSQL.
+	// KeepFinishedOf is the same for the jobs of some queues, by name:
+	// {nightly: 2160h, try-out: 1h}. Logs and run folders of all queues are kept as
+	// long as the longest of these.
+	KeepFinishedOf map[string]time.Duration
+	// KeepFinishedJobs is about how many finished jobs are kept, of all queues;
+	// those that ended first go first. 0 is a million with SQLite, and no bound
+	// with PostgreSQL.
 	KeepFinishedJobs int
 	// KeepClientIDs is how long client ids are known, for deduplication.
 	KeepClientIDs time.Duration
@@ -191,6 +196,13 @@ func (c Config) Validate() error {
 	_, err := c.nodeTypes()
 	errs = append(errs, err)
 	positive("store.keepFinished", c.Store.KeepFinished)
+	for _, queue := range slices.Sorted(maps.Keys(c.Store.KeepFinishedOf)) {
+		path := "store.keepFinishedOf." + queue
+		positive(path, c.Store.KeepFinishedOf[queue])
+		if err := armada.ValidateQueueName(queue); err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w", path, err))
+		}
+	}
 	positive("store.keepClientIDs", c.Store.KeepClientIDs)
 	if c.DataDir == "" {
 		errs = append(errs, errors.New("dataDir: must name a folder"))
@@ -239,6 +251,15 @@ func (s Store) kept() Store {
 		s.KeepFinishedJobs = 1_000_000
 	}
 	return s
+}
+
+// keep says which finished jobs are kept at a moment.
+func (s Store) keep(now time.Time) store.Keep {
+	keep := store.Keep{Since: now.Add(-s.KeepFinished), Queues: make(map[string]time.Time, len(s.KeepFinishedOf)), Most: s.KeepFinishedJobs}
+	for queue, d := range s.KeepFinishedOf {
+		keep.Queues[queue] = now.Add(-d)
+	}
+	return keep
 }
 
 func (s Store) validate() error {

@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"armada"
 )
@@ -60,6 +61,27 @@ scheduling:
 	} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("the error does not say %q:\n%v", want, err)
+		}
+	}
+}
+
+func TestQueuesMayKeepTheirFinishedJobsForATimeOfTheirOwn(t *testing.T) {
+	t.Parallel()
+	c, err := configured(t, "store: {keepFinished: 48h, keepFinishedOf: {nightly: 720h}}")
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := time.Now()
+	keep := c.Store.keep(now)
+	for queue, want := range map[string]time.Duration{"nightly": 720 * time.Hour, "other": 48 * time.Hour} {
+		if got := now.Sub(keep.Of(queue)); got != want {
+			t.Errorf("jobs of queue %s are kept for %s, want %s", queue, got, want)
+		}
+	}
+	_, err = configured(t, "store: {keepFinishedOf: {nightly: 0s, 'no queue': 1h}}")
+	for _, want := range []string{"store.keepFinishedOf.nightly: must be longer than 0", "store.keepFinishedOf.no queue: "} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("the error does not say %q: %v", want, err)
 		}
 	}
 }

@@ -86,11 +86,11 @@ func (r *retention) run(ctx context.Context) error {
 }
 
 // piece forgets a piece and tells whether the pass goes on. Run folders go with
-// the jobs, by the same time; a store that fails does not keep them, because a
+// the jobs, by the time before which no queue keeps any; a store that fails does not keep them, because a
 // disk that is full may be full of them.
 func (r *retention) piece(ctx context.Context) (bool, error) {
-	keep := store.Keep{Since: r.now().Add(-r.keep.KeepFinished), Most: r.keep.KeepFinishedJobs}
-	done := store.Forgotten{Before: keep.Since}
+	keep := r.keep.keep(r.now())
+	done := store.Forgotten{Before: keep.Earliest()}
 	var err error
 	if r.store != nil && r.leads() {
 		done, err = r.store.Prune(ctx, keep, retentionPiece)

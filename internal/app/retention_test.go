@@ -74,8 +74,10 @@ func inAttic(t *testing.T, keep Store, keepLogs int64, test func(a *attic)) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := s.PutQueue(t.Context(), armada.Queue{Name: "q", PriorityFactor: 1}); err != nil {
-			t.Fatal(err)
+		for _, queue := range []string{"q", "r"} {
+			if err := s.PutQueue(t.Context(), armada.Queue{Name: queue, PriorityFactor: 1}); err != nil {
+				t.Fatal(err)
+			}
 		}
 		u := &System{config: Config{Store: keep, Executor: Executor{KeepLogsBytes: keepLogs}}, store: s, registry: prometheus.NewRegistry(), log: slog.New(slog.DiscardHandler)}
 		r, err := u.retention()
@@ -108,12 +110,17 @@ func (a *attic) pass(d time.Duration) {
 // submit submits a job with a client id of its own.
 func (a *attic) submit(set armada.JobSet) armada.JobID {
 	a.Helper()
+	return a.submitTo("q", set)
+}
+
+func (a *attic) submitTo(queue string, set armada.JobSet) armada.JobID {
+	a.Helper()
 	a.made++
 	id := armada.JobID(fmt.Sprintf("job-%d", a.made))
 	needs := &armada.Requirements{PriorityClass: "default"}
 	shape := needs.Shape(armada.DefaultResourceTable())
 	if _, err := a.Submit(a.Context(), store.Submission{
-		Queue: "q", JobSet: set, Shapes: map[armada.ShapeID]*armada.Requirements{shape: needs},
+		Queue: queue, JobSet: set, Shapes: map[armada.ShapeID]*armada.Requirements{shape: needs},
 		Templates: map[armada.TemplateID][]byte{"cafe": []byte("a pod spec")},
 		Jobs:      []store.NewJob{{Job: armada.Job{ID: id, ClientID: string(id), Template: "cafe", Shape: shape}}},
 	}); err != nil {
@@ -235,6 +242,23 @@ func TestFinishedJobsGoWithAllTheyLeftWhenTheyAreMany(t *testing.T) {
 		a.pass(2 * time.Minute)
 		if got, want := a.knows(), append([]armada.JobID{active}, ids[2:]...); !slices.Equal(got, want) {
 			a.Errorf("there is %v, want the active one and the nine that ended last, %v", got, want)
+		}
+	})
+}
+
+func TestAQueueWithATimeOfItsOwnKeepsItsJobsUntilThen(t *testing.T) {
+	keep := Store{KeepFinished: time.Hour, KeepFinishedOf: map[string]time.Duration{"r": 3 * time.Hour}, KeepClientIDs: time.Hour}
+	inAttic(t, keep, 0, func(a *attic) {
+		ours, theirs := a.submit("s"), a.submitTo("r", "s")
+		a.finish(ours)
+		a.finish(theirs)
+		a.pass(62 * time.Minute)
+		if got := a.knows(); !slices.Equal(got, []armada.JobID{theirs}) || a.shelf.count() != 2 {
+			a.Errorf("after an hour there is %v, with %d folders, want %v with both", got, a.shelf.count(), theirs)
+		}
+		a.pass(2 * time.Hour)
+		if got := a.knows(); len(got) != 0 || a.shelf.count() != 0 {
+			a.Errorf("after three hours there is %v, with %d folders", got, a.shelf.count())
 		}
 	})
 }

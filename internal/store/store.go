@@ -275,16 +275,37 @@ type Retention interface {
 
 // Keep says which finished jobs are kept.
 type Keep struct {
-	Since time.Time // those that ended then or later,
-	// Most is about how many of these, 0 for all. When there are more, a tenth
-	// of Most goes with the surplus, so that not every pass has to look; those
-	// that ended first go first.
+	Since time.Time // those that ended then or later;
+	// Queues has another time for jobs of some queues, by name.
+	Queues map[string]time.Time
+	// Most is about how many of these, of all queues, 0 for all. When there are
+	// more, a tenth of Most goes with the surplus, so that not every pass has to
+	// look; those that ended first go first, whatever their queue.
 	Most int
+}
+
+// Of is the time from which on jobs of a queue are kept.
+func (k Keep) Of(queue string) time.Time {
+	if since, own := k.Queues[queue]; own {
+		return since
+	}
+	return k.Since
+}
+
+// Earliest is the time before which no queue's jobs are kept.
+func (k Keep) Earliest() time.Time {
+	earliest := k.Since
+	for _, since := range k.Queues {
+		if since.Before(earliest) {
+			earliest = since
+		}
+	}
+	return earliest
 }
 
 // Forgotten is what a call of Prune did.
 type Forgotten struct {
 	Jobs, Events, ClientIDs int
-	Before                  time.Time // jobs that ended earlier are not kept
+	Before                  time.Time // jobs that ended earlier are not kept, of no queue
 	More                    bool      // the pass is not complete
 }

@@ -44,8 +44,9 @@ func (g *gathering) write(ctx context.Context, b *intake.Batch) error {
 	}
 	defer c.Release()
 	var clock int64
-	if err := c.QueryRow(ctx, commitCall, a.list...).Scan(&clock); err != nil {
-		return sent(err)
+	err = c.QueryRow(ctx, commitCall, a.list...).Scan(&clock)
+	if err := written(c.Conn().PgConn(), err); err != nil {
+		return err
 	}
 	s.clock.learn(clock)
 	for hash := range b.Templates {
@@ -207,5 +208,5 @@ func (s *Store) settleOnce(ctx context.Context, name []byte) (done bool, err err
 	}
 	defer c.Release()
 	err = c.QueryRow(bounded, "SELECT armada.settle($1)", name).Scan(&done)
-	return done, err
+	return done, written(c.Conn().PgConn(), err)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"os"
 	"strings"
@@ -107,6 +108,16 @@ func (c Config) Validate() error {
 // errURL does not repeat the URL, which may hold a password.
 var errURL = errors.New("it is no PostgreSQL URL; write for example postgres://user@host:5432/database?sslmode=verify-full")
 
+// wrongURL tells what is wrong with a URL: a file that it names, such as that of
+// sslrootcert, or the URL itself.
+func wrongURL(key string, err error) error {
+	var file *fs.PathError
+	if errors.As(err, &file) {
+		return fmt.Errorf("%s: %w", key, file)
+	}
+	return fmt.Errorf("%s: %w", key, errURL)
+}
+
 // settings are made for every connection, by its start-up message, unless the
 // URL makes them; what the promises hang on is checked in the lane.
 var settings = map[string]string{
@@ -129,7 +140,7 @@ var settings = map[string]string{
 func (c Config) poolConfig() (*pgxpool.Config, error) {
 	p, err := pgxpool.ParseConfig(c.URL)
 	if err != nil {
-		return nil, fmt.Errorf("url: %w", errURL)
+		return nil, wrongURL("url", err)
 	}
 	c.prepare(p.ConnConfig, c.TransactionPooler)
 	p.BeforeConnect = func(_ context.Context, p *pgx.ConnConfig) error { return c.readPassword(p) }
@@ -147,7 +158,7 @@ func (c Config) directConfig() (*pgx.ConnConfig, error) {
 	}
 	p, err := pgx.ParseConfig(c.DirectURL)
 	if err != nil {
-		return nil, fmt.Errorf("directUrl: %w", errURL)
+		return nil, wrongURL("directUrl", err)
 	}
 	c.prepare(p, false)
 	return p, c.readPassword(p)
@@ -160,7 +171,7 @@ func (c Config) migrationConfig() (*pgx.ConnConfig, error) {
 	}
 	p, err := pgx.ParseConfig(c.URL)
 	if err != nil {
-		return nil, fmt.Errorf("url: %w", errURL)
+		return nil, wrongURL("url", err)
 	}
 	c.prepare(p, true)
 	return p, c.readPassword(p)
@@ -181,8 +192,17 @@ func (c Config) prepare(p *pgx.ConnConfig, pooled bool) {
 		p.ConnectTimeout = 5 * time.Second
 	}
 	if p.ValidateConnect == nil { // never a standby
-		p.ValidateConnect = pgconn.ValidateConnectTargetSessionAttrsReadWrite
+		p.ValidateConnect = writable
 	}
+	p.OnNotice = notice
+}
+
+// writable refuses a server that only reads.
+func writable(ctx context.Context, c *pgconn.PgConn) error {
+	if err := pgconn.ValidateConnectTargetSessionAttrsReadWrite(ctx, c); err != nil {
+		return fmt.Errorf("the database must take what is written to it, is a standby or read-only (default_transaction_read_only): %w", err)
+	}
+	return nil
 }
 
 // readPassword reads the file, if there is one.

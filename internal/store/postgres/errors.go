@@ -61,6 +61,29 @@ func sent(err error) error {
 	return &inDoubt{err}
 }
 
+// unreplicated marks a connection whose server gave up waiting for a standby.
+const unreplicated = "unreplicated"
+
+// notice hears what the server says beside its answers. A wait for a standby that
+// somebody cancelled ends with a warning and success, although what was committed
+// is on one disk only.
+func notice(c *pgconn.PgConn, n *pgconn.Notice) {
+	if n.Routine == "SyncRepWaitForLSN" {
+		c.CustomData()[unreplicated] = true
+	}
+}
+
+// written is sent for a statement that has ended on a connection: success that a
+// standby has not confirmed is a doubt too, which ends when the standby confirms
+// what is written after it.
+func written(c *pgconn.PgConn, err error) error {
+	if cancelled := c.CustomData()[unreplicated] != nil; err != nil || !cancelled {
+		return sent(err)
+	}
+	delete(c.CustomData(), unreplicated)
+	return &inDoubt{errors.New("the wait for the synchronous standby was cancelled")}
+}
+
 // judge tells what an error of a statement means.
 func judge(err error) outcome {
 	var ours *armada.Error
@@ -100,6 +123,13 @@ func judge(err error) outcome {
 		return away
 	}
 	return failed
+}
+
+// isStale tells that a function of ours found that what its caller knew is stale:
+// the caller has to read again.
+func isStale(err error) bool {
+	var answer *pgconn.PgError
+	return errors.As(err, &answer) && answer.Code == codeStale
 }
 
 // refusal is the error of ours that a function raised.

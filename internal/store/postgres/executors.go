@@ -65,27 +65,41 @@ func (s *Store) PutNodes(ctx context.Context, id armada.ExecutorID, session arma
 	if err != nil {
 		return err
 	}
-	var known, remembered []byte
+	present := store.KindsOf(nodes)
+	for try := 0; ; try++ {
+		err := s.putNodes(ctx, id, session, packed, hash[:], present)
+		switch {
+		case isStale(err) && try < retries: // others put nodes meanwhile
+		case isStale(err):
+			return unavailable("put nodes", err)
+		default:
+			return err
+		}
+	}
+}
+
+// putNodes replaces nodes, unless the kinds that it has read are stale by then.
+func (s *Store) putNodes(ctx context.Context, id armada.ExecutorID, session armada.SessionID, packed, hash []byte, present []armada.NodeKind) error {
+	var had, remembered []byte
 	var reported bool
 	var now int64
-	err = s.read(ctx, "put nodes", func(ctx context.Context) error {
+	err := s.read(ctx, "put nodes", func(ctx context.Context) error {
 		err := s.pool.QueryRow(ctx, `SELECT nodes_hash, kinds, reported, greatest(at, coalesce($3::bigint, armada.clock())) FROM armada.executor, armada.lane
-			WHERE id = $1 AND session = $2 AND NOT deleted`, string(id), string(session), s.clock.given()).Scan(&known, &remembered, &reported, &now)
+			WHERE id = $1 AND session = $2 AND NOT deleted`, string(id), string(session), s.clock.given()).Scan(&had, &remembered, &reported, &now)
 		if errors.Is(err, pgx.ErrNoRows) {
 			return intake.NotCurrent(id, session)
 		}
 		return err
 	})
-	if err != nil || reported && bytes.Equal(known, hash[:]) {
+	if err != nil || reported && bytes.Equal(had, hash) {
 		return err
 	}
-	kinds, err := s.decodeKinds(remembered, id)
+	known, err := s.decodeKinds(remembered, id)
 	if err != nil {
 		return err
 	}
-	kinds = store.RememberKinds(kinds, store.KindsOf(nodes), fromMicros(now))
-	if err := s.call(ctx, "put nodes", nil, callOf("armada.put_nodes", 6), s.clock.given(), string(id), string(session), hash[:], packed,
-		codec.AppendKinds(nil, s.config.Resources, kinds)); err != nil {
+	kinds := codec.AppendKinds(nil, s.config.Resources, store.RememberKinds(known, present, fromMicros(now)))
+	if err := s.call(ctx, "put nodes", nil, callOf("armada.put_nodes", 7), s.clock.given(), string(id), string(session), hash, packed, kinds, remembered); err != nil {
 		return err
 	}
 	s.touched()

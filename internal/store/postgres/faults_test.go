@@ -301,64 +301,96 @@ func TestNoConnectionIsUnavailableWithinPatience(t *testing.T) {
 	}
 }
 
+// load is work that goes on while the database is in trouble: submissions to two
+// job sets through several stores, and cancellations through others.
+type load struct {
+	*testing.T
+	stores   []*postgres.Store
+	done     atomic.Bool
+	answered atomic.Int64 // submissions that were taken
+	group    sync.WaitGroup
+
+	mu           sync.Mutex
+	acknowledged map[store.JobSetKey][]armada.JobID
+	denied       []store.Submission
+}
+
+func startLoad(t *testing.T, stores ...*postgres.Store) *load {
+	t.Helper()
+	l := &load{T: t, stores: stores, acknowledged: map[store.JobSetKey][]armada.JobID{}}
+	for worker := range 6 {
+		l.group.Go(func() {
+			for round := 0; !l.done.Load(); round++ {
+				l.step(worker, round)
+			}
+		})
+	}
+	t.Cleanup(func() { l.done.Store(true) })
+	return l
+}
+
+// step submits two jobs and cancels one of them.
+func (l *load) step(worker, round int) {
+	ctx := context.WithoutCancel(l.Context())
+	key := store.JobSetKey{Queue: "q", JobSet: armada.JobSet(fmt.Sprintf("set-%d", (worker+round)%2))}
+	sub := jobs(key.JobSet, 2)
+	_, err := l.stores[worker%len(l.stores)].Submit(ctx, sub)
+	l.mu.Lock()
+	switch {
+	case err == nil:
+		l.acknowledged[key] = append(l.acknowledged[key], sub.Jobs[0].Job.ID, sub.Jobs[1].Job.ID)
+		l.answered.Add(1)
+	case armada.CodeOf(err) == armada.CodeUnavailable:
+		l.denied = append(l.denied, sub)
+	default:
+		l.Errorf("the answer: %v", err)
+	}
+	l.mu.Unlock()
+	if err != nil {
+		return
+	}
+	_, err = l.stores[(worker+1)%len(l.stores)].Transition(ctx, store.Fence{}, []store.Unit{{{Kind: lifecycle.Cancel, Job: sub.Jobs[0].Job.ID}}})
+	if err != nil && armada.CodeOf(err) != armada.CodeUnavailable {
+		l.Errorf("a transition: %v", err)
+	}
+}
+
+// goesOn returns after some more submissions were taken.
+func (l *load) goesOn() {
+	l.Helper()
+	before := l.answered.Load()
+	waitFor(l.T, func() bool { return l.answered.Load() > before+20 })
+}
+
+// check ends the load: what was answered OK is there, what was answered
+// Unavailable is not, and the events are whole.
+func (l *load) check() {
+	l.Helper()
+	l.done.Store(true)
+	l.group.Wait()
+	storetest.VerifyLog(l.T, l.stores[0], l.acknowledged)
+	for _, sub := range l.denied {
+		if n := there(l.T, l.stores[len(l.stores)-1], sub); n != 0 {
+			l.Errorf("%d jobs of a submission are there that was answered Unavailable", n)
+		}
+	}
+	l.Logf("%d submissions taken, %d answered Unavailable", l.answered.Load(), len(l.denied))
+}
+
 // TestAServerThatDiesUnderLoadLosesAndDoublesNothing kills the database again
-// and again while two stores submit. What was answered OK is there; what was
-// answered Unavailable is not.
+// and again while two stores work on it.
 func TestAServerThatDiesUnderLoadLosesAndDoublesNothing(t *testing.T) {
 	t.Parallel()
 	server := pgtest.Start(t)
 	url := server.Database(t)
-	stores := []*postgres.Store{openStore(t, url), openStore(t, url)}
-	var mu sync.Mutex
-	acknowledged := map[store.JobSetKey][]armada.JobID{}
-	var denied []store.Submission
-	var done atomic.Bool
-	var answered atomic.Int64
-	var group sync.WaitGroup
-	for worker := range 6 {
-		group.Go(func() {
-			for round := 0; !done.Load(); round++ {
-				key := store.JobSetKey{Queue: "q", JobSet: armada.JobSet(fmt.Sprintf("set-%d", (worker+round)%2))}
-				sub := jobs(key.JobSet, 2)
-				_, err := stores[worker%2].Submit(context.WithoutCancel(t.Context()), sub)
-				mu.Lock()
-				switch {
-				case err == nil:
-					acknowledged[key] = append(acknowledged[key], sub.Jobs[0].Job.ID, sub.Jobs[1].Job.ID)
-					answered.Add(1)
-				case armada.CodeOf(err) == armada.CodeUnavailable:
-					denied = append(denied, sub)
-				default:
-					t.Errorf("the answer: %v", err)
-				}
-				mu.Unlock()
-				if err == nil {
-					id := sub.Jobs[0].Job.ID
-					_, err := stores[(worker+1)%2].Transition(context.WithoutCancel(t.Context()), store.Fence{}, []store.Unit{{{Kind: lifecycle.Cancel, Job: id}}})
-					if err != nil && armada.CodeOf(err) != armada.CodeUnavailable {
-						t.Errorf("a transition: %v", err)
-					}
-				}
-			}
-		})
-	}
+	l := startLoad(t, openStore(t, url), openStore(t, url))
 	for _, die := range []func(testing.TB){server.Crash, server.Kill, server.Stop, server.Crash} {
-		before := answered.Load()
-		waitFor(t, func() bool { return answered.Load() > before+20 })
+		l.goesOn()
 		die(t)
 		server.Restart(t)
 	}
-	before := answered.Load()
-	waitFor(t, func() bool { return answered.Load() > before+20 })
-	done.Store(true)
-	group.Wait()
-	storetest.VerifyLog(t, stores[0], acknowledged)
-	for _, sub := range denied {
-		if n := there(t, stores[1], sub); n != 0 {
-			t.Errorf("%d jobs of a submission are there that was answered Unavailable", n)
-		}
-	}
-	t.Logf("%d submissions taken, %d answered Unavailable", answered.Load(), len(denied))
+	l.goesOn()
+	l.check()
 }
 
 // waitFor waits until a condition holds.

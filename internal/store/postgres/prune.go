@@ -2,7 +2,9 @@ package postgres
 
 import (
 	"context"
+	"slices"
 	"sync"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -14,12 +16,11 @@ import (
 type pruning struct {
 	mu      sync.Mutex // one Prune at a time
 	begun   bool       // a pass is under way
-	surplus int64      // in this pass jobs that ended before, in microseconds, are too many
-	jobs    int64      // jobs up to this number were looked at
-	sets    int64      // likewise, once the jobs are through
+	surplus time.Time  // in this pass jobs that ended before are too many
+	sets    int64      // job sets up to this one were looked at, once the jobs are through
 }
 
-// scanFactor is how many rows a Prune looks at for each that it may forget.
+// scanFactor is how many job sets a Prune looks at for each that it may forget.
 const scanFactor = 16
 
 // Prune forgets what is old. The search takes no lock; what it found is checked
@@ -30,7 +31,7 @@ func (s *Store) Prune(ctx context.Context, keep store.Keep, limit int) (store.Fo
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	limit = max(1, limit)
-	done := store.Forgotten{Before: keep.Since, More: true}
+	done := store.Forgotten{Before: keep.Earliest(), More: true}
 	if !p.begun {
 		var err error
 		if p.surplus, err = s.surplus(ctx, keep.Most); err != nil {
@@ -38,71 +39,75 @@ func (s *Store) Prune(ctx context.Context, keep store.Keep, limit int) (store.Fo
 		}
 		p.begun = true
 	}
-	if before := fromMicros(p.surplus); before.After(done.Before) {
-		done.Before = before
+	if p.surplus.After(done.Before) {
+		done.Before = p.surplus
 	}
-	for _, prune := range []func(context.Context, int, *store.Forgotten) (bool, error){s.pruneJobs, s.pruneSets, s.pruneClients} {
+	jobs := func(ctx context.Context, limit int, done *store.Forgotten) (bool, error) {
+		return s.pruneJobs(ctx, keep, limit, done)
+	}
+	for _, prune := range []func(context.Context, int, *store.Forgotten) (bool, error){jobs, s.pruneSets, s.pruneClients} {
 		more, err := prune(ctx, limit, &done)
 		if err != nil || more {
 			return done, err
 		}
 	}
-	p.begun, p.jobs, p.sets = false, 0, 0
+	p.begun, p.sets = false, 0
 	done.More = false
 	return done, nil
 }
 
-// surplus returns the time before which jobs ended that are too many; 0 when
-// there are none. Only then every finished job is looked at.
-func (s *Store) surplus(ctx context.Context, most int) (before int64, err error) {
+// surplus returns the time before which jobs ended that are too many, the zero
+// time when there are none. An index has the ends in order: as many entries are
+// looked at as may be kept.
+func (s *Store) surplus(ctx context.Context, most int) (time.Time, error) {
 	if most <= 0 {
-		return 0, nil
+		return time.Time{}, nil
 	}
-	err = s.read(ctx, "count finished jobs", func(ctx context.Context) error {
-		var count int
-		err := s.pool.QueryRow(ctx, "SELECT count(*) FROM (SELECT FROM armada.ended LIMIT $1) e", most+1).Scan(&count)
-		if err != nil || count <= most {
+	var before int64
+	err := s.read(ctx, "count finished jobs", func(ctx context.Context) error {
+		const latest = "SELECT coalesce((SELECT at FROM armada.ended ORDER BY at DESC LIMIT 1 OFFSET $1), 0)"
+		if err := s.pool.QueryRow(ctx, latest, most).Scan(&before); err != nil || before == 0 {
 			return err
 		}
-		kept := most - most/10 - 1
-		return s.pool.QueryRow(ctx, "SELECT coalesce((SELECT at FROM armada.ended ORDER BY at DESC LIMIT 1 OFFSET $1), 0)", kept).Scan(&before)
+		return s.pool.QueryRow(ctx, latest, most-most/10-1).Scan(&before)
 	})
-	return before, err
+	return fromMicros(before), err
 }
 
 // pruneJobs deletes jobs that are not kept, with templates and shapes that no
-// job uses any more. Those submitted later cannot have ended before, so the
-// search ends there.
-func (s *Store) pruneJobs(ctx context.Context, limit int, done *store.Forgotten) (bool, error) {
+// job uses any more. Each queue's are found by their ends, the oldest first.
+func (s *Store) pruneJobs(ctx context.Context, keep store.Keep, limit int, done *store.Forgotten) (bool, error) {
 	var old []int64
-	at, seen := s.pruning.jobs, 0
 	err := s.read(ctx, "look for old jobs", func(ctx context.Context) error {
-		young, err := s.firstSince(ctx, done.Before) // from here on all are
+		var queues, before []int64
+		err := s.each(ctx, func(r pgx.Rows) error {
+			var id int64
+			var name string
+			err := r.Scan(&id, &name)
+			since := keep.Of(name)
+			if s.pruning.surplus.After(since) {
+				since = s.pruning.surplus
+			}
+			queues, before = append(queues, id), append(before, micros(since))
+			return err
+		}, "SELECT id, name FROM armada.queue")
 		if err != nil {
 			return err
 		}
 		return s.each(ctx, func(r pgx.Rows) error {
-			var number, ended int64
-			if err := r.Scan(&number, &ended); err != nil || len(old) >= limit {
-				return err
-			}
-			at, seen = number, seen+1
-			if ended < micros(done.Before) {
-				old = append(old, number)
-			}
-			return nil
-		}, "SELECT number, at FROM armada.ended WHERE number > $1 AND number < $2 ORDER BY number LIMIT $3", at, young, limit*scanFactor)
+			var number int64
+			err := r.Scan(&number)
+			old = append(old, number)
+			return err
+		}, `SELECT e.number FROM unnest($1::bigint[], $2::bigint[]) q(id, before)
+			CROSS JOIN LATERAL (SELECT number FROM armada.ended WHERE queue = q.id AND at < q.before ORDER BY at LIMIT $3) e LIMIT $3`, queues, before, limit)
 	})
-	if err != nil || seen == 0 {
+	if err != nil || len(old) == 0 {
 		return false, err
 	}
-	if len(old) > 0 {
-		if err := s.call(ctx, "prune jobs", []any{&done.Jobs}, callOf("armada.prune_jobs", 2), s.clock.given(), old); err != nil {
-			return true, err
-		}
-	}
-	s.pruning.jobs = at
-	return true, nil
+	slices.Sort(old) // rows that lie together are deleted together
+	err = s.call(ctx, "prune jobs", []any{&done.Jobs}, callOf("armada.prune_jobs", 2), s.clock.given(), old)
+	return true, err
 }
 
 // pruneSets deletes the events that were written before any job of their job

@@ -167,7 +167,7 @@ const retries = 10
 
 // call runs one function of the lane that may run twice without harm, again
 // while the connection is lost under it. It answers Unavailable only when
-// nothing was done.
+// nothing was done; an error that isStale passes.
 func (s *Store) call(ctx context.Context, what string, scan []any, query string, args ...any) error {
 	if err := s.enter(); err != nil {
 		return err
@@ -188,6 +188,8 @@ func (s *Store) call(ctx context.Context, what string, scan []any, query string,
 			return fmt.Errorf("%s: %w", what, context.Cause(ctx))
 		case kind == refused:
 			return refusal(err)
+		case isStale(err):
+			return err
 		case kind == stale && try < retries:
 		case kind == doubtful, kind == away && doubt: // until it is known
 			doubt = true
@@ -221,7 +223,7 @@ func (s *Store) callOnce(ctx context.Context, scan []any, query string, args ...
 	if err != nil && isReadOnly(err) {
 		s.pool.Reset()
 	}
-	return sent(err)
+	return written(c.Conn().PgConn(), err)
 }
 
 // pause waits a little before the next try, longer each time.

@@ -30,11 +30,21 @@ func TestWhatWasAcknowledgedSurvivesKill9AtRandomMoments(t *testing.T) {
 
 func TestThePostgreSQLFormKeepsAllPromises(t *testing.T) {
 	t.Parallel()
-	storetest.Run(t, formOf(&places{}))
+	storetest.Run(t, formOf(&places{pooler: pgtest.Shared().Pooler(t)}))
+}
+
+func TestThePromisesAreKeptBehindPgBouncerWithoutADirectURL(t *testing.T) {
+	t.Parallel()
+	pooler, p := pgtest.Shared().Pooler(t), &places{}
+	storetest.Run(t, func(t *testing.T, c storetest.Config) store.Store {
+		t.Helper()
+		return openForm(t, c, postgres.Config{URL: pooler.Through(t, p.url(t, c.Place)), TransactionPooler: true})
+	})
 }
 
 // places are the databases that stand for folders.
 type places struct {
+	pooler *pgtest.Pooler
 	mu     sync.Mutex
 	urls   map[string]string
 	opened map[string]int
@@ -61,20 +71,27 @@ func (p *places) pooled(place string) bool {
 	return p.opened[place]%2 == 0
 }
 
-// formOf opens the database of a place; every second time as if there were a
-// transaction pooler, so that both ways of talking are proved to be the same.
+// formOf opens the database of a place; every second time through PgBouncer, so
+// that both ways of talking are proved to go together.
 func formOf(p *places) storetest.Form {
 	return func(t *testing.T, c storetest.Config) store.Store {
 		t.Helper()
-		url := p.url(t, c.Place)
-		config := postgres.Config{
-			URL: url, Clock: c.Clock, Resources: c.Resources, TransactionPooler: p.pooled(c.Place), DirectURL: url,
-			ClientIDRetention: c.ClientIDRetention, MaxQueuedPerQueue: c.MaxQueuedPerQueue, Connections: 4,
+		config := postgres.Config{URL: p.url(t, c.Place)}
+		if p.pooled(c.Place) {
+			config.DirectURL, config.TransactionPooler = config.URL, true
+			config.URL = p.pooler.Through(t, config.URL)
 		}
-		s, err := postgres.Open(t.Context(), config)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return s
+		return openForm(t, c, config)
 	}
+}
+
+func openForm(t *testing.T, c storetest.Config, config postgres.Config) store.Store {
+	t.Helper()
+	config.Clock, config.Resources, config.Connections = c.Clock, c.Resources, 4
+	config.ClientIDRetention, config.MaxQueuedPerQueue = c.ClientIDRetention, c.MaxQueuedPerQueue
+	s, err := postgres.Open(t.Context(), config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
 }

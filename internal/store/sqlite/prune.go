@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 	"sync"
+	"time"
 
 	"armada"
 	"armada/internal/store"
@@ -13,9 +14,9 @@ import (
 type pruning struct {
 	mu      sync.Mutex // one Prune at a time
 	begun   bool       // a pass is under way
-	surplus int64      // in this pass jobs that ended before, in microseconds, are too many
-	jobs    int64      // jobs up to this number were looked at
-	sets    int64      // likewise, once the jobs are through
+	surplus time.Time  // in this pass jobs that ended before are too many
+	jobs    place      // up to here jobs were looked at
+	sets    int64      // likewise job sets, once the jobs are through
 }
 
 // scanFactor is how many rows a Prune looks at for each that it may forget.
@@ -28,7 +29,7 @@ func (s *Store) Prune(ctx context.Context, keep store.Keep, limit int) (store.Fo
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	limit = max(1, limit)
-	done := store.Forgotten{Before: keep.Since, More: true}
+	done := store.Forgotten{Before: keep.Earliest(), More: true}
 	if !p.begun {
 		var err error
 		if p.surplus, err = s.surplus(ctx, keep.Most); err != nil {
@@ -36,10 +37,13 @@ func (s *Store) Prune(ctx context.Context, keep store.Keep, limit int) (store.Fo
 		}
 		p.begun = true
 	}
-	if before := fromMicros(p.surplus); before.After(done.Before) {
-		done.Before = before
+	if p.surplus.After(done.Before) {
+		done.Before = p.surplus
 	}
-	for _, prune := range []func(context.Context, int, *store.Forgotten) (bool, error){s.pruneJobs, s.pruneSets, s.pruneUnused} {
+	jobs := func(ctx context.Context, limit int, done *store.Forgotten) (bool, error) {
+		return s.pruneJobs(ctx, keep, limit, done)
+	}
+	for _, prune := range []func(context.Context, int, *store.Forgotten) (bool, error){jobs, s.pruneSets, s.pruneUnused} {
 		more, err := prune(ctx, limit, &done)
 		if err != nil { // what was counted was rolled back
 			return store.Forgotten{Before: done.Before, More: true}, err
@@ -48,16 +52,17 @@ func (s *Store) Prune(ctx context.Context, keep store.Keep, limit int) (store.Fo
 			return done, nil
 		}
 	}
-	p.begun, p.jobs, p.sets = false, 0, 0
+	p.begun, p.jobs, p.sets = false, place{}, 0
 	done.More = false
 	return done, nil
 }
 
-// surplus returns the time before which jobs ended that are too many; 0 when
-// there are none. Only then every job is looked at; otherwise they are counted.
-func (s *Store) surplus(ctx context.Context, most int) (int64, error) {
+// surplus returns the time before which jobs ended that are too many, the zero
+// time when there are none. Only then every job is looked at; otherwise they are
+// counted.
+func (s *Store) surplus(ctx context.Context, most int) (time.Time, error) {
 	if most <= 0 {
-		return 0, nil
+		return time.Time{}, nil
 	}
 	var before int64
 	err := s.read(ctx, "count finished jobs", func(c *conn) error {
@@ -72,28 +77,42 @@ func (s *Store) surplus(ctx context.Context, most int) (int64, error) {
 		}
 		return err
 	})
-	return before, err
+	return fromMicros(before), err
 }
 
-// pruneJobs deletes jobs that are not kept. Those submitted later
-// cannot have ended before, so the search ends there.
-func (s *Store) pruneJobs(ctx context.Context, limit int, done *store.Forgotten) (bool, error) {
+// place is where the search for old jobs has come to: jobs of queues before the
+// queue, and of the queue up to the number, were looked at.
+type place struct{ queue, job int64 }
+
+// pruneJobs deletes jobs that are not kept, queue by queue.
+func (s *Store) pruneJobs(ctx context.Context, keep store.Keep, limit int, done *store.Forgotten) (bool, error) {
 	var old []int64
-	at, seen, before := s.pruning.jobs, 0, micros(done.Before)
+	at, more := s.pruning.jobs, true
 	err := s.read(ctx, "look for old jobs", func(c *conn) error {
-		young := false // from here on all are
-		return c.each("SELECT number, ended, submitted FROM job WHERE number > ? ORDER BY number LIMIT ?", func(r row) error {
-			if young = young || r.int(2) >= before; young || len(old) >= limit {
-				return nil
+		for looked := 0; more && len(old) < limit && looked < limit*scanFactor; {
+			queue, err := c.one("SELECT id, name FROM queue WHERE id >= ? ORDER BY id LIMIT 1", at.queue)
+			if more = queue != nil; err != nil || !more {
+				return err
 			}
-			at, seen = r.int(0), seen+1
-			if ended := r.int(1); ended != 0 && ended < before {
-				old = append(old, at)
+			if queue.int(0) != at.queue {
+				at = place{queue: queue.int(0)}
 			}
-			return nil
-		}, at, limit*scanFactor)
+			since := keep.Of(queue.str(1))
+			if s.pruning.surplus.After(since) {
+				since = s.pruning.surplus
+			}
+			n, err := oldJobs(c, &at, micros(since), limit, &old)
+			if err != nil {
+				return err
+			}
+			looked += n
+			if n == 0 {
+				at = place{queue: at.queue + 1}
+			}
+		}
+		return nil
 	})
-	if err != nil || seen == 0 {
+	if err != nil || !more && len(old) == 0 {
 		return false, err
 	}
 	if len(old) > 0 {
@@ -107,6 +126,26 @@ func (s *Store) pruneJobs(ctx context.Context, limit int, done *store.Forgotten)
 	}
 	s.pruning.jobs = at
 	return true, nil
+}
+
+// oldJobs looks at jobs of a queue from a place on, which it moves on, adds those
+// that ended before a time to old, up to the limit, and tells how many it looked
+// at: 0 at the end. Jobs that were submitted later cannot have ended before, so
+// the search ends there.
+func oldJobs(c *conn, at *place, before int64, limit int, old *[]int64) (looked int, err error) {
+	young := false
+	err = c.each("SELECT number, ended, submitted FROM job WHERE queue = ? AND number > ? ORDER BY number LIMIT ?", func(r row) error {
+		if young = young || r.int(2) >= before; young || len(*old) >= limit {
+			return nil
+		}
+		at.job = r.int(0)
+		looked++
+		if ended := r.int(1); ended != 0 && ended < before {
+			*old = append(*old, at.job)
+		}
+		return nil
+	}, at.queue, at.job, limit*scanFactor)
+	return looked, err
 }
 
 // deleteJobs deletes jobs by number, and counts them. They have ended, and

@@ -1,6 +1,8 @@
 package storetest
 
 import (
+	"fmt"
+	"sync"
 	"testing"
 	"time"
 
@@ -15,6 +17,7 @@ var kindTests = []scenario{
 	{"kinds of nodes outlive sessions and restarts", kindsOutlive},
 	{"a session has reported once it has put its nodes, equal to the last ones or not", sessionsReport},
 	{"nodes that change in nothing that decides what fits leave their kinds", kindsStay},
+	{"of nodes that are put at once all kinds are known", kindsPutAtOnce},
 	{"a deleted executor's nodes are not known any more", kindsAreForgotten},
 }
 
@@ -137,4 +140,24 @@ func kindsAreForgotten(t *testing.T, form Form) {
 	w.kinds()
 	w.ok(w.PutNodes(w.ctx, "east", "s2", []armada.Node{sized("n2", 2)}))
 	w.kinds(kindOf(2, time.Time{}))
+}
+
+func kindsPutAtOnce(t *testing.T, form Form) {
+	w := open(t, form)
+	w.session("east", "s1")
+	const reports = 8
+	var group sync.WaitGroup
+	for zone := range reports {
+		group.Go(func() {
+			n := sized("n", 4)
+			n.Labels["zone"] = fmt.Sprint(zone)
+			if err := w.PutNodes(w.ctx, "east", "s1", []armada.Node{n}); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	group.Wait()
+	if kinds := w.executor("east").Kinds; len(kinds) != reports {
+		t.Errorf("of %d kinds these are known: %+v", reports, kinds)
+	}
 }

@@ -16,6 +16,7 @@ import (
 
 var retention = []scenario{
 	{"jobs that ended before the time are forgotten and others stay", oldJobsAreForgotten},
+	{"queues with a time of their own keep their jobs until then, however long others do", queuesKeepTheirOwn},
 	{"of too many finished jobs those that ended first are forgotten", tooManyJobs},
 	{"a pass tells what it has forgotten", forgottenIsCounted},
 	{"events go with the jobs they speak of, from the front", eventsGoFromTheFront},
@@ -72,6 +73,73 @@ func oldJobsAreForgotten(t *testing.T, form Form) {
 	m.load(t, w.Store)
 	if len(m.jobs) != 0 {
 		t.Errorf("loaded: %v", m.jobs)
+	}
+}
+
+func queuesKeepTheirOwn(t *testing.T, form Form) {
+	w := open(t, form)
+	for _, queue := range []string{"short", "long", "gone"} {
+		w.ok(w.PutQueue(w.ctx, armada.Queue{Name: queue, PriorityFactor: 1}))
+	}
+	queues := []string{"a", "short", "long", "gone"}
+	ended := func() map[string]armada.JobID {
+		ids := map[string]armada.JobID{}
+		for _, queue := range queues {
+			list := w.submit(queue, "set", 2) // one stays
+			w.finish(list[0])
+			ids[queue] = list[0]
+		}
+		w.clock.Advance(time.Hour)
+		return ids
+	}
+	first, second := ended(), ended()
+	for _, job := range w.list(store.Query{Queue: "gone", States: []armada.JobState{armada.JobQueued}}) {
+		w.finish(job)
+	}
+	w.ok(w.DeleteQueue(w.ctx, "gone"))
+	now := w.clock.Now()
+	keep := store.Keep{Since: now.Add(-time.Hour), Queues: map[string]time.Time{"short": now, "long": now.Add(-24 * time.Hour), "nobody": {}}}
+	for done := (store.Forgotten{More: true}); done.More; {
+		var err error
+		done, err = w.Prune(w.ctx, keep, 1)
+		w.ok(err)
+		if !done.Before.Equal(keep.Queues["nobody"]) {
+			t.Errorf("the earliest time is told as %s", done.Before)
+		}
+	}
+	for _, want := range []struct {
+		job  armada.JobID
+		kept bool
+	}{
+		{first["a"], false},
+		{second["a"], true},
+		{first["short"], false},
+		{second["short"], false},
+		{first["long"], true},
+		{second["long"], true},
+		{first["gone"], false},
+		{second["gone"], true},
+	} {
+		jobs, err := w.JobsByID(w.ctx, []armada.JobID{want.job})
+		w.ok(err)
+		if got := len(jobs) == 1; got != want.kept {
+			t.Errorf("job %s is there: %v, want %v", want.job, got, want.kept)
+		}
+	}
+	for _, queue := range []string{"a", "short", "long"} {
+		if active := w.list(store.Query{Queue: queue, States: []armada.JobState{armada.JobQueued}}); len(active) != 2 {
+			t.Errorf("queue %s has the active jobs %v", queue, active)
+		}
+	}
+	// The bound of their number is one for all queues.
+	w.prune(time.Time{}, 100)
+	for done := (store.Forgotten{More: true}); done.More; {
+		var err error
+		done, err = w.Prune(w.ctx, store.Keep{Most: 3, Queues: keep.Queues}, 100)
+		w.ok(err)
+	}
+	if left := w.list(store.Query{Queue: "long"}); len(left) != 3 { // the later one, and two that are active
+		t.Errorf("of too many jobs queue long has %v", left)
 	}
 }
 

@@ -6,8 +6,13 @@
 // [Database] in each test. A test that stops, kills or reconfigures the server
 // makes one with [Start].
 //
+// Around a server there may be what production has: a standby that follows it
+// ([Server.Standby]), PgBouncer before it ([Server.Pooler]), a small disk of its
+// own that gets full ([StartOnDisk]), and rules of who may connect ([Server.Admit]).
+//
 // PostgreSQL refuses to run as root, so root starts it as the user postgres or
-// nobody. A server dies with the process that started it.
+// nobody. A server dies with the process that started it, and the folder that it
+// leaves is swept by the next test binary.
 package pgtest
 
 import (
@@ -41,8 +46,10 @@ const hint = "these tests need PostgreSQL 13 or newer: run scripts/postgres.sh, 
 type Server struct {
 	binaries string
 	folder   string
+	lock     *os.File // held as long as the folder is ours
 	port     int
 	owner    *syscall.Credential // nil: the user who runs the tests
+	disk     *Disk               // nil: the data is in the folder
 
 	mu      sync.Mutex
 	options []string
@@ -119,9 +126,30 @@ func (s *Server) Exec(t testing.TB, databaseURL, statement string, args ...any) 
 	}
 }
 
-// URL is where a database is found.
-func (s *Server) URL(database string) string {
-	u := url.URL{Scheme: "postgres", User: url.User("armada"), Host: s.Address(), Path: "/" + database, RawQuery: "sslmode=disable"}
+// Count asks a question in the database postgres whose answer is one number.
+func (s *Server) Count(t testing.TB, question string) int {
+	t.Helper()
+	ctx := context.WithoutCancel(t.Context())
+	c, err := pgx.Connect(ctx, s.URL("postgres"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = c.Close(ctx) }()
+	var n int
+	if err := c.QueryRow(ctx, question).Scan(&n); err != nil {
+		t.Fatalf("%s: %v", question, err)
+	}
+	return n
+}
+
+// URL is where a database is found: in this server, or in whichever of the others
+// has taken its place.
+func (s *Server) URL(database string, others ...*Server) string {
+	hosts := s.Address()
+	for _, o := range others {
+		hosts += "," + o.Address()
+	}
+	u := url.URL{Scheme: "postgres", User: url.User("armada"), Host: hosts, Path: "/" + database, RawQuery: "sslmode=disable"}
 	return u.String()
 }
 
@@ -178,10 +206,20 @@ func (s *Server) end(signal syscall.Signal) {
 func (s *Server) remove() {
 	s.end(syscall.SIGQUIT)
 	_ = os.RemoveAll(s.folder)
+	_ = s.lock.Close()
 }
 
 // create makes the files of a cluster.
 func create(options []string) (*Server, error) {
+	s, err := settle(options)
+	if err != nil {
+		return nil, err
+	}
+	return s, s.initialize()
+}
+
+// settle finds a server's programs, and a folder and a port of its own.
+func settle(options []string) (*Server, error) {
 	binaries, err := findBinaries()
 	if err != nil {
 		return nil, err
@@ -190,30 +228,62 @@ func create(options []string) (*Server, error) {
 	if s.owner, err = owner(); err != nil {
 		return nil, err
 	}
-	if s.folder, err = os.MkdirTemp("", "armada-postgres-"); err != nil {
+	if s.folder, s.lock, err = newFolder(); err != nil {
 		return nil, err
 	}
-	if s.owner != nil {
-		if err := os.Chown(s.folder, int(s.owner.Uid), int(s.owner.Gid)); err != nil {
-			return nil, err
-		}
-	}
-	initdb := s.command("initdb", "--pgdata="+s.data(), "--auth=trust", "--username=armada", "--encoding=UTF8", "--locale=C", "--no-sync")
-	if out, err := initdb.CombinedOutput(); err != nil {
-		return nil, fmt.Errorf("pgtest: initdb: %w\n%s", err, out)
-	}
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
+	if err := s.give(s.folder); err != nil {
 		return nil, err
 	}
-	s.port = listener.Addr().(*net.TCPAddr).Port
-	return s, listener.Close()
+	if s.port, err = freePort(); err != nil {
+		return nil, err
+	}
+	return s, nil
 }
 
-func (s *Server) data() string { return filepath.Join(s.folder, "data") }
+// initialize makes the data of an empty cluster.
+func (s *Server) initialize(more ...string) error {
+	args := []string{"--pgdata=" + s.data(), "--auth=trust", "--username=armada", "--encoding=UTF8", "--locale=C", "--no-sync"}
+	initdb := s.command("initdb", append(args, more...)...)
+	if out, err := initdb.CombinedOutput(); err != nil {
+		return fmt.Errorf("pgtest: initdb: %w\n%s", err, out)
+	}
+	return nil
+}
 
+// give makes a file the server's own.
+func (s *Server) give(path string) error {
+	if s.owner == nil {
+		return nil
+	}
+	return os.Chown(path, int(s.owner.Uid), int(s.owner.Gid))
+}
+
+func freePort() (int, error) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return 0, err
+	}
+	return listener.Addr().(*net.TCPAddr).Port, listener.Close()
+}
+
+func (s *Server) data() string {
+	if s.disk != nil {
+		return filepath.Join(s.disk.folder, "data")
+	}
+	return filepath.Join(s.folder, "data")
+}
+
+// command prepares a program of PostgreSQL, run by the server's owner. A small
+// disk is seen by it alone.
 func (s *Server) command(name string, args ...string) *exec.Cmd {
-	c := exec.Command(filepath.Join(s.binaries, name), args...)
+	path := filepath.Join(s.binaries, name)
+	if s.disk != nil {
+		args = append(s.disk.enter(s.owner), append([]string{path}, args...)...)
+		c := exec.Command(args[0], args[1:]...)
+		c.Dir, c.SysProcAttr = s.folder, &syscall.SysProcAttr{}
+		return c
+	}
+	c := exec.Command(path, args...)
 	c.Dir = s.folder
 	c.SysProcAttr = &syscall.SysProcAttr{Credential: s.owner}
 	return c
@@ -254,18 +324,8 @@ func (s *Server) try(deadline time.Time) error {
 	command.Stdout, command.Stderr = log, log
 	command.SysProcAttr.Pdeathsig = syscall.SIGQUIT
 	command.SysProcAttr.Setpgid = true // Ctrl-C is for the tests
-	started, gone := make(chan error, 1), make(chan struct{})
-	go func() { // the server dies with the thread that started it
-		runtime.LockOSThread()
-		defer runtime.UnlockOSThread()
-		defer close(gone)
-		err := command.Start()
-		started <- err
-		if err == nil {
-			_ = command.Wait()
-		}
-	}()
-	if err := <-started; err != nil {
+	gone := make(chan struct{})
+	if err := startOnThread(command, gone); err != nil {
 		return err
 	}
 	for {
@@ -290,6 +350,24 @@ func (s *Server) try(deadline time.Time) error {
 			return fmt.Errorf("pgtest: the server does not answer: %w", err)
 		}
 	}
+}
+
+// startOnThread starts a command that dies with this process, and closes gone
+// when it has ended. A death signal comes from the thread that started the
+// command, so that one stays as long.
+func startOnThread(command *exec.Cmd, gone chan struct{}) error {
+	started := make(chan error, 1)
+	go func() {
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		defer close(gone)
+		err := command.Start()
+		started <- err
+		if err == nil {
+			_ = command.Wait()
+		}
+	}()
+	return <-started
 }
 
 // findBinaries returns the folder of PostgreSQL's programs.
