@@ -91,8 +91,8 @@ func TestAWellKeptDatabaseIsExaminedWithoutAComplaint(t *testing.T) {
 	if len(x.Checks) < 15 {
 		t.Errorf("only %d things are looked at", len(x.Checks))
 	}
-	says(t, checked(t, x, "leader"), doctor.OK, "one leads since 0s ago")
-	says(t, checked(t, x, "executors"), doctor.OK, "2 of 2", "x, heard of 0s ago")
+	says(t, checked(t, x, "leader"), doctor.OK, "one leads since", "epoch 1")
+	says(t, checked(t, x, "executors"), doctor.OK, "2 of 2", "x, heard of")
 	says(t, checked(t, x, "connections"), doctor.OK, "1 server uses up to 10")
 	if len(x.Replicas) != 2 || x.Replicas[0] != (postgres.ReplicaAddress{Name: "one", Addr: "one.example:50051"}) || x.Replicas[1].Addr != "two.example:50051" {
 		t.Errorf("the servers are %+v", x.Replicas)
