@@ -90,7 +90,7 @@ func (f *fleet) begin(roles Roles, config Config) *member {
 	config.Executor.SimulatedRuntime = 20 * time.Millisecond
 	name := config.Replica.Name + config.Executor.ID
 	kept := f.kept
-	if config.Store.Database = settings.NewSecret(f.database); f.database != "" {
+	if config.Store.Database = settings.NewSecret(f.database); f.database != "" || !roles.has(RoleServer) {
 		kept = nil
 	}
 	s, err := openOn(f.Context(), kept, config, roles, "test", f.log.With("process", name))

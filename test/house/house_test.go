@@ -43,6 +43,7 @@ var rows = map[string]layer{
 	"internal/store":      foundation,
 	"internal/runs":       foundation,
 	"internal/settings":   foundation,
+	"internal/doctor":     foundation,
 
 	"internal/store/sqlite":    adapters,
 	"internal/store/postgres":  adapters,
@@ -76,7 +77,7 @@ var rows = map[string]layer{
 }
 
 // pure are the packages, with all below them, that decide and do no I/O.
-var pure = []string{"internal/podspec", "internal/lifecycle", "internal/scheduling"}
+var pure = []string{"internal/podspec", "internal/lifecycle", "internal/scheduling", "internal/doctor"}
 
 // impure are the parts of the standard library that pure packages do without.
 var impure = []string{"os", "net", "net/http", "log", "log/slog", "context", "database/sql", "syscall"}
