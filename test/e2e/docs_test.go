@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"armada/internal/store/postgres/pgtest"
 )
 
 // said is a command of a document and what it prints there.
@@ -70,8 +72,21 @@ func documents(t *testing.T) []string {
 // tour is a reader who types what stands in a document.
 type tour struct {
 	*up
-	dir string   // with bin and examples, as in a clone
-	ids []string // pairs: what the document has, what was real
+	dir   string   // with bin and examples, as in a clone
+	ids   []string // pairs: what the document has, what was real
+	data  string   // the data folder of every armada up; empty for one each
+	ended bool     // armada up was stopped
+}
+
+// movedTo is the database of the documents.
+const movedTo = "postgres://armada@db.example/armada"
+
+// moves prepares for a document that moves its store: one data folder, where the
+// document has it, and a database.
+func (r *tour) moves(t *testing.T) {
+	t.Helper()
+	r.data = filepath.Join(r.dir, ".local", "share", "armada")
+	r.ids = append(r.ids, movedTo, pgtest.Start(t).URL("postgres"))
 }
 
 func TestWhatTheDocsTypePrintsWhatTheyShow(t *testing.T) {
@@ -85,8 +100,15 @@ func TestWhatTheDocsTypePrintsWhatTheyShow(t *testing.T) {
 				t.Errorf("there are only %d commands to try", len(commands))
 			}
 			r := newTour(t)
+			if slices.ContainsFunc(commands, func(c said) bool { return strings.Contains(c.command, movedTo) }) {
+				r.moves(t)
+			}
 			for _, c := range commands {
 				switch {
+				case strings.HasPrefix(c.command, "bin/armada migrate --from "): // after Ctrl-C
+					r.interrupt(t)
+					r.ended = true
+					r.follow(t, c)
 				case strings.HasPrefix(c.command, "make "): // make test runs this test
 				case strings.HasPrefix(c.command, "bin/armada up"):
 					r.start(t, c)
@@ -125,21 +147,24 @@ func newTour(t *testing.T) *tour {
 // data; one that runs already is stopped.
 func (r *tour) start(t *testing.T, c said) {
 	t.Helper()
-	if r.up != nil {
+	if r.up != nil && !r.ended {
 		r.interrupt(t)
 	}
-	flags := strings.Fields(strings.TrimPrefix(c.command, "bin/armada up"))
+	flags := strings.Fields(strings.NewReplacer(r.ids...).Replace(strings.TrimPrefix(c.command, "bin/armada up")))
 	if at := slices.Index(flags, "--data-dir"); at >= 0 {
 		flags = slices.Delete(flags, at, at+2)
 	}
 	if !slices.Contains(flags, "--simulate") {
 		flags = append(flags, "--capacity", "cpu=8,memory=8Gi,ephemeral-storage=512Gi")
 	}
-	data, err := os.MkdirTemp(r.dir, "data")
+	data, err := r.data, error(nil)
+	if data == "" {
+		data, err = os.MkdirTemp(r.dir, "data")
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.up = startUp(t, data, flags...)
+	r.up, r.ended = startUp(t, data, flags...), false
 	if out := r.output.String(); len(c.prints) > 0 && !alike(c.prints, strings.Split(out, "\n")) {
 		t.Errorf("%s prints\n%s\nand is shown with\n%s", c.command, out, strings.Join(c.prints, "\n"))
 	}
@@ -228,6 +253,8 @@ var different = []struct {
 	word string
 }{
 	{jobIDs, "ID"},
+	{regexp.MustCompile(`Moving \S+`), "Moving FILE"},
+	{regexp.MustCompile(`PostgreSQL at \S+`), "DATABASE"},
 	{regexp.MustCompile(`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ`), "TIME"},
 	{regexp.MustCompile(`\d\d:\d\d:\d\d\.\d\d\d`), "TIME"},
 	{regexp.MustCompile(`run-\d{8}-\d{6}\.\d{3}`), "run-TIME"},
