@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"log/slog"
-	"os"
 	"strings"
 
 	"google.golang.org/grpc/grpclog"
@@ -23,20 +22,21 @@ func (g grpcLog) Info(...any)          {}
 func (g grpcLog) Infoln(...any)        {}
 func (g grpcLog) Infof(string, ...any) {}
 
-func (g grpcLog) Warning(args ...any)               { g.log.Debug(line(fmt.Sprint(args...))) }
-func (g grpcLog) Warningln(args ...any)             { g.log.Debug(line(fmt.Sprintln(args...))) }
-func (g grpcLog) Warningf(form string, args ...any) { g.log.Debug(line(fmt.Sprintf(form, args...))) }
+func (g grpcLog) Warning(args ...any)               { g.detail(fmt.Sprint(args...)) }
+func (g grpcLog) Warningln(args ...any)             { g.detail(fmt.Sprintln(args...)) }
+func (g grpcLog) Warningf(form string, args ...any) { g.detail(fmt.Sprintf(form, args...)) }
 
-func (g grpcLog) Error(args ...any)               { g.log.Warn(line(fmt.Sprint(args...))) }
-func (g grpcLog) Errorln(args ...any)             { g.log.Warn(line(fmt.Sprintln(args...))) }
-func (g grpcLog) Errorf(form string, args ...any) { g.log.Warn(line(fmt.Sprintf(form, args...))) }
+func (g grpcLog) Error(args ...any)               { g.trouble(fmt.Sprint(args...)) }
+func (g grpcLog) Errorln(args ...any)             { g.trouble(fmt.Sprintln(args...)) }
+func (g grpcLog) Errorf(form string, args ...any) { g.trouble(fmt.Sprintf(form, args...)) }
 
-// Fatal and its like end the program, as they promise.
-func (g grpcLog) Fatal(args ...any)               { g.Error(args...); os.Exit(1) }
-func (g grpcLog) Fatalln(args ...any)             { g.Errorln(args...); os.Exit(1) }
-func (g grpcLog) Fatalf(form string, args ...any) { g.Errorf(form, args...); os.Exit(1) }
+// The package grpclog ends the program after these.
+func (g grpcLog) Fatal(args ...any)               { g.Error(args...) }
+func (g grpcLog) Fatalln(args ...any)             { g.Errorln(args...) }
+func (g grpcLog) Fatalf(form string, args ...any) { g.Errorf(form, args...) }
 
 // V tells that details are not wanted.
 func (g grpcLog) V(int) bool { return false }
 
-func line(text string) string { return strings.TrimSpace(text) }
+func (g grpcLog) detail(text string)  { g.log.Debug("gRPC tells of a detail", "text", strings.TrimSpace(text)) }
+func (g grpcLog) trouble(text string) { g.log.Warn("gRPC tells of trouble", "text", strings.TrimSpace(text)) }
