@@ -61,8 +61,8 @@ job set are watched together.
 Where the server is and who you are stands in the config file, $HOME/.armadactl.yaml; without
 one the server is ` + client.DefaultURL + `, where armada up listens.
 
-Scripts: most commands write JSON or YAML with -o, and armadactl help exit-codes says what the exit
-code tells. Completion: armadactl completion bash, zsh or fish, each with --help.`
+Scripts: every command that answers takes -o json, yaml or name, and armadactl help exit-codes says
+what the exit code tells. Completion: armadactl completion bash, zsh or fish, each with --help.`
 	root.SilenceErrors, root.SilenceUsage = true, true
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err.Error()} })
 	flags := root.PersistentFlags()
