@@ -41,6 +41,7 @@ func (g grpcLog) V(int) bool { return false }
 func (g grpcLog) detail(text string) {
 	g.log.Debug("gRPC tells of a detail", "text", strings.TrimSpace(text))
 }
+
 func (g grpcLog) trouble(text string) {
 	g.log.Warn("gRPC tells of trouble", "text", strings.TrimSpace(text))
 }
