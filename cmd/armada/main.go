@@ -61,7 +61,7 @@ func root() *cobra.Command {
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err.Error()} })
-	root.AddCommand(upCommand(), serverCommand(), executorCommand(), migrateCommand(), restoredCommand(), doctorCommand(), configCommand(), versionCommand())
+	root.AddCommand(upCommand(), serverCommand(), executorCommand(), simulateCommand(), migrateCommand(), restoredCommand(), doctorCommand(), configCommand(), versionCommand())
 	return root
 }
 
