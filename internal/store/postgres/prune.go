@@ -19,6 +19,7 @@ type pruning struct {
 	begun   bool       // a pass is under way
 	surplus time.Time  // in this pass jobs that ended before are too many
 
+	ends    map[int64]int64    // by queue: jobs that ended before have gone, so nobody passes their dead entries again
 	touched map[int64]struct{} // job sets that lost jobs and are to be looked at: others have nothing to forget
 	swept   time.Time          // when a pass looked at all job sets
 	sweeps  bool               // this pass does
@@ -26,7 +27,8 @@ type pruning struct {
 }
 
 // sweepEvery is how often a pass looks at all job sets, for what a process left
-// that was stopped between jobs and their events. The first pass does too.
+// that was stopped between jobs and their events, and at all ends. The first pass
+// does too.
 const sweepEvery = 24 * time.Hour
 
 // Prune forgets what is old. The search takes no lock; what it found is checked
@@ -44,7 +46,9 @@ func (s *Store) Prune(ctx context.Context, keep store.Keep, limit int) (store.Fo
 			return done, err
 		}
 		p.begun = true
-		p.sweeps = p.swept.IsZero() || time.Since(p.swept) > sweepEvery
+		if p.sweeps = p.swept.IsZero() || time.Since(p.swept) > sweepEvery; p.sweeps {
+			p.ends = map[int64]int64{}
+		}
 	}
 	if p.surplus.After(done.Before) {
 		done.Before = p.surplus
@@ -87,9 +91,9 @@ func (s *Store) surplus(ctx context.Context, most int) (time.Time, error) {
 // pruneJobs deletes jobs that are not kept, with templates and shapes that no
 // job uses any more. Each queue's are found by their ends, the oldest first.
 func (s *Store) pruneJobs(ctx context.Context, keep store.Keep, limit int, done *store.Forgotten) (bool, error) {
-	var old []int64
+	var queues, after, before, old []int64
+	came := map[int64]int64{}
 	err := s.read(ctx, "look for old jobs", func(ctx context.Context) error {
-		var queues, before []int64
 		err := s.each(ctx, func(r pgx.Rows) error {
 			var id int64
 			var name string
@@ -98,29 +102,35 @@ func (s *Store) pruneJobs(ctx context.Context, keep store.Keep, limit int, done 
 			if s.pruning.surplus.After(since) {
 				since = s.pruning.surplus
 			}
-			queues, before = append(queues, id), append(before, micros(since))
+			queues, after, before = append(queues, id), append(after, s.pruning.ends[id]), append(before, micros(since))
 			return err
 		}, "SELECT id, name FROM armada.queue")
 		if err != nil {
 			return err
 		}
 		return s.each(ctx, func(r pgx.Rows) error {
-			var number int64
-			err := r.Scan(&number)
-			old = append(old, number)
+			var queue, number, at int64
+			err := r.Scan(&queue, &number, &at)
+			old, came[queue] = append(old, number), at
 			return err
-		}, `SELECT e.number FROM unnest($1::bigint[], $2::bigint[]) q(id, before)
-			CROSS JOIN LATERAL (SELECT number FROM armada.ended WHERE queue = q.id AND at < q.before ORDER BY at LIMIT $3) e LIMIT $3`, queues, before, limit)
+		}, `SELECT q.id, e.number, e.at FROM unnest($1::bigint[], $2::bigint[], $3::bigint[]) q(id, after, before) CROSS JOIN LATERAL
+			(SELECT number, at FROM armada.ended WHERE queue = q.id AND at >= q.after AND at < q.before ORDER BY at LIMIT $4) e LIMIT $4`,
+			queues, after, before, limit)
 	})
-	if err != nil || len(old) == 0 {
+	if err != nil {
 		return false, err
 	}
-	slices.Sort(old) // rows that lie together are deleted together
-	if err := s.touch(ctx, old); err != nil {
-		return true, err
+	if len(old) > 0 {
+		slices.Sort(old) // rows that lie together are deleted together
+		if err := s.touch(ctx, old); err != nil {
+			return true, err
+		}
+		if err := s.call(ctx, "prune jobs", []any{&done.Jobs}, callOf("armada.prune_jobs", 2), s.clock.given(), old); err != nil {
+			return true, err
+		}
 	}
-	err = s.call(ctx, "prune jobs", []any{&done.Jobs}, callOf("armada.prune_jobs", 2), s.clock.given(), old)
-	return true, err
+	maps.Copy(s.pruning.ends, came)
+	return len(old) > 0, nil
 }
 
 // touch remembers the job sets of jobs that are about to go.

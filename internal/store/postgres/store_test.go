@@ -44,7 +44,7 @@ func TestThePromisesAreKeptBehindPgBouncerWithoutADirectURL(t *testing.T) {
 
 // places are the databases that stand for folders.
 type places struct {
-	pooler *pgtest.Pooler
+	pooler *pgtest.Pooler // nil: there is none
 	mu     sync.Mutex
 	urls   map[string]string
 	opened map[string]int
@@ -64,11 +64,12 @@ func (p *places) url(t *testing.T, place string) string {
 	return p.urls[place]
 }
 
-// pooled tells that the latest opening of a place is every second one.
+// pooled tells that the latest opening of a place is every second one, and that
+// there is a pooler.
 func (p *places) pooled(place string) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.opened[place]%2 == 0
+	return p.pooler != nil && p.opened[place]%2 == 0
 }
 
 // formOf opens the database of a place; every second time through PgBouncer, so

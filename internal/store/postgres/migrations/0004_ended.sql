@@ -9,6 +9,9 @@ UPDATE armada.ended e SET queue = j.queue FROM armada.job j WHERE j.number = e.n
 ALTER TABLE armada.ended ALTER COLUMN queue SET NOT NULL;
 CREATE INDEX ended_of_queue ON armada.ended (queue, at);
 CREATE INDEX ended_at ON armada.ended (at);
+-- What was forgotten lies where searches begin.
+ALTER TABLE armada.ended SET (autovacuum_vacuum_scale_factor = 0.02);
+ALTER TABLE armada.job SET (autovacuum_vacuum_scale_factor = 0.05);
 
 -- commit writes what a group of requests changes, if what they were decided on
 -- still holds. Parallel arrays describe rows; _sets, _templates and _shapes of
