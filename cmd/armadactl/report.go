@@ -29,7 +29,7 @@ func (c *cli) getSchedulingReportCommand() *cobra.Command {
 				if err != nil {
 					return fmt.Errorf("get the scheduling report: %w", err)
 				}
-				return c.report(form, "all queues", answer.GetReport())
+				return c.report(form, "all", answer.GetReport())
 			})
 		},
 	}
