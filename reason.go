@@ -83,13 +83,12 @@ func (r Reason) String() string {
 		return "unknown reason"
 	}
 	text := reasonTexts[r.Code]
-	switch r.Code {
-	case ReasonGangIncomplete:
+	switch {
+	case r.Code == ReasonGangIncomplete:
 		return fmt.Sprintf("%s (%d of %d are queued)", text, r.Have, r.Want)
-	case ReasonGangDoesNotFit:
+	case r.Code == ReasonGangDoesNotFit:
 		return fmt.Sprintf("%s (%d of %d members would)", text, r.Have, r.Want)
-	}
-	if r.Nodes == 0 {
+	case r.Nodes == 0:
 		return text
 	}
 	if help := r.help(); help != "" {
