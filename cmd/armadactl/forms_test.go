@@ -99,6 +99,7 @@ var commandLines = map[string]string{
 	"armadactl get job":                "get job ENDED",
 	"armadactl get scheduling-report":  "get scheduling-report",
 	"armadactl get queue-report":       "get queue-report demo",
+	"armadactl get job-report":         "get job-report WAITING",
 	"armadactl describe job":           "describe job ENDED",
 	"armadactl describe queue":         "describe queue demo",
 	"armadactl create":                 "create -f testdata/queue.yaml",
