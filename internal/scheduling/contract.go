@@ -17,6 +17,14 @@ type Config struct {
 	// Limits of one round; 0 is none.
 	MaxLeasesPerRound int
 	MaxQueueLookback  int // jobs looked at per queue and round
+	// RoundLimits bounds what one round hands out of a pool.
+	RoundLimits armada.ResourceFractions
+	// Rate bounds how fast jobs start in all pools, and QueueRate those of each
+	// queue.
+	Rate, QueueRate Rate
+	// Budgets are of the floating resources of the table. A pool that no budget
+	// covers has nothing of the resource; one that several cover has them all.
+	Budgets []Budget
 }
 
 // Input is what a round decides from. The round reads and changes nothing.

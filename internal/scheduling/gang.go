@@ -21,6 +21,7 @@ type kind struct {
 	uniform   placement.Uniform
 	size      int
 	total     armada.Resources
+	byClass   []classTotal // the same, by class
 	lanes     int
 
 	// The current round's.
@@ -170,6 +171,7 @@ func (p *Pool) kindOf(g *gang) *kind {
 		k.members = append(k.members, member{j.shape, 1})
 		k.parts = append(k.parts, placement.Part{Demand: j.shape.demand, Count: 1})
 	}
+	k.byClass = totals(k.members)
 	id := append([]byte(k.uniform.Label), '=')
 	id = append(id, k.uniform.Value...)
 	for _, m := range k.members {

@@ -8,7 +8,7 @@ import (
 
 // outcome turns what the round found into what the caller gets.
 func (r *round) outcome() Outcome {
-	out := Outcome{Report: r.report()}
+	out := Outcome{Report: r.report(), Wake: r.wake}
 	out.Decisions = r.decisions()
 	count := 0
 	for _, q := range r.pool.byName {
@@ -85,8 +85,12 @@ func (r *round) reason(l *lane) armada.Reason {
 		reason.Code = armada.ReasonQueueCordoned
 	case l.kind.failed == r.number:
 		reason = l.kind.reason
-	case r.full:
-		reason.Code = armada.ReasonRoundLimit
+	case l.barred == r.number:
+		reason = l.reason
+	case q.turn.stopped.Code != armada.ReasonNone:
+		reason = q.turn.stopped
+	case r.full.Code != armada.ReasonNone:
+		reason = r.full
 	}
 	return reason
 }

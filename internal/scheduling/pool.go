@@ -32,13 +32,19 @@ type Pool struct {
 	// for nodes that share a label.
 	anchored map[*gang]struct{}
 
+	shared   *Shared
+	perRound *fractions // the most that one round hands out; nil is no bound
+
 	scratch scratch // the current round's; nothing of it outlives the round
 }
 
-// NewPool makes an empty pool.
-func NewPool(name string, config Config) *Pool {
+// NewPool makes an empty pool that shares nothing with others.
+func NewPool(name string, config Config) *Pool { return NewShared(config).NewPool(name) }
+
+func newPool(name string, shared *Shared) *Pool {
+	config := shared.config
 	return &Pool{
-		name: name, config: config,
+		name: name, config: config, shared: shared, perRound: fractionsOf(config.Resources, config.RoundLimits.In(name)),
 		space:  placement.NewSpace(config.Resources, config.Classes),
 		queues: map[string]*queue{}, shapes: map[armada.ShapeID]*shape{}, kinds: map[string]*kind{},
 		jobs: map[armada.JobID]*job{}, gangs: map[gangKey]*gang{}, anchored: map[*gang]struct{}{},
@@ -48,7 +54,7 @@ func NewPool(name string, config Config) *Pool {
 // Version changes whenever something changed that a round's outcome could
 // depend on. A leader that remembers the version of its last round, and is not
 // woken by [Outcome.Wake], has nothing to decide while it is the same.
-func (p *Pool) Version() uint64 { return p.version }
+func (p *Pool) Version() uint64 { return p.version + p.shared.version }
 
 // SetQueue adds a queue or replaces its settings. Jobs of a queue that is not
 // known wait until it is.
@@ -58,6 +64,7 @@ func (p *Pool) SetQueue(settings armada.Queue) {
 		return
 	}
 	q.known, q.settings, q.factor = true, settings, fairshare.NewFactor(settings.PriorityFactor)
+	p.limit(q)
 	p.version++
 }
 
@@ -68,7 +75,7 @@ func (p *Pool) RemoveQueue(name string) {
 	if !ok || !q.known {
 		return
 	}
-	q.known, q.settings = false, armada.Queue{Name: name}
+	q.known, q.settings, q.limits = false, armada.Queue{Name: name}, nil
 	p.version++
 	p.forgetQueue(q)
 }
@@ -104,7 +111,7 @@ func (p *Pool) Enqueue(v armada.Job, requirements *armada.Requirements) {
 	}
 	p.version++
 	j := p.add(v, requirements)
-	j.queue.wanted = j.queue.wanted.Add(j.shape.needs.Resources)
+	j.queue.want(j.shape, 1)
 	j.queue.queued++
 	if j.gang != nil {
 		j.gang.insert(j)
@@ -127,7 +134,7 @@ func (p *Pool) Occupy(v armada.Job, run armada.Run, requirements *armada.Require
 	p.version++
 	j := p.add(v, requirements)
 	j.run = &place{id: run.ID, node: node}
-	j.queue.held = j.queue.held.Add(j.shape.needs.Resources)
+	p.hold(j, 1)
 	p.space.Hold(node, j.shape.demand)
 	if j.gang != nil {
 		j.gang.running = append(j.gang.running, j)
@@ -163,14 +170,14 @@ func (p *Pool) drop(j *job) {
 	delete(p.jobs, j.id)
 	switch {
 	case j.run != nil:
-		j.queue.held = j.queue.held.Sub(j.shape.needs.Resources)
+		p.hold(j, -1)
 		p.space.Release(j.run.node, j.shape.demand)
 		if g := j.gang; g != nil {
 			g.running = slices.DeleteFunc(g.running, func(o *job) bool { return o == j })
 			p.unsettle(g)
 		}
 	default:
-		j.queue.wanted = j.queue.wanted.Sub(j.shape.needs.Resources)
+		j.queue.want(j.shape, -1)
 		j.queue.queued--
 		if g := j.gang; g != nil {
 			p.unsettle(g)
@@ -208,6 +215,7 @@ func (p *Pool) queue(name string) *queue {
 	q, ok := p.queues[name]
 	if !ok {
 		q = &queue{name: name, factor: fairshare.NewFactor(1), lanes: map[*kind]*lane{}, incomplete: map[*gang]struct{}{}}
+		q.byClass = make([]ledger, len(p.config.Classes)+1)
 		p.queues[name] = q
 		at, _ := slices.BinarySearchFunc(p.byName, name, queueByName)
 		p.byName = slices.Insert(p.byName, at, q)
@@ -232,16 +240,17 @@ func (p *Pool) shape(id armada.ShapeID, needs *armada.Requirements) *shape {
 	}
 	s, ok := p.shapes[id]
 	if !ok {
-		s = &shape{id: id, needs: needs, demand: p.space.AddDemand(needs)}
-		for _, c := range p.config.Classes {
+		s = &shape{id: id, needs: needs, demand: p.space.AddDemand(p.config.onNode(needs)), class: len(p.config.Classes)}
+		for i, c := range p.config.Classes {
 			if c.Name == needs.PriorityClass {
-				s.rank = c.Priority
+				s.rank, s.class = c.Priority, i
 			}
 		}
 		s.alone = &kind{
 			rank: s.rank, members: []member{{s, 1}}, parts: []placement.Part{{Demand: s.demand, Count: 1}},
 			size: 1, total: needs.Resources,
 		}
+		s.alone.byClass = totals(s.alone.members)
 		p.shapes[id] = s
 	}
 	return s

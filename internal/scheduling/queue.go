@@ -45,6 +45,7 @@ type shape struct {
 	needs  *armada.Requirements
 	demand *placement.Demand
 	rank   int32 // the priority of the class
+	class  int   // among those of the configuration; their number for one that is not known
 	alone  *kind // the kind of lone jobs of this shape
 	jobs   int
 }
@@ -60,6 +61,8 @@ type queue struct {
 	queued   int              // of these
 	held     armada.Resources // by its runs
 	wanted   armada.Resources // by its queued jobs
+	byClass  []ledger         // the same, by class
+	limits   []*fractions     // what it may hold by class, nil for no bound; empty where there is none
 
 	lanes      map[*kind]*lane
 	inOrder    []*lane // the same, in order of turn as of the last round
@@ -123,7 +126,9 @@ type lane struct {
 
 	// The current round's: how far it has come, and what it offers next.
 	block, offset, taken int
-	next                 entry // without job when nothing is left
+	next                 entry         // without job when nothing is left
+	barred               uint64        // the round in which its queue's limits keep it back
+	reason               armada.Reason // then
 }
 
 type entry struct {
