@@ -56,6 +56,23 @@ func (c *Config) onNode(needs *armada.Requirements) *armada.Requirements {
 	return &node
 }
 
+// node is a node with what it has by itself: nothing of floating resources. One
+// that does not say how many pods it can have may have any number.
+func (c *Config) node(n armada.Node) armada.Node {
+	for i := range c.Resources.Len() {
+		switch r := c.Resources.At(i); {
+		case r.Floating:
+			n.Allocatable[i] = 0
+		case r.Name == armada.Pods && n.Allocatable[i] == 0:
+			n.Allocatable[i] = anyNumber
+		}
+	}
+	return n
+}
+
+// anyNumber is more pods than a node can have, and few enough to be added up.
+const anyNumber = 1 << 32
+
 // unspent is what is left for this pool of the floating resources: of each
 // budget what the runs of all its pools leave. Other resources are unbounded.
 func (p *Pool) unspent() bound {

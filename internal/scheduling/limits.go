@@ -168,26 +168,32 @@ func (r *round) demand(q *queue) armada.Resources {
 }
 
 // overLimit tells whether the lane's next gang, and so every one of its kind,
-// would give its queue more than it may hold, and notes why.
-func (r *round) overLimit(l *lane) bool {
-	t := &l.queue.turn
-	if len(t.classes) == 0 {
-		return false
-	}
-	if l.barred == r.number {
-		return true
+// would give its queue more than it may hold, and why.
+func (r *round) overLimit(l *lane) (armada.Reason, bool) {
+	classes := l.queue.turn.classes
+	if len(classes) == 0 {
+		return armada.Reason{}, false
 	}
 	for _, part := range l.kind.byClass {
-		if part.class >= len(t.classes) || !t.classes[part.class].bound {
+		if part.class >= len(classes) || !classes[part.class].bound {
 			continue
 		}
-		c := &t.classes[part.class]
+		c := &classes[part.class]
 		if i, would, yes := c.most.exceeded(&c.held, &part.total); yes {
-			l.barred, l.reason = r.number, r.short(armada.ReasonQueueLimit, i, c.most[i], would)
-			return true
+			return r.short(armada.ReasonQueueLimit, i, c.most[i], would), true
 		}
 	}
-	return false
+	return armada.Reason{}, false
+}
+
+// barred tells whether the lane has nothing more to offer in this round: its kind
+// has no place, or its queue holds what it may.
+func (r *round) barred(l *lane) bool {
+	if l.kind.failed == r.number {
+		return true
+	}
+	_, over := r.overLimit(l)
+	return over
 }
 
 // short is a reason about one resource.

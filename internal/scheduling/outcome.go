@@ -80,13 +80,14 @@ func (l *lane) waits() bool { return l.taken < l.count }
 func (r *round) reason(l *lane) armada.Reason {
 	q := l.queue
 	reason := armada.Reason{Code: armada.ReasonNotConsidered, Pool: r.pool.name}
+	limit, over := r.overLimit(l)
 	switch {
 	case q.known && q.settings.Cordoned:
 		reason.Code = armada.ReasonQueueCordoned
 	case l.kind.failed == r.number:
 		reason = l.kind.reason
-	case l.barred == r.number:
-		reason = l.reason
+	case over:
+		reason = limit
 	case q.turn.stopped.Code != armada.ReasonNone:
 		reason = q.turn.stopped
 	case r.full.Code != armada.ReasonNone:

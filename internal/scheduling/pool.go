@@ -82,7 +82,7 @@ func (p *Pool) RemoveQueue(name string) {
 
 // SetNode adds a node or replaces it; its runs stay. The node's maps and slices
 // must not change any more.
-func (p *Pool) SetNode(n armada.Node) { p.nodeChanged(p.space.SetNode(n)) }
+func (p *Pool) SetNode(n armada.Node) { p.nodeChanged(p.space.SetNode(p.config.node(n))) }
 
 // RemoveNode forgets a node; its runs keep counting for their queues.
 func (p *Pool) RemoveNode(executor armada.ExecutorID, name string) {

@@ -126,9 +126,7 @@ type lane struct {
 
 	// The current round's: how far it has come, and what it offers next.
 	block, offset, taken int
-	next                 entry         // without job when nothing is left
-	barred               uint64        // the round in which its queue's limits keep it back
-	reason               armada.Reason // then
+	next                 entry // without job when nothing is left
 }
 
 type entry struct {

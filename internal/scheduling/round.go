@@ -191,7 +191,7 @@ func (r *round) passOver(k *kind) {
 // kinds that are known not to fit and those that its limits bar. It returns false when nothing is left.
 func (r *round) offer(q *queue) bool {
 	t := &q.turn
-	for len(t.lanes) > 0 && (t.lanes[0].kind.failed == r.number || r.overLimit(t.lanes[0])) {
+	for len(t.lanes) > 0 && r.barred(t.lanes[0]) {
 		t.lanes = pop(t.lanes, (*lane).goesBefore)
 	}
 	if len(t.lanes) == 0 {
