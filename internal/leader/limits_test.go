@@ -31,6 +31,7 @@ func TestJobsOfAllPoolsTogetherStartAtTheRate(t *testing.T) {
 		other.Pool = "other"
 		m.acknowledge(e, aNode("n1", 4), other)
 		start(t, m, "a", withRules(func(c *scheduling.Config) { c.Rate = scheduling.Rate{PerSecond: 2, Burst: 10} }))
+		pass(time.Second)
 		m.submit(someJobs(30)...)
 		pass(time.Millisecond)
 		if n := m.inState(armada.JobLeased); n != 10 {
