@@ -25,6 +25,7 @@ const (
 	ReasonOverFairShare             // the room is owed to queues that have less
 	ReasonNodeClosed                // the nodes accept nothing new: cordoned, unschedulable or silent
 	ReasonFloating                  // too little is left of what pools share and no node has
+	ReasonTooSmall                  // the matching nodes are for larger jobs
 )
 
 var reasonTexts = [...]string{
@@ -44,6 +45,7 @@ var reasonTexts = [...]string{
 	ReasonQueueRate:      "the queue's scheduling rate is reached",
 	ReasonOverFairShare:  "the room is owed to queues that have less",
 	ReasonNodeClosed:     "the nodes accept nothing new",
+	ReasonTooSmall:       "the matching nodes are for larger jobs",
 	ReasonFloating:       "too little is left of what the pools share",
 }
 
@@ -78,7 +80,7 @@ func (r Reason) String() string {
 		return fmt.Sprintf("%s (%d of %d are queued)", text, r.Have, r.Want)
 	case ReasonGangDoesNotFit:
 		return fmt.Sprintf("%s (%d of %d members would)", text, r.Have, r.Want)
-	case ReasonInsufficient, ReasonTooLarge, ReasonNodeSelector, ReasonTaints:
+	case ReasonInsufficient, ReasonTooLarge, ReasonNodeSelector, ReasonTaints, ReasonTooSmall:
 		text = fmt.Sprintf("%s (%d looked at", text, r.Nodes)
 		if r.Resource != "" {
 			text += ", short of " + r.Resource

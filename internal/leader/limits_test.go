@@ -114,6 +114,43 @@ func TestAJobThatAsksForMoreThanAnyBudgetIsRejected(t *testing.T) {
 	})
 }
 
+func TestAnExecutorThatDoesNotBeginItsRunsGetsNothingNew(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m := aStore()
+		slow, quick := anExecutor("slow"), anExecutor("quick")
+		slow.Lease, quick.Lease = time.Hour, time.Hour
+		m.acknowledge(slow, aNode("n1", 6))
+		start(t, m, "a", func(l *Leader, _ *replica) { l.config.MaxUnacknowledged = 4 })
+		pass(time.Second)
+		m.submit(someJobs(5)...)
+		pass(time.Second)
+		if n := m.inState(armada.JobLeased); n != 5 {
+			t.Fatalf("%d jobs are leased, want all 5 of one round", n)
+		}
+		next := []armada.Job{aJob("next"), aJob("last")}
+		m.submit(next...)
+		pass(time.Second)
+		wantState(t, m, armada.JobQueued, "next", "last")
+
+		// Another executor gets them.
+		m.acknowledge(quick, aNode("n2", 1))
+		pass(time.Second)
+		wantState(t, m, armada.JobLeased, "next")
+		wantState(t, m, armada.JobQueued, "last")
+
+		// It gets more when it has begun with half of what it may have.
+		for i, job := range someJobs(5)[:3] {
+			if m.report(lifecycle.ReportPending, job.ID); i < 2 {
+				pass(time.Second)
+				wantState(t, m, armada.JobQueued, "last")
+			}
+		}
+		pass(time.Second)
+		wantState(t, m, armada.JobLeased, "last")
+	})
+}
+
 // counting returns a table of the default resources and more.
 func counting(t *testing.T, more ...armada.Resource) armada.ResourceTable {
 	t.Helper()

@@ -124,6 +124,9 @@ func (s *script) node(a *arguments) (err error) {
 		}
 		n.Others = append(n.Others, armada.PriorityUsage{Priority: int32(p), Used: used})
 	}
+	if n.MinimumJob, err = s.resources(parseArguments(strings.Split(a.value("minimum"), ","))); err != nil {
+		return err
+	}
 	n.Allocatable, err = s.resources(a)
 	s.nodes[n.Name] = n
 	s.pool.SetNode(n)
@@ -144,6 +147,9 @@ func taints(a *arguments) []armada.Taint {
 func (s *script) nodeType(a *arguments) (err error) {
 	k := KnownKind{NodeType: a.word(0)}
 	k.Pool, k.Labels, k.Taints = cmp.Or(a.value("pool"), "default"), a.prefixed("label."), taints(a)
+	if k.MinimumJob, err = s.resources(parseArguments(strings.Split(a.value("minimum"), ","))); err != nil {
+		return err
+	}
 	k.Allocatable, err = s.resources(a)
 	s.types = append(s.types, k)
 	return err
