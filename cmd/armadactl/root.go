@@ -37,7 +37,7 @@ func (c *cli) root() *cobra.Command {
 	root := group("armadactl", "The command line of Armada: submit jobs, watch them, look into them",
 		c.submitCommand(), c.watchCommand(), c.logsCommand(),
 		group("get", "Show queues and jobs, and how the queues share the nodes", c.getQueueCommand(), c.getQueuesCommand(), c.getJobsCommand(), c.getJobCommand(),
-			c.getSchedulingReportCommand(), c.getQueueReportCommand()),
+			c.getSchedulingReportCommand(), c.getQueueReportCommand(), c.getJobReportCommand()),
 		group("describe", "Show everything about a job", c.describeJobCommand()),
 		c.createCommand(),
 		group("update", "Change a queue", c.queueCommand("update", "Replace a queue: what the flags leave out is gone", (*client.Client).UpdateQueue, "updated")),

@@ -71,7 +71,7 @@ func TestPoolsShareTheBudgetOfAFloatingResource(t *testing.T) {
 		wantState(t, m, armada.JobLeased, licensed[0].ID, licensed[1].ID)
 		wantState(t, m, armada.JobQueued, licensed[2].ID, licensed[3].ID)
 		waits, _ := m.job(licensed[2].ID)
-		if reasons := r.Explanations().Reasons(waits); len(reasons) != 2 || reasons[1].Code != armada.ReasonFloating || reasons[1].Resource != "licences" {
+		if reasons := r.Explanations().Reasons(waits); len(reasons) != 2 || reasons[1].Code != armada.ReasonFloating || reasons[1].Resource.Name != "licences" {
 			t.Errorf("the third job waits for %+v, want licences", reasons)
 		}
 		// The one that ends gives a licence back to both pools: there is room in

@@ -127,8 +127,8 @@ func TestWhatALimitKeepsBackIsBeyondIt(t *testing.T) {
 			r := waits.Reason
 			switch r.Code {
 			case armada.ReasonQueueLimit, armada.ReasonFloating:
-				if r.Resource == "" || r.Want <= r.Have {
-					t.Fatalf("%v\n%s waits for %d of %s, of which there is %d: %v", w, waits.First, r.Want, r.Resource, r.Have, r)
+				if r.Resource.Name == "" || r.Want <= r.Have {
+					t.Fatalf("%v\n%s waits for %d of %s, of which there is %d: %v", w, waits.First, r.Want, r.Resource.Name, r.Have, r)
 				}
 			case armada.ReasonGlobalRate, armada.ReasonQueueRate:
 				if r.Want <= r.Have || out.Wake.IsZero() {

@@ -353,15 +353,7 @@ func (s *script) why(a *arguments) (string, error) {
 		if w.Queue != j.Queue || w.Shape != j.Shape || w.Gang != "" && w.Gang != j.Gang.ID {
 			continue
 		}
-		text := fmt.Sprintf("%s: %v\n", a.word(0), w.Reason)
-		for _, e := range w.Reason.Excluded {
-			hindrance, _, _ := strings.Cut(armada.Reason{Code: e.Code}.String(), " (")
-			text += fmt.Sprintf("  %d nodes: %s\n", e.Nodes, hindrance)
-		}
-		if r := w.Reason; r.Resource != "" {
-			text += fmt.Sprintf("  nearest: %s of %s\n", s.amount(r.Resource, r.Have), s.amount(r.Resource, r.Want)+" "+r.Resource)
-		}
-		return text, nil
+		return fmt.Sprintf("%s: %v\n", a.word(0), w.Reason), nil
 	}
 	return fmt.Sprintf("%s: nothing to say\n", a.word(0)), nil
 }
