@@ -17,6 +17,44 @@ type Config struct {
 	// Limits of one round; 0 is none.
 	MaxLeasesPerRound int
 	MaxQueueLookback  int // jobs looked at per queue and round
+	// MaxDecision bounds the leases and preemptions of one decision as far as
+	// preemption makes it larger; 0 is no bound.
+	MaxDecision int
+	// Preemption holds in every pool that Pools does not name.
+	Preemption PreemptionRules
+	Pools      map[string]PoolConfig
+}
+
+// PoolConfig is what an installation decides about one pool.
+type PoolConfig struct{ Preemption PreemptionRules }
+
+// PreemptionRules say which runs of preemptible classes may lose their places. The
+// zero value preempts nothing.
+type PreemptionRules struct {
+	// FairShare lets queues that are owed more take the room of those that hold
+	// more than their protected share.
+	FairShare bool
+	// Urgency lets jobs of a higher class priority take the room of lower ones,
+	// whatever their queues hold.
+	Urgency bool
+	// Repair takes the lowest runs off nodes that have less than their runs hold,
+	// because they shrank or because others use them.
+	Repair bool
+	// ProtectedShare is how much of its fair share, in millionths, a queue cannot
+	// lose to fairness. Where queues ask for less than their share, the adjusted
+	// share counts if it is larger.
+	ProtectedShare int64
+	// MaxPerRound bounds the runs that one round preempts; 0 is no bound. A gang
+	// goes whole, or stays.
+	MaxPerRound int
+}
+
+// preemption is what holds in a pool.
+func (c Config) preemption(pool string) PreemptionRules {
+	if p, ok := c.Pools[pool]; ok {
+		return p.Preemption
+	}
+	return c.Preemption
 }
 
 // Input is what a round decides from. The round reads and changes nothing.
