@@ -18,12 +18,13 @@ const (
 	ReasonGangIncomplete            // not all members of the gang are queued
 	ReasonGangDoesNotFit            // some members fit, not all together
 	ReasonQueueCordoned             // the queue is cordoned
-	ReasonQueueLimit                // the queue holds as much as it may
+	ReasonQueueLimit                // the queue would hold more than it may
 	ReasonRoundLimit                // the round has placed as much as it may
 	ReasonGlobalRate                // all queues together start jobs too fast
 	ReasonQueueRate                 // the queue starts jobs too fast
 	ReasonOverFairShare             // the room is owed to queues that have less
 	ReasonNodeClosed                // the nodes accept nothing new: cordoned, unschedulable or silent
+	ReasonFloating                  // too little is left of what pools share and no node has
 )
 
 var reasonTexts = [...]string{
@@ -37,12 +38,13 @@ var reasonTexts = [...]string{
 	ReasonGangIncomplete: "the gang waits for its other members",
 	ReasonGangDoesNotFit: "the gang does not fit as a whole",
 	ReasonQueueCordoned:  "the queue is cordoned",
-	ReasonQueueLimit:     "the queue holds as much as its limits allow",
+	ReasonQueueLimit:     "the queue would hold more than its limits allow",
 	ReasonRoundLimit:     "the round has placed as much as its limits allow",
 	ReasonGlobalRate:     "the global scheduling rate is reached",
 	ReasonQueueRate:      "the queue's scheduling rate is reached",
 	ReasonOverFairShare:  "the room is owed to queues that have less",
 	ReasonNodeClosed:     "the nodes accept nothing new",
+	ReasonFloating:       "too little is left of what the pools share",
 }
 
 // Reason tells why a job waits, with the figures behind it.
@@ -52,8 +54,11 @@ type Reason struct {
 	Nodes    int        // nodes of the pool that were looked at
 	Excluded []Excluded // how many of them each hindrance ruled out, most first
 	Resource string     // the resource that is short; may be empty
-	Have     int64      // members of a gang that are queued or that would fit, or the amount there is
-	Want     int64      // members placed together, or the amount asked for
+	// Have and Want are members of a gang that are queued or would fit, and those
+	// placed together; or jobs that may start now, and those that must together; or
+	// the amount of Resource that there is, and the one asked for. For the limits of
+	// a queue and of a round they are what it may hold, and what it would.
+	Have, Want int64
 }
 
 // Excluded is how many nodes one hindrance ruled out.
@@ -79,6 +84,16 @@ func (r Reason) String() string {
 			text += ", short of " + r.Resource
 		}
 		return text + ")"
+	case ReasonGlobalRate, ReasonQueueRate:
+		if r.Want > 1 {
+			text = fmt.Sprintf("%s (%d of %d may start now)", text, r.Have, r.Want)
+		}
+		return text
+	case ReasonQueueLimit, ReasonRoundLimit, ReasonFloating:
+		if r.Resource != "" {
+			text = fmt.Sprintf("%s (of %s)", text, r.Resource)
+		}
+		return text
 	default:
 		return text
 	}

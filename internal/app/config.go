@@ -73,6 +73,22 @@ type Scheduling struct {
 	// MaxQueueLookback bounds the jobs of a queue that one round looks at; 0 is
 	// no bound.
 	MaxQueueLookback int
+	// MaxJobsPerRound bounds the jobs that one round of a pool starts; 0 is no
+	// bound.
+	MaxJobsPerRound int
+	// RoundLimits bounds what one round hands out, as fractions of a pool:
+	// {maximum: {cpu: 0.5}, maximumByPool: {small: {cpu: 0.1}}}. What a queue may
+	// hold is bounded by jobs.priorityClasses and by the queue's own limits.
+	RoundLimits armada.ResourceFractions
+	// Rate bounds how fast jobs are started in all pools together, and QueueRate
+	// those of each queue: {perSecond: 100, burst: 1000}. Without, nothing is
+	// bounded.
+	Rate, QueueRate scheduling.Rate
+	// FloatingResources are resources that jobs ask for and no node has, such as
+	// licences.
+	FloatingResources []FloatingResource
+	// PodLimits keeps to the number of pods that nodes say they can have.
+	PodLimits bool
 	// MaxQueuedJobsPerQueue bounds the queued jobs of a queue; 0 is no bound.
 	MaxQueuedJobsPerQueue int
 	// NodeTypes are kinds of nodes that clusters may begin at any time, such as
@@ -197,7 +213,7 @@ func (c Config) Validate() error {
 	positive("executors.lostTimeout", c.Executors.LostTimeout)
 	positive("scheduling.minRoundInterval", c.Scheduling.MinRoundInterval)
 	_, err := c.nodeTypes()
-	errs = append(errs, err)
+	errs = append(errs, err, c.validateLimits())
 	positive("store.keepFinished", c.Store.KeepFinished)
 	for _, queue := range slices.Sorted(maps.Keys(c.Store.KeepFinishedOf)) {
 		path := "store.keepFinishedOf." + queue
@@ -316,10 +332,13 @@ func (e Executor) servers() executor.Servers {
 	return executor.Servers{Addresses: e.Servers, TLS: e.TLS}
 }
 
-func (c Config) resources() armada.ResourceTable { return armada.DefaultResourceTable() }
-
 func (c Config) scheduling() scheduling.Config {
-	s := scheduling.Config{Resources: c.resources(), Classes: c.Jobs.PriorityClasses, MaxQueueLookback: c.Scheduling.MaxQueueLookback}
+	s := scheduling.Config{
+		Resources: c.resources(), Classes: c.Jobs.PriorityClasses,
+		MaxQueueLookback: c.Scheduling.MaxQueueLookback, MaxLeasesPerRound: c.Scheduling.MaxJobsPerRound,
+		RoundLimits: c.Scheduling.RoundLimits, Rate: c.Scheduling.Rate, QueueRate: c.Scheduling.QueueRate,
+		Budgets: c.Scheduling.budgets(),
+	}
 	for i := range s.Resources.Len() {
 		s.FairnessMultipliers[i] = 1000
 	}

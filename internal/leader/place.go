@@ -69,6 +69,9 @@ func (w *world) show(e *entry, want shown) {
 		p.runs--
 		if want.spot != holding || was.pool != want.pool || was.run != want.run || was.node != want.node {
 			p.dirty = true
+			if w.rules.Floats(&e.shape.requirements.Resources) {
+				w.stir() // what it gives back belongs to several pools
+			}
 		}
 	}
 	switch want.spot {

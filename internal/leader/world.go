@@ -28,9 +28,12 @@ type planner interface {
 // fairPool is the planner of production.
 type fairPool struct{ *scheduling.Pool }
 
-// Round runs one round of the pool.
+// Round runs one round of the pool, and counts what it starts even if that is
+// refused later.
 func (p fairPool) Round(now time.Time) scheduling.Outcome {
-	return scheduling.Round(scheduling.Input{Now: now, Pool: p.Pool})
+	outcome := scheduling.Round(scheduling.Input{Now: now, Pool: p.Pool})
+	p.Spend(now, outcome)
+	return outcome
 }
 
 // world is everything that rounds decide from: all active jobs with their runs
@@ -44,11 +47,10 @@ type world struct {
 	// store's clock, this replica leads.
 	skew  time.Duration
 	since time.Time
-	// types are the configured node types, and resources what is counted.
-	types     []scheduling.KnownKind
-	resources armada.ResourceTable
-	ranks     map[string]int32 // priorities of the classes, by name
-	now       time.Time        // of the latest change
+	types []scheduling.KnownKind // the configured node types
+	rules scheduling.Config
+	ranks map[string]int32 // priorities of the classes, by name
+	now   time.Time        // of the latest change
 
 	jobs      map[armada.JobID]*entry
 	shapes    map[armada.ShapeID]*shape

@@ -23,6 +23,14 @@ type Config struct {
 	// Preemption holds in every pool that Pools does not name.
 	Preemption PreemptionRules
 	Pools      map[string]PoolConfig
+	// RoundLimits bounds what one round hands out of a pool.
+	RoundLimits armada.ResourceFractions
+	// Rate bounds how fast jobs start in all pools, and QueueRate those of each
+	// queue.
+	Rate, QueueRate Rate
+	// Budgets are of the floating resources of the table. A pool that no budget
+	// covers has nothing of the resource; one that several cover has them all.
+	Budgets []Budget
 }
 
 // PoolConfig is what an installation decides about one pool.

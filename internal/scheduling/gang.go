@@ -21,6 +21,7 @@ type kind struct {
 	uniform   placement.Uniform
 	size      int
 	total     armada.Resources
+	byClass   []classTotal // the same, by class
 	lanes     int
 
 	// The current round's.
@@ -176,6 +177,7 @@ func (p *Pool) kindOf(g *gang) *kind {
 		k.members = append(k.members, member{shape: j.shape, count: 1})
 		k.parts = append(k.parts, placement.Part{Demand: j.shape.demand, Count: 1})
 	}
+	k.byClass = totals(k.members)
 	id := append([]byte(k.uniform.Label), '=')
 	id = append(id, k.uniform.Value...)
 	for _, m := range k.members {

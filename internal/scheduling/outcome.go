@@ -8,7 +8,7 @@ import (
 
 // outcome turns what the round found into what the caller gets.
 func (r *round) outcome() Outcome {
-	out := Outcome{Report: r.report()}
+	out := Outcome{Report: r.report(), Wake: r.wake}
 	out.Decisions = r.decisions()
 	count := 0
 	for _, q := range r.pool.byName {
@@ -104,13 +104,18 @@ func (l *lane) waits() bool { return l.taken < l.count }
 func (r *round) reason(l *lane) armada.Reason {
 	q := l.queue
 	reason := armada.Reason{Code: armada.ReasonNotConsidered, Pool: r.pool.name}
+	limit, over := r.overLimit(l)
 	switch {
 	case q.known && q.settings.Cordoned:
 		reason.Code = armada.ReasonQueueCordoned
 	case l.kind.failed == r.number:
 		reason = l.kind.reason
-	case r.full:
-		reason.Code = armada.ReasonRoundLimit
+	case over:
+		reason = limit
+	case q.turn.stopped.Code != armada.ReasonNone:
+		reason = q.turn.stopped
+	case r.full.Code != armada.ReasonNone:
+		reason = r.full
 	}
 	return reason
 }

@@ -33,13 +33,19 @@ type Pool struct {
 	// for nodes that share a label.
 	anchored map[*gang]struct{}
 
+	shared   *Shared
+	perRound *fractions // the most that one round hands out; nil is no bound
+
 	scratch scratch // the current round's; nothing of it outlives the round
 }
 
-// NewPool makes an empty pool.
-func NewPool(name string, config Config) *Pool {
+// NewPool makes an empty pool that shares nothing with others.
+func NewPool(name string, config Config) *Pool { return NewShared(config).NewPool(name) }
+
+func newPool(name string, shared *Shared) *Pool {
+	config := shared.config
 	return &Pool{
-		name: name, config: config,
+		name: name, config: config, shared: shared, perRound: fractionsOf(config.Resources, config.RoundLimits.In(name)),
 		space:  placement.NewSpace(config.Resources, config.Classes),
 		queues: map[string]*queue{}, shapes: map[armada.ShapeID]*shape{}, kinds: map[string]*kind{},
 		jobs: map[armada.JobID]*job{}, gangs: map[gangKey]*gang{}, sites: map[placement.NodeRef]*site{}, anchored: map[*gang]struct{}{},
@@ -49,7 +55,7 @@ func NewPool(name string, config Config) *Pool {
 // Version changes whenever something changed that a round's outcome could
 // depend on. A leader that remembers the version of its last round, and is not
 // woken by [Outcome.Wake], has nothing to decide while it is the same.
-func (p *Pool) Version() uint64 { return p.version }
+func (p *Pool) Version() uint64 { return p.version + p.shared.version }
 
 // SetQueue adds a queue or replaces its settings. Jobs of a queue that is not
 // known wait until it is.
@@ -59,6 +65,7 @@ func (p *Pool) SetQueue(settings armada.Queue) {
 		return
 	}
 	q.known, q.settings, q.factor = true, settings, fairshare.NewFactor(settings.PriorityFactor)
+	p.limit(q)
 	p.version++
 }
 
@@ -69,14 +76,14 @@ func (p *Pool) RemoveQueue(name string) {
 	if !ok || !q.known {
 		return
 	}
-	q.known, q.settings = false, armada.Queue{Name: name}
+	q.known, q.settings, q.limits = false, armada.Queue{Name: name}, nil
 	p.version++
 	p.forgetQueue(q)
 }
 
 // SetNode adds a node or replaces it; its runs stay. The node's maps and slices
 // must not change any more.
-func (p *Pool) SetNode(n armada.Node) { p.nodeChanged(p.space.SetNode(n)) }
+func (p *Pool) SetNode(n armada.Node) { p.nodeChanged(p.space.SetNode(p.config.node(n))) }
 
 // RemoveNode forgets a node; its runs keep counting for their queues.
 func (p *Pool) RemoveNode(executor armada.ExecutorID, name string) {
@@ -105,7 +112,7 @@ func (p *Pool) Enqueue(v armada.Job, requirements *armada.Requirements) {
 	}
 	p.version++
 	j := p.add(v, requirements)
-	j.queue.wanted = j.queue.wanted.Add(j.shape.needs.Resources)
+	j.queue.want(j.shape, 1)
 	j.queue.queued++
 	if j.gang != nil {
 		j.gang.insert(j)
@@ -167,7 +174,7 @@ func (p *Pool) drop(j *job) {
 	case j.run != nil:
 		p.moveOut(j)
 	default:
-		j.queue.wanted = j.queue.wanted.Sub(j.shape.needs.Resources)
+		j.queue.want(j.shape, -1)
 		j.queue.queued--
 		if g := j.gang; g != nil {
 			p.unsettle(g)
@@ -205,6 +212,7 @@ func (p *Pool) queue(name string) *queue {
 	q, ok := p.queues[name]
 	if !ok {
 		q = &queue{name: name, factor: fairshare.NewFactor(1), lanes: map[*kind]*lane{}, incomplete: map[*gang]struct{}{}}
+		q.byClass = make([]ledger, len(p.config.Classes)+1)
 		p.queues[name] = q
 		at, _ := slices.BinarySearchFunc(p.byName, name, queueByName)
 		p.byName = slices.Insert(p.byName, at, q)
@@ -229,16 +237,17 @@ func (p *Pool) shape(id armada.ShapeID, needs *armada.Requirements) *shape {
 	}
 	s, ok := p.shapes[id]
 	if !ok {
-		s = &shape{id: id, needs: needs, demand: p.space.AddDemand(needs)}
-		for _, c := range p.config.Classes {
+		s = &shape{id: id, needs: needs, demand: p.space.AddDemand(p.config.onNode(needs)), class: len(p.config.Classes)}
+		for i, c := range p.config.Classes {
 			if c.Name == needs.PriorityClass {
-				s.rank, s.loose = c.Priority, c.Preemptible
+				s.rank, s.loose, s.class = c.Priority, c.Preemptible, i
 			}
 		}
 		s.alone = &kind{
 			rank: s.rank, members: []member{{shape: s, count: 1}}, parts: []placement.Part{{Demand: s.demand, Count: 1}},
 			size: 1, total: needs.Resources,
 		}
+		s.alone.byClass = totals(s.alone.members)
 		p.shapes[id] = s
 	}
 	return s

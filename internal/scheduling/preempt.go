@@ -188,9 +188,9 @@ func (r *round) take(j *job, why cause) bool {
 	share := r.scale.Share(&q.turn.held)
 	for _, m := range r.mates {
 		m.run.lost = r.number
+		r.lose(m, -1)
 		r.victims = append(r.victims, victim{job: m, cause: why, held: share})
 	}
-	q.turn.held, q.turn.robbed = after, true
 	return true
 }
 
@@ -227,7 +227,7 @@ func (r *round) spare(mark int) {
 func (r *round) spareOne(i int) {
 	v := r.victims[i]
 	v.job.run.lost = 0
-	v.job.queue.turn.held = v.job.queue.turn.held.Add(v.job.shape.needs.Resources)
+	r.lose(v.job, 1)
 	if v.evicted {
 		if at, known := r.pool.space.At(v.job.run.node); known {
 			r.book.givenBack(v.job, at)

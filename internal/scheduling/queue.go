@@ -39,6 +39,7 @@ type shape struct {
 	demand *placement.Demand
 	rank   int32 // the priority of the class
 	loose  bool  // the class is preemptible
+	class  int   // among those of the configuration; their number for one that is not known
 	alone  *kind // the kind of lone jobs of this shape
 	jobs   int
 }
@@ -53,8 +54,11 @@ type queue struct {
 	jobs     int              // queued and running
 	queued   int              // of these
 	held     armada.Resources // by its runs, but for those that leave
+	leaving  armada.Resources // of those
 	tenures  []*tenure        // of its runs that may be preempted, the lowest rank first
 	wanted   armada.Resources // by its queued jobs
+	byClass  []ledger         // the same, by class
+	limits   []*fractions     // what it may hold by class, nil for no bound; empty where there is none
 
 	lanes      map[*kind]*lane
 	inOrder    []*lane // the same, in order of turn as of the last round

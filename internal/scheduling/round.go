@@ -2,6 +2,7 @@ package scheduling
 
 import (
 	"slices"
+	"time"
 
 	"armada"
 	"armada/internal/scheduling/fairshare"
@@ -67,7 +68,9 @@ type turn struct {
 	seller    seller
 	robbed    bool // it lost runs since its cost was last told
 	// stopped is why it offers nothing more although it could.
-	stopped armada.ReasonCode
+	stopped armada.Reason
+	classes []classTurn // by class, where it has limits
+	tokens  allowance
 }
 
 // round is one round while it runs.
@@ -79,21 +82,29 @@ type round struct {
 	capacity   armada.Resources
 	scale      fairshare.Scale
 	leases     int
-	full       bool // the round's limit is reached
+	full       armada.Reason // why nothing more is placed; none while more may be
+
+	given   armada.Resources // by this round, in all
+	most    bound            // of it
+	unspent bound            // of floating resources
+	tokens  allowance
+	wake    time.Time
 }
 
 func begin(in Input) *round {
 	p := in.Pool
 	p.settle()
 	p.space.Settle()
-	r := &round{scratch: &p.scratch, pool: p, in: in, capacity: p.space.Capacity()}
+	r := &round{scratch: &p.scratch, pool: p, in: in, capacity: p.space.Capacity().Add(p.config.Budgeted(p.name))}
 	r.preemption = p.config.preemption(p.name)
 	r.victims, r.waits = r.victims[:0], r.waits[:0]
 	r.scale = fairshare.NewScale(r.capacity, p.config.FairnessMultipliers)
 	r.number++
 	r.placed, r.nodes = r.placed[:0], r.nodes[:0]
+	r.bind()
 	for _, q := range p.byName {
-		q.turn = turn{lanes: q.turn.lanes[:0], held: q.held}
+		q.turn = turn{lanes: q.turn.lanes[:0], held: q.held, classes: q.turn.classes}
+		r.bindQueue(q)
 		for _, l := range q.inOrder {
 			l.rewind()
 		}
@@ -106,10 +117,7 @@ func begin(in Input) *round {
 func (r *round) owe() {
 	r.claims = r.claims[:0]
 	for _, q := range r.pool.byName {
-		want := q.held
-		if q.known && !q.settings.Cordoned {
-			want = want.Add(q.wanted)
-		}
+		want := r.demand(q)
 		q.turn.demand = min(r.scale.Share(&want), fairshare.One)
 		if !q.known {
 			q.turn.demand = 0
@@ -147,7 +155,7 @@ func (r *round) progressed() bool {
 				continue
 			}
 			k.again = 0
-			if (len(k.parts) > 1 || r.preempts()) && k.failedAt < r.leases && !r.full {
+			if (len(k.parts) > 1 || r.preempts()) && k.failedAt < r.leases && r.full.Code == armada.ReasonNone {
 				k.again, k.failedAt, any = r.number, r.leases, true
 			}
 		}
@@ -160,7 +168,7 @@ func (r *round) takeTurns(through func(*lane) bool) {
 	r.order = r.order[:0]
 	r.closeBook()
 	for _, q := range r.pool.byName {
-		if !q.known || q.settings.Cordoned || q.turn.stopped != armada.ReasonNone {
+		if !q.known || q.settings.Cordoned || q.turn.stopped.Code != armada.ReasonNone {
 			continue
 		}
 		q.turn.lanes = q.turn.lanes[:0]
@@ -179,8 +187,7 @@ func (r *round) takeTurns(through func(*lane) bool) {
 	for len(r.order) > 0 {
 		q := r.order[0]
 		l := q.turn.lanes[0]
-		if r.limited(l.kind) {
-			r.full = true
+		if r.ends(l.kind) {
 			return
 		}
 		if !r.place(l) {
@@ -223,28 +230,24 @@ func (r *round) passOver(k *kind) {
 	heapify(r.order, (*queue).goesBefore)
 }
 
-// limited tells whether the gang would exceed the round's limit. A gang larger
-// than the limit has a round for itself.
-func (r *round) limited(k *kind) bool {
-	limit := r.pool.config.MaxLeasesPerRound
-	return limit > 0 && r.leases > 0 && r.leases+k.size > limit
-}
-
 // offer finds the queue's next gang and what it would cost, passing over the
-// kinds that are known not to fit. It returns false when nothing is left.
+// kinds that are known not to fit and those that its limits bar. It returns false when nothing is left.
 func (r *round) offer(q *queue) bool {
 	t := &q.turn
-	for len(t.lanes) > 0 && r.refused(q, t.lanes[0].kind) {
+	for len(t.lanes) > 0 && r.barred(t.lanes[0]) {
 		t.lanes = pop(t.lanes, (*lane).goesBefore)
 	}
 	if len(t.lanes) == 0 {
 		return false
 	}
 	if limit := r.pool.config.MaxQueueLookback; limit > 0 && t.looked >= limit {
-		t.stopped = armada.ReasonNotConsidered
+		t.stopped = armada.Reason{Code: armada.ReasonNotConsidered, Pool: r.pool.name}
 		return false
 	}
 	k := t.lanes[0].kind
+	if r.tooFast(q, k) {
+		return false
+	}
 	t.cost, t.rank = r.costWith(q, k), k.rank
 	return true
 }
@@ -269,6 +272,10 @@ func (r *round) refused(q *queue, k *kind) bool {
 func (r *round) place(l *lane) bool {
 	k, t := l.kind, &l.queue.turn
 	t.looked += k.size
+	if reason, sinks := r.sinks(k); sinks {
+		k.failed, k.failedAt, k.refused, k.reason = r.number, r.leases, 0, reason
+		return false
+	}
 	before := len(r.victims)
 	nodes, most, ok := r.pool.space.Place(k.parts, k.uniform, nil, r.nodes)
 	k.refused = 0
@@ -283,11 +290,7 @@ func (r *round) place(l *lane) bool {
 	r.nodes = nodes
 	r.waitFor(k, nodes[len(nodes)-k.size:])
 	r.placed = append(r.placed, placed{l.next.job, k.size, len(r.victims) - before})
-	for i := range t.held {
-		t.held[i] += k.total[i]
-	}
-	t.given += k.size
-	r.leases += k.size
+	r.give(l.queue, k)
 	return true
 }
 

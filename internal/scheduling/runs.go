@@ -41,9 +41,7 @@ func (j *job) loose() bool { return j.shape.loose && !j.run.leaves }
 // settleIn counts a run for its queue and its node.
 func (p *Pool) settleIn(j *job) {
 	p.space.Hold(j.run.node, j.shape.demand, j.run.leaves)
-	if !j.run.leaves {
-		j.queue.held = j.queue.held.Add(j.shape.needs.Resources)
-	}
+	p.hold(j, 1)
 	if j.loose() {
 		j.queue.tenure(j.shape.rank).insert(j.tenure())
 	}
@@ -65,9 +63,7 @@ func (p *Pool) settleIn(j *job) {
 // moveOut takes back what settleIn counted.
 func (p *Pool) moveOut(j *job) {
 	p.space.Release(j.run.node, j.shape.demand, j.run.leaves)
-	if !j.run.leaves {
-		j.queue.held = j.queue.held.Sub(j.shape.needs.Resources)
-	}
+	p.hold(j, -1)
 	if j.loose() {
 		j.queue.leaveTenure(j)
 	}

@@ -23,12 +23,14 @@ type script struct {
 	members map[string]int       // of gangs, so far
 	number  int64
 	last    Outcome
+	now     time.Time
 	decided uint64 // the pool's version at the last round
 }
 
 func newScript() *script {
 	return &script{
 		config: Config{Resources: armada.DefaultResourceTable()},
+		now:    time.Unix(0, 0),
 		queues: map[string]armada.Queue{}, nodes: map[string]armada.Node{},
 		jobs: map[string]*worldJob{}, members: map[string]int{},
 	}
@@ -37,7 +39,7 @@ func newScript() *script {
 // run does one command and returns what it answers.
 func (s *script) run(words []string) (string, error) {
 	name, args := words[0], parseArguments(words[1:])
-	configures := map[string]func(*arguments) error{"class": s.class, "multiplier": s.multiplier, "limit": s.limit, "preempt": s.preempt}
+	configures := map[string]func(*arguments) error{"class": s.class, "multiplier": s.multiplier, "limit": s.limit, "preempt": s.preempt, "rate": s.rate, "floating": s.floating, "pods": s.pods}
 	if f, ok := configures[name]; ok {
 		if s.pool != nil {
 			return "", fmt.Errorf("the configuration comes before everything else")
@@ -50,10 +52,10 @@ func (s *script) run(words []string) (string, error) {
 	tells := map[string]func(*arguments) error{
 		"node": s.node, "remove-node": s.removeNode, "queue": s.queue, "remove-queue": s.removeQueue,
 		"submit": s.submit, "gang": s.gang, "run": s.runs, "reprioritize": s.reprioritize, "finish": s.finish, "cancel": s.cancel,
-		"type": s.nodeType, "requeue": s.requeue, "close": s.executor(false), "open": s.executor(true),
+		"type": s.nodeType, "requeue": s.requeue, "close": s.executor(false), "open": s.executor(true), "wait": s.wait, "other": s.other,
 	}
 	asks := map[string]func(*arguments) (string, error){
-		"round": s.round, "shares": s.shares, "why": s.why, "nodes": s.printNodes, "pool": s.printPool, "ever": s.ever,
+		"round": s.round, "shares": s.shares, "why": s.why, "nodes": s.printNodes, "pool": s.printPool, "ever": s.ever, "wake": s.wake,
 	}
 	var answer string
 	var err error
@@ -72,8 +74,12 @@ func (s *script) run(words []string) (string, error) {
 
 func (s *script) class(a *arguments) error {
 	priority, err := strconv.ParseInt(a.word(1), 10, 32)
+	if err != nil {
+		return err
+	}
+	limits, err := most(a)
 	s.config.Classes = append(s.config.Classes, armada.PriorityClass{
-		Name: a.word(0), Priority: int32(priority), Preemptible: a.flag("preemptible"),
+		Name: a.word(0), Priority: int32(priority), Preemptible: a.flag("preemptible"), QueueLimits: limits,
 	})
 	return err
 }
@@ -94,7 +100,9 @@ func (s *script) multiplier(a *arguments) error {
 func (s *script) limit(a *arguments) error {
 	s.config.MaxLeasesPerRound = a.number("leases", 0)
 	s.config.MaxQueueLookback = a.number("lookback", 0)
-	return nil
+	var err error
+	s.config.RoundLimits, err = most(a)
+	return err
 }
 
 // preempt [fairshare] [urgency] [repair] [protected=FRACTION] [most=N]
@@ -166,6 +174,9 @@ func (s *script) ever(a *arguments) (string, error) {
 	}
 	SortKnown(known)
 	for i := range known {
+		known[i].Allocatable = known[i].Allocatable.Add(s.config.Budgeted(known[i].Pool))
+	}
+	for i := range known {
 		if CouldRun(j.needs, j.Gang.UniformityLabel, &known[i].NodeKind) {
 			return fmt.Sprintf("%s: on %s\n", a.word(0), cmp.Or(known[i].NodeType, string(known[i].Executor))), nil
 		}
@@ -183,7 +194,11 @@ func (s *script) removeNode(a *arguments) error {
 
 func (s *script) queue(a *arguments) error {
 	factor, err := strconv.ParseFloat(cmp.Or(a.value("factor"), "1"), 64)
-	q := armada.Queue{Name: a.word(0), PriorityFactor: factor, Cordoned: a.flag("cordoned")}
+	if err != nil {
+		return err
+	}
+	limits, err := queueLimits(a)
+	q := armada.Queue{Name: a.word(0), PriorityFactor: factor, Cordoned: a.flag("cordoned"), Limits: limits}
 	s.queues[q.Name] = q
 	s.pool.SetQueue(q)
 	return err
@@ -320,7 +335,8 @@ func (s *script) executor(open bool) func(*arguments) error {
 // round runs a round and takes its decisions, as a leader does.
 func (s *script) round(*arguments) (string, error) {
 	s.decided = s.pool.Version()
-	s.last = Round(Input{Now: time.Unix(0, 0), Pool: s.pool})
+	s.last = Round(Input{Now: s.now, Pool: s.pool})
+	s.pool.Spend(s.now, s.last)
 	var b strings.Builder
 	for _, d := range s.last.Decisions {
 		var leases []string
