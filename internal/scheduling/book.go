@@ -164,9 +164,6 @@ func (b *book) givenBack(j *job, at int32) {
 func (r *round) fromBook(part int) (int32, bool) {
 	c := &r.claim
 	m, d := &c.kind.members[part], c.kind.parts[part].Demand
-	if !r.somebodyOwes() {
-		return 0, false
-	}
 	if _, could := r.pool.space.Search(d, r.pool.space.UpTo(c.kind.rank)); !could {
 		return 0, false
 	}
@@ -188,7 +185,7 @@ func (r *round) fromBook(part int) (int32, bool) {
 			r.candidates = append(r.candidates, b.offers[at].job)
 		}
 		slices.Reverse(r.candidates)
-		if r.makeRoom(d.Resources(), o.node, forFairness) {
+		if r.makeRoom(d.Resources(), o.node, ForFairness) {
 			return o.node, true
 		}
 	}

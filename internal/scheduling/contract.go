@@ -52,9 +52,11 @@ type PreemptionRules struct {
 	// lose to fairness. Where queues ask for less than their share, the adjusted
 	// share counts if it is larger.
 	ProtectedShare int64
-	// MaxPerRound bounds the runs that one round preempts; 0 is no bound. A gang
-	// goes whole, or stays.
+	// MaxPerRound bounds the runs that one round preempts for fairness, and Rate
+	// how many in the course of time; zero is no bound. A gang larger than a bound
+	// goes when nobody else has.
 	MaxPerRound int
+	Rate        Rate
 }
 
 // preemption is what holds in a pool.
@@ -101,9 +103,20 @@ type Lease struct {
 type Preemption struct {
 	Job    armada.JobID
 	Run    armada.RunID
-	For    armada.JobID
-	Reason string
+	For    armada.JobID // who gets the room; empty for a repair
+	Cause  Cause
+	Reason string // for people
 }
+
+// Cause is why a run is preempted.
+type Cause uint8
+
+// The causes.
+const (
+	ForFairness Cause = iota // its queue holds more than it is owed
+	ForUrgency               // a job of a higher class needs the room
+	ForRepair                // its node has less than its runs hold
+)
 
 // Waiting tells why queued jobs of one queue and shape were not placed. Members
 // of an incomplete gang have an entry of their own, which names the gang; for

@@ -131,6 +131,7 @@ func (r *round) bind() {
 	}
 	r.unspent = r.pool.unspent()
 	r.tokens = newAllowance(s.config.Rate, s.all, r.in.Now)
+	r.moved = newAllowance(r.preemption.Rate, r.pool.moved, r.in.Now)
 }
 
 // bindQueue begins a round for the limits of a queue.

@@ -61,7 +61,7 @@ func (r *round) preemptions(by *job, victims []victim) []Preemption {
 	var losses []Preemption
 	for i := range victims {
 		v := &victims[i]
-		loss := Preemption{Job: v.job.id, Run: v.job.run.id, Reason: r.lossReason(v, by)}
+		loss := Preemption{Job: v.job.id, Run: v.job.run.id, Cause: v.cause, Reason: r.lossReason(v, by)}
 		if by != nil {
 			loss.For = by.id
 		}

@@ -34,6 +34,7 @@ type Pool struct {
 	anchored map[*gang]struct{}
 
 	shared   *Shared
+	moved    bucket     // of runs preempted for fairness
 	perRound *fractions // the most that one round hands out; nil is no bound
 
 	scratch scratch // the current round's; nothing of it outlives the round

@@ -9,19 +9,10 @@ import (
 	"armada/internal/scheduling/placement"
 )
 
-// cause is why a run is preempted.
-type cause uint8
-
-const (
-	forFairness cause = iota
-	forUrgency
-	forRepair
-)
-
 // victim is a run that loses its place.
 type victim struct {
 	job   *job
-	cause cause
+	cause Cause
 	held  int64 // the share of its queue before
 	// evicted tells that the nodes know.
 	evicted bool
@@ -40,12 +31,14 @@ type claim struct {
 	cost  uint64 // of its queue, with it
 	owed  bool   // its queue stays within its share with it
 	mark  int    // victims of others
+	// limited tells that it would have room if more might be preempted now.
+	limited bool
 }
 
 // displaces tells whether the round may preempt for a lane's next gang at all, and
 // prepares for it.
 func (r *round) displaces(l *lane) bool {
-	if !r.preemption.FairShare && !r.preemption.Urgency && !r.pool.space.Leaving() && len(r.victims) == 0 {
+	if !r.preempts() {
 		return false
 	}
 	t := &l.queue.turn
@@ -57,24 +50,26 @@ func (r *round) displaces(l *lane) bool {
 	return true
 }
 
-// Find finds a node for a member of the claim whose room is not free now: where
-// somebody leaves already, then what others owe, then what the less urgent hold.
+// Find finds a node for a member of the claim in what others owe, or in what the
+// less urgent hold; but where somebody leaves already, nobody else has to.
 func (r *round) Find(part int) (int32, bool) {
 	d, space := r.claim.kind.parts[part].Demand, r.pool.space
+	owed := r.preemption.FairShare && r.somebodyOwes()
+	lower, urgent := r.fromLower(d)
+	if !owed && !urgent {
+		return 0, false
+	}
 	if space.Leaving() || len(r.victims) > 0 {
 		if node, ok := space.Search(d, 1); ok {
 			return node, true
 		}
 	}
-	if r.preemption.FairShare {
+	if owed {
 		if node, ok := r.fromBook(part); ok {
 			return node, true
 		}
 	}
-	if r.preemption.Urgency {
-		return r.fromLower(d)
-	}
-	return 0, false
+	return lower, urgent && r.displaceLower(d, lower)
 }
 
 // Begin tells that a gang is about to be placed.
@@ -83,18 +78,19 @@ func (r *round) Begin() { r.claim.mark = len(r.victims) }
 // Undo gives back what the gang took.
 func (r *round) Undo() { r.spare(r.claim.mark) }
 
-// fromLower finds room in what less urgent runs hold: on the node with the least
-// room among those that have enough, if all of them were gone.
+// fromLower finds the node with the least room among those that would have enough
+// if all less urgent runs were gone.
 func (r *round) fromLower(d *placement.Demand) (int32, bool) {
+	level := r.pool.space.Below(r.claim.kind.rank)
+	if level == 1 || !r.preemption.Urgency {
+		return 0, false
+	}
+	return r.pool.space.Search(d, level)
+}
+
+// displaceLower makes room on a node by less urgent runs.
+func (r *round) displaceLower(d *placement.Demand, node int32) bool {
 	rank := r.claim.kind.rank
-	level := r.pool.space.Below(rank)
-	if level == 1 {
-		return 0, false
-	}
-	node, ok := r.pool.space.Search(d, level)
-	if !ok {
-		return 0, false
-	}
 	r.candidates = r.candidates[:0]
 	for _, j := range r.runsOn(node) {
 		if j.loose() && j.shape.rank < rank && j.run.lost != r.number {
@@ -102,7 +98,7 @@ func (r *round) fromLower(d *placement.Demand) (int32, bool) {
 		}
 	}
 	r.leastFirst()
-	return node, r.makeRoom(d.Resources(), node, forUrgency)
+	return r.makeRoom(d.Resources(), node, ForUrgency)
 }
 
 // leastFirst sorts the candidates in the order in which they lose their places.
@@ -130,7 +126,7 @@ func (r *round) runsOn(node int32) []*job {
 // makeRoom preempts candidates, all of which run on the node, in their order until
 // it has room for what is needed, and no more than that takes. When they are not
 // enough it preempts none.
-func (r *round) makeRoom(needs *armada.Resources, node int32, why cause) bool {
+func (r *round) makeRoom(needs *armada.Resources, node int32, why Cause) bool {
 	mark, room := len(r.victims), *r.pool.space.Room(1, node)
 	for _, j := range r.candidates {
 		if needs.Fits(&room) {
@@ -163,7 +159,7 @@ func (r *round) makeRoom(needs *armada.Resources, node int32, why cause) bool {
 }
 
 // take preempts a run with its gang, if it may be.
-func (r *round) take(j *job, why cause) bool {
+func (r *round) take(j *job, why Cause) bool {
 	r.mates = append(r.mates[:0], j)
 	if j.gang != nil {
 		r.mates = r.mates[:0]
@@ -177,13 +173,16 @@ func (r *round) take(j *job, why cause) bool {
 	q := j.queue
 	after := q.turn.held
 	for _, m := range r.mates {
-		if !m.loose() || why == forFairness && m.shape.rank > r.claim.kind.rank || why == forUrgency && m.shape.rank >= r.claim.kind.rank {
+		if !m.loose() || why == ForFairness && m.shape.rank > r.claim.kind.rank || why == ForUrgency && m.shape.rank >= r.claim.kind.rank {
 			return false
 		}
 		after = after.Sub(m.shape.needs.Resources)
 	}
-	if !r.withinLimits(len(r.mates)) || why == forFairness && !r.isOwed(q, &after) {
+	if why == ForFairness && !r.isOwed(q, &after) || !r.withinLimits(len(r.mates), why) {
 		return false
+	}
+	if why == ForFairness {
+		r.moved.given += int64(len(r.mates))
 	}
 	share := r.scale.Share(&q.turn.held)
 	for _, m := range r.mates {
@@ -194,18 +193,30 @@ func (r *round) take(j *job, why cause) bool {
 	return true
 }
 
-// withinLimits tells whether so many runs more may be preempted: by the round, and
-// for the claim, which has to be one decision with its leases.
-func (r *round) withinLimits(more int) bool {
-	round, decision := r.preemption.MaxPerRound, r.pool.config.MaxDecision
-	if round > 0 && len(r.victims)+more > round {
-		return false
-	}
+// withinLimits tells whether so many runs more may be preempted: for the claim,
+// which has to be one decision with its leases, and for fairness in this round.
+func (r *round) withinLimits(more int, why Cause) bool {
 	size := more + len(r.victims) - r.claim.mark
 	if r.claim.kind != nil {
 		size += r.claim.kind.size
 	}
-	return decision <= 0 || size <= decision
+	if most := r.pool.config.MaxDecision; most > 0 && size > most {
+		return false
+	}
+	if why != ForFairness {
+		return true
+	}
+	most := r.preemption.MaxPerRound
+	if most > 0 && r.moved.given > 0 && int(r.moved.given)+more > most {
+		r.claim.limited = true
+		return false
+	}
+	if !r.moved.allow(more) {
+		r.claim.limited = true
+		r.wakeAt(r.moved.when(more))
+		return false
+	}
+	return true
 }
 
 // isOwed tells whether a queue owes the claim what it would lose. It must hold more
@@ -228,6 +239,9 @@ func (r *round) spareOne(i int) {
 	v := r.victims[i]
 	v.job.run.lost = 0
 	r.lose(v.job, 1)
+	if v.cause == ForFairness {
+		r.moved.given--
+	}
 	if v.evicted {
 		if at, known := r.pool.space.At(v.job.run.node); known {
 			r.book.givenBack(v.job, at)
@@ -266,7 +280,7 @@ func (r *round) repair() {
 		}
 		r.leastFirst()
 		r.claim = claim{mark: len(r.victims)}
-		if r.makeRoom(&nothing, node, forRepair) {
+		if r.makeRoom(&nothing, node, ForRepair) {
 			r.placed = append(r.placed, placed{victims: len(r.victims) - r.claim.mark})
 		}
 	}
@@ -332,13 +346,13 @@ func (r *round) lossReason(v *victim, by *job) string {
 	q := v.job.queue
 	text := "its node has less room than its jobs hold"
 	switch v.cause {
-	case forFairness:
+	case ForFairness:
 		text = fmt.Sprintf("fair share: queue %s held %s of pool %s, more than its share of %s; job %s of queue %s gets the room",
 			q.name, percent(v.held), r.pool.name, percent(max(q.turn.shares.Fair, q.turn.shares.Adjusted)), by.id, by.queue.name)
-	case forUrgency:
+	case ForUrgency:
 		text = fmt.Sprintf("urgency: job %s of queue %s gets the room, for its priority class ranks higher (%d, this one %d)",
 			by.id, by.queue.name, by.shape.rank, v.job.shape.rank)
-	case forRepair:
+	case ForRepair:
 	}
 	if v.job.gang != nil {
 		text += "; a gang goes as a whole"
@@ -353,7 +367,7 @@ func percent(millionths int64) string {
 
 // preempts tells whether runs may lose their places in this round.
 func (r *round) preempts() bool {
-	return r.preemption.FairShare || r.preemption.Urgency || r.pool.space.Leaving()
+	return r.preemption.FairShare || r.preemption.Urgency
 }
 
 // outOfReach tells whether a queue's job of the shape would have room if runs of

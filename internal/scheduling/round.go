@@ -88,6 +88,7 @@ type round struct {
 	most    bound            // of it
 	unspent bound            // of floating resources
 	tokens  allowance
+	moved   allowance // of runs preempted for fairness
 	wake    time.Time
 }
 
@@ -302,7 +303,11 @@ func (r *round) why(l *lane, most int) armada.Reason {
 	for _, m := range k.members {
 		if _, fits := r.pool.space.Search(m.shape.demand, 0); !fits {
 			reason = r.pool.space.Explain(m.shape.demand)
-			if r.outOfReach(l.queue, m.shape) {
+			switch {
+			case !r.outOfReach(l.queue, m.shape):
+			case r.claim.limited:
+				reason.Code = armada.ReasonPreemptionRate
+			default:
 				reason.Code = armada.ReasonOverFairShare
 			}
 			break

@@ -111,6 +111,7 @@ func (s *script) preempt(a *arguments) error {
 	s.config.Preemption = PreemptionRules{
 		FairShare: a.flag("fairshare"), Urgency: a.flag("urgency"), Repair: a.flag("repair"),
 		ProtectedShare: int64(protected * 1_000_000), MaxPerRound: a.number("most", 0),
+		Rate: s.config.Preemption.Rate,
 	}
 	return err
 }
