@@ -183,17 +183,17 @@ func DefaultConfig() Config {
 	quiet := telemetry.DefaultConfig()
 	quiet.LogLevel = slog.LevelWarn // the terminal is the user's
 	return Config{
-		DataDir:    defaultDataDir(),
-		Telemetry:  quiet,
-		Server:     server.DefaultConfig(),
-		Executors:  Executors{Lease: serve.Lease, LostTimeout: lead.Expiry.LostTimeout, MaxAttempts: serve.MaxAttempts},
+		DataDir:   defaultDataDir(),
+		Telemetry: quiet,
+		Server:    server.DefaultConfig(),
+		Executors: Executors{Lease: serve.Lease, LostTimeout: lead.Expiry.LostTimeout, MaxAttempts: serve.MaxAttempts},
 		Scheduling: Scheduling{
 			MinRoundInterval: lead.MinRoundInterval,
 			Preemption:       Preemption{FairShare: true, Urgency: true, ProtectedFractionOfFairShare: 1},
 		},
-		Jobs:       podspec.DefaultConfig(),
-		Store:      Store{Connections: 8, KeepFinished: 14 * 24 * time.Hour, KeepClientIDs: 14 * 24 * time.Hour},
-		Executor:   Executor{Pool: armada.DefaultPool, SimulatedRuntime: time.Second, KeepLogsBytes: 10 << 30},
+		Jobs:     podspec.DefaultConfig(),
+		Store:    Store{Connections: 8, KeepFinished: 14 * 24 * time.Hour, KeepClientIDs: 14 * 24 * time.Hour},
+		Executor: Executor{Pool: armada.DefaultPool, SimulatedRuntime: time.Second, KeepLogsBytes: 10 << 30},
 	}
 }
 
