@@ -25,8 +25,9 @@ const (
 	ReasonRoundLimit                // the round has placed as much as it may
 	ReasonGlobalRate                // all queues together start jobs too fast
 	ReasonQueueRate                 // the queue starts jobs too fast
-	ReasonOverFairShare             // the room is owed to queues that have less
+	ReasonOverFairShare             // the room is held by queues to which it is owed
 	ReasonNodeClosed                // the nodes accept nothing new: cordoned, unschedulable or silent
+	ReasonPreemptionRate            // no more runs may be preempted for it now
 	ReasonFloating                  // too little is left of what pools share and no node has
 	ReasonTooSmall                  // the matching nodes are for larger jobs
 )
@@ -46,9 +47,10 @@ var reasonTexts = [...]string{
 	ReasonRoundLimit:     "the round has placed as much as its limits allow",
 	ReasonGlobalRate:     "the global scheduling rate is reached",
 	ReasonQueueRate:      "the queue's scheduling rate is reached",
-	ReasonOverFairShare:  "the room is owed to queues that have less",
+	ReasonOverFairShare:  "the room is held by queues to which it is owed",
 	ReasonNodeClosed:     "the nodes accept nothing new",
 	ReasonTooSmall:       "the matching nodes are for larger jobs",
+	ReasonPreemptionRate: "no more runs of other queues may be preempted now",
 	ReasonFloating:       "too little is left of what the pools share",
 }
 

@@ -93,6 +93,10 @@ type Scheduling struct {
 	FloatingResources []FloatingResource
 	// PodLimits keeps to the number of pods that nodes say they can have.
 	PodLimits bool
+	// Preemption holds in every pool, but for what Pools replaces by the name of
+	// the pool: {gpu: {preemption: {urgency: false}}}.
+	Preemption Preemption
+	Pools      map[string]Pool
 	// MaxQueuedJobsPerQueue bounds the queued jobs of a queue; 0 is no bound.
 	MaxQueuedJobsPerQueue int
 	// NodeTypes are kinds of nodes that clusters may begin at any time, such as
@@ -186,14 +190,17 @@ func DefaultConfig() Config {
 	quiet := telemetry.DefaultConfig()
 	quiet.LogLevel = slog.LevelWarn // the terminal is the user's
 	return Config{
-		DataDir:    defaultDataDir(),
-		Telemetry:  quiet,
-		Server:     server.DefaultConfig(),
-		Executors:  Executors{Lease: serve.Lease, LostTimeout: lead.Expiry.LostTimeout, MaxAttempts: serve.MaxAttempts, MaxUnacknowledged: 2500},
-		Scheduling: Scheduling{MinRoundInterval: lead.MinRoundInterval},
-		Jobs:       podspec.DefaultConfig(),
-		Store:      Store{Connections: 8, KeepFinished: 14 * 24 * time.Hour, KeepClientIDs: 14 * 24 * time.Hour},
-		Executor:   Executor{Pool: armada.DefaultPool, SimulatedRuntime: time.Second, KeepLogsBytes: 10 << 30},
+		DataDir:   defaultDataDir(),
+		Telemetry: quiet,
+		Server:    server.DefaultConfig(),
+		Executors: Executors{Lease: serve.Lease, LostTimeout: lead.Expiry.LostTimeout, MaxAttempts: serve.MaxAttempts, MaxUnacknowledged: 2500},
+		Scheduling: Scheduling{
+			MinRoundInterval: lead.MinRoundInterval,
+			Preemption:       Preemption{FairShare: true, Urgency: true, ProtectedFractionOfFairShare: 1},
+		},
+		Jobs:     podspec.DefaultConfig(),
+		Store:    Store{Connections: 8, KeepFinished: 14 * 24 * time.Hour, KeepClientIDs: 14 * 24 * time.Hour},
+		Executor: Executor{Pool: armada.DefaultPool, SimulatedRuntime: time.Second, KeepLogsBytes: 10 << 30},
 	}
 }
 
@@ -220,7 +227,7 @@ func (c Config) Validate() error {
 	positive("executors.lostTimeout", c.Executors.LostTimeout)
 	positive("scheduling.minRoundInterval", c.Scheduling.MinRoundInterval)
 	_, err := c.nodeTypes()
-	errs = append(errs, err, c.validateLimits())
+	errs = append(errs, err, c.validateLimits(), c.Scheduling.validatePreemption())
 	if _, err := c.minimumJob(); err != nil {
 		errs = append(errs, fmt.Errorf("executor.minimumJob: %w", err))
 	}
@@ -349,6 +356,7 @@ func (c Config) scheduling() scheduling.Config {
 		RoundLimits: c.Scheduling.RoundLimits, Rate: c.Scheduling.Rate, QueueRate: c.Scheduling.QueueRate,
 		Budgets: c.Scheduling.budgets(),
 	}
+	c.Scheduling.preemption(&s)
 	for i := range s.Resources.Len() {
 		s.FairnessMultipliers[i] = 1000
 	}

@@ -40,7 +40,9 @@ func New(config Config, parts Parts) (*Leader, error) {
 		l.clock = MachineClock{}
 	}
 	l.plans = func() func(pool string) planner {
-		shared := scheduling.NewShared(config.Scheduling)
+		rules := config.Scheduling
+		rules.MaxDecision = store.MaxTransition
+		shared := scheduling.NewShared(rules)
 		return func(name string) planner { return fairPool{shared.NewPool(name)} }
 	}
 	l.explanations.questions = make(chan question)

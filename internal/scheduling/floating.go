@@ -103,7 +103,7 @@ func (p *Pool) unspent() bound {
 func (p *Pool) held(resource int) int64 {
 	var sum int64
 	for _, q := range p.byName {
-		sum += q.held[resource]
+		sum += q.held[resource] + q.leaving[resource]
 	}
 	return sum
 }

@@ -78,8 +78,12 @@ type ledger struct{ held, wanted armada.Resources }
 // hold and want count a job's resources, or with a sign of -1 count them no
 // longer.
 func (p *Pool) hold(j *job, sign int64) {
-	count(&j.queue.held, j.shape, sign)
-	count(&j.queue.byClass[j.shape.class].held, j.shape, sign)
+	if j.run.leaves {
+		count(&j.queue.leaving, j.shape, sign)
+	} else {
+		count(&j.queue.held, j.shape, sign)
+		count(&j.queue.byClass[j.shape.class].held, j.shape, sign)
+	}
 	if p.config.Floats(&j.shape.needs.Resources) {
 		p.shared.version++
 	}
@@ -127,6 +131,7 @@ func (r *round) bind() {
 	}
 	r.unspent = r.pool.unspent()
 	r.tokens = newAllowance(s.config.Rate, s.all, r.in.Now)
+	r.moved = newAllowance(r.preemption.Rate, r.pool.moved, r.in.Now)
 }
 
 // bindQueue begins a round for the limits of a queue.
@@ -189,7 +194,7 @@ func (r *round) overLimit(l *lane) (armada.Reason, bool) {
 // barred tells whether the lane has nothing more to offer in this round: its kind
 // has no place, or its queue holds what it may.
 func (r *round) barred(l *lane) bool {
-	if l.kind.failed == r.number {
+	if r.refused(l.queue, l.kind) {
 		return true
 	}
 	_, over := r.overLimit(l)
@@ -224,6 +229,16 @@ func (r *round) ends(k *kind) bool {
 		return true
 	}
 	return false
+}
+
+// lose counts a run that loses its place, or with a sign of 1 keeps it after all.
+func (r *round) lose(j *job, sign int64) {
+	t := &j.queue.turn
+	count(&t.held, j.shape, sign)
+	if j.shape.class < len(t.classes) {
+		count(&t.classes[j.shape.class].held, j.shape, sign)
+	}
+	t.robbed = true
 }
 
 // give counts a gang that got its place.

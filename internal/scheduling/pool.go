@@ -26,6 +26,7 @@ type Pool struct {
 	kinds  map[string]*kind // of gangs
 	jobs   map[armada.JobID]*job
 	gangs  map[gangKey]*gang
+	sites  map[placement.NodeRef]*site
 	// unsettled are the gangs whose members have changed since the last round.
 	unsettled []*gang
 	// anchored are the complete gangs of which some run already and which ask
@@ -33,6 +34,7 @@ type Pool struct {
 	anchored map[*gang]struct{}
 
 	shared   *Shared
+	moved    bucket     // of runs preempted for fairness
 	perRound *fractions // the most that one round hands out; nil is no bound
 
 	scratch scratch // the current round's; nothing of it outlives the round
@@ -47,7 +49,7 @@ func newPool(name string, shared *Shared) *Pool {
 		name: name, config: config, shared: shared, perRound: fractionsOf(config.Resources, config.RoundLimits.In(name)),
 		space:  placement.NewSpace(config.Resources, config.Classes),
 		queues: map[string]*queue{}, shapes: map[armada.ShapeID]*shape{}, kinds: map[string]*kind{},
-		jobs: map[armada.JobID]*job{}, gangs: map[gangKey]*gang{}, anchored: map[*gang]struct{}{},
+		jobs: map[armada.JobID]*job{}, gangs: map[gangKey]*gang{}, sites: map[placement.NodeRef]*site{}, anchored: map[*gang]struct{}{},
 	}
 }
 
@@ -118,28 +120,29 @@ func (p *Pool) Enqueue(v armada.Job, requirements *armada.Requirements) {
 		p.unsettle(j.gang)
 		return
 	}
-	j.queue.lane(j.shape.alone).insert(j)
+	j.queue.lane(j.shape.alone).insert(j.entry())
 }
 
 // Occupy records that a job's run holds its requirements on a node of the pool,
-// known or not; the job leaves the queue.
+// known or not; the job leaves the queue. A run whose job has a wish is about to
+// end: it holds its room until it has, does not count for its queue any more, and
+// others may wait for the room.
 func (p *Pool) Occupy(v armada.Job, run armada.Run, requirements *armada.Requirements) {
 	node := placement.NodeRef{Executor: run.Executor, Name: run.Node}
+	leaves, since := v.Wish.Kind != armada.WishNone, int64(0)
+	if !run.Leased.IsZero() {
+		since = run.Leased.UnixNano()
+	}
 	if j, ok := p.jobs[v.ID]; ok {
-		if j.run != nil && j.run.id == run.ID && j.run.node == node && j.same(v) {
+		if j.run != nil && j.run.id == run.ID && j.run.node == node && j.run.leaves == leaves && j.run.since == since && j.same(v) {
 			return
 		}
 		p.drop(j)
 	}
 	p.version++
 	j := p.add(v, requirements)
-	j.run = &place{id: run.ID, node: node}
-	p.hold(j, 1)
-	p.space.Hold(node, j.shape.demand)
-	if j.gang != nil {
-		j.gang.running = append(j.gang.running, j)
-		p.unsettle(j.gang)
-	}
+	j.run = &place{id: run.ID, node: node, leaves: leaves, since: since}
+	p.settleIn(j)
 }
 
 // Remove forgets a job: it left the queue, or its run has ended and its room
@@ -170,12 +173,7 @@ func (p *Pool) drop(j *job) {
 	delete(p.jobs, j.id)
 	switch {
 	case j.run != nil:
-		p.hold(j, -1)
-		p.space.Release(j.run.node, j.shape.demand)
-		if g := j.gang; g != nil {
-			g.running = slices.DeleteFunc(g.running, func(o *job) bool { return o == j })
-			p.unsettle(g)
-		}
+		p.moveOut(j)
 	default:
 		j.queue.want(j.shape, -1)
 		j.queue.queued--
@@ -196,7 +194,7 @@ func (p *Pool) drop(j *job) {
 
 // leaveLane takes a job, or the gang whose turn is the job's, out of its lane.
 func (p *Pool) leaveLane(l *lane, j *job) {
-	l.remove(j)
+	l.remove(j.entry())
 	if l.count > 0 {
 		return
 	}
@@ -243,11 +241,11 @@ func (p *Pool) shape(id armada.ShapeID, needs *armada.Requirements) *shape {
 		s = &shape{id: id, needs: needs, demand: p.space.AddDemand(p.config.onNode(needs)), class: len(p.config.Classes)}
 		for i, c := range p.config.Classes {
 			if c.Name == needs.PriorityClass {
-				s.rank, s.class = c.Priority, i
+				s.rank, s.loose, s.class = c.Priority, c.Preemptible, i
 			}
 		}
 		s.alone = &kind{
-			rank: s.rank, members: []member{{s, 1}}, parts: []placement.Part{{Demand: s.demand, Count: 1}},
+			rank: s.rank, members: []member{{shape: s, count: 1}}, parts: []placement.Part{{Demand: s.demand, Count: 1}},
 			size: 1, total: needs.Resources,
 		}
 		s.alone.byClass = totals(s.alone.members)

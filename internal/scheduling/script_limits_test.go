@@ -52,9 +52,9 @@ func queueLimits(a *arguments) (map[string]armada.ResourceFractions, error) {
 	return limits, nil
 }
 
-// rate all=PER_SECOND:BURST queue=PER_SECOND:BURST.
+// rate all=PER_SECOND:BURST queue=PER_SECOND:BURST preempt=PER_SECOND:BURST.
 func (s *script) rate(a *arguments) error {
-	for key, rate := range map[string]*Rate{"all": &s.config.Rate, "queue": &s.config.QueueRate} {
+	for key, rate := range map[string]*Rate{"all": &s.config.Rate, "queue": &s.config.QueueRate, "preempt": &s.config.Preemption.Rate} {
 		if text := a.value(key); text != "" {
 			if _, err := fmt.Sscanf(text, "%g:%d", &rate.PerSecond, &rate.Burst); err != nil {
 				return err

@@ -39,7 +39,7 @@ func newScript() *script {
 // run does one command and returns what it answers.
 func (s *script) run(words []string) (string, error) {
 	name, args := words[0], parseArguments(words[1:])
-	configures := map[string]func(*arguments) error{"class": s.class, "multiplier": s.multiplier, "limit": s.limit, "rate": s.rate, "floating": s.floating, "pods": s.pods}
+	configures := map[string]func(*arguments) error{"class": s.class, "multiplier": s.multiplier, "limit": s.limit, "preempt": s.preempt, "rate": s.rate, "floating": s.floating, "pods": s.pods}
 	if f, ok := configures[name]; ok {
 		if s.pool != nil {
 			return "", fmt.Errorf("the configuration comes before everything else")
@@ -51,7 +51,7 @@ func (s *script) run(words []string) (string, error) {
 	}
 	tells := map[string]func(*arguments) error{
 		"node": s.node, "remove-node": s.removeNode, "queue": s.queue, "remove-queue": s.removeQueue,
-		"submit": s.submit, "gang": s.gang, "run": s.runs, "reprioritize": s.reprioritize, "finish": s.finish,
+		"submit": s.submit, "gang": s.gang, "run": s.runs, "reprioritize": s.reprioritize, "finish": s.finish, "cancel": s.cancel,
 		"type": s.nodeType, "requeue": s.requeue, "close": s.executor(false), "open": s.executor(true), "wait": s.wait, "other": s.other,
 	}
 	asks := map[string]func(*arguments) (string, error){
@@ -102,6 +102,17 @@ func (s *script) limit(a *arguments) error {
 	s.config.MaxQueueLookback = a.number("lookback", 0)
 	var err error
 	s.config.RoundLimits, err = most(a)
+	return err
+}
+
+// preempt [fairshare] [urgency] [repair] [protected=FRACTION] [most=N]
+func (s *script) preempt(a *arguments) error {
+	protected, err := strconv.ParseFloat(cmp.Or(a.value("protected"), "1"), 64)
+	s.config.Preemption = PreemptionRules{
+		FairShare: a.flag("fairshare"), Urgency: a.flag("urgency"), Repair: a.flag("repair"),
+		ProtectedShare: int64(protected * 1_000_000), MaxPerRound: a.number("most", 0),
+		Rate: s.config.Preemption.Rate,
+	}
 	return err
 }
 
@@ -273,7 +284,11 @@ func (s *script) lease(l Lease) error {
 func (s *script) reprioritize(a *arguments) error {
 	j := s.jobs[a.word(0)]
 	j.Priority = uint32(a.number("priority", 0))
-	s.pool.Enqueue(j.Job, j.needs)
+	if j.run != nil {
+		s.pool.Occupy(j.Job, *j.run, j.needs)
+	} else {
+		s.pool.Enqueue(j.Job, j.needs)
+	}
 	return nil
 }
 
@@ -288,10 +303,30 @@ func (s *script) finish(a *arguments) error {
 	return nil
 }
 
+// cancel NAME...: the runs are asked to end.
+func (s *script) cancel(a *arguments) error {
+	for _, name := range a.words() {
+		if err := s.ask(armada.JobID(name), armada.WishCancel); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *script) ask(id armada.JobID, wish armada.WishKind) error {
+	j := s.jobs[string(id)]
+	if j == nil || j.run == nil {
+		return fmt.Errorf("%q does not run", id)
+	}
+	j.Wish.Kind = wish
+	s.pool.Occupy(j.Job, *j.run, j.needs)
+	return nil
+}
+
 func (s *script) requeue(a *arguments) error {
 	for _, name := range a.words() {
 		j := s.jobs[name]
-		j.run = nil
+		j.run, j.Wish = nil, armada.Wish{}
 		s.pool.Enqueue(j.Job, j.needs)
 	}
 	return nil
@@ -304,7 +339,7 @@ func (s *script) executor(open bool) func(*arguments) error {
 	}
 }
 
-// round runs a round and takes its leases, as a leader does.
+// round runs a round and takes its decisions, as a leader does.
 func (s *script) round(*arguments) (string, error) {
 	s.decided = s.pool.Version()
 	s.last = Round(Input{Now: s.now, Pool: s.pool})
@@ -313,12 +348,18 @@ func (s *script) round(*arguments) (string, error) {
 	for _, d := range s.last.Decisions {
 		var leases []string
 		for _, l := range d.Leases {
-			leases = append(leases, fmt.Sprintf("%s on %s", l.Job, l.Node))
+			leases = append(leases, fmt.Sprintf("%s on %s%s", l.Job, l.Node, s.after(l)))
 			if err := s.lease(l); err != nil {
 				return "", err
 			}
 		}
-		fmt.Fprintln(&b, strings.Join(leases, ", "))
+		fmt.Fprintln(&b, cmp.Or(strings.Join(leases, ", "), "to repair nodes"))
+		for _, p := range d.Preemptions {
+			fmt.Fprintf(&b, "  preempts %s: %s\n", p.Job, p.Reason)
+			if err := s.ask(p.Job, armada.WishPreempt); err != nil {
+				return "", err
+			}
+		}
 	}
 	for _, w := range s.last.Waiting {
 		fmt.Fprintf(&b, "waiting in %s: %d from %s: %v\n", w.Queue, w.Jobs, w.First, w.Reason)
@@ -327,6 +368,18 @@ func (s *script) round(*arguments) (string, error) {
 		return "nothing\n", nil
 	}
 	return b.String(), nil
+}
+
+// after tells which runs a lease waits for.
+func (s *script) after(l Lease) string {
+	var names []string
+	for _, id := range l.After {
+		names = append(names, string(id[:strings.LastIndexByte(string(id), '-')]))
+	}
+	if len(names) == 0 {
+		return ""
+	}
+	return " after " + strings.Join(names, " and ")
 }
 
 func (s *script) shares(*arguments) (string, error) {
@@ -368,7 +421,11 @@ func (s *script) printNodes(*arguments) (string, error) {
 		n := s.nodes[name]
 		var runs []string
 		for _, j := range s.jobs {
-			if j.run != nil && j.run.Node == name {
+			switch {
+			case j.run == nil || j.run.Node != name:
+			case j.Wish.Kind != armada.WishNone:
+				runs = append(runs, string(j.ID)+" (leaves)")
+			default:
 				runs = append(runs, string(j.ID))
 			}
 		}

@@ -28,19 +28,28 @@ func (s *Shared) NewPool(name string) *Pool {
 	return p
 }
 
-// Spend tells that the jobs of an outcome of this pool start. Rounds only look
+// Spend tells that the jobs of an outcome of this pool start, and that its
+// preempted runs go. Rounds only look
 // at the rates; whoever takes an outcome spends it.
 func (p *Pool) Spend(now time.Time, out Outcome) {
 	s := p.shared
-	var all int64
+	var all, moved int64
 	byQueue := map[string]int64{}
 	for _, d := range out.Decisions {
 		all += int64(len(d.Leases))
+		for _, l := range d.Preemptions {
+			if l.Cause == ForFairness {
+				moved++
+			}
+		}
 		for _, l := range d.Leases {
 			if j, ok := p.jobs[l.Job]; ok {
 				byQueue[j.queue.name]++
 			}
 		}
+	}
+	if r := s.config.preemption(p.name).Rate; r.milli() > 0 && moved > 0 {
+		p.moved = p.moved.spend(r, now, moved)
 	}
 	if s.config.Rate.milli() > 0 && all > 0 {
 		s.all = s.all.spend(s.config.Rate, now, all)

@@ -30,13 +30,25 @@ type Demand struct {
 	nodes      []int32 // when pinned: those accepted and open
 	mismatches mismatches
 
-	// The search position: the best node as of seen changes within an epoch.
-	epoch uint64
-	seen  int
-	best  spot
+	at []position // by level
 
 	explained uint64 // the generation of amounts that reason is for
 	reason    armada.Reason
+}
+
+// position is where a search stands: the best node as of seen changes within an
+// epoch.
+type position struct {
+	epoch uint64
+	seen  int
+	best  spot
+}
+
+// forget voids the search positions.
+func (d *Demand) forget() {
+	for l := range d.at {
+		d.at[l].epoch = 0
+	}
 }
 
 // mismatches counts the open nodes that a demand cannot use whatever they hold.
@@ -44,7 +56,7 @@ type mismatches struct{ selector, taints, small int }
 
 // AddDemand resolves what a shape needs. The requirements must not change.
 func (s *Space) AddDemand(needs *armada.Requirements) *Demand {
-	d := &Demand{needs: needs, low: s.keyer.key(&needs.Resources), reach: s.reach(needs.PriorityClass)}
+	d := &Demand{needs: needs, low: s.keyer.key(&needs.Resources), reach: s.reach(needs.PriorityClass), at: make([]position, s.height())}
 	for _, l := range needs.NodeSelector {
 		d.mention(l.Key, false)
 	}
@@ -90,7 +102,8 @@ func (s *Space) match(d *Demand) {
 	if d.matched == s.labelled {
 		return
 	}
-	d.matched, d.epoch, d.explained = s.labelled, 0, 0
+	d.matched, d.explained = s.labelled, 0
+	d.forget()
 	d.types, d.nodes, d.mismatches = d.types[:0], d.nodes[:0], mismatches{}
 	if d.pinned {
 		s.matchNodes(d)
