@@ -21,12 +21,15 @@ const (
 	ReasonGangIncomplete            // not all members of the gang are queued
 	ReasonGangDoesNotFit            // some members fit, not all together
 	ReasonQueueCordoned             // the queue is cordoned
-	ReasonQueueLimit                // the queue holds as much as it may
+	ReasonQueueLimit                // the queue would hold more than it may
 	ReasonRoundLimit                // the round has placed as much as it may
 	ReasonGlobalRate                // all queues together start jobs too fast
 	ReasonQueueRate                 // the queue starts jobs too fast
-	ReasonOverFairShare             // the room is owed to queues that have less
+	ReasonOverFairShare             // the room is held by queues to which it is owed
 	ReasonNodeClosed                // the nodes accept nothing new: cordoned, unschedulable or silent
+	ReasonPreemptionRate            // no more runs may be preempted for it now
+	ReasonFloating                  // too little is left of what pools share and no node has
+	ReasonTooSmall                  // the matching nodes are for larger jobs
 )
 
 var reasonTexts = [...]string{
@@ -40,12 +43,15 @@ var reasonTexts = [...]string{
 	ReasonGangIncomplete: "the gang waits for its other members",
 	ReasonGangDoesNotFit: "the gang does not fit as a whole",
 	ReasonQueueCordoned:  "the queue is cordoned",
-	ReasonQueueLimit:     "the queue holds as much as its limits allow",
+	ReasonQueueLimit:     "the queue would hold more than its limits allow",
 	ReasonRoundLimit:     "the round has placed as much as its limits allow",
 	ReasonGlobalRate:     "the global scheduling rate is reached",
 	ReasonQueueRate:      "the queue's scheduling rate is reached",
-	ReasonOverFairShare:  "the room is owed to queues that have less",
+	ReasonOverFairShare:  "the room is held by queues to which it is owed",
 	ReasonNodeClosed:     "the nodes accept nothing new",
+	ReasonTooSmall:       "the matching nodes are for larger jobs",
+	ReasonPreemptionRate: "no more runs of other queues may be preempted now",
+	ReasonFloating:       "too little is left of what the pools share",
 }
 
 // hindrances are what nodes are that a reason ruled out.
@@ -54,6 +60,7 @@ var hindrances = map[ReasonCode]string{
 	ReasonTooLarge:     "too small",
 	ReasonNodeSelector: "not selected",
 	ReasonTaints:       "tainted",
+	ReasonTooSmall:     "for larger jobs",
 	ReasonNodeClosed:   "closed",
 }
 
@@ -63,10 +70,13 @@ type Reason struct {
 	Pool     string
 	Nodes    int        // nodes of the pool that were looked at
 	Excluded []Excluded // how many of them each hindrance ruled out, most first
-	Resource Resource   // what the nearest node is short of; may be none
-	Have     int64      // members of a gang that are queued or that would fit, or the amount that the nearest node has
-	Want     int64      // members placed together, or the amount asked for
-	WouldDo  int        // nodes on which the job would fit if it asked for no more than Have
+	Resource Resource   // what the nearest node, or whatever else bounds the job, is short of; may be none
+	// Have and Want are members of a gang that are queued or would fit, and those
+	// placed together; or jobs that may start now, and those that must together; or
+	// the amount of Resource that there is, and the one asked for. For the limits of
+	// a queue and of a round they are what it may hold, and what it would.
+	Have, Want int64
+	WouldDo    int // nodes on which the job would fit if it asked for no more than Have
 }
 
 // Excluded is how many nodes one hindrance ruled out.
@@ -88,6 +98,12 @@ func (r Reason) String() string {
 		return fmt.Sprintf("%s (%d of %d are queued)", text, r.Have, r.Want)
 	case r.Code == ReasonGangDoesNotFit:
 		return fmt.Sprintf("%s (%d of %d members would)", text, r.Have, r.Want)
+	case r.Code == ReasonGlobalRate || r.Code == ReasonQueueRate:
+		return fmt.Sprintf("%s (%d of %d may start now)", text, r.Have, r.Want)
+	case r.Resource.Name != "" && (r.Code == ReasonQueueLimit || r.Code == ReasonRoundLimit):
+		return fmt.Sprintf("%s (%s %s, and it would be %s)", text, r.Resource.Format(r.Have), r.Resource.Name, r.Resource.Format(r.Want))
+	case r.Code == ReasonFloating:
+		return fmt.Sprintf("%s (%s of %s %s)", text, r.Resource.Format(r.Have), r.Resource.Format(r.Want), r.Resource.Name)
 	case r.Nodes == 0:
 		return text
 	}

@@ -59,6 +59,9 @@ func (w *world) look(now time.Time) {
 			silent++ // nobody knows what the cluster could offer
 		}
 	}
+	for i := range known {
+		known[i].Allocatable = known[i].Allocatable.Add(w.rules.Budgeted(known[i].Pool))
+	}
 	scheduling.SortKnown(known)
 	s.certain = executors > 0 && silent == 0
 	s.due = s.due || s.certain && !was
@@ -187,7 +190,7 @@ func (w *world) reject(e *entry, members []*entry, now time.Time) proposal {
 	if len(members) > 1 {
 		label = e.job.Gang.UniformityLabel
 	}
-	why := scheduling.WhyNever(e.shape.requirements, label, w.survey.known, w.resources)
+	why := scheduling.WhyNever(e.shape.requirements, label, w.survey.known, w.rules.Resources)
 	p := proposal{}
 	for _, m := range members {
 		reason := why

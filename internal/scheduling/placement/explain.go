@@ -41,6 +41,7 @@ func (s *Space) explain(d *Demand) armada.Reason {
 	for _, e := range []armada.Excluded{
 		{Code: armada.ReasonInsufficient, Nodes: small},
 		{Code: armada.ReasonTooLarge, Nodes: large},
+		{Code: armada.ReasonTooSmall, Nodes: d.mismatches.small},
 		{Code: armada.ReasonTaints, Nodes: d.mismatches.taints},
 		{Code: armada.ReasonNodeSelector, Nodes: d.mismatches.selector},
 		{Code: armada.ReasonNodeClosed, Nodes: len(s.nodes) - open},
