@@ -32,6 +32,8 @@ type Config struct {
 	// Budgets are of the floating resources of the table. A pool that no budget
 	// covers has nothing of the resource; one that several cover has them all.
 	Budgets []Budget
+	// Away is where jobs may run besides, in the order in which that is tried.
+	Away []Away
 }
 
 // PoolConfig is what an installation decides about one pool.
@@ -97,6 +99,7 @@ type Lease struct {
 	Job      armada.JobID
 	Executor armada.ExecutorID
 	Node     string
+	Away     string         // the type of the node where the job is not at home; empty where it is
 	After    []armada.RunID // victims whose end it waits for
 }
 

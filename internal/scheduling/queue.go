@@ -42,6 +42,12 @@ type shape struct {
 	class  int   // among those of the configuration; their number for one that is not known
 	alone  *kind // the kind of lone jobs of this shape
 	jobs   int
+
+	// What runs away from home has a form of the shape of its own, which waits
+	// nowhere; home is the shape itself elsewhere.
+	home     *shape
+	away     []*shape
+	nodeType string // where it is away
 }
 
 // queue is one tenant's line in this pool. What waits stands in lanes, one for

@@ -39,7 +39,7 @@ func newScript() *script {
 // run does one command and returns what it answers.
 func (s *script) run(words []string) (string, error) {
 	name, args := words[0], parseArguments(words[1:])
-	configures := map[string]func(*arguments) error{"class": s.class, "multiplier": s.multiplier, "limit": s.limit, "preempt": s.preempt, "rate": s.rate, "floating": s.floating, "pods": s.pods}
+	configures := map[string]func(*arguments) error{"class": s.class, "multiplier": s.multiplier, "limit": s.limit, "preempt": s.preempt, "rate": s.rate, "floating": s.floating, "pods": s.pods, "away": s.away}
 	if f, ok := configures[name]; ok {
 		if s.pool != nil {
 			return "", fmt.Errorf("the configuration comes before everything else")
@@ -180,15 +180,10 @@ func (s *script) ever(a *arguments) (string, error) {
 		known = append(known, k)
 	}
 	SortKnown(known)
-	for i := range known {
-		known[i].Allocatable = known[i].Allocatable.Add(s.config.Budgeted(known[i].Pool))
+	if k, could := s.config.CouldRun(j.needs, j.Gang.UniformityLabel, known); could {
+		return fmt.Sprintf("%s: on %s\n", a.word(0), cmp.Or(k.NodeType, string(k.Executor))), nil
 	}
-	for i := range known {
-		if CouldRun(j.needs, j.Gang.UniformityLabel, &known[i].NodeKind) {
-			return fmt.Sprintf("%s: on %s\n", a.word(0), cmp.Or(known[i].NodeType, string(known[i].Executor))), nil
-		}
-	}
-	return fmt.Sprintf("%s: %s\n", a.word(0), WhyNever(j.needs, j.Gang.UniformityLabel, known, s.config.Resources)), nil
+	return fmt.Sprintf("%s: %s\n", a.word(0), s.config.WhyNever(j.needs, j.Gang.UniformityLabel, known)), nil
 }
 
 func (s *script) removeNode(a *arguments) error {
@@ -276,7 +271,7 @@ func (s *script) lease(l Lease) error {
 	}
 	j.Attempts++
 	id, _ := j.Run()
-	j.run = &armada.Run{ID: id, Job: l.Job, Executor: l.Executor, Node: l.Node}
+	j.run = &armada.Run{ID: id, Job: l.Job, Executor: l.Executor, Node: l.Node, Away: l.Away}
 	s.pool.Occupy(j.Job, *j.run, j.needs)
 	return nil
 }
@@ -348,7 +343,7 @@ func (s *script) round(*arguments) (string, error) {
 	for _, d := range s.last.Decisions {
 		var leases []string
 		for _, l := range d.Leases {
-			leases = append(leases, fmt.Sprintf("%s on %s%s", l.Job, l.Node, s.after(l)))
+			leases = append(leases, fmt.Sprintf("%s on %s%s%s", l.Job, l.Node, isAway(l), s.after(l)))
 			if err := s.lease(l); err != nil {
 				return "", err
 			}
