@@ -30,7 +30,7 @@ func (c *cli) getSchedulingReportCommand() *cobra.Command {
 		Args:  arguments(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return c.connected(cmd.Context(), func(ctx context.Context, server *client.Client) error {
-				request, about := &schedulerobjects.SchedulingReportRequest{Verbosity: int32(verbosity)}, "all queues"
+				request, about := &schedulerobjects.SchedulingReportRequest{Verbosity: int32(verbosity)}, "all"
 				switch {
 				case queue != "":
 					about = queue

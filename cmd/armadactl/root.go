@@ -38,7 +38,7 @@ func (c *cli) root() *cobra.Command {
 		c.submitCommand(), c.watchCommand(), c.logsCommand(),
 		group("get", "Show queues and jobs, and how the queues share the nodes", c.getQueueCommand(), c.getQueuesCommand(), c.getJobsCommand(), c.getJobCommand(),
 			c.getSchedulingReportCommand(), c.getQueueReportCommand(), c.getJobReportCommand()),
-		group("describe", "Show everything about a job", c.describeJobCommand()),
+		group("describe", "Show everything about a job or a queue", c.describeJobCommand(), c.describeQueueCommand()),
 		c.createCommand(),
 		group("update", "Change a queue", c.queueCommand("update", "Replace a queue: what the flags leave out is gone", (*client.Client).UpdateQueue, "updated")),
 		group("delete", "Delete a queue", c.deleteQueueCommand()),
