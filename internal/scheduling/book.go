@@ -1,6 +1,7 @@
 package scheduling
 
 import (
+	"math"
 	"slices"
 
 	"armada"
@@ -20,6 +21,8 @@ type book struct {
 	latest  []int32            // by node: the last offer there
 	on      []armada.Resources // by node: what is offered there and was not taken
 	sellers []*queue           // heap: who offers next
+	// spent is the least cost at which a claim was found to be owed nothing.
+	spent uint64
 }
 
 // offer is a run that may be taken.
@@ -43,7 +46,7 @@ func (r *round) openBook() {
 		return
 	}
 	b.number++
-	b.open = true
+	b.open, b.spent = true, math.MaxUint64
 	for len(b.latest) < r.pool.space.Nodes() {
 		b.latest, b.on = append(b.latest, -1), append(b.on, armada.Resources{})
 	}
@@ -127,7 +130,7 @@ func (r *round) writeOffer(rank int32) bool {
 		return false
 	}
 	o := offer{job: j, node: -1, before: -1}
-	if at, known := r.pool.space.At(j.run.node); known {
+	if at := r.pool.position(j.run.site); at >= 0 {
 		o.node, o.before = at, b.latest[at]
 		b.latest[at] = int32(len(b.offers))
 		b.on[at] = b.on[at].Add(*j.shape.demand.Resources())
@@ -164,20 +167,31 @@ func (b *book) givenBack(j *job, at int32) {
 func (r *round) fromBook(part int) (int32, bool) {
 	c := &r.claim
 	m, d := &c.kind.members[part], c.kind.parts[part].Demand
+	r.openBook()
+	b := &r.book
+	if c.cost >= b.spent {
+		return 0, false
+	}
 	if _, could := r.pool.space.Search(d, r.pool.space.UpTo(c.kind.rank)); !could {
 		return 0, false
 	}
-	r.openBook()
-	b := &r.book
 	if m.book != b.number || c.cost < m.cost || c.kind.uniform.Label != "" {
 		m.book, m.page = b.number, 0
 	}
+	owing := m.page > 0
 	for m.cost = c.cost; ; m.page++ {
 		if m.page == len(b.offers) && !r.writeOffer(c.kind.rank) {
+			if !owing {
+				b.spent = min(b.spent, c.cost)
+			}
 			return 0, false
 		}
 		o := &b.offers[m.page]
-		if o.node < 0 || o.job.run.lost == r.number || !r.enoughOffered(d, o.node) {
+		if o.job.run.lost == r.number || !r.owes(o.job) {
+			continue
+		}
+		owing = true
+		if o.node < 0 || !r.enoughOffered(d, o.node) {
 			continue
 		}
 		r.candidates = r.candidates[:0]
@@ -189,6 +203,21 @@ func (r *round) fromBook(part int) (int32, bool) {
 			return o.node, true
 		}
 	}
+}
+
+// owes tells whether a run that is not of a gang may be taken for the claim; for
+// one of a gang it is looked at later. For runs of one shape the answer is the same
+// until something is taken.
+func (r *round) owes(j *job) bool {
+	if j.gang != nil {
+		return true
+	}
+	s, c := j.shape, &r.claim
+	if s.asked != c.number || s.askedOf != j.queue {
+		after := j.queue.turn.held.Sub(s.needs.Resources)
+		s.asked, s.askedOf, s.owes = c.number, j.queue, r.isOwed(j.queue, &after)
+	}
+	return s.owes
 }
 
 // enoughOffered tells whether a node may be used and would have room if all that

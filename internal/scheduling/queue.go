@@ -48,6 +48,11 @@ type shape struct {
 	home     *shape
 	away     []*shape
 	nodeType string // where it is away
+
+	// Whether a queue's run of this shape may be taken for a claim of the round.
+	asked   uint64
+	askedOf *queue
+	owes    bool
 }
 
 // queue is one tenant's line in this pool. What waits stands in lanes, one for
