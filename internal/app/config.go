@@ -89,8 +89,9 @@ type Scheduling struct {
 	FloatingResources []FloatingResource
 	// PodLimits keeps to the number of pods that nodes say they can have.
 	PodLimits bool
-	// Preemption holds in every pool, but for what Pools replaces by the name of
-	// the pool: {gpu: {preemption: {urgency: false}}}.
+	// Fairness and Preemption hold in every pool, but for what Pools replaces by the
+	// name of the pool: {gpu: {preemption: {urgency: false}}}.
+	Fairness   Fairness
 	Preemption Preemption
 	Pools      map[string]Pool
 	// MaxQueuedJobsPerQueue bounds the queued jobs of a queue; 0 is no bound.
@@ -220,7 +221,7 @@ func (c Config) Validate() error {
 	positive("executors.lostTimeout", c.Executors.LostTimeout)
 	positive("scheduling.minRoundInterval", c.Scheduling.MinRoundInterval)
 	_, err := c.nodeTypes()
-	errs = append(errs, err, c.validateLimits(), c.Scheduling.validatePreemption())
+	errs = append(errs, err, c.validateLimits(), c.Scheduling.validatePoolRules())
 	positive("store.keepFinished", c.Store.KeepFinished)
 	for _, queue := range slices.Sorted(maps.Keys(c.Store.KeepFinishedOf)) {
 		path := "store.keepFinishedOf." + queue
@@ -346,7 +347,7 @@ func (c Config) scheduling() scheduling.Config {
 		RoundLimits: c.Scheduling.RoundLimits, Rate: c.Scheduling.Rate, QueueRate: c.Scheduling.QueueRate,
 		Budgets: c.Scheduling.budgets(),
 	}
-	c.Scheduling.preemption(&s)
+	s.PoolRules, s.Pools = c.Scheduling.poolRules()
 	for i := range s.Resources.Len() {
 		s.FairnessMultipliers[i] = 1000
 	}

@@ -28,6 +28,8 @@ func drawFull(t *rapid.T) world {
 	w.config.MaxDecision = pick("decision", 2) * 4
 	w.config.Classes[1].Priority = int32(800 + 100*pick("rank", 3))
 	w.config.Classes[0].Preemptible = pick("all preemptible", 3) == 0
+	w.config.Fairness.PreferLargeJobs = pick("prefer large", 3) == 0
+	w.config.Preemption.ProtectUncapped = pick("uncapped", 3) == 0
 	byGang := map[string]bool{}
 	for i := range w.jobs {
 		j := &w.jobs[i]
@@ -139,7 +141,11 @@ func TestNobodyAtTheProtectedShareIsPreemptedForFairness(t *testing.T) {
 		out := Round(Input{Pool: p})
 		protected := map[string]int64{}
 		for _, q := range out.Report.Queues {
-			protected[q.Queue] = max(q.FairShare, q.AdjustedShare) * w.config.Preemption.ProtectedShare / fairshare.One
+			owed := max(q.FairShare, q.AdjustedShare)
+			if w.config.Preemption.ProtectUncapped {
+				owed = max(owed, q.UncappedShare)
+			}
+			protected[q.Queue] = owed * w.config.Preemption.ProtectedShare / fairshare.One
 		}
 		for _, d := range out.Decisions {
 			gangs := map[*gang]bool{nil: false}
