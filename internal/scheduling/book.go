@@ -22,6 +22,8 @@ type book struct {
 	latest  []int32            // by node: the last offer there
 	on      []armada.Resources // by node: what is offered there and was not taken
 	sellers []*queue           // heap: who offers next
+	// whole makes it be written at once; tests show that nothing changes by that.
+	whole bool
 	// spent is the least cost at which a claim was found to be owed nothing.
 	spent uint64
 }
@@ -62,6 +64,8 @@ func (r *round) openBook() {
 		}
 	}
 	heapify(b.sellers, (*queue).offersBefore)
+	for b.whole && r.writeOffer(math.MaxInt32) {
+	}
 }
 
 // closeBook makes the next reader begin a new one.
@@ -104,7 +108,8 @@ func (r *round) nextRun(q *queue) bool {
 			}
 			s.offset = len(q.tenures[s.tenure].blocks[s.block]) - 1
 		}
-		if q.nextOffer().run.lost != r.number {
+		// Who was lost before the book was opened is not part of what the queue holds.
+		if run := q.nextOffer().run; run.lost != r.number || run.lostIn == r.book.number {
 			return true
 		}
 	}

@@ -192,7 +192,7 @@ func (r *round) take(j *job, why Cause) bool {
 	r.heldChanged()
 	share := r.scale.Share(&q.turn.held)
 	for _, m := range r.mates {
-		m.run.lost = r.number
+		m.run.lost, m.run.lostIn = r.number, r.book.number
 		r.lose(m, -1)
 		r.victims = append(r.victims, victim{job: m, cause: why, held: share})
 	}
