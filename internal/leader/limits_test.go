@@ -71,7 +71,7 @@ func TestPoolsShareTheBudgetOfAFloatingResource(t *testing.T) {
 		wantState(t, m, armada.JobLeased, licensed[0].ID, licensed[1].ID)
 		wantState(t, m, armada.JobQueued, licensed[2].ID, licensed[3].ID)
 		waits, _ := m.job(licensed[2].ID)
-		if reasons := r.Explanations().Reasons(waits); len(reasons) != 2 || reasons[1].Code != armada.ReasonFloating || reasons[1].Resource != "licences" {
+		if reasons := r.Explanations().Reasons(waits); len(reasons) != 2 || reasons[1].Code != armada.ReasonFloating || reasons[1].Resource.Name != "licences" {
 			t.Errorf("the third job waits for %+v, want licences", reasons)
 		}
 		// The one that ends gives a licence back to both pools: there is room in
@@ -114,6 +114,43 @@ func TestAJobThatAsksForMoreThanAnyBudgetIsRejected(t *testing.T) {
 	})
 }
 
+func TestAnExecutorThatDoesNotBeginItsRunsGetsNothingNew(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m := aStore()
+		slow, quick := anExecutor("slow"), anExecutor("quick")
+		slow.Lease, quick.Lease = time.Hour, time.Hour
+		m.acknowledge(slow, aNode("n1", 6))
+		start(t, m, "a", func(l *Leader, _ *replica) { l.config.MaxUnacknowledged = 4 })
+		pass(time.Second)
+		m.submit(someJobs(5)...)
+		pass(time.Second)
+		if n := m.inState(armada.JobLeased); n != 5 {
+			t.Fatalf("%d jobs are leased, want all 5 of one round", n)
+		}
+		next := []armada.Job{aJob("next"), aJob("last")}
+		m.submit(next...)
+		pass(time.Second)
+		wantState(t, m, armada.JobQueued, "next", "last")
+
+		// Another executor gets them.
+		m.acknowledge(quick, aNode("n2", 1))
+		pass(time.Second)
+		wantState(t, m, armada.JobLeased, "next")
+		wantState(t, m, armada.JobQueued, "last")
+
+		// It gets more when it has begun with half of what it may have.
+		for i, job := range someJobs(5)[:3] {
+			if m.report(lifecycle.ReportPending, job.ID); i < 2 {
+				pass(time.Second)
+				wantState(t, m, armada.JobQueued, "last")
+			}
+		}
+		pass(time.Second)
+		wantState(t, m, armada.JobLeased, "last")
+	})
+}
+
 // counting returns a table of the default resources and more.
 func counting(t *testing.T, more ...armada.Resource) armada.ResourceTable {
 	t.Helper()
@@ -127,4 +164,40 @@ func counting(t *testing.T, more ...armada.Resource) armada.ResourceTable {
 		t.Fatal(err)
 	}
 	return table
+}
+
+func TestAJobWithoutAPlaceAtHomeRunsAwayUntilSomebodyAtHomeNeedsTheRoom(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m := aStore()
+		m.shapes["loose"] = &armada.Requirements{PriorityClass: "loose", Resources: armada.Resources{1000}}
+		m.shapes["owner"] = &armada.Requirements{PriorityClass: "firm", Resources: armada.Resources{1000}, Tolerations: []armada.Toleration{{Key: "gpu", Exists: true}}}
+		gpu := aNode("n1", 1)
+		gpu.Taints = []armada.Taint{{Key: "gpu", Value: "a100", Effect: armada.NoSchedule}}
+		e := anExecutor("east")
+		e.Lease = time.Hour
+		start(t, m, "a", withRules(func(c *scheduling.Config) {
+			c.Classes = []armada.PriorityClass{{Name: "loose", Priority: 1000, Preemptible: true}, {Name: "firm", Priority: 1000}}
+			c.Away = []scheduling.Away{{Class: "loose", NodeType: "gpu", Taints: []armada.Taint{{Key: "gpu", Value: scheduling.AnyValue}}, Priority: 500}}
+			c.Preemption = scheduling.PreemptionRules{Urgency: true}
+		}))
+		pass(time.Second)
+		m.acknowledge(e, gpu)
+		guest := aJob("guest")
+		guest.Shape = "loose"
+		m.submit(guest)
+		pass(time.Second)
+		wantState(t, m, armada.JobLeased, "guest")
+		if _, run := m.job("guest"); run.Away != "gpu" {
+			t.Errorf("the store knows the run as away on %q, want gpu", run.Away)
+		}
+		owner := aJob("owner")
+		owner.Shape = "owner"
+		m.submit(owner)
+		pass(time.Second)
+		wantState(t, m, armada.JobLeased, "owner")
+		if job, _ := m.job("guest"); job.Wish.Kind != armada.WishPreempt || job.Wish.For != "owner" {
+			t.Errorf("the guest's wish is %+v, want that it is preempted for the owner", job.Wish)
+		}
+	})
 }

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"armada"
+	"armada/internal/scheduling/fairshare"
 )
 
 // Config is what an installation decides about scheduling.
@@ -31,6 +32,8 @@ type Config struct {
 	// Budgets are of the floating resources of the table. A pool that no budget
 	// covers has nothing of the resource; one that several cover has them all.
 	Budgets []Budget
+	// Away is where jobs may run besides, in the order in which that is tried.
+	Away []Away
 }
 
 // PoolRules are what may differ from pool to pool.
@@ -101,6 +104,7 @@ type Lease struct {
 	Job      armada.JobID
 	Executor armada.ExecutorID
 	Node     string
+	Away     string         // the type of the node where the job is not at home; empty where it is
 	After    []armada.RunID // victims whose end it waits for
 }
 
@@ -157,6 +161,11 @@ type QueueReport struct {
 	Allocated     armada.Resources
 	Queued        int
 	Placed        int
-	Cost          uint64        // its weighted share with what else it is charged for, by which queues take turns; 2^36 is the whole pool at factor 1
-	Stopped       armada.Reason // why its next job was not placed
+	// Cost is its weighted share, with what else it is charged for, by which queues
+	// take turns; fairshare.Unit is the whole pool at factor 1.
+	Cost    uint64
+	Stopped armada.Reason // why its next job was not placed
 }
+
+// RelativeCost is the queue's cost with that of the whole pool at factor 1 as 1.
+func (q *QueueReport) RelativeCost() float64 { return float64(q.Cost) / fairshare.Unit }

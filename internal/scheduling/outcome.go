@@ -47,7 +47,7 @@ func (r *round) decisions() []Decision {
 		}
 		for m, j := range r.members {
 			executor, name := r.pool.space.Node(nodes[m])
-			l := Lease{Job: j.id, Executor: executor, Node: name}
+			l := Lease{Job: j.id, Executor: executor, Node: name, Away: p.away}
 			if len(waits) > 0 && waits[0].lease == len(leases) {
 				l.After, waits = waits[0].after, waits[1:]
 			}

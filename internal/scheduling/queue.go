@@ -43,6 +43,12 @@ type shape struct {
 	alone  *kind // the kind of lone jobs of this shape
 	jobs   int
 
+	// What runs away from home has a form of the shape of its own, which waits
+	// nowhere; home is the shape itself elsewhere.
+	home     *shape
+	away     []*shape
+	nodeType string // where it is away
+
 	// Whether a queue's run of this shape may be taken for a claim of the round.
 	asked   uint64
 	askedOf *queue

@@ -53,6 +53,7 @@ type scratch struct {
 type placed struct {
 	first          *job // lone, or the turn of its gang
 	nodes, victims int
+	away           string // the type of nodes where it is not at home
 }
 
 // turn is a queue's part in the current round.
@@ -305,13 +306,17 @@ func (r *round) place(l *lane) bool {
 		}
 		k.refused = r.claim.cost
 	}
+	away := ""
+	if !ok {
+		nodes, away, ok = r.placeAway(k)
+	}
 	if !ok {
 		k.failed, k.failedAt, k.reason = r.number, r.leases, r.why(l, most)
 		return false
 	}
 	r.nodes = nodes
 	r.waitFor(k, nodes[len(nodes)-k.size:])
-	r.placed = append(r.placed, placed{l.next.job, k.size, len(r.victims) - before})
+	r.placed = append(r.placed, placed{l.next.job, k.size, len(r.victims) - before, away})
 	r.give(l.queue, k)
 	return true
 }

@@ -39,7 +39,7 @@ func newScript() *script {
 // run does one command and returns what it answers.
 func (s *script) run(words []string) (string, error) {
 	name, args := words[0], parseArguments(words[1:])
-	configures := map[string]func(*arguments) error{"class": s.class, "multiplier": s.multiplier, "limit": s.limit, "preempt": s.preempt, "fairness": s.fairness, "rate": s.rate, "floating": s.floating, "pods": s.pods}
+	configures := map[string]func(*arguments) error{"class": s.class, "multiplier": s.multiplier, "limit": s.limit, "preempt": s.preempt, "fairness": s.fairness, "rate": s.rate, "floating": s.floating, "pods": s.pods, "away": s.away}
 	if f, ok := configures[name]; ok {
 		if s.pool != nil {
 			return "", fmt.Errorf("the configuration comes before everything else")
@@ -124,6 +124,9 @@ func (s *script) node(a *arguments) (err error) {
 		}
 		n.Others = append(n.Others, armada.PriorityUsage{Priority: int32(p), Used: used})
 	}
+	if n.MinimumJob, err = s.resources(parseArguments(strings.Split(a.value("minimum"), ","))); err != nil {
+		return err
+	}
 	n.Allocatable, err = s.resources(a)
 	s.nodes[n.Name] = n
 	s.pool.SetNode(n)
@@ -144,6 +147,9 @@ func taints(a *arguments) []armada.Taint {
 func (s *script) nodeType(a *arguments) (err error) {
 	k := KnownKind{NodeType: a.word(0)}
 	k.Pool, k.Labels, k.Taints = cmp.Or(a.value("pool"), "default"), a.prefixed("label."), taints(a)
+	if k.MinimumJob, err = s.resources(parseArguments(strings.Split(a.value("minimum"), ","))); err != nil {
+		return err
+	}
 	k.Allocatable, err = s.resources(a)
 	s.types = append(s.types, k)
 	return err
@@ -163,15 +169,10 @@ func (s *script) ever(a *arguments) (string, error) {
 		known = append(known, k)
 	}
 	SortKnown(known)
-	for i := range known {
-		known[i].Allocatable = known[i].Allocatable.Add(s.config.Budgeted(known[i].Pool))
+	if k, could := s.config.CouldRun(j.needs, j.Gang.UniformityLabel, known); could {
+		return fmt.Sprintf("%s: on %s\n", a.word(0), cmp.Or(k.NodeType, string(k.Executor))), nil
 	}
-	for i := range known {
-		if CouldRun(j.needs, j.Gang.UniformityLabel, &known[i].NodeKind) {
-			return fmt.Sprintf("%s: on %s\n", a.word(0), cmp.Or(known[i].NodeType, string(known[i].Executor))), nil
-		}
-	}
-	return fmt.Sprintf("%s: %s\n", a.word(0), WhyNever(j.needs, j.Gang.UniformityLabel, known, s.config.Resources)), nil
+	return fmt.Sprintf("%s: %s\n", a.word(0), s.config.WhyNever(j.needs, j.Gang.UniformityLabel, known)), nil
 }
 
 func (s *script) removeNode(a *arguments) error {
@@ -259,7 +260,7 @@ func (s *script) lease(l Lease) error {
 	}
 	j.Attempts++
 	id, _ := j.Run()
-	j.run = &armada.Run{ID: id, Job: l.Job, Executor: l.Executor, Node: l.Node, Started: s.now}
+	j.run = &armada.Run{ID: id, Job: l.Job, Executor: l.Executor, Node: l.Node, Away: l.Away, Started: s.now}
 	s.pool.Occupy(j.Job, *j.run, j.needs)
 	return nil
 }
@@ -315,7 +316,7 @@ func (s *script) round(*arguments) (string, error) {
 	for _, d := range s.last.Decisions {
 		var leases []string
 		for _, l := range d.Leases {
-			leases = append(leases, fmt.Sprintf("%s on %s%s", l.Job, l.Node, s.after(l)))
+			leases = append(leases, fmt.Sprintf("%s on %s%s%s", l.Job, l.Node, isAway(l), s.after(l)))
 			if err := s.lease(l); err != nil {
 				return "", err
 			}
@@ -361,15 +362,7 @@ func (s *script) why(a *arguments) (string, error) {
 		if w.Queue != j.Queue || w.Shape != j.Shape || w.Gang != "" && w.Gang != j.Gang.ID {
 			continue
 		}
-		text := fmt.Sprintf("%s: %v\n", a.word(0), w.Reason)
-		for _, e := range w.Reason.Excluded {
-			hindrance, _, _ := strings.Cut(armada.Reason{Code: e.Code}.String(), " (")
-			text += fmt.Sprintf("  %d nodes: %s\n", e.Nodes, hindrance)
-		}
-		if r := w.Reason; r.Resource != "" {
-			text += fmt.Sprintf("  nearest: %s of %s\n", s.amount(r.Resource, r.Have), s.amount(r.Resource, r.Want)+" "+r.Resource)
-		}
-		return text, nil
+		return fmt.Sprintf("%s: %v\n", a.word(0), w.Reason), nil
 	}
 	return fmt.Sprintf("%s: nothing to say\n", a.word(0)), nil
 }

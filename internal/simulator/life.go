@@ -59,11 +59,8 @@ func (s *simulation) addTemplates() {
 			t.unfinished = t.Number * t.waves
 			t.runtimes = source(s.Workload.RandomSeed, "runtime", t.id)
 			t.delays = source(s.Workload.RandomSeed, "workflow", t.id)
-			could := func(k scheduling.KnownKind) bool {
-				return scheduling.CouldRun(t.needs, t.GangNodeUniformityLabel, &k.NodeKind)
-			}
-			if !slices.ContainsFunc(s.kinds, could) {
-				t.never = scheduling.WhyNever(t.needs, t.GangNodeUniformityLabel, s.kinds, s.Scheduling.Resources)
+			if _, could := s.Scheduling.CouldRun(t.needs, t.GangNodeUniformityLabel, s.kinds); !could {
+				t.never = s.Scheduling.WhyNever(t.needs, t.GangNodeUniformityLabel, s.kinds)
 			}
 			byID[t.id] = t
 			s.templates = append(s.templates, t)
