@@ -96,8 +96,9 @@ type Scheduling struct {
 	Away               []Away
 	// PodLimits keeps to the number of pods that nodes say they can have.
 	PodLimits bool
-	// Preemption holds in every pool, but for what Pools replaces by the name of
-	// the pool: {gpu: {preemption: {urgency: false}}}.
+	// Fairness and Preemption hold in every pool, but for what Pools replaces by the
+	// name of the pool: {gpu: {preemption: {urgency: false}}}.
+	Fairness   Fairness
 	Preemption Preemption
 	Pools      map[string]Pool
 	// MaxQueuedJobsPerQueue bounds the queued jobs of a queue; 0 is no bound.
@@ -221,7 +222,7 @@ func (c Config) Validate() error {
 	positive("executors.lostTimeout", c.Executors.LostTimeout)
 	positive("scheduling.minRoundInterval", c.Scheduling.MinRoundInterval)
 	_, err := c.nodeTypes()
-	errs = append(errs, err, c.validateLimits(), c.validateAway(), c.Scheduling.validatePreemption())
+	errs = append(errs, err, c.validateLimits(), c.validateAway(), c.Scheduling.validatePoolRules())
 	if _, err := c.minimumJob(); err != nil {
 		errs = append(errs, fmt.Errorf("executor.minimumJob: %w", err))
 	}
@@ -350,7 +351,7 @@ func (c Config) scheduling() scheduling.Config {
 		RoundLimits: c.Scheduling.RoundLimits, Rate: c.Scheduling.Rate, QueueRate: c.Scheduling.QueueRate,
 		Budgets: c.Scheduling.budgets(), Away: c.away(),
 	}
-	c.Scheduling.preemption(&s)
+	s.PoolRules, s.Pools = c.Scheduling.poolRules()
 	for i := range s.Resources.Len() {
 		s.FairnessMultipliers[i] = 1000
 	}

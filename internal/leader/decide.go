@@ -92,7 +92,7 @@ func (p *proposal) add(e *entry, c lifecycle.Change) {
 
 // settle replaces what a proposal wanted by what became of it.
 func (w *world) settle(p proposal, r store.UnitResult, now time.Time) {
-	w.now = now
+	w.passTo(now)
 	refused := r.Verdict == lifecycle.Refused
 	for i, e := range p.members {
 		if w.jobs[p.unit[i].Job] != e {

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"armada"
+	"armada/internal/scheduling/fairshare"
 	"armada/internal/scheduling/placement"
 )
 
@@ -21,6 +22,8 @@ type book struct {
 	latest  []int32            // by node: the last offer there
 	on      []armada.Resources // by node: what is offered there and was not taken
 	sellers []*queue           // heap: who offers next
+	// whole makes it be written at once; tests show that nothing changes by that.
+	whole bool
 	// spent is the least cost at which a claim was found to be owed nothing.
 	spent uint64
 }
@@ -55,12 +58,14 @@ func (r *round) openBook() {
 			continue
 		}
 		s := &q.turn.seller
-		*s = seller{left: q.turn.held, cost: r.scale.Cost(&q.turn.held, q.factor), tenure: -1, block: -1, offset: -1}
+		*s = seller{left: q.turn.held, cost: r.cost(q, &q.turn.held), tenure: -1, block: -1, offset: -1}
 		if r.nextRun(q) {
 			b.sellers = append(b.sellers, q)
 		}
 	}
 	heapify(b.sellers, (*queue).offersBefore)
+	for b.whole && r.writeOffer(math.MaxInt32) {
+	}
 }
 
 // closeBook makes the next reader begin a new one.
@@ -74,6 +79,15 @@ func (r *round) closeBook() {
 	clear(b.offers)
 	clear(b.sellers)
 	b.open, b.offers, b.sellers = false, b.offers[:0], b.sellers[:0]
+}
+
+// protected is the share that fairness leaves to a queue in any case.
+func (r *round) protected(s fairshare.Shares) int64 {
+	most := max(s.Fair, s.Adjusted)
+	if r.Preemption.ProtectUncapped {
+		most = max(most, s.Uncapped)
+	}
+	return most * r.Preemption.ProtectedShare / fairshare.One
 }
 
 // overShare tells whether a queue holds more than what fairness must leave it.
@@ -94,7 +108,8 @@ func (r *round) nextRun(q *queue) bool {
 			}
 			s.offset = len(q.tenures[s.tenure].blocks[s.block]) - 1
 		}
-		if q.nextOffer().run.lost != r.number {
+		// Who was lost before the book was opened is not part of what the queue holds.
+		if run := q.nextOffer().run; run.lost != r.number || run.lostIn == r.book.number {
 			return true
 		}
 	}
@@ -139,7 +154,7 @@ func (r *round) writeOffer(rank int32) bool {
 	b.offers = append(b.offers, o)
 	s := &q.turn.seller
 	s.left = s.left.Sub(j.shape.needs.Resources)
-	s.cost = r.scale.Cost(&s.left, q.factor)
+	s.cost = r.cost(q, &s.left)
 	if r.nextRun(q) {
 		sink(b.sellers, 0, (*queue).offersBefore)
 	} else {
@@ -236,7 +251,7 @@ func (r *round) enoughOffered(d *placement.Demand, node int32) bool {
 // the claim would.
 func (r *round) somebodyOwes() bool {
 	for _, q := range r.pool.byName {
-		if len(q.tenures) > 0 && r.scale.Cost(&q.turn.held, q.factor) > r.claim.cost && r.overShare(q) {
+		if len(q.tenures) > 0 && r.cost(q, &q.turn.held) > r.claim.cost && r.overShare(q) {
 			return true
 		}
 	}

@@ -78,8 +78,8 @@ func (r *round) report() Report {
 		}
 		report.Queues = append(report.Queues, QueueReport{
 			Queue: q.name, Weight: q.settings.Weight(),
-			FairShare: t.shares.Fair, AdjustedShare: t.shares.Adjusted, Demand: t.demand,
-			Share: r.scale.Share(&t.held), Cost: r.scale.Cost(&t.held, q.factor), Allocated: t.held,
+			FairShare: t.shares.Fair, AdjustedShare: t.shares.Adjusted, UncappedShare: t.shares.Uncapped, Demand: t.demand,
+			Share: r.scale.Share(&t.held), Cost: r.cost(q, &t.held), Allocated: t.held,
 			Queued: q.queued - t.given, Placed: t.given, Stopped: stopped,
 		})
 	}

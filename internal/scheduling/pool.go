@@ -3,6 +3,7 @@ package scheduling
 import (
 	"reflect"
 	"slices"
+	"time"
 
 	"armada"
 	"armada/internal/scheduling/fairshare"
@@ -17,7 +18,9 @@ import (
 type Pool struct {
 	name    string
 	config  Config
+	rules   PoolRules
 	version uint64
+	now     time.Time // of the latest change, as far as anybody told
 
 	space  *placement.Space
 	queues map[string]*queue
@@ -46,7 +49,7 @@ func NewPool(name string, config Config) *Pool { return NewShared(config).NewPoo
 func newPool(name string, shared *Shared) *Pool {
 	config := shared.config
 	return &Pool{
-		name: name, config: config, shared: shared, perRound: fractionsOf(config.Resources, config.RoundLimits.In(name)),
+		name: name, config: config, rules: config.rules(name), shared: shared, perRound: fractionsOf(config.Resources, config.RoundLimits.In(name)),
 		space:  placement.NewSpace(config.Resources, config.levels()),
 		queues: map[string]*queue{}, shapes: map[armada.ShapeID]*shape{}, kinds: map[string]*kind{},
 		jobs: map[armada.JobID]*job{}, gangs: map[gangKey]*gang{}, sites: map[placement.NodeRef]*site{}, anchored: map[*gang]struct{}{},

@@ -71,6 +71,9 @@ type queue struct {
 	byClass  []ledger         // the same, by class
 	limits   []*fractions     // what it may hold by class, nil for no bound; empty where there is none
 
+	memory  memory
+	charges []charge // for jobs that have ended
+
 	lanes      map[*kind]*lane
 	inOrder    []*lane // the same, in order of turn as of the last round
 	incomplete map[*gang]struct{}

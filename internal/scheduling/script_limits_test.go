@@ -163,6 +163,7 @@ func (s *script) other(a *arguments) error {
 func (s *script) wait(a *arguments) error {
 	d, err := time.ParseDuration(a.word(0))
 	s.now = s.now.Add(d)
+	s.pool.At(s.now)
 	return err
 }
 

@@ -163,12 +163,14 @@ func jobID(at time.Duration, number int64) armada.JobID {
 // show tells the pools where a job is now.
 func (s *simulation) show(l *life) {
 	for _, p := range s.pools {
+		p.plan.At(s.at(s.now))
 		switch {
 		case l.job.State == armada.JobQueued:
 			p.plan.Enqueue(l.job, l.of.needs)
 		case l.job.State.Active() && l.run.Pool == p.name:
 			p.plan.Occupy(l.job, l.run, l.of.needs)
 		default:
+			p.plan.Ended(l.job, l.run)
 			p.plan.Remove(l.job.ID)
 		}
 	}
