@@ -29,6 +29,7 @@ type Config struct {
 	// Rate bounds how fast jobs start in all pools, and QueueRate those of each
 	// queue.
 	Rate, QueueRate Rate
+	Reservations    ReservationRules
 	// Budgets are of the floating resources of the table. A pool that no budget
 	// covers has nothing of the resource; one that several cover has them all.
 	Budgets []Budget
@@ -81,8 +82,9 @@ type Outcome struct {
 	Waiting   []Waiting  // why others wait; one entry per shape and queue
 	// Wake is when a round should run although nothing has changed; zero for
 	// never (a rate that refills, a reservation that ends).
-	Wake   time.Time
-	Report Report
+	Wake         time.Time
+	Reservations []Reservation // what is kept from now on; the last outcome's does not count any more
+	Report       Report
 }
 
 // Decision is a unit: a gang's leases and the preemptions that make room for

@@ -27,6 +27,8 @@ type kind struct {
 	// The current round's.
 	failed   uint64 // the round in which it did not fit
 	failedAt int    // after so many leases
+	missed   uint64 // the round in which it first did not fit
+	missedAt int    // after so many leases
 	refused  uint64 // for queues that cost so much with it, and more
 	again    uint64 // the round in which it is offered again
 	reason   armada.Reason
