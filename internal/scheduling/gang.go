@@ -22,13 +22,12 @@ type kind struct {
 	size      int
 	total     armada.Resources
 	byClass   []classTotal // the same, by class
+	trips     []trip       // where else it may go
 	lanes     int
 
 	// The current round's.
 	failed   uint64 // the round in which it did not fit
 	failedAt int    // after so many leases
-	missed   uint64 // the round in which it first did not fit
-	missedAt int    // after so many leases
 	refused  uint64 // for queues that cost so much with it, and more
 	again    uint64 // the round in which it is offered again
 	reason   armada.Reason
@@ -179,7 +178,7 @@ func (p *Pool) kindOf(g *gang) *kind {
 		k.members = append(k.members, member{shape: j.shape, count: 1})
 		k.parts = append(k.parts, placement.Part{Demand: j.shape.demand, Count: 1})
 	}
-	k.byClass = totals(k.members)
+	k.byClass, k.trips = totals(k.members), trips(k.members)
 	id := append([]byte(k.uniform.Label), '=')
 	id = append(id, k.uniform.Value...)
 	for _, m := range k.members {

@@ -43,7 +43,7 @@ func (r *round) keep() {
 			if k.Lapsed {
 				continue
 			}
-			k.Nodes, k.Lapsed, k.Until = nil, true, r.in.Now.Add(r.pool.config.Reservations.After)
+			k.Nodes, k.Lapsed, k.Until = nil, true, r.in.Now.Add(r.Reservations.After)
 		}
 		r.kept = append(r.kept, k)
 		groups = append(groups, k.Nodes)
@@ -65,6 +65,15 @@ func (r *round) redeem() {
 			l.take()
 		}
 	}
+	r.redeemed = r.leases
+}
+
+// become lets a kind be placed, at home and away, as the holder of what is kept.
+func (r *round) become(holder int32, k *kind) {
+	r.pool.space.Become(holder, k.parts)
+	for _, t := range k.trips {
+		r.pool.space.Become(holder, t.parts)
+	}
 }
 
 // letGo ends what is kept for a lane's next gang, which got its place. What is left
@@ -77,10 +86,10 @@ func (r *round) letGo(l *lane) {
 }
 
 // reserve keeps nodes for the gang that has waited longest of those that are owed
-// the room, have no place, and were overtaken by others in this round; a round
-// begins to keep nodes for one only. It returns all that is kept from now on.
+// room and have no place while others find one; a round begins to keep nodes for
+// one only. It returns all that is kept from now on.
 func (r *round) reserve() []Reservation {
-	rules, kept := r.pool.config.Reservations, 0
+	rules, kept := r.Reservations, 0
 	if rules.After == 0 {
 		return nil
 	}
@@ -123,8 +132,8 @@ func (r *round) starved() *lane {
 // find it now.
 func (r *round) starves(l *lane) bool {
 	k := l.kind
-	return l.waits() && k.failed == r.number && lacksRoom(k.reason.Code) && k.missed == r.number && k.missedAt < r.leases &&
-		r.in.Now.Sub(time.Unix(int64(l.next.job.submitted), 0)) >= r.pool.config.Reservations.After
+	return l.waits() && k.failed == r.number && lacksRoom(k.reason.Code) && r.leases > r.redeemed &&
+		r.in.Now.Sub(time.Unix(int64(l.next.job.submitted), 0)) >= r.Reservations.After
 }
 
 // lacksRoom tells whether a gang would have a place if others left.
