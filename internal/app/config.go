@@ -101,6 +101,8 @@ type Scheduling struct {
 	Fairness   Fairness
 	Preemption Preemption
 	Pools      map[string]Pool
+	// Reservations keeps nodes for gangs that have waited for long.
+	Reservations Reservations
 	// MaxQueuedJobsPerQueue bounds the queued jobs of a queue; 0 is no bound.
 	MaxQueuedJobsPerQueue int
 	// NodeTypes are kinds of nodes that clusters may begin at any time, such as
@@ -192,6 +194,7 @@ func DefaultConfig() Config {
 		Scheduling: Scheduling{
 			MinRoundInterval: lead.MinRoundInterval,
 			Preemption:       Preemption{FairShare: true, Urgency: true, ProtectedFractionOfFairShare: 1},
+			Reservations:     Reservations{After: 10 * time.Minute, For: time.Hour, MaximumFractionOfNodes: 0.2},
 		},
 		Jobs:     podspec.DefaultConfig(),
 		Store:    Store{Connections: 8, KeepFinished: 14 * 24 * time.Hour, KeepClientIDs: 14 * 24 * time.Hour},

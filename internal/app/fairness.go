@@ -50,10 +50,11 @@ type Fairness struct {
 }
 
 // Pool is what is set for one pool: it replaces what it names of
-// scheduling.fairness and scheduling.preemption.
+// scheduling.fairness, scheduling.preemption and scheduling.reservations.
 type Pool struct {
-	Fairness   PoolFairness
-	Preemption PoolPreemption
+	Fairness     PoolFairness
+	Preemption   PoolPreemption
+	Reservations PoolReservations
 }
 
 // PoolFairness replaces what it names of scheduling.fairness in one pool.
@@ -122,11 +123,12 @@ func (p Preemption) rules() scheduling.PreemptionRules {
 
 // poolRules returns what holds in pools that are not named, and in those that are.
 func (s Scheduling) poolRules() (all scheduling.PoolRules, byPool map[string]scheduling.PoolRules) {
-	all = scheduling.PoolRules{Fairness: s.Fairness.rules(), Preemption: s.Preemption.rules()}
+	all = scheduling.PoolRules{Fairness: s.Fairness.rules(), Preemption: s.Preemption.rules(), Reservations: s.Reservations.rules()}
 	byPool = map[string]scheduling.PoolRules{}
 	for name, pool := range s.Pools {
 		byPool[name] = scheduling.PoolRules{
 			Fairness: pool.Fairness.over(s.Fairness).rules(), Preemption: pool.Preemption.over(s.Preemption).rules(),
+			Reservations: pool.Reservations.over(s.Reservations).rules(),
 		}
 	}
 	return all, byPool
@@ -134,10 +136,14 @@ func (s Scheduling) poolRules() (all scheduling.PoolRules, byPool map[string]sch
 
 // validatePoolRules tells everything that is wrong with them.
 func (s Scheduling) validatePoolRules() error {
-	errs := []error{s.Fairness.validate("scheduling.fairness"), s.Preemption.validate("scheduling.preemption")}
+	errs := []error{
+		s.Fairness.validate("scheduling.fairness"), s.Preemption.validate("scheduling.preemption"),
+		s.Reservations.validate("scheduling.reservations"),
+	}
 	for _, name := range slices.Sorted(maps.Keys(s.Pools)) {
 		path, pool := "scheduling.pools."+name, s.Pools[name]
-		errs = append(errs, pool.Fairness.over(s.Fairness).validate(path+".fairness"), pool.Preemption.over(s.Preemption).validate(path+".preemption"))
+		errs = append(errs, pool.Fairness.over(s.Fairness).validate(path+".fairness"), pool.Preemption.over(s.Preemption).validate(path+".preemption"),
+			pool.Reservations.over(s.Reservations).validate(path+".reservations"))
 	}
 	return errors.Join(errs...)
 }

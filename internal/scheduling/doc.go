@@ -27,6 +27,9 @@
 // gang's turn is that of its last member. Between queues the higher class goes
 // first, then the lower cost, then the name.
 //
+// Nodes may be kept for a gang that has waited for long while others went past it
+// (reserve.go); who takes an outcome tells the pool by [Pool.Spend].
+//
 // Apart from rounds, [Config.CouldRun] and [Config.WhyNever] tell whether a job could ever run
 // on what is known of nodes, and why it could not (known.go).
 //

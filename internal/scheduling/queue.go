@@ -12,13 +12,14 @@ import (
 // job is what the pool remembers of a job: as little as possible, for there are
 // millions.
 type job struct {
-	id       armada.JobID
-	number   int64
-	priority uint32
-	queue    *queue
-	shape    *shape
-	gang     *gang  // nil for a lone job
-	run      *place // nil while it waits
+	id        armada.JobID
+	number    int64
+	priority  uint32
+	submitted uint32 // in seconds since 1970
+	queue     *queue
+	shape     *shape
+	gang      *gang  // nil for a lone job
+	run       *place // nil while it waits
 }
 
 // same tells whether nothing that a round looks at has changed.
@@ -94,6 +95,9 @@ func (q *queue) lane(k *kind) *lane {
 	return l
 }
 
+// starts tells whether its queued jobs may be started.
+func (q *queue) starts() bool { return q.known && !q.settings.Cordoned }
+
 // dropLane forgets a lane that is empty.
 func (q *queue) dropLane(l *lane) {
 	delete(q.lanes, l.kind)
@@ -129,12 +133,15 @@ type lane struct {
 	at    int // in queue.inOrder
 
 	// The current round's: how far it has come, and what it offers next.
+	holder               int32 // of nodes kept for it
 	block, offset, taken int
 	next                 entry // without job when nothing is left
 }
 
 // rewind begins a round.
-func (l *lane) rewind() { l.block, l.offset, l.taken, l.next = 0, 0, 0, l.blocks[0][0] }
+func (l *lane) rewind() {
+	l.holder, l.block, l.offset, l.taken, l.next = placement.Nobody, 0, 0, 0, l.blocks[0][0]
+}
 
 // take goes one further and tells whether there is more.
 func (l *lane) take() bool {
