@@ -246,7 +246,8 @@ func (r *round) passOver(k *kind) {
 }
 
 // offer finds the queue's next gang and what it would cost, passing over the
-// kinds that are known not to fit and those that its limits bar. It returns false when nothing is left.
+// kinds that are known not to fit and those that its limits bar. It returns false
+// when nothing is left.
 func (r *round) offer(q *queue) bool {
 	t := &q.turn
 	for len(t.lanes) > 0 && r.barred(t.lanes[0]) {
