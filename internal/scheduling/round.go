@@ -1,6 +1,7 @@
 package scheduling
 
 import (
+	"math"
 	"slices"
 	"time"
 
@@ -90,12 +91,15 @@ type round struct {
 	leases   int
 	full     armada.Reason // why nothing more is placed; none while more may be
 
-	given   armada.Resources // by this round, in all
-	most    bound            // of it
-	unspent bound            // of floating resources
-	tokens  allowance
-	moved   allowance // of runs preempted for fairness
-	wake    time.Time
+	given    armada.Resources // by this round, in all
+	most     bound            // of it
+	unspent  bound            // of floating resources
+	tokens   allowance
+	moved    allowance         // of runs preempted for fairness
+	stirred  int               // so many leases were there when something last came within reach
+	cheapest uint64            // the least cost at which a gang was refused
+	least    *armada.Resources // no job asks for less; nil while not known
+	wake     time.Time
 }
 
 func begin(in Input) *round {
@@ -104,7 +108,7 @@ func begin(in Input) *round {
 	p.space.Settle()
 	r := &round{scratch: &p.scratch, pool: p, in: in, capacity: p.space.Capacity().Add(p.config.Budgeted(p.name))}
 	r.PoolRules = p.rules
-	r.victims, r.waits = r.victims[:0], r.waits[:0]
+	r.victims, r.waits, r.cheapest = r.victims[:0], r.waits[:0], math.MaxUint64
 	r.scale = fairshare.NewScale(r.capacity, p.config.FairnessMultipliers)
 	r.number++
 	r.placed, r.nodes = r.placed[:0], r.nodes[:0]
@@ -142,10 +146,9 @@ func (r *round) owe() {
 // that waits has a place.
 //
 // Where members differ, best fit may miss a way to place them that it finds
-// when the nodes are fuller; and where runs lose their places, more may become
-// free than was needed, and what queues owe changes. Such gangs are offered again
-// for as long as anything was placed after they failed: a second round would find
-// no more.
+// when the nodes are fuller. Such gangs are offered again for as long as anything
+// was placed after they failed: a second round would find no more. So are all when
+// preemption may have changed something for them, see [round.stir].
 func (r *round) admit() {
 	r.takeTurns(func(*lane) bool { return true })
 	for r.progressed() {
@@ -163,7 +166,7 @@ func (r *round) progressed() bool {
 				continue
 			}
 			k.again = 0
-			if (len(k.parts) > 1 || r.preempts()) && k.failedAt < r.leases && r.full.Code == armada.ReasonNone {
+			if (len(k.parts) > 1 && k.failedAt < r.leases || k.failedAt < r.stirred) && r.full.Code == armada.ReasonNone {
 				k.again, k.failedAt, any = r.number, r.leases, true
 			}
 		}
@@ -312,6 +315,7 @@ func (r *round) place(l *lane) bool {
 	}
 	if !ok {
 		k.failed, k.failedAt, k.reason = r.number, r.leases, r.why(l, most)
+		r.cheapest = min(r.cheapest, k.refused)
 		return false
 	}
 	r.nodes = nodes
