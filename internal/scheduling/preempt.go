@@ -313,17 +313,25 @@ func (r *round) repair() {
 	}
 }
 
-// stir notes when gangs that were refused may find room after all: because those
-// who lost their places left more than was needed, or because a queue that got
-// something owes more now.
+// stir notes what may give gangs that were refused room after all: that those who
+// lost their places left more than was needed, or that a queue which got something
+// owes more now.
 func (r *round) stir(q *queue, victims []victim) {
 	if !r.preempts() {
 		return
 	}
-	owes := len(q.tenures) > 0 && r.overShare(q) && r.cost(q, &q.turn.held) > r.cheapest
-	if owes || slices.ContainsFunc(victims, r.leftRoom) {
+	if len(q.tenures) > 0 && r.overShare(q) {
+		r.dearest = max(r.dearest, r.cost(q, &q.turn.held))
+	}
+	if slices.ContainsFunc(victims, r.leftRoom) {
 		r.stirred = r.leases
 	}
+}
+
+// withinReach tells whether a gang of a kind that was refused may find room by now.
+func (r *round) withinReach(k *kind) bool {
+	mixed := len(k.parts) > 1 && k.failedAt < r.leases
+	return mixed || k.failedAt < r.stirred || k.failedAt < r.leases && k.refused < r.dearest
 }
 
 // leftRoom tells whether the node of a victim has room for the smallest of jobs.

@@ -1,7 +1,6 @@
 package scheduling
 
 import (
-	"math"
 	"slices"
 	"time"
 
@@ -33,6 +32,7 @@ func (r *round) forget() {
 // scratch is what a round works with and the next one uses again.
 type scratch struct {
 	number  uint64 // of the round
+	pass    uint64 // of its passes, counted on from round to round
 	order   []*queue
 	placed  []placed
 	nodes   []int32
@@ -91,15 +91,15 @@ type round struct {
 	leases   int
 	full     armada.Reason // why nothing more is placed; none while more may be
 
-	given    armada.Resources // by this round, in all
-	most     bound            // of it
-	unspent  bound            // of floating resources
-	tokens   allowance
-	moved    allowance         // of runs preempted for fairness
-	stirred  int               // so many leases were there when something last came within reach
-	cheapest uint64            // the least cost at which a gang was refused
-	least    *armada.Resources // no job asks for less; nil while not known
-	wake     time.Time
+	given   armada.Resources // by this round, in all
+	most    bound            // of it
+	unspent bound            // of floating resources
+	tokens  allowance
+	moved   allowance         // of runs preempted for fairness
+	stirred int               // so many leases were there when room was left over last
+	dearest uint64            // the most that a queue costs which got something and owes
+	least   *armada.Resources // no job asks for less; nil while not known
+	wake    time.Time
 }
 
 func begin(in Input) *round {
@@ -108,7 +108,7 @@ func begin(in Input) *round {
 	p.space.Settle()
 	r := &round{scratch: &p.scratch, pool: p, in: in, capacity: p.space.Capacity().Add(p.config.Budgeted(p.name))}
 	r.PoolRules = p.rules
-	r.victims, r.waits, r.cheapest = r.victims[:0], r.waits[:0], math.MaxUint64
+	r.victims, r.waits = r.victims[:0], r.waits[:0]
 	r.scale = fairshare.NewScale(r.capacity, p.config.FairnessMultipliers)
 	r.number++
 	r.placed, r.nodes = r.placed[:0], r.nodes[:0]
@@ -152,25 +152,23 @@ func (r *round) owe() {
 func (r *round) admit() {
 	r.takeTurns(func(*lane) bool { return true })
 	for r.progressed() {
-		r.takeTurns(func(l *lane) bool { return l.kind.again == r.number })
+		r.takeTurns(func(l *lane) bool { return l.kind.again == r.pass })
 	}
 }
 
 // progressed tells whether gangs should be offered again, and marks them.
 func (r *round) progressed() bool {
+	r.pass++
 	any := false
 	for _, q := range r.pool.byName {
 		for _, l := range q.inOrder {
 			k := l.kind
-			if k.failed != r.number {
-				continue
-			}
-			k.again = 0
-			if (len(k.parts) > 1 && k.failedAt < r.leases || k.failedAt < r.stirred) && r.full.Code == armada.ReasonNone {
-				k.again, k.failedAt, any = r.number, r.leases, true
+			if k.failed == r.number && k.again != r.pass && r.withinReach(k) && r.full.Code == armada.ReasonNone {
+				k.again, k.failedAt, any = r.pass, r.leases, true
 			}
 		}
 	}
+	r.dearest = 0
 	return any
 }
 
@@ -315,13 +313,13 @@ func (r *round) place(l *lane) bool {
 	}
 	if !ok {
 		k.failed, k.failedAt, k.reason = r.number, r.leases, r.why(l, most)
-		r.cheapest = min(r.cheapest, k.refused)
 		return false
 	}
 	r.nodes = nodes
 	r.waitFor(k, nodes[len(nodes)-k.size:])
 	r.placed = append(r.placed, placed{l.next.job, k.size, len(r.victims) - before, away})
 	r.give(l.queue, k)
+	r.stir(l.queue, r.victims[before:])
 	return true
 }
 
