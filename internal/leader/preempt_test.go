@@ -140,3 +140,27 @@ func TestAJobThatIsQueuedAgainWhileItIsPreemptedIsNotOffered(t *testing.T) {
 		t.Errorf("%d jobs are offered after it was refused, want the one", n)
 	}
 }
+
+func TestAQueuePaysForShortJobsThatHaveEnded(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m := aStore()
+		m.putQueue(armada.Queue{Name: "zoology", PriorityFactor: 1})
+		e := anExecutor("east")
+		e.Lease = time.Hour
+		m.acknowledge(e, aNode("n1", 1))
+		start(t, m, "a", withRules(func(c *scheduling.Config) { c.Fairness.ShortJobPenalty = time.Minute }))
+		m.submit(aJob("short"))
+		pass(time.Second)
+		m.report(lifecycle.ReportRunning, "short")
+		next, other := aJob("next"), aJob("other")
+		other.Queue = "zoology"
+		m.submit(next, other)
+		pass(time.Second)
+		m.report(lifecycle.ReportSucceeded, "short")
+		pass(time.Second)
+		// Both queues hold nothing now, and physics would come first by its name.
+		wantState(t, m, armada.JobLeased, "other")
+		wantState(t, m, armada.JobQueued, "next")
+	})
+}
