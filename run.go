@@ -116,5 +116,6 @@ const (
 	SubcategoryJobRejected    = "job-rejected"
 	SubcategoryMaxRuns        = "max-runs-exceeded"
 	SubcategoryCreateFailed   = "job-creation-failed"
+	SubcategoryNoNodeLeft     = "no-node-left"     // another attempt was due and could run nowhere
 	SubcategoryDrained        = "executor-stopped" // a lease given back because its executor stops
 )
