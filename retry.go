@@ -76,8 +76,9 @@ type MemoryGrowth struct {
 	Extra  int64   // bytes, for the container that has most
 }
 
-// maxMemory keeps grown amounts from overflowing; no node has so much.
-const maxMemory = 1 << 60
+// maxMemory is where memory grows no more: no node has so much, and amounts beyond
+// are not exact any more.
+const maxMemory = 1 << 53
 
 // Grow returns an amount of memory, grown. What is not asked for stays so.
 func (g MemoryGrowth) Grow(amount int64) int64 {

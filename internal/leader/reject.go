@@ -16,7 +16,7 @@ import (
 type survey struct {
 	known      []scheduling.KnownKind
 	absent     []scheduling.KnownKind // of these: no node of the kind is there
-	generation uint64 // of known; 0 before the first look
+	generation uint64                 // of known; 0 before the first look
 	// certain tells whether a job that fits on no known kind can be rejected:
 	// there are executors, and each of them has told of its nodes since this
 	// replica leads.

@@ -58,7 +58,7 @@ type protocol struct {
 }
 
 // Scope is what may happen beyond users, leases, messages and time. All of it
-// makes about a million states.
+// makes about three million states.
 type Scope struct {
 	Preemptions bool // leaders preempt
 	Deaths      bool // an executor dies, and may be back
