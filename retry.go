@@ -165,6 +165,14 @@ func (c RetryCondition) holds(end *RunEnd, preempted bool) bool {
 
 var dnsLabel = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$`)
 
+// ValidateRetryPolicyName tells what is wrong with a policy's name, or nil.
+func ValidateRetryPolicyName(name string) error {
+	if !dnsLabel.MatchString(name) {
+		return fmt.Errorf("%q must be 1 to 63 lower-case letters, digits or '-', and begin and end with a letter or digit", name)
+	}
+	return nil
+}
+
 // Validate lists what is wrong with a policy, by the paths of its fields on the
 // wire.
 func (p *RetryPolicy) Validate() []Violation {
@@ -172,8 +180,8 @@ func (p *RetryPolicy) Validate() []Violation {
 	add := func(path, format string, args ...any) {
 		wrong = append(wrong, Violation{Path: path, Message: fmt.Sprintf(format, args...)})
 	}
-	if !dnsLabel.MatchString(p.Name) {
-		add("name", "%q must be 1 to 63 lower-case letters, digits or '-', and begin and end with a letter or digit", p.Name)
+	if err := ValidateRetryPolicyName(p.Name); err != nil {
+		add("name", "%v", err)
 	}
 	checkAction := func(path string, a RetryAction) {
 		if a != RetryFail && a != RetryAgain {

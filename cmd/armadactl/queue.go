@@ -15,50 +15,6 @@ import (
 	"armada/pkg/client/manifest"
 )
 
-// createCommand creates what a file describes, and has commands of its own.
-func (c *cli) createCommand() *cobra.Command {
-	var file string
-	var dry bool
-	create := group("create", "Create a queue, by flags or from a file",
-		c.queueCommand("create", "Create a queue, or replace it when it exists", (*client.Client).CreateQueue, "created"))
-	choose := create.RunE
-	create.Use = "create [-f FILE]"
-	create.RunE = func(cmd *cobra.Command, args []string) error {
-		if file == "" {
-			return choose(cmd, args)
-		}
-		return c.createFrom(cmd.Context(), file, dry)
-	}
-	create.Flags().StringVarP(&file, "file", "f", "", "file that describes a queue (kind: Queue), - for the standard input")
-	create.Flags().BoolVar(&dry, "dry-run", false, "only check the file")
-	return create
-}
-
-func (c *cli) createFrom(ctx context.Context, file string, dry bool) error {
-	data, err := c.read(file)
-	if err != nil {
-		return err
-	}
-	queue, err := manifest.ReadQueue(data)
-	if err != nil {
-		return inFile(file, err)
-	}
-	if dry {
-		c.printf("%s describes the queue %s. Nothing was sent.\n", file, queue.GetName())
-		return nil
-	}
-	return c.connected(ctx, func(ctx context.Context, server *client.Client) error {
-		if err := server.CreateQueue(ctx, queue); err != nil {
-			if violations := client.Violations(err); len(violations) > 0 {
-				return &fileError{file, manifest.LocateInQueue(data, violations)}
-			}
-			return err
-		}
-		c.printf("Queue %s created.\n", queue.GetName())
-		return nil
-	})
-}
-
 // queueCommand is create queue and update queue.
 func (c *cli) queueCommand(verb, short string, put func(*client.Client, context.Context, *api.Queue) error, done string) *cobra.Command {
 	var form string

@@ -36,6 +36,7 @@ type Config struct {
 	Server     server.Config
 	Replica    Replica
 	Executors  Executors
+	Retries    Retries
 	Scheduling Scheduling
 	Jobs       podspec.Config
 	Store      Store
@@ -62,8 +63,18 @@ type Executors struct {
 	// LostTimeout is how long the runs of a silent executor are held before
 	// their jobs fail.
 	LostTimeout time.Duration
-	// MaxAttempts bounds the runs of a job whose leases are given back.
+	// MaxAttempts is how many leases of a job are given back for its own sake until
+	// it fails.
 	MaxAttempts int
+}
+
+// Retries sets how retry policies repeat attempts that ended badly.
+type Retries struct {
+	// Most bounds the attempts that policies give to a job, whatever they say; 0
+	// repeats nothing.
+	Most int
+	// DefaultPolicy is the retry policy of queues that name none; empty is none.
+	DefaultPolicy string
 }
 
 // Scheduling sets what rounds decide from.
@@ -167,6 +178,7 @@ func DefaultConfig() Config {
 		Telemetry:  quiet,
 		Server:     server.DefaultConfig(),
 		Executors:  Executors{Lease: serve.Lease, LostTimeout: lead.Expiry.LostTimeout, MaxAttempts: serve.MaxAttempts},
+		Retries:    Retries{Most: 5},
 		Scheduling: Scheduling{MinRoundInterval: lead.MinRoundInterval},
 		Jobs:       podspec.DefaultConfig(),
 		Store:      Store{Connections: 8, KeepFinished: 14 * 24 * time.Hour, KeepClientIDs: 14 * 24 * time.Hour},
@@ -195,6 +207,7 @@ func (c Config) Validate() error {
 		}
 	}
 	positive("executors.lostTimeout", c.Executors.LostTimeout)
+	errs = append(errs, c.Retries.validate())
 	positive("scheduling.minRoundInterval", c.Scheduling.MinRoundInterval)
 	_, err := c.nodeTypes()
 	errs = append(errs, err)
@@ -246,6 +259,21 @@ func (r Replica) validate() error {
 	}
 	return nil
 }
+
+func (r Retries) validate() error {
+	var errs []error
+	if r.Most < 0 {
+		errs = append(errs, fmt.Errorf("retries.most: must not be negative, is %d", r.Most))
+	}
+	if r.DefaultPolicy != "" {
+		if err := armada.ValidateRetryPolicyName(r.DefaultPolicy); err != nil {
+			errs = append(errs, fmt.Errorf("retries.defaultPolicy: %w", err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (r Retries) store() store.Retries { return store.Retries{Most: r.Most, Default: r.DefaultPolicy} }
 
 // kept fills in how many finished jobs are kept: a file beside a user's own is
 // bounded, a database is what its operator made it.
@@ -386,7 +414,7 @@ func (c Config) postgres(log *slog.Logger) postgres.Config {
 	return postgres.Config{
 		URL: c.Store.Database.Reveal(), DirectURL: c.Store.DirectDatabase.Reveal(), PasswordFile: c.Store.PasswordFile,
 		TransactionPooler: c.Store.TransactionPooler, SkipMigrations: c.Store.SkipMigrations, Connections: c.Store.Connections,
-		Resources: c.resources(), ClientIDRetention: c.Store.KeepClientIDs, MaxQueuedPerQueue: c.Scheduling.MaxQueuedJobsPerQueue, Logger: log,
+		Resources: c.resources(), ClientIDRetention: c.Store.KeepClientIDs, MaxQueuedPerQueue: c.Scheduling.MaxQueuedJobsPerQueue, Retries: c.Retries.store(), Logger: log,
 		Hold: c.hold(),
 	}
 }
