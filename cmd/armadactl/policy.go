@@ -167,7 +167,23 @@ func ruleWords(r *api.RetryRule) string {
 	if m := r.GetOnTerminationMessage(); m != "" {
 		add("message", strconv.Quote(m))
 	}
+	if r.GetMutate().GetAffinity().GetAvoidSameNode() {
+		words = append(words, "avoidSameNode")
+	}
+	add("memory", growthWord(r.GetMutate().GetResources().GetMemory()))
 	return strings.Join(words, " ")
+}
+
+// growthWord is by how much an attempt gets more memory; empty for not at all.
+func growthWord(b *api.RetryResourceBump) string {
+	switch {
+	case b.GetStatic() != "":
+		return "+" + b.GetStatic()
+	case b.GetFactor() != 0:
+		return "*" + number(b.GetFactor())
+	default:
+		return ""
+	}
 }
 
 // actionWord is an action as files have it.

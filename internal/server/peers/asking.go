@@ -36,7 +36,7 @@ func (p *Peers) Waits(ctx context.Context, jobs []armada.Job) []string {
 	}
 	request := &peersapi.WaitsRequest{Jobs: make([]*peersapi.Job, len(jobs))}
 	for i, j := range jobs {
-		request.Jobs[i] = &peersapi.Job{Queue: j.Queue, JobSet: string(j.JobSet), Shape: string(j.Shape), Gang: j.Gang.ID}
+		request.Jobs[i] = &peersapi.Job{Queue: j.Queue, JobSet: string(j.JobSet), Shape: string(j.Lessons.Shape(j.Shape)), Gang: j.Gang.ID}
 	}
 	reasons, err := p.askLeader(ctx, leader.Addr, request)
 	if err != nil {
