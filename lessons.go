@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 )
 
 // Lessons are what earlier attempts of a job have taught: how often it was tried
@@ -71,6 +72,31 @@ func (l *Lessons) avoid(node string) {
 // change tells whether they make the next attempt differ.
 func (l *Lessons) change() bool {
 	return l != nil && (len(l.Avoid) > 0 || l.Memory != MemoryGrowth{})
+}
+
+// String says in what the next attempt differs; empty for in nothing.
+func (l *Lessons) String() string {
+	given := l.given()
+	var words []string
+	if len(given.Avoid) > 0 {
+		words = append(words, "not again on "+few(given.Avoid))
+	}
+	if given.Memory.Factor > 0 {
+		words = append(words, fmt.Sprintf("with %.4g times the memory", given.Memory.Factor))
+	}
+	if given.Memory.Extra > 0 {
+		words = append(words, "with "+Resource{Name: Memory}.Format(given.Memory.Extra)+" more memory")
+	}
+	return strings.Join(words, ", ")
+}
+
+// few lists names, not too many of them.
+func few(names []string) string {
+	const most = 5
+	if more := len(names) - most; more > 0 {
+		return fmt.Sprintf("%s and %d more", strings.Join(names[:most], ", "), more)
+	}
+	return strings.Join(names, ", ")
 }
 
 // Shape names the requirements that a job of a shape has with these lessons.

@@ -88,6 +88,20 @@ func TestAJobHasOneKindOfMemoryGrowth(t *testing.T) {
 	}
 }
 
+func TestLessonsSayWhatTheNextAttemptDoesOtherwise(t *testing.T) {
+	t.Parallel()
+	for want, l := range map[string]*armada.Lessons{
+		"":               nil,
+		"not again on a": {Avoid: []string{"a"}},
+		"not again on a, b, c, d, e and 2 more, with 1.5 times the memory": {Avoid: []string{"a", "b", "c", "d", "e", "f", "g"}, Memory: armada.MemoryGrowth{Factor: 1.5}},
+		"with 1.5Gi more memory": {Returned: 1, Memory: armada.MemoryGrowth{Extra: 3 << 29}},
+	} {
+		if got := l.String(); got != want {
+			t.Errorf("%+v: %q, want %q", l, got, want)
+		}
+	}
+}
+
 func TestLessonsChangeWhatIsRequiredAndItsName(t *testing.T) {
 	t.Parallel()
 	table := armada.DefaultResourceTable()

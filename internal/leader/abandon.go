@@ -1,8 +1,6 @@
 package leader
 
 import (
-	"fmt"
-	"strings"
 	"time"
 
 	"armada"
@@ -27,7 +25,7 @@ func (w *world) couldAgain(s *shape, label string) bool {
 // abandon proposes to give up a job for which no node is left that it was not
 // tried on, or none with the memory that it would get.
 func (w *world) abandon(e *entry, now time.Time) proposal {
-	reason := "no node is left for another attempt: it must not run again on " + few(e.job.Lessons.Avoid)
+	reason := "no node is left for another attempt, " + e.job.Lessons.String()
 	if !w.couldRun(e.shape, e.label()) {
 		reason = "another attempt gets more memory, and " + scheduling.WhyNever(e.shape.requirements, e.label(), w.survey.known, w.resources)
 	}
@@ -36,13 +34,4 @@ func (w *world) abandon(e *entry, now time.Time) proposal {
 	e.pursue(&p.unit[0], now)
 	w.place(e)
 	return p
-}
-
-// few lists names, not too many of them.
-func few(names []string) string {
-	const most = 5
-	if more := len(names) - most; more > 0 {
-		return fmt.Sprintf("%s and %d more", strings.Join(names[:most], ", "), more)
-	}
-	return strings.Join(names, ", ")
 }

@@ -83,20 +83,23 @@ func (x *agent) known(now time.Time) []armada.NodeKind {
 }
 
 // suspectAnew looks for suspects after the known kinds have changed. Only
-// shapes that have lost their last kind make new ones, and those that attempts
-// have taught, which are about nodes and not only about kinds.
+// shapes that have lost their last kind make new ones, and jobs that have learned
+// something, which are about nodes and not only about kinds.
 func (w *world) suspectAnew() {
 	s := &w.survey
 	s.due = true
-	lost := s.generation == 1
+	lost, taught := s.generation == 1, false
 	for _, shape := range w.shapes {
-		lost = lost || shape.plain != nil
+		taught = taught || shape.plain != nil
 		for label, could := range shape.could {
 			shape.could[label] = w.couldRun(shape, label)
 			lost = lost || could && !shape.could[label]
 		}
 	}
 	if !lost {
+		if taught {
+			w.suspectTaught()
+		}
 		return
 	}
 	for _, e := range s.suspects {
@@ -106,6 +109,18 @@ func (w *world) suspectAnew() {
 		e.suspect = !w.could(e)
 		return !e.suspect
 	})
+}
+
+// suspectTaught looks for suspects among the jobs that have learned something.
+func (w *world) suspectTaught() {
+	var fresh []*entry
+	for _, e := range w.jobs {
+		if e.shape.plain != nil && e.shown.spot == offered && !e.suspect && !w.could(e) {
+			e.suspect, fresh = true, append(fresh, e)
+		}
+	}
+	slices.SortFunc(fresh, func(a, b *entry) int { return cmp.Compare(a.job.Number, b.job.Number) })
+	w.survey.suspects = append(w.survey.suspects, fresh...)
 }
 
 // suspect notes a job that is offered to the pools.

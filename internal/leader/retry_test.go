@@ -229,3 +229,24 @@ func TestShapesThatAttemptsHaveTaughtAreForgottenWithTheirJobs(t *testing.T) {
 		t.Errorf("%d shapes are known at the end", len(s.shapes))
 	}
 }
+
+func TestAJobThatWaitsForItsLastOtherNodeFailsADayAfterThatHasGone(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m := aMemoryStore()
+		m.acknowledge(anExecutor("east"), memoryNode("n1", 8))
+		start(t, m, "a", really)
+		m.submit(aMemoryJob("j"))
+		pass(time.Second)
+		full := memoryNode("n2", 9) // another kind of node
+		full.Unschedulable = true
+		m.acknowledge(anExecutor("east"), memoryNode("n1", 8), full)
+		m.handBack("j")
+		pass(time.Second)
+		m.acknowledge(anExecutor("east"), memoryNode("n1", 8))
+		beats(m, 24*time.Hour-time.Minute, anExecutor("east"))
+		wantState(t, m, armada.JobQueued, "j")
+		beats(m, 2*time.Minute, anExecutor("east"))
+		wantState(t, m, armada.JobFailed, "j")
+	})
+}

@@ -58,10 +58,14 @@ func (r *retry) refusal() string {
 	if r.policy.Limit <= r.most {
 		by = fmt.Sprintf("the retry policy %q", r.policy.Name)
 	}
-	if r.given == 0 {
+	switch r.given {
+	case 0:
 		return " (" + by + " allows no other attempt)"
+	case 1:
+		return " (tried again once, as often as " + by + " allows)"
+	default:
+		return fmt.Sprintf(" (tried again %d times, as often as %s allows)", r.given, by)
 	}
-	return fmt.Sprintf(" (tried again %d times, as often as %s allows)", r.given, by)
 }
 
 // lessons are what a job that is queued again has learned from its run.

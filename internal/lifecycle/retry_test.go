@@ -45,7 +45,7 @@ func TestAPolicyGivesAsManyAttemptsAsItsLimitAndTheInstallationsAllow(t *testing
 		reason                string
 	}{
 		{2, 5, 3, `it failed (tried again 2 times, as often as the retry policy "always" allows)`},
-		{9, 1, 2, "it failed (tried again 1 times, as often as this installation allows)"},
+		{9, 1, 2, "it failed (tried again once, as often as this installation allows)"},
 		{0, 5, 1, `it failed (the retry policy "always" allows no other attempt)`},
 		{5, 0, 1, "it failed (this installation allows no other attempt)"},
 	} {

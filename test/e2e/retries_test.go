@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"armada/pkg/api"
 )
 
 // written writes a file of the test and returns its path.
@@ -85,8 +87,48 @@ func TestAJobThatFailsTwiceSucceedsByItsQueuesRetryPolicy(t *testing.T) {
 		}
 	}
 
+	u.mustCtl(t, "create", "-f", written(t, "elsewhere.yaml", strings.NewReplacer("threes", "elsewhere", "onExitCodes: [3]", "onExitCodes: [3]\n    mutate: {affinity: {avoidSameNode: true}}").Replace(threes)))
+	u.mustCtl(t, "update", "queue", "demo", "--retry-policies", "elsewhere,threes")
+	jobs, _ = attempts(t, "elsewhere", 2)
+	if out, err = u.ctl(t, "submit", jobs, "--wait"); err == nil || !strings.Contains(out, "no node is left for another attempt, not again on") {
+		t.Errorf("there is one node, and the job must not run there again:\n%s", out)
+	}
+
 	u.mustCtl(t, "delete", "retry-policy", "threes")
 	if out := u.mustCtl(t, "get", "queue", "demo"); strings.Contains(out, "threes") {
 		t.Errorf("the queue still names the policy:\n%s", out)
+	}
+}
+
+func TestAPreemptedJobRunsAgainWhenItsQueuesPolicySaysSo(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	t.Cleanup(func() { killProcessesOf(dir) })
+	u := startUp(t, dir, "--capacity", "cpu=8,memory=8Gi,ephemeral-storage=512Gi")
+	policy := "kind: RetryPolicy\nname: keep\nretryLimit: 1\ndefaultAction: Fail\nrules: [{action: Retry, onConditions: [Preempted]}]\n"
+	u.mustCtl(t, "create", "-f", written(t, "policy.yaml", policy))
+	u.mustCtl(t, "create", "queue", "demo", "--retry-policies", "keep")
+	id := strings.TrimSpace(u.mustCtl(t, "submit", "-o", "name", written(t, "jobs.yaml", `queue: demo
+jobSetId: first-steps
+jobs:
+  - podSpec:
+      terminationGracePeriodSeconds: 5
+      containers:
+        - name: main
+          image: none
+          command: [sh, -c, 'exec sleep 36000']
+          resources: {limits: {cpu: 100m, memory: 64Mi}, requests: {cpu: 100m, memory: 64Mi}}
+`)))
+	told := func() string { return fmt.Sprint(kinds(u.restEvents(t), id)) }
+	submit := api.NewSubmitClient(u.dial(t))
+	for _, want := range []string{
+		"[submitted queued leased pending running preempting preempted failed leased pending running]",
+		"[submitted queued leased pending running preempting preempted failed leased pending running preempting preempted failed]",
+	} {
+		until(t, "the job runs", func() bool { return strings.HasSuffix(told(), "running]") })
+		if _, err := submit.PreemptJobs(t.Context(), &api.JobPreemptRequest{JobIds: []string{id}, Queue: "demo", JobSetId: "first-steps", Reason: "room"}); err != nil {
+			t.Fatal(err)
+		}
+		until(t, "the events are "+want, func() bool { return told() == want })
 	}
 }

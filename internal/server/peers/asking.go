@@ -25,8 +25,19 @@ import (
 const patience = time.Second
 
 // Waits tells in words why each of the queued jobs waits: the most hopeful
-// reason, empty for a job of which nobody can be asked.
+// reason, and what its next attempt does otherwise; empty for a job of which nobody
+// can be asked.
 func (p *Peers) Waits(ctx context.Context, jobs []armada.Job) []string {
+	reasons := p.waits(ctx, jobs)
+	for i := range reasons {
+		if otherwise := jobs[i].Lessons.String(); reasons[i] != "" && otherwise != "" {
+			reasons[i] += "; " + otherwise
+		}
+	}
+	return reasons
+}
+
+func (p *Peers) waits(ctx context.Context, jobs []armada.Job) []string {
 	if p.parts.Explanations.Leading() {
 		return explain(p.parts.Explanations, jobs)
 	}

@@ -1,5 +1,6 @@
 -- works with programs of form 2
--- Which attempts that ended badly are repeated. Queues name the policies.
+-- Which attempts that ended badly are repeated. Queues name the policies. Older
+-- programs repeat none, and drop what the jobs that they change have learned.
 
 CREATE TABLE armada.retry_policy (
     name text COLLATE "C" PRIMARY KEY,
