@@ -6,4 +6,7 @@ type PriorityClass struct {
 	Name        string
 	Priority    int32
 	Preemptible bool
+	// QueueLimits bounds what each queue may hold by jobs of this class; a queue
+	// may have limits of its own.
+	QueueLimits ResourceFractions
 }

@@ -2,6 +2,7 @@ package armada
 
 import (
 	"fmt"
+	"maps"
 	"regexp"
 )
 
@@ -51,11 +52,22 @@ func Verbs() []Verb {
 	return []Verb{VerbSubmit, VerbCancel, VerbPreempt, VerbReprioritize, VerbWatch}
 }
 
-// ResourceFractions bounds what a queue may hold, as fractions of a pool's
-// capacity by resource name.
+// ResourceFractions bounds an amount, as fractions of a pool's capacity by
+// resource name.
 type ResourceFractions struct {
 	Maximum       map[string]float64
 	MaximumByPool map[string]map[string]float64
+}
+
+// In returns the fractions that hold in a pool: those named for it, and the
+// general ones for the other resources.
+func (f ResourceFractions) In(pool string) map[string]float64 {
+	fractions := maps.Clone(f.Maximum)
+	if fractions == nil {
+		fractions = map[string]float64{}
+	}
+	maps.Copy(fractions, f.MaximumByPool[pool])
+	return fractions
 }
 
 // Weight is the queue's claim relative to others: the inverse of its factor.

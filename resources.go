@@ -48,6 +48,9 @@ type Resource struct {
 	// Milli tells that amounts are counted in thousandths (cpu); otherwise in
 	// whole units (bytes, devices).
 	Milli bool
+	// Floating tells that the resource is no part of nodes: there is a budget of
+	// it that pools share, such as licences.
+	Floating bool
 }
 
 // Format writes an amount for people, rounded to four digits: 16, 0.5, 15.25Gi.
@@ -79,13 +82,17 @@ const (
 	NvidiaGPU        = "nvidia.com/gpu"
 )
 
+// Pods is the resource that counts the pods of a node, where an installation
+// counts them: every job takes one.
+const Pods = "pods"
+
 // ResourceTable fixes the order and the units of [Resources]. It does not
 // change while a process lives; what is stored carries names and not positions.
 type ResourceTable struct{ resources []Resource }
 
 // DefaultResourceTable counts cpu, memory, ephemeral-storage and nvidia.com/gpu.
 func DefaultResourceTable() ResourceTable {
-	return ResourceTable{[]Resource{{CPU, true}, {Memory, false}, {EphemeralStorage, false}, {NvidiaGPU, false}}}
+	return ResourceTable{[]Resource{{Name: CPU, Milli: true}, {Name: Memory}, {Name: EphemeralStorage}, {Name: NvidiaGPU}}}
 }
 
 // NewResourceTable makes a table of 1 to [MaxResources] distinct resources.

@@ -14,7 +14,7 @@ import (
 
 // createCommand creates what a file describes, and has commands of its own.
 func (c *cli) createCommand() *cobra.Command {
-	var file string
+	var file, form string
 	var dry bool
 	create := group("create", "Create a queue, by flags or from a file, or a retry policy",
 		c.queueCommand("create", "Create a queue, or replace it when it exists", (*client.Client).CreateQueue, "created"),
@@ -25,10 +25,11 @@ func (c *cli) createCommand() *cobra.Command {
 		if file == "" {
 			return choose(cmd, args)
 		}
-		return c.put(cmd.Context(), filed{file: file, dry: dry, read: manifest.Read, send: createThing, done: "created"})
+		return c.put(cmd.Context(), filed{file: file, form: form, dry: dry, read: manifest.Read, send: createThing, done: "created"})
 	}
 	create.Flags().StringVarP(&file, "file", "f", "", "file that describes a queue (kind: Queue) or a retry policy (kind: RetryPolicy), - for the standard input")
 	create.Flags().BoolVar(&dry, "dry-run", false, "only check the file")
+	outputFlag(create, &form, asText...)
 	return create
 }
 
@@ -55,9 +56,9 @@ func (c *cli) put(ctx context.Context, f filed) error {
 	if _, is := thing.(*api.RetryPolicy); is {
 		kind, word = manifest.KindRetryPolicy, "retry policy"
 	}
+	to := machine{cli: c, form: f.form}
 	if f.dry {
-		c.printf("%s describes the %s %s. Nothing was sent.\n", f.file, word, thing.GetName())
-		return nil
+		return to.done(kind, thing.GetName(), "nothing", fmt.Sprintf("%s describes the %s %s. Nothing was sent.", f.file, word, thing.GetName()))
 	}
 	return c.connected(ctx, func(ctx context.Context, server *client.Client) error {
 		if err := f.send(ctx, server, thing); err != nil {
@@ -66,7 +67,6 @@ func (c *cli) put(ctx context.Context, f filed) error {
 			}
 			return advise(err, codes.NotFound, "Create it: armadactl create -f %s", f.file)
 		}
-		to := machine{cli: c, form: f.form}
 		return to.done(kind, thing.GetName(), f.done, fmt.Sprintf("%s %s %s.", capital(word), thing.GetName(), f.done))
 	})
 }

@@ -66,15 +66,10 @@ type Executors struct {
 	// MaxAttempts is how many leases of a job are given back for its own sake until
 	// it fails.
 	MaxAttempts int
-}
-
-// Retries sets how retry policies repeat attempts that ended badly.
-type Retries struct {
-	// Most bounds the attempts that policies give to a job, whatever they say; 0
-	// repeats nothing.
-	Most int
-	// DefaultPolicy is the retry policy of queues that name none; empty is none.
-	DefaultPolicy string
+	// MaxUnacknowledged is how many runs an executor may have that it was given
+	// and has not said to begin. With more it gets nothing new until it has worked
+	// off half of them. 0 is no bound.
+	MaxUnacknowledged int
 }
 
 // Scheduling sets what rounds decide from.
@@ -84,6 +79,26 @@ type Scheduling struct {
 	// MaxQueueLookback bounds the jobs of a queue that one round looks at; 0 is
 	// no bound.
 	MaxQueueLookback int
+	// MaxJobsPerRound bounds the jobs that one round of a pool starts; 0 is no
+	// bound.
+	MaxJobsPerRound int
+	// RoundLimits bounds what one round hands out, as fractions of a pool:
+	// {maximum: {cpu: 0.5}, maximumByPool: {small: {cpu: 0.1}}}. What a queue may
+	// hold is bounded by jobs.priorityClasses and by the queue's own limits.
+	RoundLimits armada.ResourceFractions
+	// Rate bounds how fast jobs are started in all pools together, and QueueRate
+	// those of each queue: {perSecond: 100, burst: 1000}. Without, nothing is
+	// bounded.
+	Rate, QueueRate scheduling.Rate
+	// FloatingResources are resources that jobs ask for and no node has, such as
+	// licences.
+	FloatingResources []FloatingResource
+	// PodLimits keeps to the number of pods that nodes say they can have.
+	PodLimits bool
+	// Preemption holds in every pool, but for what Pools replaces by the name of
+	// the pool: {gpu: {preemption: {urgency: false}}}.
+	Preemption Preemption
+	Pools      map[string]Pool
 	// MaxQueuedJobsPerQueue bounds the queued jobs of a queue; 0 is no bound.
 	MaxQueuedJobsPerQueue int
 	// NodeTypes are kinds of nodes that clusters may begin at any time, such as
@@ -152,6 +167,9 @@ type Executor struct {
 	// Capacity overrides what this machine offers to jobs, such as
 	// cpu=8,memory=16Gi.
 	Capacity string
+	// MinimumJob keeps smaller jobs away, such as cpu=2,memory=8Gi: a job must ask
+	// for that much of each of these resources.
+	MinimumJob string
 	// Simulate replaces this machine by made-up clusters: 3x100 is 3 clusters
 	// of 100 nodes, 3x100:cpu=16,memory=64Gi the same with nodes of that size.
 	// Each is an executor, named by the id and a number.
@@ -174,15 +192,18 @@ func DefaultConfig() Config {
 	quiet := telemetry.DefaultConfig()
 	quiet.LogLevel = slog.LevelWarn // the terminal is the user's
 	return Config{
-		DataDir:    defaultDataDir(),
-		Telemetry:  quiet,
-		Server:     server.DefaultConfig(),
-		Executors:  Executors{Lease: serve.Lease, LostTimeout: lead.Expiry.LostTimeout, MaxAttempts: serve.MaxAttempts},
-		Retries:    Retries{Most: 5},
-		Scheduling: Scheduling{MinRoundInterval: lead.MinRoundInterval},
-		Jobs:       podspec.DefaultConfig(),
-		Store:      Store{Connections: 8, KeepFinished: 14 * 24 * time.Hour, KeepClientIDs: 14 * 24 * time.Hour},
-		Executor:   Executor{Pool: armada.DefaultPool, SimulatedRuntime: time.Second, KeepLogsBytes: 10 << 30},
+		DataDir:   defaultDataDir(),
+		Telemetry: quiet,
+		Server:    server.DefaultConfig(),
+		Executors: Executors{Lease: serve.Lease, LostTimeout: lead.Expiry.LostTimeout, MaxAttempts: serve.MaxAttempts, MaxUnacknowledged: 2500},
+		Retries:   Retries{Most: 5},
+		Scheduling: Scheduling{
+			MinRoundInterval: lead.MinRoundInterval,
+			Preemption:       Preemption{FairShare: true, Urgency: true, ProtectedFractionOfFairShare: 1},
+		},
+		Jobs:     podspec.DefaultConfig(),
+		Store:    Store{Connections: 8, KeepFinished: 14 * 24 * time.Hour, KeepClientIDs: 14 * 24 * time.Hour},
+		Executor: Executor{Pool: armada.DefaultPool, SimulatedRuntime: time.Second, KeepLogsBytes: 10 << 30},
 	}
 }
 
@@ -210,7 +231,10 @@ func (c Config) Validate() error {
 	errs = append(errs, c.Retries.validate())
 	positive("scheduling.minRoundInterval", c.Scheduling.MinRoundInterval)
 	_, err := c.nodeTypes()
-	errs = append(errs, err)
+	errs = append(errs, err, c.validateLimits(), c.Scheduling.validatePreemption())
+	if _, err := c.minimumJob(); err != nil {
+		errs = append(errs, fmt.Errorf("executor.minimumJob: %w", err))
+	}
 	positive("store.keepFinished", c.Store.KeepFinished)
 	for _, queue := range slices.Sorted(maps.Keys(c.Store.KeepFinishedOf)) {
 		path := "store.keepFinishedOf." + queue
@@ -259,21 +283,6 @@ func (r Replica) validate() error {
 	}
 	return nil
 }
-
-func (r Retries) validate() error {
-	var errs []error
-	if r.Most < 0 {
-		errs = append(errs, fmt.Errorf("retries.most: must not be negative, is %d", r.Most))
-	}
-	if r.DefaultPolicy != "" {
-		if err := armada.ValidateRetryPolicyName(r.DefaultPolicy); err != nil {
-			errs = append(errs, fmt.Errorf("retries.defaultPolicy: %w", err))
-		}
-	}
-	return errors.Join(errs...)
-}
-
-func (r Retries) store() store.Retries { return store.Retries{Most: r.Most, Default: r.DefaultPolicy} }
 
 // kept fills in how many finished jobs are kept: a file beside a user's own is
 // bounded, a database is what its operator made it.
@@ -344,10 +353,14 @@ func (e Executor) servers() executor.Servers {
 	return executor.Servers{Addresses: e.Servers, TLS: e.TLS}
 }
 
-func (c Config) resources() armada.ResourceTable { return armada.DefaultResourceTable() }
-
 func (c Config) scheduling() scheduling.Config {
-	s := scheduling.Config{Resources: c.resources(), Classes: c.Jobs.PriorityClasses, MaxQueueLookback: c.Scheduling.MaxQueueLookback}
+	s := scheduling.Config{
+		Resources: c.resources(), Classes: c.Jobs.PriorityClasses,
+		MaxQueueLookback: c.Scheduling.MaxQueueLookback, MaxLeasesPerRound: c.Scheduling.MaxJobsPerRound,
+		RoundLimits: c.Scheduling.RoundLimits, Rate: c.Scheduling.Rate, QueueRate: c.Scheduling.QueueRate,
+		Budgets: c.Scheduling.budgets(),
+	}
+	c.Scheduling.preemption(&s)
 	for i := range s.Resources.Len() {
 		s.FairnessMultipliers[i] = 1000
 	}
@@ -404,9 +417,9 @@ func (c Config) leader() leader.Config {
 	types, _ := c.nodeTypes() // Validate tells what is wrong
 	return leader.Config{
 		NodeTypes:        types,
-		MinRoundInterval: c.Scheduling.MinRoundInterval,
-		Expiry:           leader.Expiry{Lease: c.Executors.Lease, LostTimeout: c.Executors.LostTimeout},
-		Scheduling:       c.scheduling(),
+		MinRoundInterval: c.Scheduling.MinRoundInterval, MaxUnacknowledged: c.Executors.MaxUnacknowledged,
+		Expiry:     leader.Expiry{Lease: c.Executors.Lease, LostTimeout: c.Executors.LostTimeout},
+		Scheduling: c.scheduling(),
 	}
 }
 
@@ -434,6 +447,7 @@ func (c Config) executors() executors.Config {
 func (c Config) agent(id armada.ExecutorID) executor.Config {
 	config := executor.DefaultConfig()
 	config.ID, config.Pool = id, c.Executor.Pool
+	config.MinimumJob, _ = c.minimumJob() // Validate tells what is wrong
 	config.Heartbeat = min(config.Heartbeat, c.Executors.Lease/4)
 	config.Margin = min(config.Margin, c.Executors.Lease/4)
 	config.Patience = min(config.Patience, c.Executors.Lease/4)

@@ -3,7 +3,6 @@ package leader
 import (
 	"time"
 
-	"armada"
 	"armada/internal/lifecycle"
 	"armada/internal/scheduling"
 )
@@ -13,7 +12,8 @@ import (
 func (w *world) couldAgain(s *shape, label string) bool {
 	for _, x := range w.executors {
 		for _, n := range x.nodes {
-			kind := armada.NodeKind{Labels: n.Labels, Taints: n.Taints, Allocatable: n.Allocatable}
+			kind := n.Kind()
+			kind.Allocatable = kind.Allocatable.Add(w.rules.Budgeted(n.Pool))
 			if s.requirements.Matches(n.Labels, n.Name) && scheduling.CouldRun(s.requirements, label, &kind) {
 				return true
 			}
@@ -27,7 +27,7 @@ func (w *world) couldAgain(s *shape, label string) bool {
 func (w *world) abandon(e *entry, now time.Time) proposal {
 	reason := "no node is left for another attempt, " + e.job.Lessons.String()
 	if !w.couldRun(e.shape, e.label()) {
-		reason = "another attempt gets more memory, and " + scheduling.WhyNever(e.shape.requirements, e.label(), w.survey.known, w.resources)
+		reason = "another attempt gets more memory, and " + scheduling.WhyNever(e.shape.requirements, e.label(), w.survey.known, w.rules.Resources)
 	}
 	p := proposal{}
 	p.add(e, lifecycle.Change{Kind: lifecycle.Abandon, Job: e.job.ID, Reason: reason})

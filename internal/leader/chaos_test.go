@@ -59,7 +59,9 @@ func (f *flaky) Transition(ctx context.Context, fence store.Fence, units []store
 
 // realPools makes a replica use the real scheduler.
 func realPools(l *Leader, _ *replica) {
-	l.plan = func(name string) planner { return fairPool{scheduling.NewPool(name, testScheduling())} }
+	l.plans = func() func(string) planner {
+		return func(name string) planner { return fairPool{scheduling.NewPool(name, testScheduling())} }
+	}
 }
 
 // TestWhateverFailsNoNodeIsOversubscribedAndEveryJobEnds lets two replicas with

@@ -23,7 +23,7 @@ type Leader struct {
 	clock        Clock
 	metrics      *metrics
 	explanations Explanations
-	plan         func(pool string) planner
+	plans        func() func(pool string) planner // makes those of a term
 }
 
 // New makes a replica that takes part in elections once it runs.
@@ -39,7 +39,12 @@ func New(config Config, parts Parts) (*Leader, error) {
 	if l.clock == nil {
 		l.clock = MachineClock{}
 	}
-	l.plan = func(name string) planner { return fairPool{scheduling.NewPool(name, config.Scheduling)} }
+	l.plans = func() func(pool string) planner {
+		rules := config.Scheduling
+		rules.MaxDecision = store.MaxTransition
+		shared := scheduling.NewShared(rules)
+		return func(name string) planner { return fairPool{shared.NewPool(name)} }
+	}
 	l.explanations.questions = make(chan question)
 	var err error
 	l.metrics, err = newMetrics(parts.Metrics, &l.explanations, config.Scheduling.Resources)

@@ -93,12 +93,13 @@ func start(t *testing.T, s Store, name string, options ...func(*Leader, *replica
 		t.Fatal(err)
 	}
 	r := &replica{Leader: l, pools: map[string]*firstFit{}}
-	l.plan = func(pool string) planner {
+	plan := func(pool string) planner {
 		r.mu.Lock()
 		defer r.mu.Unlock()
 		r.pools[pool] = newFirstFit(pool)
 		return r.pools[pool]
 	}
+	l.plans = func() func(string) planner { return plan }
 	for _, o := range options {
 		o(l, r)
 	}

@@ -36,14 +36,14 @@ type term struct {
 // newTerm prepares a term of a tenure.
 func newTerm(l *Leader, held tenure) *term {
 	log := l.log.With("epoch", held.epoch)
-	plan := func(pool string) planner { return l.plan(pool) }
 	t := &term{
 		config: l.config, store: l.store, clock: l.clock, log: log, metrics: l.metrics, explanations: &l.explanations,
 		fence:  store.Fence{Epoch: held.epoch},
-		world:  newWorld(plan, l.config.Expiry, held.skew),
+		world:  newWorld(l.plans(), l.config.Expiry, held.skew),
 		outbox: newOutbox(l.config.PieceTime),
 	}
-	t.world.since, t.world.types, t.world.resources = held.asked.Add(held.skew), l.config.NodeTypes, l.config.Scheduling.Resources
+	t.world.since, t.world.types, t.world.rules = held.asked.Add(held.skew), l.config.NodeTypes, l.config.Scheduling
+	t.world.unacknowledged = l.config.MaxUnacknowledged
 	t.world.ranks = map[string]int32{}
 	for _, c := range l.config.Scheduling.Classes {
 		t.world.ranks[c.Name] = c.Priority

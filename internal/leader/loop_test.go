@@ -105,16 +105,18 @@ func TestARoundThatAsksToBeWokenIsRepeated(t *testing.T) {
 		m.acknowledge(e, aNode("n1", 1))
 		begun := time.Now()
 		r := start(t, m, "a", func(l *Leader, r *replica) {
-			plan := l.plan
-			l.plan = func(pool string) planner {
-				p := plan(pool)
-				p.(*firstFit).script = func(_ *firstFit, now time.Time) (scheduling.Outcome, bool) {
-					if now.Sub(begun) >= time.Minute {
-						return scheduling.Outcome{}, true
+			plan := l.plans()
+			l.plans = func() func(string) planner {
+				return func(pool string) planner {
+					p := plan(pool)
+					p.(*firstFit).script = func(_ *firstFit, now time.Time) (scheduling.Outcome, bool) {
+						if now.Sub(begun) >= time.Minute {
+							return scheduling.Outcome{}, true
+						}
+						return scheduling.Outcome{Wake: now.Add(20 * time.Second)}, true
 					}
-					return scheduling.Outcome{Wake: now.Add(20 * time.Second)}, true
+					return p
 				}
-				return p
 			}
 		})
 		pass(10 * time.Minute)

@@ -42,6 +42,7 @@ func (e *entry) view() (armada.Job, *armada.Run) {
 // place makes the pools show the job where it is now.
 func (w *world) place(e *entry) {
 	job, run := e.view()
+	w.await(e, run)
 	switch {
 	case run != nil:
 		w.show(e, shown{
@@ -72,6 +73,9 @@ func (w *world) show(e *entry, want shown) {
 		p.runs--
 		if want.spot != holding || was.pool != want.pool || was.run != want.run || was.node != want.node {
 			p.dirty = true
+			if w.rules.Floats(&e.shape.requirements.Resources) {
+				w.stir() // what it gives back belongs to several pools
+			}
 		}
 	}
 	switch want.spot {

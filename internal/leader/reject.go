@@ -65,6 +65,11 @@ func (w *world) look(now time.Time) {
 			silent++ // nobody knows what the cluster could offer
 		}
 	}
+	for _, kinds := range [][]scheduling.KnownKind{known, absent} {
+		for i := range kinds {
+			kinds[i].Allocatable = kinds[i].Allocatable.Add(w.rules.Budgeted(kinds[i].Pool))
+		}
+	}
 	scheduling.SortKnown(known)
 	s.certain = executors > 0 && silent == 0
 	s.due = s.due || s.certain && !was
@@ -227,7 +232,7 @@ func (w *world) reject(e *entry, members []*entry, now time.Time) proposal {
 	if len(members) > 1 {
 		label = e.job.Gang.UniformityLabel
 	}
-	why := scheduling.WhyNever(e.shape.requirements, label, w.survey.known, w.resources)
+	why := scheduling.WhyNever(e.shape.requirements, label, w.survey.known, w.rules.Resources)
 	p := proposal{}
 	for _, m := range members {
 		reason := why

@@ -14,7 +14,10 @@ import (
 
 // really makes a replica decide by the real scheduler.
 func really(l *Leader, _ *replica) {
-	l.plan = func(pool string) planner { return fairPool{scheduling.NewPool(pool, testScheduling())} }
+	l.plans = func() func(string) planner {
+		shared := scheduling.NewShared(testScheduling())
+		return func(pool string) planner { return fairPool{shared.NewPool(pool)} }
+	}
 }
 
 // twoGi is a shape of one core and two gibibytes.

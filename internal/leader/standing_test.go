@@ -12,7 +12,9 @@ import (
 
 // withRealPools gives a replica the real scheduler.
 func withRealPools(l *Leader, _ *replica) {
-	l.plan = func(name string) planner { return fairPool{scheduling.NewPool(name, testScheduling())} }
+	l.plans = func() func(string) planner {
+		return func(name string) planner { return fairPool{scheduling.NewPool(name, testScheduling())} }
+	}
 }
 
 func TestAQueuedJobStandsBehindHigherClassesLowerPrioritiesAndOlderJobs(t *testing.T) {

@@ -28,9 +28,12 @@ type planner interface {
 // fairPool is the planner of production.
 type fairPool struct{ *scheduling.Pool }
 
-// Round runs one round of the pool.
+// Round runs one round of the pool, and counts what it starts even if that is
+// refused later.
 func (p fairPool) Round(now time.Time) scheduling.Outcome {
-	return scheduling.Round(scheduling.Input{Now: now, Pool: p.Pool})
+	outcome := scheduling.Round(scheduling.Input{Now: now, Pool: p.Pool})
+	p.Spend(now, outcome)
+	return outcome
 }
 
 // world is everything that rounds decide from: all active jobs with their runs
@@ -44,11 +47,12 @@ type world struct {
 	// store's clock, this replica leads.
 	skew  time.Duration
 	since time.Time
-	// types are the configured node types, and resources what is counted.
-	types     []scheduling.KnownKind
-	resources armada.ResourceTable
-	ranks     map[string]int32 // priorities of the classes, by name
-	now       time.Time        // of the latest change
+	types []scheduling.KnownKind // the configured node types
+	rules scheduling.Config
+	// unacknowledged is Config.MaxUnacknowledged.
+	unacknowledged int
+	ranks          map[string]int32 // priorities of the classes, by name
+	now            time.Time        // of the latest change
 
 	jobs      map[armada.JobID]*entry
 	shapes    map[armada.ShapeID]*shape
@@ -73,6 +77,7 @@ type entry struct {
 	refusals int         // how often a decision about this version lost
 	until    time.Time   // withheld until then; zero if it is not
 	suspect  bool        // it is among the suspects
+	awaits   *agent      // that was given its run and has not said to begin it
 }
 
 // intent is the decision about a job that is in flight.
@@ -204,19 +209,17 @@ func (w *world) shapeOf(job *armada.Job) *shape {
 	}
 	plain := w.shapes[job.Shape]
 	plain.users++
-	s := &shape{id: id, requirements: job.Lessons.Apply(plain.requirements, w.resources), plain: plain}
+	s := &shape{id: id, requirements: job.Lessons.Apply(plain.requirements, w.rules.Resources), plain: plain}
 	w.shapes[id] = s
 	return s
 }
 
-// reshape gives an entry another shape, or none.
+// reshape gives an entry its shape, in place of the one that it had.
 func (w *world) reshape(e *entry, s *shape) {
 	if e.shape == s {
 		return
 	}
-	if s != nil {
-		s.users++
-	}
+	s.users++
 	if was := e.shape; was != nil {
 		w.leave(was)
 	}
@@ -254,6 +257,7 @@ func (w *world) learn(e *entry, job armada.Job, run *armada.Run) {
 
 // forget drops a job that has ended, everywhere.
 func (w *world) forget(e *entry) {
+	w.await(e, nil)
 	w.show(e, shown{})
 	if e.agent != nil {
 		delete(e.agent.runs, e.job.ID)

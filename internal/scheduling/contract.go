@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"armada"
+	"armada/internal/scheduling/fairshare"
 )
 
 // Config is what an installation decides about scheduling.
@@ -17,6 +18,54 @@ type Config struct {
 	// Limits of one round; 0 is none.
 	MaxLeasesPerRound int
 	MaxQueueLookback  int // jobs looked at per queue and round
+	// MaxDecision bounds the leases and preemptions of one decision as far as
+	// preemption makes it larger; 0 is no bound.
+	MaxDecision int
+	// Preemption holds in every pool that Pools does not name.
+	Preemption PreemptionRules
+	Pools      map[string]PoolConfig
+	// RoundLimits bounds what one round hands out of a pool.
+	RoundLimits armada.ResourceFractions
+	// Rate bounds how fast jobs start in all pools, and QueueRate those of each
+	// queue.
+	Rate, QueueRate Rate
+	// Budgets are of the floating resources of the table. A pool that no budget
+	// covers has nothing of the resource; one that several cover has them all.
+	Budgets []Budget
+}
+
+// PoolConfig is what an installation decides about one pool.
+type PoolConfig struct{ Preemption PreemptionRules }
+
+// PreemptionRules say which runs of preemptible classes may lose their places. The
+// zero value preempts nothing.
+type PreemptionRules struct {
+	// FairShare lets queues that are owed more take the room of those that hold
+	// more than their protected share.
+	FairShare bool
+	// Urgency lets jobs of a higher class priority take the room of lower ones,
+	// whatever their queues hold.
+	Urgency bool
+	// Repair takes the lowest runs off nodes that have less than their runs hold,
+	// because they shrank or because others use them.
+	Repair bool
+	// ProtectedShare is how much of its fair share, in millionths, a queue cannot
+	// lose to fairness. Where queues ask for less than their share, the adjusted
+	// share counts if it is larger.
+	ProtectedShare int64
+	// MaxPerRound bounds the runs that one round preempts for fairness, and Rate
+	// how many in the course of time; zero is no bound. A gang larger than a bound
+	// goes when nobody else has.
+	MaxPerRound int
+	Rate        Rate
+}
+
+// preemption is what holds in a pool.
+func (c Config) preemption(pool string) PreemptionRules {
+	if p, ok := c.Pools[pool]; ok {
+		return p.Preemption
+	}
+	return c.Preemption
 }
 
 // Input is what a round decides from. The round reads and changes nothing.
@@ -55,9 +104,20 @@ type Lease struct {
 type Preemption struct {
 	Job    armada.JobID
 	Run    armada.RunID
-	For    armada.JobID
-	Reason string
+	For    armada.JobID // who gets the room; empty for a repair
+	Cause  Cause
+	Reason string // for people
 }
+
+// Cause is why a run is preempted.
+type Cause uint8
+
+// The causes.
+const (
+	ForFairness Cause = iota // its queue holds more than it is owed
+	ForUrgency               // a job of a higher class needs the room
+	ForRepair                // its node has less than its runs hold
+)
 
 // Waiting tells why queued jobs of one queue and shape were not placed. Members
 // of an incomplete gang have an entry of their own, which names the gang; for
@@ -92,6 +152,9 @@ type QueueReport struct {
 	Allocated     armada.Resources
 	Queued        int
 	Placed        int
-	Cost          uint64        // its weighted share, by which queues take turns; 2^36 is the whole pool at factor 1
+	Cost          uint64        // its weighted share, by which queues take turns; fairshare.Unit is the whole pool at factor 1
 	Stopped       armada.Reason // why its next job was not placed
 }
+
+// RelativeCost is the queue's cost with that of the whole pool at factor 1 as 1.
+func (q *QueueReport) RelativeCost() float64 { return float64(q.Cost) / fairshare.Unit }

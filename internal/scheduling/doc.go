@@ -7,14 +7,17 @@
 // reads it. The steps of a round, told by round.go:
 //
 //  1. fairshare: what each queue is owed (fairshare/);
-//  2. evict on paper what may be taken back;
+//  2. repair nodes that have less than their runs hold;
 //  3. admit: while gangs remain, the queue with the lowest cost offers its next
 //     gang, and placement finds nodes for all its members or for none
-//     (placement/);
-//  4. repair nodes that hold too much;
-//  5. outcome: leases, preemptions, and a reason for every job that waits.
+//     (placement/); where nothing is free, preempt.go looks for room that somebody
+//     leaves already, that queues owe (book.go), or that less urgent runs hold;
+//  4. outcome: leases, preemptions, and a reason for every job that waits.
 //
-// Steps 2 and 4 are not there yet: nothing is preempted.
+// A run that is preempted *leaves*: it holds its room until it has ended, and does
+// not count for its queue any more. What is placed into its room meanwhile waits
+// for its end, and counts already. So rounds while it leaves, and after, find
+// nothing to do again.
 //
 // Everything is a gang; a lone job is a gang of one. What gangs look alike to
 // placement are of one kind: where one of them has no place, none has, for room
@@ -31,6 +34,6 @@
 // use floating point where sums depend on order, or do I/O. Its behaviour is
 // told by the scenarios in testdata, which a user can read, and checked against
 // a naive round (reference_test.go). Start at contract.go, then pool.go, queue.go
-// and gang.go for the state, round.go for the decisions, and outcome.go for what
+// and gang.go for the state, round.go and preempt.go for the decisions, and outcome.go for what
 // is said about them. Why it is built so: docs/adr/0005-scheduling-round.md.
 package scheduling

@@ -21,11 +21,13 @@ type kind struct {
 	uniform   placement.Uniform
 	size      int
 	total     armada.Resources
+	byClass   []classTotal // the same, by class
 	lanes     int
 
 	// The current round's.
 	failed   uint64 // the round in which it did not fit
 	failedAt int    // after so many leases
+	refused  uint64 // for queues that cost so much with it, and more
 	again    uint64 // the round in which it is offered again
 	reason   armada.Reason
 }
@@ -34,6 +36,11 @@ type kind struct {
 type member struct {
 	shape *shape
 	count int
+
+	// How far its search in the book has come, and at which cost.
+	book uint64
+	page int
+	cost uint64
 }
 
 // gangKey names a gang within its pool.
@@ -138,7 +145,7 @@ func (p *Pool) settle() {
 			g.due = slices.Clone(g.queued[:need])
 			g.turn = g.due[need-1]
 			g.lane = g.queue.lane(p.kindOf(g))
-			g.lane.insert(g.turn)
+			g.lane.insert(g.turn.entry())
 		}
 	}
 	p.unsettled = p.unsettled[:0]
@@ -167,9 +174,10 @@ func (p *Pool) kindOf(g *gang) *kind {
 			k.parts[last].Count++
 			continue
 		}
-		k.members = append(k.members, member{j.shape, 1})
+		k.members = append(k.members, member{shape: j.shape, count: 1})
 		k.parts = append(k.parts, placement.Part{Demand: j.shape.demand, Count: 1})
 	}
+	k.byClass = totals(k.members)
 	id := append([]byte(k.uniform.Label), '=')
 	id = append(id, k.uniform.Value...)
 	for _, m := range k.members {

@@ -10,7 +10,8 @@ import (
 )
 
 // KnownKind is a kind of nodes with how people find it: the cluster that has
-// such nodes, or the name of a configured node type.
+// such nodes, or the name of a configured node type. What its pool may use of
+// floating resources, see [Config.Budgeted], counts as if each node had it.
 type KnownKind struct {
 	Executor armada.ExecutorID
 	NodeType string // of a configured one; otherwise empty
@@ -48,6 +49,9 @@ func obstacle(needs *armada.Requirements, label string, kind *armada.NodeKind) a
 	}
 	if _, ok := needs.Tolerates(kind.Taints); !ok {
 		return armada.ReasonTaints
+	}
+	if !kind.MinimumJob.Fits(&needs.Resources) {
+		return armada.ReasonTooSmall
 	}
 	return armada.ReasonNone
 }
@@ -102,12 +106,17 @@ func whyNot(needs *armada.Requirements, label string, kinds []*armada.NodeKind, 
 	case nearest != nil:
 		i, _ := scarcest(needs, nearest)
 		r := table.At(i)
+		if r.Floating {
+			return fmt.Sprintf("it asks for %s %s, all that the pool may use is %s", r.Format(needs.Resources[i]), r.Name, r.Format(nearest.Allocatable[i]))
+		}
 		with := ""
 		if label != "" {
 			with = " with the label " + label
 		}
 		return fmt.Sprintf("it asks for %s %s, the largest node%s has %s",
 			r.Format(needs.Resources[i]), r.Name, with, r.Format(max(nearest.Allocatable[i], 0)))
+	case found[armada.ReasonTooSmall]:
+		return "it is smaller than the jobs that the nodes are for"
 	case found[armada.ReasonTaints]:
 		return "the nodes have taints that it does not tolerate"
 	case found[armada.ReasonNodeSelector]:

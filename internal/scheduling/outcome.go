@@ -8,7 +8,7 @@ import (
 
 // outcome turns what the round found into what the caller gets.
 func (r *round) outcome() Outcome {
-	out := Outcome{Report: r.report()}
+	out := Outcome{Report: r.report(), Wake: r.wake}
 	out.Decisions = r.decisions()
 	count := 0
 	for _, q := range r.pool.byName {
@@ -29,8 +29,13 @@ func (r *round) decisions() []Decision {
 	}
 	decisions := make([]Decision, len(r.placed))
 	leases := make([]Lease, 0, len(r.nodes))
-	nodes := r.nodes
+	nodes, victims, waits := r.nodes, r.victims, r.waits
 	for i, p := range r.placed {
+		decisions[i].Preemptions = r.preemptions(p.first, victims[:p.victims])
+		victims = victims[p.victims:]
+		if p.first == nil {
+			continue
+		}
 		begin := len(leases)
 		r.members = append(r.members[:0], p.first)
 		if g := p.first.gang; g != nil {
@@ -38,12 +43,31 @@ func (r *round) decisions() []Decision {
 		}
 		for m, j := range r.members {
 			executor, name := r.pool.space.Node(nodes[m])
-			leases = append(leases, Lease{Job: j.id, Executor: executor, Node: name})
+			l := Lease{Job: j.id, Executor: executor, Node: name}
+			if len(waits) > 0 && waits[0].lease == len(leases) {
+				l.After, waits = waits[0].after, waits[1:]
+			}
+			leases = append(leases, l)
 		}
 		nodes = nodes[p.nodes:]
 		decisions[i].Leases = leases[begin:len(leases):len(leases)]
 	}
 	return decisions
+}
+
+// preemptions tells what those lose who make room for a gang, whose turn is that
+// of the job; it is nil where nobody gets the room.
+func (r *round) preemptions(by *job, victims []victim) []Preemption {
+	var losses []Preemption
+	for i := range victims {
+		v := &victims[i]
+		loss := Preemption{Job: v.job.id, Run: v.job.run.id, Cause: v.cause, Reason: r.lossReason(v, by)}
+		if by != nil {
+			loss.For = by.id
+		}
+		losses = append(losses, loss)
+	}
+	return losses
 }
 
 // report describes the round, and leaves each queue's lanes in order of turn.
@@ -80,13 +104,18 @@ func (l *lane) waits() bool { return l.taken < l.count }
 func (r *round) reason(l *lane) armada.Reason {
 	q := l.queue
 	reason := armada.Reason{Code: armada.ReasonNotConsidered, Pool: r.pool.name}
+	limit, over := r.overLimit(l)
 	switch {
 	case q.known && q.settings.Cordoned:
 		reason.Code = armada.ReasonQueueCordoned
 	case l.kind.failed == r.number:
 		reason = l.kind.reason
-	case r.full:
-		reason.Code = armada.ReasonRoundLimit
+	case over:
+		reason = limit
+	case q.turn.stopped.Code != armada.ReasonNone:
+		reason = q.turn.stopped
+	case r.full.Code != armada.ReasonNone:
+		reason = r.full
 	}
 	return reason
 }

@@ -26,29 +26,37 @@ type Pool struct {
 	kinds  map[string]*kind // of gangs
 	jobs   map[armada.JobID]*job
 	gangs  map[gangKey]*gang
+	sites  map[placement.NodeRef]*site
 	// unsettled are the gangs whose members have changed since the last round.
 	unsettled []*gang
 	// anchored are the complete gangs of which some run already and which ask
 	// for nodes that share a label.
 	anchored map[*gang]struct{}
 
+	shared   *Shared
+	moved    bucket     // of runs preempted for fairness
+	perRound *fractions // the most that one round hands out; nil is no bound
+
 	scratch scratch // the current round's; nothing of it outlives the round
 }
 
-// NewPool makes an empty pool.
-func NewPool(name string, config Config) *Pool {
+// NewPool makes an empty pool that shares nothing with others.
+func NewPool(name string, config Config) *Pool { return NewShared(config).NewPool(name) }
+
+func newPool(name string, shared *Shared) *Pool {
+	config := shared.config
 	return &Pool{
-		name: name, config: config,
+		name: name, config: config, shared: shared, perRound: fractionsOf(config.Resources, config.RoundLimits.In(name)),
 		space:  placement.NewSpace(config.Resources, config.Classes),
 		queues: map[string]*queue{}, shapes: map[armada.ShapeID]*shape{}, kinds: map[string]*kind{},
-		jobs: map[armada.JobID]*job{}, gangs: map[gangKey]*gang{}, anchored: map[*gang]struct{}{},
+		jobs: map[armada.JobID]*job{}, gangs: map[gangKey]*gang{}, sites: map[placement.NodeRef]*site{}, anchored: map[*gang]struct{}{},
 	}
 }
 
 // Version changes whenever something changed that a round's outcome could
 // depend on. A leader that remembers the version of its last round, and is not
 // woken by [Outcome.Wake], has nothing to decide while it is the same.
-func (p *Pool) Version() uint64 { return p.version }
+func (p *Pool) Version() uint64 { return p.version + p.shared.version }
 
 // SetQueue adds a queue or replaces its settings. Jobs of a queue that is not
 // known wait until it is.
@@ -58,6 +66,7 @@ func (p *Pool) SetQueue(settings armada.Queue) {
 		return
 	}
 	q.known, q.settings, q.factor = true, settings, fairshare.NewFactor(settings.PriorityFactor)
+	p.limit(q)
 	p.version++
 }
 
@@ -68,14 +77,14 @@ func (p *Pool) RemoveQueue(name string) {
 	if !ok || !q.known {
 		return
 	}
-	q.known, q.settings = false, armada.Queue{Name: name}
+	q.known, q.settings, q.limits = false, armada.Queue{Name: name}, nil
 	p.version++
 	p.forgetQueue(q)
 }
 
 // SetNode adds a node or replaces it; its runs stay. The node's maps and slices
 // must not change any more.
-func (p *Pool) SetNode(n armada.Node) { p.nodeChanged(p.space.SetNode(n)) }
+func (p *Pool) SetNode(n armada.Node) { p.nodeChanged(p.space.SetNode(p.config.node(n))) }
 
 // RemoveNode forgets a node; its runs keep counting for their queues.
 func (p *Pool) RemoveNode(executor armada.ExecutorID, name string) {
@@ -104,35 +113,36 @@ func (p *Pool) Enqueue(v armada.Job, requirements *armada.Requirements) {
 	}
 	p.version++
 	j := p.add(v, requirements)
-	j.queue.wanted = j.queue.wanted.Add(j.shape.needs.Resources)
+	j.queue.want(j.shape, 1)
 	j.queue.queued++
 	if j.gang != nil {
 		j.gang.insert(j)
 		p.unsettle(j.gang)
 		return
 	}
-	j.queue.lane(j.shape.alone).insert(j)
+	j.queue.lane(j.shape.alone).insert(j.entry())
 }
 
 // Occupy records that a job's run holds its requirements on a node of the pool,
-// known or not; the job leaves the queue.
+// known or not; the job leaves the queue. A run whose job has a wish is about to
+// end: it holds its room until it has, does not count for its queue any more, and
+// others may wait for the room.
 func (p *Pool) Occupy(v armada.Job, run armada.Run, requirements *armada.Requirements) {
 	node := placement.NodeRef{Executor: run.Executor, Name: run.Node}
+	leaves, since := v.Wish.Kind != armada.WishNone, int64(0)
+	if !run.Leased.IsZero() {
+		since = run.Leased.UnixNano()
+	}
 	if j, ok := p.jobs[v.ID]; ok {
-		if j.run != nil && j.run.id == run.ID && j.run.node == node && j.same(v) {
+		if j.run != nil && j.run.id == run.ID && j.run.node == node && j.run.leaves == leaves && j.run.since == since && j.same(v) {
 			return
 		}
 		p.drop(j)
 	}
 	p.version++
 	j := p.add(v, requirements)
-	j.run = &place{id: run.ID, node: node}
-	j.queue.held = j.queue.held.Add(j.shape.needs.Resources)
-	p.space.Hold(node, j.shape.demand)
-	if j.gang != nil {
-		j.gang.running = append(j.gang.running, j)
-		p.unsettle(j.gang)
-	}
+	j.run = &place{id: run.ID, node: node, leaves: leaves, since: since}
+	p.settleIn(j)
 }
 
 // Remove forgets a job: it left the queue, or its run has ended and its room
@@ -163,14 +173,9 @@ func (p *Pool) drop(j *job) {
 	delete(p.jobs, j.id)
 	switch {
 	case j.run != nil:
-		j.queue.held = j.queue.held.Sub(j.shape.needs.Resources)
-		p.space.Release(j.run.node, j.shape.demand)
-		if g := j.gang; g != nil {
-			g.running = slices.DeleteFunc(g.running, func(o *job) bool { return o == j })
-			p.unsettle(g)
-		}
+		p.moveOut(j)
 	default:
-		j.queue.wanted = j.queue.wanted.Sub(j.shape.needs.Resources)
+		j.queue.want(j.shape, -1)
 		j.queue.queued--
 		if g := j.gang; g != nil {
 			p.unsettle(g)
@@ -189,7 +194,7 @@ func (p *Pool) drop(j *job) {
 
 // leaveLane takes a job, or the gang whose turn is the job's, out of its lane.
 func (p *Pool) leaveLane(l *lane, j *job) {
-	l.remove(j)
+	l.remove(j.entry())
 	if l.count > 0 {
 		return
 	}
@@ -208,6 +213,7 @@ func (p *Pool) queue(name string) *queue {
 	q, ok := p.queues[name]
 	if !ok {
 		q = &queue{name: name, factor: fairshare.NewFactor(1), lanes: map[*kind]*lane{}, incomplete: map[*gang]struct{}{}}
+		q.byClass = make([]ledger, len(p.config.Classes)+1)
 		p.queues[name] = q
 		at, _ := slices.BinarySearchFunc(p.byName, name, queueByName)
 		p.byName = slices.Insert(p.byName, at, q)
@@ -232,16 +238,17 @@ func (p *Pool) shape(id armada.ShapeID, needs *armada.Requirements) *shape {
 	}
 	s, ok := p.shapes[id]
 	if !ok {
-		s = &shape{id: id, needs: needs, demand: p.space.AddDemand(needs)}
-		for _, c := range p.config.Classes {
+		s = &shape{id: id, needs: needs, demand: p.space.AddDemand(p.config.onNode(needs)), class: len(p.config.Classes)}
+		for i, c := range p.config.Classes {
 			if c.Name == needs.PriorityClass {
-				s.rank = c.Priority
+				s.rank, s.loose, s.class = c.Priority, c.Preemptible, i
 			}
 		}
 		s.alone = &kind{
-			rank: s.rank, members: []member{{s, 1}}, parts: []placement.Part{{Demand: s.demand, Count: 1}},
+			rank: s.rank, members: []member{{shape: s, count: 1}}, parts: []placement.Part{{Demand: s.demand, Count: 1}},
 			size: 1, total: needs.Resources,
 		}
+		s.alone.byClass = totals(s.alone.members)
 		p.shapes[id] = s
 	}
 	return s

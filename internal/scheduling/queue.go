@@ -1,7 +1,6 @@
 package scheduling
 
 import (
-	"cmp"
 	"slices"
 	"strings"
 
@@ -22,12 +21,6 @@ type job struct {
 	run      *place // nil while it waits
 }
 
-// place is what a run holds.
-type place struct {
-	id   armada.RunID
-	node placement.NodeRef
-}
-
 // same tells whether nothing that a round looks at has changed.
 func (j *job) same(v armada.Job) bool {
 	if j.number != v.Number || j.priority != v.Priority || j.queue.name != v.Queue || v.Shape != "" && j.shape.id != v.Shape {
@@ -45,6 +38,8 @@ type shape struct {
 	needs  *armada.Requirements
 	demand *placement.Demand
 	rank   int32 // the priority of the class
+	loose  bool  // the class is preemptible
+	class  int   // among those of the configuration; their number for one that is not known
 	alone  *kind // the kind of lone jobs of this shape
 	jobs   int
 }
@@ -58,8 +53,12 @@ type queue struct {
 	factor   fairshare.Factor
 	jobs     int              // queued and running
 	queued   int              // of these
-	held     armada.Resources // by its runs
+	held     armada.Resources // by its runs, but for those that leave
+	leaving  armada.Resources // of those
+	tenures  []*tenure        // of its runs that may be preempted, the lowest rank first
 	wanted   armada.Resources // by its queued jobs
+	byClass  []ledger         // the same, by class
+	limits   []*fractions     // what it may hold by class, nil for no bound; empty where there is none
 
 	lanes      map[*kind]*lane
 	inOrder    []*lane // the same, in order of turn as of the last round
@@ -107,83 +106,17 @@ func (q *queue) sortLanes() {
 	}
 }
 
-// laneBlock is how many entries a block of a lane holds at most.
-const laneBlock = 512
-
-// lane is what waits in one queue of one kind, in order: lower priority number
-// first, then lower submit number. Gangs stand at the turn of their last
-// member. It is a list of sorted blocks: cheap to extend at its end and to take
-// from anywhere, and read without following pointers.
+// lane is what waits in one queue of one kind, in order. Gangs stand at the turn
+// of their last member.
 type lane struct {
-	queue  *queue
-	kind   *kind
-	blocks [][]entry
-	count  int
-	at     int // in queue.inOrder
+	line
+	queue *queue
+	kind  *kind
+	at    int // in queue.inOrder
 
 	// The current round's: how far it has come, and what it offers next.
 	block, offset, taken int
 	next                 entry // without job when nothing is left
-}
-
-type entry struct {
-	number   int64
-	priority uint32
-	job      *job
-}
-
-func (e entry) compare(o entry) int {
-	if e.priority != o.priority || e.number != o.number {
-		return cmp.Or(cmp.Compare(e.priority, o.priority), cmp.Compare(e.number, o.number))
-	}
-	return cmp.Compare(e.job.id, o.job.id)
-}
-
-func (j *job) entry() entry { return entry{j.number, j.priority, j} }
-
-// find returns the block and the offset where e stands or would stand; the lane
-// has a block.
-func (l *lane) find(e entry) (at, offset int) {
-	at, found := slices.BinarySearchFunc(l.blocks, e, func(b []entry, e entry) int { return b[0].compare(e) })
-	if found {
-		return at, 0
-	}
-	at = max(at-1, 0)
-	offset, _ = slices.BinarySearchFunc(l.blocks[at], e, entry.compare)
-	return at, offset
-}
-
-func (l *lane) insert(j *job) {
-	e := j.entry()
-	l.count++
-	if len(l.blocks) == 0 {
-		l.blocks = append(l.blocks, []entry{e})
-		return
-	}
-	at, offset := l.find(e)
-	if len(l.blocks[at]) == laneBlock {
-		if at == len(l.blocks)-1 && offset == laneBlock {
-			l.blocks = append(l.blocks, append(make([]entry, 0, laneBlock), e))
-			return
-		}
-		upper := append(make([]entry, 0, laneBlock), l.blocks[at][laneBlock/2:]...)
-		clear(l.blocks[at][laneBlock/2:])
-		l.blocks[at] = l.blocks[at][:laneBlock/2]
-		l.blocks = slices.Insert(l.blocks, at+1, upper)
-		if offset > laneBlock/2 {
-			at, offset = at+1, offset-laneBlock/2
-		}
-	}
-	l.blocks[at] = slices.Insert(l.blocks[at], offset, e)
-}
-
-func (l *lane) remove(j *job) {
-	at, offset := l.find(j.entry())
-	l.count--
-	l.blocks[at] = slices.Delete(l.blocks[at], offset, offset+1)
-	if len(l.blocks[at]) == 0 {
-		l.blocks = slices.Delete(l.blocks, at, at+1)
-	}
 }
 
 // rewind begins a round.

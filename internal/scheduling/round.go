@@ -2,6 +2,7 @@ package scheduling
 
 import (
 	"slices"
+	"time"
 
 	"armada"
 	"armada/internal/scheduling/fairshare"
@@ -11,11 +12,21 @@ import (
 func Round(in Input) Outcome {
 	r := begin(in)
 	r.owe()
+	r.repair()
 	r.admit()
 	out := r.outcome()
 	r.pool.space.Rewind()
-	clear(r.placed) // so that no job outlives its time here
+	r.forget()
 	return out
+}
+
+// forget lets go of all jobs, so that none outlives its time here.
+func (r *round) forget() {
+	clear(r.placed)
+	clear(r.victims)
+	clear(r.candidates[:cap(r.candidates)])
+	clear(r.mates[:cap(r.mates)])
+	r.closeBook()
 }
 
 // scratch is what a round works with and the next one uses again.
@@ -26,12 +37,20 @@ type scratch struct {
 	nodes   []int32
 	claims  []fairshare.Claim
 	members []*job
+
+	claim      claim
+	book       book
+	victims    []victim
+	waits      []wait
+	candidates []*job
+	mates      []*job
 }
 
-// placed is a gang that got its place, and where in scratch.nodes that stands.
+// placed is a gang that got its place, how many of scratch.nodes are its own, and
+// how many of the victims. Without a gang the victims are those of a repair.
 type placed struct {
-	first *job // lone, or the turn of its gang
-	nodes int
+	first          *job // lone, or the turn of its gang
+	nodes, victims int
 }
 
 // turn is a queue's part in the current round.
@@ -44,31 +63,49 @@ type turn struct {
 	given  int
 	shares fairshare.Shares
 	demand int64
+
+	protected int64 // the share that fairness must leave it
+	seller    seller
+	robbed    bool // it lost runs since its cost was last told
 	// stopped is why it offers nothing more although it could.
-	stopped armada.ReasonCode
+	stopped armada.Reason
+	classes []classTurn // by class, where it has limits
+	tokens  allowance
 }
 
 // round is one round while it runs.
 type round struct {
 	*scratch
-	pool     *Pool
-	in       Input
-	capacity armada.Resources
-	scale    fairshare.Scale
-	leases   int
-	full     bool // the round's limit is reached
+	pool       *Pool
+	preemption PreemptionRules
+	in         Input
+	capacity   armada.Resources
+	scale      fairshare.Scale
+	leases     int
+	full       armada.Reason // why nothing more is placed; none while more may be
+
+	given   armada.Resources // by this round, in all
+	most    bound            // of it
+	unspent bound            // of floating resources
+	tokens  allowance
+	moved   allowance // of runs preempted for fairness
+	wake    time.Time
 }
 
 func begin(in Input) *round {
 	p := in.Pool
 	p.settle()
 	p.space.Settle()
-	r := &round{scratch: &p.scratch, pool: p, in: in, capacity: p.space.Capacity()}
+	r := &round{scratch: &p.scratch, pool: p, in: in, capacity: p.space.Capacity().Add(p.config.Budgeted(p.name))}
+	r.preemption = p.config.preemption(p.name)
+	r.victims, r.waits = r.victims[:0], r.waits[:0]
 	r.scale = fairshare.NewScale(r.capacity, p.config.FairnessMultipliers)
 	r.number++
 	r.placed, r.nodes = r.placed[:0], r.nodes[:0]
+	r.bind()
 	for _, q := range p.byName {
-		q.turn = turn{lanes: q.turn.lanes[:0], held: q.held}
+		q.turn = turn{lanes: q.turn.lanes[:0], held: q.held, classes: q.turn.classes}
+		r.bindQueue(q)
 		for _, l := range q.inOrder {
 			l.rewind()
 		}
@@ -81,10 +118,7 @@ func begin(in Input) *round {
 func (r *round) owe() {
 	r.claims = r.claims[:0]
 	for _, q := range r.pool.byName {
-		want := q.held
-		if q.known && !q.settings.Cordoned {
-			want = want.Add(q.wanted)
-		}
+		want := r.demand(q)
 		q.turn.demand = min(r.scale.Share(&want), fairshare.One)
 		if !q.known {
 			q.turn.demand = 0
@@ -92,7 +126,8 @@ func (r *round) owe() {
 		r.claims = append(r.claims, fairshare.Claim{Factor: q.factor, Demand: q.turn.demand})
 	}
 	for i, s := range fairshare.Divide(r.claims) {
-		r.pool.byName[i].turn.shares = s
+		t := &r.pool.byName[i].turn
+		t.shares, t.protected = s, max(s.Fair, s.Adjusted)*r.preemption.ProtectedShare/fairshare.One
 	}
 }
 
@@ -100,8 +135,10 @@ func (r *round) owe() {
 // that waits has a place.
 //
 // Where members differ, best fit may miss a way to place them that it finds
-// when the nodes are fuller. Such gangs are offered again for as long as
-// anything was placed after they failed: a second round would find no more.
+// when the nodes are fuller; and where runs lose their places, more may become
+// free than was needed, and what queues owe changes. Such gangs are offered again
+// for as long as anything was placed after they failed: a second round would find
+// no more.
 func (r *round) admit() {
 	r.takeTurns(func(*lane) bool { return true })
 	for r.progressed() {
@@ -119,8 +156,8 @@ func (r *round) progressed() bool {
 				continue
 			}
 			k.again = 0
-			if len(k.parts) > 1 && k.failedAt < r.leases && !r.full {
-				k.again, any = r.number, true
+			if (len(k.parts) > 1 || r.preempts()) && k.failedAt < r.leases && r.full.Code == armada.ReasonNone {
+				k.again, k.failedAt, any = r.number, r.leases, true
 			}
 		}
 	}
@@ -130,8 +167,9 @@ func (r *round) progressed() bool {
 // takeTurns offers what the lanes hold that are let through.
 func (r *round) takeTurns(through func(*lane) bool) {
 	r.order = r.order[:0]
+	r.closeBook()
 	for _, q := range r.pool.byName {
-		if !q.known || q.settings.Cordoned || q.turn.stopped != armada.ReasonNone {
+		if !q.known || q.settings.Cordoned || q.turn.stopped.Code != armada.ReasonNone {
 			continue
 		}
 		q.turn.lanes = q.turn.lanes[:0]
@@ -150,8 +188,7 @@ func (r *round) takeTurns(through func(*lane) bool) {
 	for len(r.order) > 0 {
 		q := r.order[0]
 		l := q.turn.lanes[0]
-		if r.limited(l.kind) {
-			r.full = true
+		if r.ends(l.kind) {
 			return
 		}
 		if !r.place(l) {
@@ -168,6 +205,20 @@ func (r *round) takeTurns(through func(*lane) bool) {
 		} else {
 			r.order = pop(r.order, (*queue).goesBefore)
 		}
+		r.tellCosts()
+	}
+}
+
+// tellCosts puts queues that lost runs where their cost belongs now.
+func (r *round) tellCosts() {
+	robbed := false
+	r.order = slices.DeleteFunc(r.order, func(q *queue) bool {
+		was := q.turn.robbed
+		q.turn.robbed, robbed = false, robbed || was
+		return was && !r.offer(q)
+	})
+	if robbed {
+		heapify(r.order, (*queue).goesBefore)
 	}
 }
 
@@ -180,34 +231,41 @@ func (r *round) passOver(k *kind) {
 	heapify(r.order, (*queue).goesBefore)
 }
 
-// limited tells whether the gang would exceed the round's limit. A gang larger
-// than the limit has a round for itself.
-func (r *round) limited(k *kind) bool {
-	limit := r.pool.config.MaxLeasesPerRound
-	return limit > 0 && r.leases > 0 && r.leases+k.size > limit
-}
-
 // offer finds the queue's next gang and what it would cost, passing over the
-// kinds that are known not to fit. It returns false when nothing is left.
+// kinds that are known not to fit and those that its limits bar. It returns false when nothing is left.
 func (r *round) offer(q *queue) bool {
 	t := &q.turn
-	for len(t.lanes) > 0 && t.lanes[0].kind.failed == r.number {
+	for len(t.lanes) > 0 && r.barred(t.lanes[0]) {
 		t.lanes = pop(t.lanes, (*lane).goesBefore)
 	}
 	if len(t.lanes) == 0 {
 		return false
 	}
 	if limit := r.pool.config.MaxQueueLookback; limit > 0 && t.looked >= limit {
-		t.stopped = armada.ReasonNotConsidered
+		t.stopped = armada.Reason{Code: armada.ReasonNotConsidered, Pool: r.pool.name}
 		return false
 	}
 	k := t.lanes[0].kind
-	with := t.held
+	if r.tooFast(q, k) {
+		return false
+	}
+	t.cost, t.rank = r.costWith(q, k), k.rank
+	return true
+}
+
+// costWith is what a queue would cost with a gang of the kind.
+func (r *round) costWith(q *queue, k *kind) uint64 {
+	with := q.turn.held
 	for i := range with {
 		with[i] += k.total[i]
 	}
-	t.cost, t.rank = r.scale.Cost(&with, q.factor), k.rank
-	return true
+	return r.scale.Cost(&with, q.factor)
+}
+
+// refused tells whether a gang of the kind failed already in this round for a
+// queue to which as much or more is owed.
+func (r *round) refused(q *queue, k *kind) bool {
+	return k.failed == r.number && (k.refused == 0 || r.costWith(q, k) >= k.refused)
 }
 
 // place finds nodes for the lane's next gang. When there are none, no gang of
@@ -215,28 +273,43 @@ func (r *round) offer(q *queue) bool {
 func (r *round) place(l *lane) bool {
 	k, t := l.kind, &l.queue.turn
 	t.looked += k.size
-	nodes, most, ok := r.pool.space.Place(k.parts, k.uniform, r.nodes)
+	if reason, sinks := r.sinks(k); sinks {
+		k.failed, k.failedAt, k.refused, k.reason = r.number, r.leases, 0, reason
+		return false
+	}
+	before := len(r.victims)
+	nodes, most, ok := r.pool.space.Place(k.parts, k.uniform, nil, r.nodes)
+	k.refused = 0
+	if !ok && r.displaces(l) {
+		nodes, most, ok = r.pool.space.Place(k.parts, k.uniform, r, r.nodes)
+		k.refused = r.claim.cost
+	}
 	if !ok {
-		k.failed, k.failedAt, k.reason = r.number, r.leases, r.why(k, most)
+		k.failed, k.failedAt, k.reason = r.number, r.leases, r.why(l, most)
 		return false
 	}
 	r.nodes = nodes
-	r.placed = append(r.placed, placed{l.next.job, k.size})
-	for i := range t.held {
-		t.held[i] += k.total[i]
-	}
-	t.given += k.size
-	r.leases += k.size
+	r.waitFor(k, nodes[len(nodes)-k.size:])
+	r.placed = append(r.placed, placed{l.next.job, k.size, len(r.victims) - before})
+	r.give(l.queue, k)
 	return true
 }
 
-// why tells why a kind has no place: because of a member that has none even
+// why tells why a lane's next gang has no place: because of a member that has none even
 // alone, or because they have none together.
-func (r *round) why(k *kind, most int) armada.Reason {
+func (r *round) why(l *lane, most int) armada.Reason {
+	k := l.kind
 	reason := armada.Reason{Code: armada.ReasonGangDoesNotFit, Have: int64(most), Want: int64(k.size)}
 	for _, m := range k.members {
-		if !r.pool.space.Fits(m.shape.demand) {
+		if _, fits := r.pool.space.Search(m.shape.demand, 0); !fits {
 			reason = r.pool.space.Explain(m.shape.demand)
+			switch {
+			case !r.outOfReach(l.queue, m.shape):
+			case r.claim.limited:
+				reason.Code = armada.ReasonPreemptionRate
+			default:
+				reason.Code = armada.ReasonOverFairShare
+			}
 			break
 		}
 	}

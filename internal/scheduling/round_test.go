@@ -28,18 +28,18 @@ func TestALaneIsASortedList(t *testing.T) {
 		var reference []*job
 		for i := range int64(rapid.IntRange(0, 1500).Draw(t, "appended")) {
 			j := &job{number: i * 1000, queue: q}
-			l.insert(j)
+			l.insert(j.entry())
 			reference = append(reference, j)
 		}
 		for i := range int64(rapid.IntRange(0, 200).Draw(t, "changes")) {
 			if len(reference) > 0 && rapid.Bool().Draw(t, "remove") {
 				at := rapid.IntRange(0, len(reference)-1).Draw(t, "at")
-				l.remove(reference[at])
+				l.remove(reference[at].entry())
 				reference = slices.Delete(reference, at, at+1)
 				continue
 			}
 			j := &job{number: rapid.Int64Range(0, 1500).Draw(t, "number")*1000 + 1 + i, priority: rapid.Uint32Range(0, 2).Draw(t, "priority")}
-			l.insert(j)
+			l.insert(j.entry())
 			reference = append(reference, j)
 		}
 		slices.SortFunc(reference, compareJobs)

@@ -23,12 +23,14 @@ type script struct {
 	members map[string]int       // of gangs, so far
 	number  int64
 	last    Outcome
+	now     time.Time
 	decided uint64 // the pool's version at the last round
 }
 
 func newScript() *script {
 	return &script{
 		config: Config{Resources: armada.DefaultResourceTable()},
+		now:    time.Unix(0, 0),
 		queues: map[string]armada.Queue{}, nodes: map[string]armada.Node{},
 		jobs: map[string]*worldJob{}, members: map[string]int{},
 	}
@@ -37,7 +39,7 @@ func newScript() *script {
 // run does one command and returns what it answers.
 func (s *script) run(words []string) (string, error) {
 	name, args := words[0], parseArguments(words[1:])
-	configures := map[string]func(*arguments) error{"class": s.class, "multiplier": s.multiplier, "limit": s.limit}
+	configures := map[string]func(*arguments) error{"class": s.class, "multiplier": s.multiplier, "limit": s.limit, "preempt": s.preempt, "rate": s.rate, "floating": s.floating, "pods": s.pods}
 	if f, ok := configures[name]; ok {
 		if s.pool != nil {
 			return "", fmt.Errorf("the configuration comes before everything else")
@@ -49,11 +51,11 @@ func (s *script) run(words []string) (string, error) {
 	}
 	tells := map[string]func(*arguments) error{
 		"node": s.node, "remove-node": s.removeNode, "queue": s.queue, "remove-queue": s.removeQueue,
-		"submit": s.submit, "gang": s.gang, "run": s.runs, "reprioritize": s.reprioritize, "finish": s.finish,
-		"type": s.nodeType, "requeue": s.requeue, "close": s.executor(false), "open": s.executor(true),
+		"submit": s.submit, "gang": s.gang, "run": s.runs, "reprioritize": s.reprioritize, "finish": s.finish, "cancel": s.cancel,
+		"type": s.nodeType, "requeue": s.requeue, "close": s.executor(false), "open": s.executor(true), "wait": s.wait, "other": s.other,
 	}
 	asks := map[string]func(*arguments) (string, error){
-		"round": s.round, "shares": s.shares, "why": s.why, "nodes": s.printNodes, "pool": s.printPool, "ever": s.ever,
+		"round": s.round, "shares": s.shares, "why": s.why, "nodes": s.printNodes, "pool": s.printPool, "ever": s.ever, "wake": s.wake,
 	}
 	var answer string
 	var err error
@@ -72,8 +74,12 @@ func (s *script) run(words []string) (string, error) {
 
 func (s *script) class(a *arguments) error {
 	priority, err := strconv.ParseInt(a.word(1), 10, 32)
+	if err != nil {
+		return err
+	}
+	limits, err := most(a)
 	s.config.Classes = append(s.config.Classes, armada.PriorityClass{
-		Name: a.word(0), Priority: int32(priority), Preemptible: a.flag("preemptible"),
+		Name: a.word(0), Priority: int32(priority), Preemptible: a.flag("preemptible"), QueueLimits: limits,
 	})
 	return err
 }
@@ -94,7 +100,20 @@ func (s *script) multiplier(a *arguments) error {
 func (s *script) limit(a *arguments) error {
 	s.config.MaxLeasesPerRound = a.number("leases", 0)
 	s.config.MaxQueueLookback = a.number("lookback", 0)
-	return nil
+	var err error
+	s.config.RoundLimits, err = most(a)
+	return err
+}
+
+// preempt [fairshare] [urgency] [repair] [protected=FRACTION] [most=N]
+func (s *script) preempt(a *arguments) error {
+	protected, err := strconv.ParseFloat(cmp.Or(a.value("protected"), "1"), 64)
+	s.config.Preemption = PreemptionRules{
+		FairShare: a.flag("fairshare"), Urgency: a.flag("urgency"), Repair: a.flag("repair"),
+		ProtectedShare: int64(protected * 1_000_000), MaxPerRound: a.number("most", 0),
+		Rate: s.config.Preemption.Rate,
+	}
+	return err
 }
 
 func (s *script) node(a *arguments) (err error) {
@@ -116,6 +135,9 @@ func (s *script) node(a *arguments) (err error) {
 		}
 		n.Others = append(n.Others, armada.PriorityUsage{Priority: int32(p), Used: used})
 	}
+	if n.MinimumJob, err = s.resources(parseArguments(strings.Split(a.value("minimum"), ","))); err != nil {
+		return err
+	}
 	n.Allocatable, err = s.resources(a)
 	s.nodes[n.Name] = n
 	s.pool.SetNode(n)
@@ -136,6 +158,9 @@ func taints(a *arguments) []armada.Taint {
 func (s *script) nodeType(a *arguments) (err error) {
 	k := KnownKind{NodeType: a.word(0)}
 	k.Pool, k.Labels, k.Taints = cmp.Or(a.value("pool"), "default"), a.prefixed("label."), taints(a)
+	if k.MinimumJob, err = s.resources(parseArguments(strings.Split(a.value("minimum"), ","))); err != nil {
+		return err
+	}
 	k.Allocatable, err = s.resources(a)
 	s.types = append(s.types, k)
 	return err
@@ -156,6 +181,9 @@ func (s *script) ever(a *arguments) (string, error) {
 	}
 	SortKnown(known)
 	for i := range known {
+		known[i].Allocatable = known[i].Allocatable.Add(s.config.Budgeted(known[i].Pool))
+	}
+	for i := range known {
 		if CouldRun(j.needs, j.Gang.UniformityLabel, &known[i].NodeKind) {
 			return fmt.Sprintf("%s: on %s\n", a.word(0), cmp.Or(known[i].NodeType, string(known[i].Executor))), nil
 		}
@@ -173,7 +201,11 @@ func (s *script) removeNode(a *arguments) error {
 
 func (s *script) queue(a *arguments) error {
 	factor, err := strconv.ParseFloat(cmp.Or(a.value("factor"), "1"), 64)
-	q := armada.Queue{Name: a.word(0), PriorityFactor: factor, Cordoned: a.flag("cordoned")}
+	if err != nil {
+		return err
+	}
+	limits, err := queueLimits(a)
+	q := armada.Queue{Name: a.word(0), PriorityFactor: factor, Cordoned: a.flag("cordoned"), Limits: limits}
 	s.queues[q.Name] = q
 	s.pool.SetQueue(q)
 	return err
@@ -252,7 +284,11 @@ func (s *script) lease(l Lease) error {
 func (s *script) reprioritize(a *arguments) error {
 	j := s.jobs[a.word(0)]
 	j.Priority = uint32(a.number("priority", 0))
-	s.pool.Enqueue(j.Job, j.needs)
+	if j.run != nil {
+		s.pool.Occupy(j.Job, *j.run, j.needs)
+	} else {
+		s.pool.Enqueue(j.Job, j.needs)
+	}
 	return nil
 }
 
@@ -267,10 +303,30 @@ func (s *script) finish(a *arguments) error {
 	return nil
 }
 
+// cancel NAME...: the runs are asked to end.
+func (s *script) cancel(a *arguments) error {
+	for _, name := range a.words() {
+		if err := s.ask(armada.JobID(name), armada.WishCancel); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *script) ask(id armada.JobID, wish armada.WishKind) error {
+	j := s.jobs[string(id)]
+	if j == nil || j.run == nil {
+		return fmt.Errorf("%q does not run", id)
+	}
+	j.Wish.Kind = wish
+	s.pool.Occupy(j.Job, *j.run, j.needs)
+	return nil
+}
+
 func (s *script) requeue(a *arguments) error {
 	for _, name := range a.words() {
 		j := s.jobs[name]
-		j.run = nil
+		j.run, j.Wish = nil, armada.Wish{}
 		s.pool.Enqueue(j.Job, j.needs)
 	}
 	return nil
@@ -283,20 +339,27 @@ func (s *script) executor(open bool) func(*arguments) error {
 	}
 }
 
-// round runs a round and takes its leases, as a leader does.
+// round runs a round and takes its decisions, as a leader does.
 func (s *script) round(*arguments) (string, error) {
 	s.decided = s.pool.Version()
-	s.last = Round(Input{Now: time.Unix(0, 0), Pool: s.pool})
+	s.last = Round(Input{Now: s.now, Pool: s.pool})
+	s.pool.Spend(s.now, s.last)
 	var b strings.Builder
 	for _, d := range s.last.Decisions {
 		var leases []string
 		for _, l := range d.Leases {
-			leases = append(leases, fmt.Sprintf("%s on %s", l.Job, l.Node))
+			leases = append(leases, fmt.Sprintf("%s on %s%s", l.Job, l.Node, s.after(l)))
 			if err := s.lease(l); err != nil {
 				return "", err
 			}
 		}
-		fmt.Fprintln(&b, strings.Join(leases, ", "))
+		fmt.Fprintln(&b, cmp.Or(strings.Join(leases, ", "), "to repair nodes"))
+		for _, p := range d.Preemptions {
+			fmt.Fprintf(&b, "  preempts %s: %s\n", p.Job, p.Reason)
+			if err := s.ask(p.Job, armada.WishPreempt); err != nil {
+				return "", err
+			}
+		}
 	}
 	for _, w := range s.last.Waiting {
 		fmt.Fprintf(&b, "waiting in %s: %d from %s: %v\n", w.Queue, w.Jobs, w.First, w.Reason)
@@ -305,6 +368,18 @@ func (s *script) round(*arguments) (string, error) {
 		return "nothing\n", nil
 	}
 	return b.String(), nil
+}
+
+// after tells which runs a lease waits for.
+func (s *script) after(l Lease) string {
+	var names []string
+	for _, id := range l.After {
+		names = append(names, string(id[:strings.LastIndexByte(string(id), '-')]))
+	}
+	if len(names) == 0 {
+		return ""
+	}
+	return " after " + strings.Join(names, " and ")
 }
 
 func (s *script) shares(*arguments) (string, error) {
@@ -331,15 +406,7 @@ func (s *script) why(a *arguments) (string, error) {
 		if w.Queue != j.Queue || w.Shape != j.Shape || w.Gang != "" && w.Gang != j.Gang.ID {
 			continue
 		}
-		text := fmt.Sprintf("%s: %v\n", a.word(0), w.Reason)
-		for _, e := range w.Reason.Excluded {
-			hindrance, _, _ := strings.Cut(armada.Reason{Code: e.Code}.String(), " (")
-			text += fmt.Sprintf("  %d nodes: %s\n", e.Nodes, hindrance)
-		}
-		if r := w.Reason; r.Resource != "" {
-			text += fmt.Sprintf("  nearest: %s of %s\n", s.amount(r.Resource, r.Have), s.amount(r.Resource, r.Want)+" "+r.Resource)
-		}
-		return text, nil
+		return fmt.Sprintf("%s: %v\n", a.word(0), w.Reason), nil
 	}
 	return fmt.Sprintf("%s: nothing to say\n", a.word(0)), nil
 }
@@ -354,7 +421,11 @@ func (s *script) printNodes(*arguments) (string, error) {
 		n := s.nodes[name]
 		var runs []string
 		for _, j := range s.jobs {
-			if j.run != nil && j.run.Node == name {
+			switch {
+			case j.run == nil || j.run.Node != name:
+			case j.Wish.Kind != armada.WishNone:
+				runs = append(runs, string(j.ID)+" (leaves)")
+			default:
 				runs = append(runs, string(j.ID))
 			}
 		}

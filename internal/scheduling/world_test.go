@@ -95,20 +95,35 @@ func (w world) String() string {
 	return b.String()
 }
 
-// after is the world with the outcome's leases taken.
+// after is the world with the outcome's decisions taken: preempted runs leave, and
+// have not ended.
 func (w world) after(out Outcome) world {
 	w.jobs = slices.Clone(w.jobs)
+	at := map[armada.JobID]int{}
+	for i := range w.jobs {
+		at[w.jobs[i].ID] = i
+	}
 	for _, d := range out.Decisions {
 		for _, l := range d.Leases {
-			for i := range w.jobs {
-				if w.jobs[i].ID == l.Job {
-					w.jobs[i].run = &armada.Run{ID: armada.NewRunID(l.Job, 1), Job: l.Job, Executor: l.Executor, Node: l.Node}
-				}
-			}
+			w.jobs[at[l.Job]].run = &armada.Run{ID: armada.NewRunID(l.Job, 1), Job: l.Job, Executor: l.Executor, Node: l.Node, After: l.After}
+		}
+		for _, v := range d.Preemptions {
+			w.jobs[at[v.Job]].Wish.Kind = armada.WishPreempt
 		}
 	}
 	return w
 }
+
+// ended is the world without the runs that leave, as far as the filter lets them
+// end.
+func (w world) ended(filter func(worldJob) bool) world {
+	w.jobs = slices.DeleteFunc(slices.Clone(w.jobs), func(j worldJob) bool {
+		return j.run != nil && j.Wish.Kind != armada.WishNone && filter(j)
+	})
+	return w
+}
+
+func whoever(worldJob) bool { return true }
 
 func (w world) executorOpen(id armada.ExecutorID) bool { return !slices.Contains(w.closed, id) }
 
@@ -129,7 +144,7 @@ func (w world) free(n armada.Node) armada.Resources {
 // accepts tells whether the node may get the job as far as room is no matter.
 func (w world) accepts(n armada.Node, needs *armada.Requirements) bool {
 	_, tolerated := needs.Tolerates(n.Taints)
-	return !n.Unschedulable && w.executorOpen(n.Executor) && tolerated && needs.Matches(n.Labels, n.Name)
+	return !n.Unschedulable && w.executorOpen(n.Executor) && tolerated && needs.Matches(n.Labels, n.Name) && n.MinimumJob.Fits(&needs.Resources)
 }
 
 // drawWorld draws a small world in which every feature occurs.
@@ -146,6 +161,9 @@ func drawWorld(t *rapid.T) world {
 			n.Taints = []armada.Taint{{Key: "special", Value: "yes", Effect: armada.NoSchedule}}
 		}
 		n.Unschedulable = pick("unschedulable", 10) == 0
+		if pick("minimum", 8) == 0 {
+			n.MinimumJob = armada.Resources{1000}
+		}
 		if pick("others", 4) == 0 {
 			n.Others = []armada.PriorityUsage{{Priority: int32(pick("others priority", 2) * 1000), Used: armada.Resources{500, gib}}}
 		}

@@ -51,6 +51,7 @@ type simulation struct {
 	now       time.Duration
 	lastTick  time.Duration
 	pools     []*pool // by name
+	shared    *scheduling.Shared
 	kinds     []scheduling.KnownKind
 	templates []*template
 	lives     map[armada.JobID]*life // of active jobs
@@ -73,6 +74,7 @@ type pool struct {
 func newSimulation(s Scenario) *simulation {
 	sim := &simulation{
 		Scenario: s, lastTick: -s.RoundEvery, lives: map[armada.JobID]*life{},
+		shared:  scheduling.NewShared(s.Scheduling),
 		pending: source(s.Workload.RandomSeed, "pending"),
 		result:  &Result{Clusters: s.Clusters.Name, Workload: s.Workload.Name, Seed: s.Workload.RandomSeed, RoundEvery: s.RoundEvery, table: s.Scheduling.Resources},
 	}
@@ -127,7 +129,7 @@ func (s *simulation) pool(name string) *pool {
 	at := slices.IndexFunc(s.pools, func(p *pool) bool { return p.name == name })
 	if at < 0 {
 		at = len(s.pools)
-		s.pools = append(s.pools, &pool{name: name, plan: scheduling.NewPool(name, s.Scheduling)})
+		s.pools = append(s.pools, &pool{name: name, plan: s.shared.NewPool(name)})
 	}
 	return s.pools[at]
 }
@@ -201,6 +203,7 @@ func (s *simulation) until(moment time.Duration) error {
 func (s *simulation) round(p *pool) error {
 	p.began, p.seen = true, p.plan.Version()
 	outcome := scheduling.Round(scheduling.Input{Now: s.at(s.now), Pool: p.plan})
+	p.plan.Spend(s.at(s.now), outcome)
 	p.wake, p.waiting = outcome.Wake, outcome.Waiting
 	losses := map[string]int64{}
 	for _, d := range outcome.Decisions {

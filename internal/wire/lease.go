@@ -2,7 +2,9 @@ package wire
 
 import (
 	"maps"
+	"slices"
 
+	"armada"
 	"armada/internal/store"
 	"armada/pkg/api/armadaevents"
 	"armada/pkg/api/executorapi"
@@ -14,6 +16,19 @@ const (
 	AnnotationPool   = "armadaproject.io/pool"
 	LabelPreemptible = "armada_preemptible"
 )
+
+// WithoutFloating takes what is no part of nodes out of what a pod's containers
+// ask for: a cluster knows nothing of it, and would have no node for the pod.
+func WithoutFloating(spec *corev1.PodSpec, table armada.ResourceTable) {
+	for i := range table.Len() {
+		if r := table.At(i); r.Floating {
+			for _, c := range slices.Concat(spec.GetInitContainers(), spec.GetContainers()) {
+				delete(c.GetResources().GetRequests(), r.Name)
+				delete(c.GetResources().GetLimits(), r.Name)
+			}
+		}
+	}
+}
 
 // Lease writes the order to start a run. The spec is what the pod is made from;
 // it is shared and must not be changed. Labels and annotations stand where

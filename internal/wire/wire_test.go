@@ -210,3 +210,45 @@ func FuzzCursor(f *testing.F) {
 		}
 	})
 }
+
+func TestAPodDoesNotAskItsClusterForWhatIsNoPartOfNodes(t *testing.T) {
+	t.Parallel()
+	table, err := armada.NewResourceTable([]armada.Resource{{Name: armada.CPU, Milli: true}, {Name: "licences", Floating: true}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	asks := func() *corev1.ResourceRequirements {
+		one := func() map[string]*resource.Quantity {
+			return map[string]*resource.Quantity{"cpu": {String_: proto.String("1")}, "licences": {String_: proto.String("2")}}
+		}
+		return &corev1.ResourceRequirements{Requests: one(), Limits: one()}
+	}
+	spec := &corev1.PodSpec{
+		InitContainers: []*corev1.Container{{Resources: asks()}},
+		Containers:     []*corev1.Container{{Resources: asks()}, {}},
+	}
+	wire.WithoutFloating(spec, table)
+	for _, c := range []*corev1.Container{spec.InitContainers[0], spec.Containers[0]} {
+		for _, left := range []map[string]*resource.Quantity{c.GetResources().GetRequests(), c.GetResources().GetLimits()} {
+			if len(left) != 1 || left["cpu"].GetString_() != "1" {
+				t.Errorf("a container asks for %v, want its cpu alone", left)
+			}
+		}
+	}
+}
+
+func TestNodesWantNoSmallerJobsThanTheirExecutorSays(t *testing.T) {
+	t.Parallel()
+	nodes := wire.Nodes(&executorapi.LeaseRequest{
+		Nodes:          []*executorapi.NodeInfo{{Name: "n1"}, {Name: "n2"}},
+		MinimumJobSize: map[string]*resource.Quantity{"cpu": {String_: proto.String("1500m")}, "memory": {String_: proto.String("lots")}, "fpga": {String_: proto.String("1")}},
+	}, armada.DefaultResourceTable())
+	for _, n := range nodes {
+		if n.MinimumJob != (armada.Resources{1500}) {
+			t.Errorf("%s is for jobs of at least %v, want 1500m cpu", n.Name, n.MinimumJob)
+		}
+	}
+	if len(nodes) != 2 {
+		t.Errorf("there are %d nodes, want 2", len(nodes))
+	}
+}

@@ -8,9 +8,12 @@
 //
 // There are two views of every amount: the base, changed by [Space.Hold] and
 // [Space.Release] as runs come and go, and the working view, changed by
-// [Space.Place] within a round and given back by [Space.Rewind]. Both are kept per level: level 0 counts everything in use,
-// and level i leaves out what a job of the i-th lowest class priority could
-// displace. Placement searches at level 0, which displaces nobody.
+// [Space.Place] and [Space.Evict] within a round and given back by [Space.Rewind].
+// Both are kept per level: level 0 counts everything in use; level i leaves out
+// runs that leave, and what a job of the i-th lowest class priority outranks; the
+// highest level leaves out all that may be preempted. Placement searches at level
+// 0, which displaces nobody, and asks a [Finder] when nothing is free there
+// (levels.go). What others than Armada use is in use at every level.
 //
 // Why it is fast: the nodes of a type stand in flat arrays ordered by free
 // capacity (index.go); jobs of one shape share one search position, kept right

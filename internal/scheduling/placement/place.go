@@ -1,5 +1,11 @@
 package placement
 
+import (
+	"slices"
+
+	"armada"
+)
+
 // Part is how many members of a gang share a demand.
 type Part struct {
 	Demand *Demand
@@ -10,16 +16,28 @@ type Part struct {
 // With a Value it must be that one.
 type Uniform struct{ Label, Value string }
 
+// Finder finds nodes where [Space.Place] by itself finds none: it may evict.
+type Finder interface {
+	// Begin tells that a gang is about to be placed, perhaps for another value of
+	// a label.
+	Begin()
+	// Find returns a node with room at level 1 for a member of the part.
+	Find(part int) (node int32, ok bool)
+	// Undo tells that the gang was not placed, and its evictions are void.
+	Undo()
+}
+
 // Place finds nodes for all members of a gang, or for none, and takes the room
 // in the working view. It appends the members' nodes to out in the order of the
-// parts and returns how many members it could place at most.
+// parts and returns how many members it could place at most. With a finder, that
+// one is asked for every member that nothing free has room for.
 //
 // With a uniformity label every value is tried, the one whose nodes have the
 // least free in all first, and the first that holds all members wins: it is
 // the tightest.
-func (s *Space) Place(parts []Part, uniform Uniform, out []int32) (nodes []int32, most int, ok bool) {
+func (s *Space) Place(parts []Part, uniform Uniform, finder Finder, out []int32) (nodes []int32, most int, ok bool) {
 	if uniform.Label == "" {
-		return s.placeAll(parts, out)
+		return s.placeAll(parts, finder, out)
 	}
 	d := s.domain(uniform.Label)
 	s.filter = d.valueOf
@@ -30,7 +48,7 @@ func (s *Space) Place(parts []Part, uniform Uniform, out []int32) (nodes []int32
 		s.filterValue = v
 		forget(parts)
 		var placed int
-		if nodes, placed, ok = s.placeAll(parts, out); ok {
+		if nodes, placed, ok = s.placeAll(parts, finder, out); ok {
 			s.filter = nil
 			forget(parts)
 			return nodes, placed, true
@@ -45,19 +63,28 @@ func (s *Space) Place(parts []Part, uniform Uniform, out []int32) (nodes []int32
 // forget voids the search positions, which hold for one filter only.
 func forget(parts []Part) {
 	for _, p := range parts {
-		p.Demand.epoch = 0
+		p.Demand.forget()
 	}
 }
 
-func (s *Space) placeAll(parts []Part, out []int32) (nodes []int32, placed int, ok bool) {
+func (s *Space) placeAll(parts []Part, finder Finder, out []int32) (nodes []int32, placed int, ok bool) {
 	before, mark, changes := len(out), len(s.log), len(s.changes)
-	for _, p := range parts {
+	if finder != nil {
+		finder.Begin()
+	}
+	for i, p := range parts {
 		for range p.Count {
-			node, found := s.search(p.Demand)
+			node, found := s.search(p.Demand, 0)
+			if !found && finder != nil {
+				node, found = finder.Find(i)
+			}
 			if !found {
 				placed = len(out) - before
 				if placed > 0 {
 					s.undo(mark, changes, parts)
+				}
+				if finder != nil {
+					finder.Undo()
 				}
 				return out[:before], placed, false
 			}
@@ -76,20 +103,43 @@ func (s *Space) take(node int32, d *Demand) {
 			free[i] -= d.needs.Resources[i]
 		}
 	}
-	s.moved(node)
-	if !s.isTouched[node] {
-		s.isTouched[node] = true
-		s.touched = append(s.touched, node)
-	}
-	s.changes = append(s.changes, node)
-	s.log = append(s.log, taking{node, d})
+	s.note(taking{node, d, false})
 }
 
-// Fits tells whether one job with the demand would have a place now.
-func (s *Space) Fits(d *Demand) bool {
-	_, ok := s.search(d)
-	return ok
+// Evict makes a run leave its node in the working view: it holds its room at
+// level 0 only.
+func (s *Space) Evict(node int32, d *Demand) {
+	for l := 1; l < d.reach; l++ {
+		s.free[l][node] = s.free[l][node].Add(d.needs.Resources)
+	}
+	s.note(taking{node, d, true})
 }
+
+func (s *Space) note(t taking) {
+	s.moved(t.node)
+	if !s.isTouched[t.node] {
+		s.isTouched[t.node] = true
+		s.touched = append(s.touched, t.node)
+	}
+	s.changes = append(s.changes, t.node)
+	s.log = append(s.log, t)
+}
+
+// Search returns the node with the least room at a level of those that have
+// room there for one job with the demand.
+func (s *Space) Search(d *Demand, level int) (int32, bool) { return s.search(d, level) }
+
+// Usable tells whether the demand may use the node as far as room is no matter.
+func (s *Space) Usable(d *Demand, node int32) bool {
+	s.match(d)
+	if d.pins != nil {
+		return slices.Contains(d.nodes, node) && s.through(s.typeOf[node])
+	}
+	return s.usable(d, node)
+}
+
+// Room is what a node has free at a level of the working view.
+func (s *Space) Room(level int, node int32) *armada.Resources { return &s.free[level][node] }
 
 // undo gives back what was taken since the marks, in the log and the changes.
 // Only the demands of these parts have searched since, so for all others
@@ -98,7 +148,13 @@ func (s *Space) undo(mark, changes int, parts []Part) {
 	for i := len(s.log) - 1; i >= mark; i-- {
 		t := s.log[i]
 		for l := range s.free[:t.demand.reach] {
-			s.free[l][t.node] = s.free[l][t.node].Add(t.demand.needs.Resources)
+			free := &s.free[l][t.node]
+			switch {
+			case !t.evicted:
+				*free = free.Add(t.demand.needs.Resources)
+			case l > 0:
+				*free = free.Sub(t.demand.needs.Resources)
+			}
 		}
 		s.moved(t.node)
 	}
@@ -114,6 +170,9 @@ func (s *Space) moved(node int32) {
 	}
 	s.keys[node] = key
 	s.amounts++
+	if s.built > 0 {
+		s.staleUpper(node)
+	}
 }
 
 // Rewind makes the working view equal to the base.

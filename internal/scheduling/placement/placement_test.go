@@ -44,7 +44,7 @@ func TestPlacingAllocatesNothing(t *testing.T) { // not parallel: it counts allo
 	out := make([]int32, 0, 16)
 	round := func() {
 		for i := range 400 {
-			if _, _, ok := s.Place(parts[i%len(parts)], Uniform{}, out); !ok {
+			if _, _, ok := s.Place(parts[i%len(parts)], Uniform{}, nil, out); !ok {
 				t.Fatal("there was no room")
 			}
 		}
@@ -60,10 +60,10 @@ func TestAFailedGangLeavesNoTrace(t *testing.T) {
 	t.Parallel()
 	s := newSpace(t, 3, 4)
 	d := s.AddDemand(cores(1))
-	if _, most, ok := s.Place([]Part{{d, 13}}, Uniform{}, nil); ok || most != 12 {
+	if _, most, ok := s.Place([]Part{{d, 13}}, Uniform{}, nil, nil); ok || most != 12 {
 		t.Fatalf("13 members on 12 cores: ok is %v, at most %d", ok, most)
 	}
-	nodes, _, ok := s.Place([]Part{{d, 12}}, Uniform{}, nil)
+	nodes, _, ok := s.Place([]Part{{d, 12}}, Uniform{}, nil, nil)
 	if !ok || !slices.Equal(nodes, []int32{0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2}) {
 		t.Fatalf("12 members went to %v", nodes)
 	}
@@ -81,12 +81,13 @@ func TestEachLevelLeavesOutWhatItCouldDisplace(t *testing.T) {
 		Others: []armada.PriorityUsage{{Priority: 0, Used: armada.Resources{500}}, {Priority: 15, Used: armada.Resources{500}}},
 	})
 	for _, class := range []string{"low", "high", "fixed", "unheard of"} {
-		s.Hold(NodeRef{Name: "n0000"}, s.AddDemand(&armada.Requirements{PriorityClass: class, Resources: armada.Resources{1000}}))
+		s.Hold(NodeRef{Name: "n0000"}, s.AddDemand(&armada.Requirements{PriorityClass: class, Resources: armada.Resources{1000}}), false)
 	}
+	s.Hold(NodeRef{Name: "n0000"}, s.AddDemand(&armada.Requirements{PriorityClass: "fixed", Resources: armada.Resources{500}}), true)
 	s.Settle()
-	// Level 0 counts all; level 1, of priority 10, all but the others of
-	// priority 0; level 2, of priority 20, only what is of 20 or not preemptible.
-	for level, want := range []int64{5000, 5500, 7000} {
+	// Level 0 counts all; level 1, of priority 10, all but what leaves; level 2, of
+	// priority 20, only what is of 20 or not preemptible; level 3 only the latter.
+	for level, want := range []int64{4500, 5000, 6000, 7000} {
 		if got := s.free[level][0][0]; got != want {
 			t.Errorf("at level %d %d are free, expected %d", level, got, want)
 		}
@@ -97,14 +98,14 @@ func TestUnknownNodesRememberWhatRunsHold(t *testing.T) {
 	t.Parallel()
 	s := newSpace(t, 0, 0)
 	d, ref := s.AddDemand(cores(3)), NodeRef{Name: "late"}
-	s.Hold(ref, d)
+	s.Hold(ref, d, false)
 	s.SetNode(armada.Node{Name: "late", Allocatable: armada.Resources{4000}})
 	s.Settle()
 	if free := s.free[0][0][0]; free != 1000 {
 		t.Fatalf("%d are free, expected 1000", free)
 	}
 	s.RemoveNode(ref)
-	s.Release(ref, d)
+	s.Release(ref, d, false)
 	if len(s.byRef) != 0 {
 		t.Fatalf("%d nodes are remembered for nothing", len(s.byRef))
 	}

@@ -5,32 +5,38 @@ import "math"
 // nowhere is past every spot.
 var nowhere = spot{key: math.MaxUint64, node: math.MaxInt32}
 
-// search returns the node with the least free capacity that has room for the
-// demand, among the nodes that the filter in force lets through.
+// search returns the node with the least free capacity at a level that has room
+// for the demand, among the nodes that the filter in force lets through.
 //
-// Within an epoch free amounts only shrink, so a node that had no room has none
-// now. What can have changed since the demand's last search is that its best
-// node is full, which makes a new search necessary, or that a node which had
-// room has come to stand before it; such a node is among the changes.
-func (s *Space) search(d *Demand) (int32, bool) {
+// Within an epoch free amounts only shrink, but for evictions, which change
+// levels above 0. So a node that had no room has none now, unless it is among the
+// changes. What can have changed besides since the demand's last search is that
+// its best node is full, which makes a new search necessary, or that a node which
+// had room has come to stand before it; such a node is among the changes.
+func (s *Space) search(d *Demand, level int) (int32, bool) {
 	s.match(d)
-	if d.epoch == s.epoch && d.pins == nil {
-		if d.best == nowhere {
+	s.freshen(level)
+	p := &d.at[level]
+	if p.epoch == s.epoch && d.pins == nil {
+		if p.best == nowhere && level == 0 {
 			return 0, false
 		}
-		if backlog := s.changes[d.seen:]; len(backlog) <= s.backlogLimit && d.needs.Resources.Fits(&s.free[0][d.best.node]) {
-			best := spot{s.keys[d.best.node], d.best.node}
+		if backlog := s.changes[p.seen:]; len(backlog) <= s.backlogLimit && (p.best == nowhere || d.needs.Resources.Fits(&s.free[level][p.best.node])) {
+			best, keys := p.best, s.keysAt(level)
+			if best != nowhere {
+				best.key = keys[best.node]
+			}
 			for _, node := range backlog {
-				if c := (spot{s.keys[node], node}); c.before(best) && s.usable(d, node) && d.needs.Resources.Fits(&s.free[0][node]) {
+				if c := (spot{keys[node], node}); c.before(best) && s.usable(d, node) && d.needs.Resources.Fits(&s.free[level][node]) {
 					best = c
 				}
 			}
-			d.best, d.seen = best, len(s.changes)
-			return best.node, true
+			p.best, p.seen = best, len(s.changes)
+			return best.node, best != nowhere
 		}
 	}
-	d.best, d.epoch, d.seen = s.searchAll(d), s.epoch, len(s.changes)
-	return d.best.node, d.best != nowhere
+	p.best, p.epoch, p.seen = s.searchAll(d, level), s.epoch, len(s.changes)
+	return p.best.node, p.best != nowhere
 }
 
 // usable tells whether the node is open, accepted and let through. It is not
@@ -49,11 +55,12 @@ func (s *Space) usable(d *Demand, node int32) bool {
 // through tells whether the filter lets nodes of the type through.
 func (s *Space) through(t int32) bool { return s.filter == nil || s.filter[t] == s.filterValue }
 
-func (s *Space) searchAll(d *Demand) spot {
-	best := nowhere
+func (s *Space) searchAll(d *Demand, level int) spot {
+	best, free := nowhere, s.free[level]
 	if d.pinned {
+		keys := s.keysAt(level)
 		for _, node := range d.nodes {
-			if c := (spot{s.keys[node], node}); s.through(s.typeOf[node]) && c.before(best) && d.needs.Resources.Fits(&s.free[0][node]) {
+			if c := (spot{keys[node], node}); s.through(s.typeOf[node]) && c.before(best) && d.needs.Resources.Fits(&free[node]) {
 				best = c
 			}
 		}
@@ -63,7 +70,7 @@ func (s *Space) searchAll(d *Demand) spot {
 		if !s.through(t) {
 			continue
 		}
-		if c, ok := s.types[t].index.first(&d.needs.Resources, d.low, best, s.free[0]); ok {
+		if c, ok := s.order(level, t).first(&d.needs.Resources, d.low, best, free); ok {
 			best = c
 		}
 	}

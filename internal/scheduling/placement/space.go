@@ -26,18 +26,21 @@ type Space struct {
 	table   armada.ResourceTable
 	keyer   keyer
 	classes []armada.PriorityClass
-	levels  []int32 // class priorities, lowest first; levels[i] belongs to level i+1
+	levels  []int32 // class priorities, lowest first; levels[i] belongs to level i+1, see [Space.Below]
 
 	byRef  map[NodeRef]*node
 	closed map[armada.ExecutorID]bool
 	keys   []uint64       // by node, of the working view
 	labels map[string]int // how many demands and gangs ask for a label
 	// What follows is by node, or rebuilt from the nodes, when settled.
+	leaving  int // runs
 	settled  bool
 	nodes    []*node
-	typeOf   []int32 // -1 while the node is not open
-	base     [][]armada.Resources
+	typeOf   []int32              // -1 while the node is not open
+	base     [][]armada.Resources // by level
 	free     [][]armada.Resources
+	upper    []upper // by level; level 0 has its own in the types
+	built    int     // how many of them are
 	types    []nodeType
 	typeByID map[string]int32
 	domains  map[string]*domain
@@ -66,21 +69,23 @@ type Space struct {
 type node struct {
 	spec  armada.Node
 	known bool
-	runs  int
+	runs  int                // with those that leave
 	held  []armada.Resources // by level
 	at    int32              // its position when settled and known
 }
 
+// taking is one step of the working view: room was taken, or its holder was
+// evicted.
 type taking struct {
-	node   int32
-	demand *Demand
+	node    int32
+	demand  *Demand
+	evicted bool
 }
 
 // nodeType is a group of open nodes that every demand accepts or refuses alike.
 type nodeType struct {
-	labels map[string]string // those of one of its nodes: equal as far as they matter
-	taints []armada.Taint
-	index  index
+	like  armada.Node // one of its nodes: the others are equal as far as that matters
+	index index
 }
 
 // NewSpace makes an empty space.
@@ -105,21 +110,14 @@ func NewSpace(table armada.ResourceTable, classes []armada.PriorityClass) *Space
 func (s *Space) reach(class string) int {
 	for _, c := range s.classes {
 		if c.Name == class && c.Preemptible {
-			return s.reachOf(c.Priority)
+			return s.UpTo(c.Priority)
 		}
 	}
-	return len(s.levels) + 1
+	return s.height()
 }
 
-func (s *Space) reachOf(priority int32) int {
-	reach := 1
-	for _, p := range s.levels {
-		if p <= priority {
-			reach++
-		}
-	}
-	return reach
-}
+// height is how many levels there are.
+func (s *Space) height() int { return len(s.levels) + 2 }
 
 // SetNode adds a node or replaces it and tells whether that changed anything.
 func (s *Space) SetNode(spec armada.Node) bool {
@@ -180,16 +178,22 @@ func (s *Space) SetExecutor(id armada.ExecutorID, open bool) bool {
 }
 
 // Hold records that a run holds the demand's resources on a node, known or not.
-func (s *Space) Hold(ref NodeRef, d *Demand) { s.hold(ref, d, 1) }
+// One that leaves holds them at level 0 only.
+func (s *Space) Hold(ref NodeRef, d *Demand, leaves bool) { s.hold(ref, d, leaves, 1) }
 
 // Release takes back what [Space.Hold] recorded.
-func (s *Space) Release(ref NodeRef, d *Demand) { s.hold(ref, d, -1) }
+func (s *Space) Release(ref NodeRef, d *Demand, leaves bool) { s.hold(ref, d, leaves, -1) }
 
-func (s *Space) hold(ref NodeRef, d *Demand, sign int) {
+func (s *Space) hold(ref NodeRef, d *Demand, leaves bool, sign int) {
 	s.Rewind()
 	n := s.node(ref)
 	n.runs += sign
-	for l := range n.held[:d.reach] {
+	reach := d.reach
+	if leaves {
+		reach = 1
+		s.leaving += sign
+	}
+	for l := range n.held[:reach] {
 		if sign > 0 {
 			n.held[l] = n.held[l].Add(d.needs.Resources)
 		} else {
@@ -208,7 +212,7 @@ func (s *Space) hold(ref NodeRef, d *Demand, sign int) {
 func (s *Space) node(ref NodeRef) *node {
 	n, ok := s.byRef[ref]
 	if !ok {
-		n = &node{spec: armada.Node{Executor: ref.Executor, Name: ref.Name}, held: make([]armada.Resources, len(s.levels)+1)}
+		n = &node{spec: armada.Node{Executor: ref.Executor, Name: ref.Name}, held: make([]armada.Resources, s.height())}
 		s.byRef[ref] = n
 	}
 	return n
@@ -254,11 +258,11 @@ func (s *Space) Settle() {
 	})
 	count := len(s.nodes)
 	s.keys, s.typeOf, s.isTouched = make([]uint64, count), make([]int32, count), make([]bool, count)
-	s.base, s.free = make([][]armada.Resources, len(s.levels)+1), make([][]armada.Resources, len(s.levels)+1)
+	s.base, s.free, s.upper = make([][]armada.Resources, s.height()), make([][]armada.Resources, s.height()), make([]upper, s.height())
 	for l := range s.base {
 		s.base[l], s.free[l] = make([]armada.Resources, count), make([]armada.Resources, count)
 	}
-	s.types, s.typeByID = nil, map[string]int32{}
+	s.built, s.types, s.typeByID = 0, nil, map[string]int32{}
 	for i, n := range s.nodes {
 		n.at, s.typeOf[i] = int32(i), -1
 		s.refresh(n)
@@ -279,12 +283,14 @@ func (s *Space) refresh(n *node) {
 	}
 	if was >= 0 {
 		s.types[was].index.remove(spot{s.keys[i], i})
+		s.leaveUpper(was, i)
 		s.typeOf[i] = -1
 	}
 	s.recount(n)
 	if is >= 0 {
 		s.types[is].index.insert(spot{s.keys[i], i}, &s.free[0][i], &n.spec.Allocatable)
 		s.typeOf[i] = is
+		s.joinUpper(is, i)
 	}
 	if was != is {
 		s.labelled++
@@ -303,9 +309,7 @@ func (s *Space) recount(n *node) {
 	for l := range s.base {
 		room := n.spec.Allocatable.Sub(n.held[l])
 		for _, o := range n.spec.Others {
-			if l < s.reachOf(o.Priority) {
-				room = room.Sub(o.Used)
-			}
+			room = room.Sub(o.Used)
 		}
 		s.base[l][i], s.free[l][i] = room, room
 	}
@@ -318,7 +322,7 @@ func (s *Space) typeFor(n *node) int32 {
 	t, ok := s.typeByID[id]
 	if !ok {
 		t = int32(len(s.types))
-		s.types = append(s.types, nodeType{labels: n.spec.Labels, taints: n.spec.Taints})
+		s.types = append(s.types, nodeType{like: n.spec})
 		s.typeByID[id] = t
 	}
 	return t
@@ -345,6 +349,18 @@ func (s *Space) Capacity() armada.Resources {
 		}
 	}
 	return s.capacity
+}
+
+// Nodes is how many nodes are known.
+func (s *Space) Nodes() int { return len(s.nodes) }
+
+// At tells the position of a node, and whether it is known.
+func (s *Space) At(ref NodeRef) (int32, bool) {
+	n, ok := s.byRef[ref]
+	if !ok || !n.known {
+		return 0, false
+	}
+	return n.at, true
 }
 
 // Node tells which node stands at a position.

@@ -44,12 +44,13 @@ func (s *Service) preemptible(ctx context.Context, shape armada.ShapeID) (bool, 
 type specCache struct {
 	mu      sync.Mutex
 	most    int
+	table   armada.ResourceTable
 	specs   map[armada.TemplateID]*corev1.PodSpec
 	classes map[armada.ShapeID]bool
 }
 
-func newSpecCache(most int) *specCache {
-	return &specCache{most: most, specs: map[armada.TemplateID]*corev1.PodSpec{}, classes: map[armada.ShapeID]bool{}}
+func newSpecCache(most int, table armada.ResourceTable) *specCache {
+	return &specCache{most: most, table: table, specs: map[armada.TemplateID]*corev1.PodSpec{}, classes: map[armada.ShapeID]bool{}}
 }
 
 func (c *specCache) get(o *store.Order) (*corev1.PodSpec, error) {
@@ -62,6 +63,7 @@ func (c *specCache) get(o *store.Order) (*corev1.PodSpec, error) {
 	if err != nil {
 		return nil, fmt.Errorf("decoding the pod spec of job %s: %w", o.Job.ID, err)
 	}
+	wire.WithoutFloating(spec, c.table)
 	if len(c.specs) >= c.most {
 		clear(c.specs)
 	}

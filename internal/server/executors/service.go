@@ -84,7 +84,7 @@ func New(config Config, table armada.ResourceTable, classes []armada.PriorityCla
 		byName[c.Name] = c
 	}
 	return &Service{
-		config: config, table: table, classes: byName, store: st, authorize: authorize, log: log, specs: newSpecCache(4096),
+		config: config, table: table, classes: byName, store: st, authorize: authorize, log: log, specs: newSpecCache(4096, table),
 		streams: map[armada.ExecutorID]*stream{}, orders: map[string]*logOrder{},
 	}, nil
 }

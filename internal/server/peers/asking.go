@@ -24,8 +24,8 @@ import (
 // for the jobs is better served without it than late.
 const patience = time.Second
 
-// Waits tells in words why each of the queued jobs waits: the most hopeful
-// reason, and what its next attempt does otherwise; empty for a job of which nobody
+// Waits tells in words why each of the queued jobs waits, the most hopeful pool
+// first, and what its next attempt does otherwise; empty for a job of which nobody
 // can be asked.
 func (p *Peers) Waits(ctx context.Context, jobs []armada.Job) []string {
 	reasons := p.waits(ctx, jobs)

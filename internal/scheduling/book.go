@@ -1,0 +1,215 @@
+package scheduling
+
+import (
+	"slices"
+
+	"armada"
+	"armada/internal/scheduling/placement"
+)
+
+// book is what queues that hold more than their protected share offer back: their
+// runs that may be preempted, in reverse fair order. The lowest class goes first,
+// then the queue that costs most, as if what it has offered were gone, and of a
+// queue the run that kept its place last. It is written only as far as somebody
+// reads: whoever looks for room takes the first page on which it finds enough, so
+// that the rest being offered or not makes no difference.
+type book struct {
+	number  uint64
+	open    bool
+	offers  []offer
+	latest  []int32            // by node: the last offer there
+	on      []armada.Resources // by node: what is offered there and was not taken
+	sellers []*queue           // heap: who offers next
+}
+
+// offer is a run that may be taken.
+type offer struct {
+	job    *job
+	node   int32 // -1 while it is not known
+	before int32 // the offer before it on the same node, -1 for none
+}
+
+// seller is a queue's part in the book.
+type seller struct {
+	left                  armada.Resources // what it would hold without its offers
+	cost                  uint64           // of that
+	tenure, block, offset int              // of the next run that it offers
+}
+
+// openBook begins to write the book, from what queues hold now.
+func (r *round) openBook() {
+	b := &r.book
+	if b.open {
+		return
+	}
+	b.number++
+	b.open = true
+	for len(b.latest) < r.pool.space.Nodes() {
+		b.latest, b.on = append(b.latest, -1), append(b.on, armada.Resources{})
+	}
+	for _, q := range r.pool.byName {
+		if len(q.tenures) == 0 || !r.overShare(q) {
+			continue
+		}
+		s := &q.turn.seller
+		*s = seller{left: q.turn.held, cost: r.scale.Cost(&q.turn.held, q.factor), tenure: -1, block: -1, offset: -1}
+		if r.nextRun(q) {
+			b.sellers = append(b.sellers, q)
+		}
+	}
+	heapify(b.sellers, (*queue).offersBefore)
+}
+
+// closeBook makes the next reader begin a new one.
+func (r *round) closeBook() {
+	b := &r.book
+	for _, o := range b.offers {
+		if o.node >= 0 {
+			b.latest[o.node], b.on[o.node] = -1, armada.Resources{}
+		}
+	}
+	clear(b.offers)
+	clear(b.sellers)
+	b.open, b.offers, b.sellers = false, b.offers[:0], b.sellers[:0]
+}
+
+// overShare tells whether a queue holds more than what fairness must leave it.
+func (r *round) overShare(q *queue) bool {
+	return r.scale.Share(&q.turn.held) > q.turn.protected
+}
+
+// nextRun moves a seller to the next run that it may offer.
+func (r *round) nextRun(q *queue) bool {
+	s := &q.turn.seller
+	for {
+		if s.offset--; s.offset < 0 {
+			if s.block--; s.block < 0 {
+				if s.tenure++; s.tenure == len(q.tenures) {
+					return false
+				}
+				s.block = len(q.tenures[s.tenure].blocks) - 1
+			}
+			s.offset = len(q.tenures[s.tenure].blocks[s.block]) - 1
+		}
+		if q.nextOffer().run.lost != r.number {
+			return true
+		}
+	}
+}
+
+func (q *queue) nextOffer() *job {
+	s := &q.turn.seller
+	return q.tenures[s.tenure].blocks[s.block][s.offset].job
+}
+
+// offersBefore orders the sellers.
+func (q *queue) offersBefore(o *queue) bool {
+	a, b := q.nextOffer().shape.rank, o.nextOffer().shape.rank
+	if a != b {
+		return a < b
+	}
+	if q.turn.seller.cost != o.turn.seller.cost {
+		return q.turn.seller.cost > o.turn.seller.cost
+	}
+	return q.name > o.name
+}
+
+// writeOffer puts the next run into the book, and returns false when there is none
+// of a class priority up to rank.
+func (r *round) writeOffer(rank int32) bool {
+	b := &r.book
+	if len(b.sellers) == 0 {
+		return false
+	}
+	q := b.sellers[0]
+	j := q.nextOffer()
+	if j.shape.rank > rank {
+		return false
+	}
+	o := offer{job: j, node: -1, before: -1}
+	if at, known := r.pool.space.At(j.run.node); known {
+		o.node, o.before = at, b.latest[at]
+		b.latest[at] = int32(len(b.offers))
+		b.on[at] = b.on[at].Add(*j.shape.demand.Resources())
+		j.run.offered = b.number
+	}
+	b.offers = append(b.offers, o)
+	s := &q.turn.seller
+	s.left = s.left.Sub(j.shape.needs.Resources)
+	s.cost = r.scale.Cost(&s.left, q.factor)
+	if r.nextRun(q) {
+		sink(b.sellers, 0, (*queue).offersBefore)
+	} else {
+		b.sellers = pop(b.sellers, (*queue).offersBefore)
+	}
+	return true
+}
+
+// taken tells the book that a run on a node was taken.
+func (b *book) taken(j *job, at int32) {
+	if b.open && j.run.offered == b.number {
+		b.on[at] = b.on[at].Sub(*j.shape.demand.Resources())
+	}
+}
+
+// givenBack tells the book that a run on a node was not taken after all.
+func (b *book) givenBack(j *job, at int32) {
+	if b.open && j.run.offered == b.number {
+		b.on[at] = b.on[at].Add(*j.shape.demand.Resources())
+	}
+}
+
+// fromBook finds room for a member of the claim in what is offered: on the node
+// whose offers suffice first.
+func (r *round) fromBook(part int) (int32, bool) {
+	c := &r.claim
+	m, d := &c.kind.members[part], c.kind.parts[part].Demand
+	if _, could := r.pool.space.Search(d, r.pool.space.UpTo(c.kind.rank)); !could {
+		return 0, false
+	}
+	r.openBook()
+	b := &r.book
+	if m.book != b.number || c.cost < m.cost || c.kind.uniform.Label != "" {
+		m.book, m.page = b.number, 0
+	}
+	for m.cost = c.cost; ; m.page++ {
+		if m.page == len(b.offers) && !r.writeOffer(c.kind.rank) {
+			return 0, false
+		}
+		o := &b.offers[m.page]
+		if o.node < 0 || o.job.run.lost == r.number || !r.enoughOffered(d, o.node) {
+			continue
+		}
+		r.candidates = r.candidates[:0]
+		for at := int32(m.page); at >= 0; at = b.offers[at].before {
+			r.candidates = append(r.candidates, b.offers[at].job)
+		}
+		slices.Reverse(r.candidates)
+		if r.makeRoom(d.Resources(), o.node, ForFairness) {
+			return o.node, true
+		}
+	}
+}
+
+// enoughOffered tells whether a node may be used and would have room if all that
+// it offers were gone.
+func (r *round) enoughOffered(d *placement.Demand, node int32) bool {
+	needs, room, more := d.Resources(), r.pool.space.Room(1, node), &r.book.on[node]
+	for i := range needs {
+		if needs[i] > room[i]+more[i] {
+			return false
+		}
+	}
+	return r.pool.space.Usable(d, node)
+}
+
+// somebodyOwes tells whether a queue holds more than its share and costs more than
+// the claim would.
+func (r *round) somebodyOwes() bool {
+	for _, q := range r.pool.byName {
+		if len(q.tenures) > 0 && r.scale.Cost(&q.turn.held, q.factor) > r.claim.cost && r.overShare(q) {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,222 @@
+package scheduling
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	gocmp "github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+
+	"armada"
+	"armada/internal/scheduling/fairshare"
+)
+
+// drawFull draws a small world whose nodes are mostly full, with whatever rules of
+// preemption there may be.
+func drawFull(t *rapid.T) world {
+	w := drawWorld(t)
+	pick := func(label string, of int) int { return rapid.IntRange(0, of-1).Draw(t, label) }
+	w.config.Preemption = PreemptionRules{
+		FairShare: pick("fair share", 4) > 0, Urgency: pick("urgency", 3) > 0, Repair: pick("repair", 3) == 0,
+		ProtectedShare: int64(pick("protected", 3)) * 500_000, MaxPerRound: pick("most", 8) * pick("bounded", 2),
+	}
+	if pick("rated", 4) == 0 {
+		w.config.Preemption.Rate = Rate{PerSecond: 1, Burst: 1 + pick("burst", 5)}
+	}
+	w.config.MaxDecision = pick("decision", 2) * 4
+	w.config.Classes[1].Priority = int32(800 + 100*pick("rank", 3))
+	w.config.Classes[0].Preemptible = pick("all preemptible", 3) == 0
+	byGang := map[string]bool{}
+	for i := range w.jobs {
+		j := &w.jobs[i]
+		if j.Wish.Kind = armada.WishNone; j.run != nil && pick("leaves", 8) == 0 {
+			j.Wish.Kind = armada.WishCancel
+		}
+		runs, known := byGang[j.Gang.ID]
+		if !known || j.Gang.Alone() {
+			runs = pick("runs", 3) > 0
+			byGang[j.Gang.ID] = runs
+		}
+		for _, n := range w.nodes {
+			if free := w.free(n); j.run == nil && runs && w.accepts(n, j.needs) && j.needs.Resources.Fits(&free) {
+				j.run = &armada.Run{ID: armada.NewRunID(j.ID, 1), Job: j.ID, Executor: n.Executor, Node: n.Name}
+			}
+		}
+	}
+	return w
+}
+
+func TestNoNodeIsOversubscribedWhateverEndsFirst(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		w := drawFull(t)
+		out := Round(Input{Pool: w.pool(0)})
+		over := map[string]bool{}
+		for _, n := range w.nodes {
+			free := w.free(n)
+			over[n.Name] = !(&armada.Resources{}).Fits(&free)
+		}
+		ended := map[armada.RunID]bool{}
+		after := w.after(out).ended(func(j worldJob) bool {
+			ended[j.run.ID] = rapid.Bool().Draw(t, "ends")
+			return ended[j.run.ID]
+		})
+		// The leases begin that wait for nobody else.
+		after.jobs = slices.DeleteFunc(after.jobs, func(j worldJob) bool {
+			return j.run != nil && slices.ContainsFunc(j.run.After, func(id armada.RunID) bool { return !ended[id] })
+		})
+		for _, n := range w.nodes {
+			if free := after.free(n); !over[n.Name] && !(&armada.Resources{}).Fits(&free) {
+				t.Fatalf("%v\n%v\n%s has %v left", w, out.Decisions, n.Name, free)
+			}
+		}
+	})
+}
+
+func TestOnlyPreemptibleRunsArePreemptedAndGangsAsAWhole(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		w := drawFull(t)
+		rules := w.config.Preemption
+		jobs, lost := map[armada.JobID]worldJob{}, map[armada.JobID]bool{}
+		for _, j := range w.jobs {
+			jobs[j.ID] = j
+		}
+		out := Round(Input{Pool: w.pool(0)})
+		moved, largest := 0, 0
+		for _, d := range out.Decisions {
+			for _, p := range d.Preemptions {
+				if p.Cause == ForFairness {
+					moved, largest = moved+1, max(largest, jobs[p.Job].Gang.Cardinality)
+				}
+				j := jobs[p.Job]
+				if j.run == nil || j.run.ID != p.Run || j.Wish.Kind != armada.WishNone || lost[p.Job] {
+					t.Fatalf("%s does not run, or leaves already", p.Job)
+				}
+				lost[p.Job] = true
+				if class := w.class(j.needs); !class.Preemptible || p.Reason == "" || p.For == "" && !rules.Repair {
+					t.Fatalf("%s of class %v is preempted for %q: %s", p.Job, class, p.For, p.Reason)
+				}
+				if by, ok := jobs[p.For]; ok && w.class(by.needs).Priority < w.class(j.needs).Priority {
+					t.Fatalf("%s gives way to %s, which is less urgent", p.Job, p.For)
+				}
+			}
+			if size := len(d.Leases) + len(d.Preemptions); w.config.MaxDecision > 0 && len(d.Preemptions) > 0 && len(d.Leases) > 0 && size > w.config.MaxDecision {
+				t.Fatalf("a decision has %d parts", size)
+			}
+		}
+		if most := rules.MaxPerRound; most > 0 && moved > most && moved > largest {
+			t.Fatalf("%d runs are preempted for fairness", moved)
+		}
+		for _, j := range w.jobs {
+			for _, o := range w.jobs {
+				together := !j.Gang.Alone() && j.Gang.ID == o.Gang.ID && j.Queue == o.Queue
+				if together && lost[j.ID] && o.run != nil && o.Wish.Kind == armada.WishNone && !lost[o.ID] {
+					t.Fatalf("%s is preempted and %s of its gang is not", j.ID, o.ID)
+				}
+			}
+		}
+	})
+}
+
+func (w world) class(needs *armada.Requirements) armada.PriorityClass {
+	at := slices.IndexFunc(w.config.Classes, func(c armada.PriorityClass) bool { return c.Name == needs.PriorityClass })
+	return w.config.Classes[at]
+}
+
+func TestNobodyAtTheProtectedShareIsPreemptedForFairness(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		w := drawFull(t)
+		w.config.Preemption.FairShare, w.config.Preemption.Urgency, w.config.Preemption.Repair = true, false, false
+		p := w.pool(0)
+		scale, held := fairshare.NewScale(p.space.Capacity(), p.config.FairnessMultipliers), map[string]armada.Resources{}
+		for _, q := range p.byName {
+			held[q.name] = q.held
+		}
+		out := Round(Input{Pool: p})
+		protected := map[string]int64{}
+		for _, q := range out.Report.Queues {
+			protected[q.Queue] = max(q.FairShare, q.AdjustedShare) * w.config.Preemption.ProtectedShare / fairshare.One
+		}
+		for _, d := range out.Decisions {
+			gangs := map[*gang]bool{nil: false}
+			for _, v := range d.Preemptions {
+				j := p.jobs[v.Job]
+				holds := held[j.queue.name]
+				if share := scale.Share(&holds); !gangs[j.gang] && share <= protected[j.queue.name] {
+					t.Fatalf("%s holds %d of %d and loses %s", j.queue.name, share, protected[j.queue.name], v.Job)
+				}
+				gangs[j.gang] = j.gang != nil
+				held[j.queue.name] = holds.Sub(j.shape.needs.Resources)
+			}
+			for _, l := range d.Leases {
+				j := p.jobs[l.Job]
+				held[j.queue.name] = held[j.queue.name].Add(j.shape.needs.Resources)
+			}
+		}
+	})
+}
+
+// A world in which nothing happens but what the rounds decide comes to rest, also
+// when whatever is preempted is submitted again at once.
+func TestAnUnchangedWorldComesToRest(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		w := drawFull(t)
+		p := w.pool(0)
+		resubmit := rapid.Bool().Draw(t, "resubmit")
+		now := time.Unix(0, 0)
+		for round := 0; ; round++ {
+			out := Round(Input{Now: now, Pool: p})
+			anew := w.pool(uint64(round))
+			anew.moved = p.moved
+			if diff := gocmp.Diff(Round(Input{Now: now, Pool: anew}), out); diff != "" {
+				t.Fatalf("%v\nthe patched pool differs from one built anew:\n%s", w, diff)
+			}
+			p.Spend(now, out)
+			now = now.Add(time.Second)
+			leaving := slices.ContainsFunc(w.jobs, func(j worldJob) bool { return j.run != nil && j.Wish.Kind != armada.WishNone })
+			if len(out.Decisions) == 0 && !leaving && out.Wake.IsZero() {
+				return
+			}
+			if round == 50 {
+				t.Fatalf("%v\nafter %d rounds there is still %v", w, round, out.Decisions)
+			}
+			w = w.after(out)
+			tell(p, w)
+			if rapid.Bool().Draw(t, "they end") {
+				w = end(p, w, resubmit)
+			}
+		}
+	})
+}
+
+// tell makes the pool know the runs of the world.
+func tell(p *Pool, w world) {
+	for _, j := range w.jobs {
+		if j.run != nil {
+			p.Occupy(j.Job, *j.run, j.needs)
+		}
+	}
+}
+
+// end lets everybody go who leaves; the preempted may come again.
+func end(p *Pool, w world, resubmit bool) world {
+	next := w.ended(whoever)
+	for _, j := range w.jobs {
+		if j.run == nil || j.Wish.Kind == armada.WishNone {
+			continue
+		}
+		p.Remove(j.ID)
+		if resubmit && j.Wish.Kind == armada.WishPreempt && j.Gang.Alone() {
+			j.Number += 1000
+			j.ID, j.run, j.Wish = armada.JobID(fmt.Sprintf("j%d", j.Number)), nil, armada.Wish{}
+			p.Enqueue(j.Job, j.needs)
+			next.jobs = append(next.jobs, j)
+		}
+	}
+	return next
+}

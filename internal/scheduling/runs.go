@@ -1,0 +1,97 @@
+package scheduling
+
+import (
+	"cmp"
+	"slices"
+
+	"armada"
+	"armada/internal/scheduling/placement"
+)
+
+// place is what a run holds.
+type place struct {
+	id     armada.RunID
+	node   placement.NodeRef
+	site   *site
+	since  int64 // when it was leased
+	leaves bool  // it was asked to end, and holds its room until it has
+
+	// The current round's.
+	lost    uint64 // the round that takes its room away
+	offered uint64 // the book that has it
+}
+
+// site is the runs of one node that may be preempted or that leave.
+type site struct{ runs []*job }
+
+// tenure is the runs of one queue and one class priority that may be preempted,
+// in the order in which they keep their places: lower priority number first,
+// then the earlier lease.
+type tenure struct {
+	line
+	rank int32
+}
+
+// tenureOf is the run's place among those of its queue.
+func (j *job) tenure() entry { return entry{j.run.since, j.priority, j} }
+
+// loose tells whether the run may be preempted.
+func (j *job) loose() bool { return j.shape.loose && !j.run.leaves }
+
+// settleIn counts a run for its queue and its node.
+func (p *Pool) settleIn(j *job) {
+	p.space.Hold(j.run.node, j.shape.demand, j.run.leaves)
+	p.hold(j, 1)
+	if j.loose() {
+		j.queue.tenure(j.shape.rank).insert(j.tenure())
+	}
+	if j.loose() || j.run.leaves {
+		s := p.sites[j.run.node]
+		if s == nil {
+			s = &site{}
+			p.sites[j.run.node] = s
+		}
+		s.runs = append(s.runs, j)
+		j.run.site = s
+	}
+	if j.gang != nil {
+		j.gang.running = append(j.gang.running, j)
+		p.unsettle(j.gang)
+	}
+}
+
+// moveOut takes back what settleIn counted.
+func (p *Pool) moveOut(j *job) {
+	p.space.Release(j.run.node, j.shape.demand, j.run.leaves)
+	p.hold(j, -1)
+	if j.loose() {
+		j.queue.leaveTenure(j)
+	}
+	if s := j.run.site; s != nil {
+		s.runs = slices.DeleteFunc(s.runs, func(o *job) bool { return o == j })
+		if len(s.runs) == 0 {
+			delete(p.sites, j.run.node)
+		}
+	}
+	if g := j.gang; g != nil {
+		g.running = slices.DeleteFunc(g.running, func(o *job) bool { return o == j })
+		p.unsettle(g)
+	}
+}
+
+func compareTenures(t *tenure, rank int32) int { return cmp.Compare(t.rank, rank) }
+
+func (q *queue) tenure(rank int32) *tenure {
+	at, found := slices.BinarySearchFunc(q.tenures, rank, compareTenures)
+	if !found {
+		q.tenures = slices.Insert(q.tenures, at, &tenure{rank: rank})
+	}
+	return q.tenures[at]
+}
+
+func (q *queue) leaveTenure(j *job) {
+	at, _ := slices.BinarySearchFunc(q.tenures, j.shape.rank, compareTenures)
+	if q.tenures[at].remove(j.tenure()); q.tenures[at].count == 0 {
+		q.tenures = slices.Delete(q.tenures, at, at+1)
+	}
+}
