@@ -12,14 +12,16 @@ import (
 func (w *world) couldAgain(s *shape, label string) bool {
 	for _, x := range w.executors {
 		for _, n := range x.nodes {
-			kind := n.Kind()
-			kind.Allocatable = kind.Allocatable.Add(w.rules.Budgeted(n.Pool))
-			if s.requirements.Matches(n.Labels, n.Name) && scheduling.CouldRun(s.requirements, label, &kind) {
+			if !s.requirements.Matches(n.Labels, n.Name) {
+				continue
+			}
+			if _, could := w.rules.CouldRun(s.requirements, label, []scheduling.KnownKind{{Executor: x.ID, NodeKind: n.Kind()}}); could {
 				return true
 			}
 		}
 	}
-	return anyKind(w.survey.absent, s, label)
+	_, could := w.rules.CouldRun(s.requirements, label, w.survey.absent)
+	return could
 }
 
 // abandon proposes to give up a job for which no node is left that it was not
@@ -27,7 +29,7 @@ func (w *world) couldAgain(s *shape, label string) bool {
 func (w *world) abandon(e *entry, now time.Time) proposal {
 	reason := "no node is left for another attempt, " + e.job.Lessons.String()
 	if !w.couldRun(e.shape, e.label()) {
-		reason = "another attempt gets more memory, and " + scheduling.WhyNever(e.shape.requirements, e.label(), w.survey.known, w.rules.Resources)
+		reason = "another attempt gets more memory, and " + w.rules.WhyNever(e.shape.requirements, e.label(), w.survey.known)
 	}
 	p := proposal{}
 	p.add(e, lifecycle.Change{Kind: lifecycle.Abandon, Job: e.job.ID, Reason: reason})

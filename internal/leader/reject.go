@@ -65,11 +65,6 @@ func (w *world) look(now time.Time) {
 			silent++ // nobody knows what the cluster could offer
 		}
 	}
-	for _, kinds := range [][]scheduling.KnownKind{known, absent} {
-		for i := range kinds {
-			kinds[i].Allocatable = kinds[i].Allocatable.Add(w.rules.Budgeted(kinds[i].Pool))
-		}
-	}
 	scheduling.SortKnown(known)
 	s.certain = executors > 0 && silent == 0
 	s.due = s.due || s.certain && !was
@@ -175,10 +170,9 @@ func (w *world) couldShape(s *shape, label string) bool {
 	return could
 }
 
-func (w *world) couldRun(s *shape, label string) bool { return anyKind(w.survey.known, s, label) }
-
-func anyKind(kinds []scheduling.KnownKind, s *shape, label string) bool {
-	return slices.ContainsFunc(kinds, func(k scheduling.KnownKind) bool { return scheduling.CouldRun(s.requirements, label, &k.NodeKind) })
+func (w *world) couldRun(s *shape, label string) bool {
+	_, could := w.rules.CouldRun(s.requirements, label, w.survey.known)
+	return could
 }
 
 // rejections returns proposals to reject jobs that can never run, of about as
@@ -232,7 +226,7 @@ func (w *world) reject(e *entry, members []*entry, now time.Time) proposal {
 	if len(members) > 1 {
 		label = e.job.Gang.UniformityLabel
 	}
-	why := scheduling.WhyNever(e.shape.requirements, label, w.survey.known, w.rules.Resources)
+	why := w.rules.WhyNever(e.shape.requirements, label, w.survey.known)
 	p := proposal{}
 	for _, m := range members {
 		reason := why

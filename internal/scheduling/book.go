@@ -1,9 +1,11 @@
 package scheduling
 
 import (
+	"math"
 	"slices"
 
 	"armada"
+	"armada/internal/scheduling/fairshare"
 	"armada/internal/scheduling/placement"
 )
 
@@ -20,6 +22,10 @@ type book struct {
 	latest  []int32            // by node: the last offer there
 	on      []armada.Resources // by node: what is offered there and was not taken
 	sellers []*queue           // heap: who offers next
+	// whole makes it be written at once; tests show that nothing changes by that.
+	whole bool
+	// spent is the least cost at which a claim was found to be owed nothing.
+	spent uint64
 }
 
 // offer is a run that may be taken.
@@ -43,7 +49,7 @@ func (r *round) openBook() {
 		return
 	}
 	b.number++
-	b.open = true
+	b.open, b.spent = true, math.MaxUint64
 	for len(b.latest) < r.pool.space.Nodes() {
 		b.latest, b.on = append(b.latest, -1), append(b.on, armada.Resources{})
 	}
@@ -52,12 +58,14 @@ func (r *round) openBook() {
 			continue
 		}
 		s := &q.turn.seller
-		*s = seller{left: q.turn.held, cost: r.scale.Cost(&q.turn.held, q.factor), tenure: -1, block: -1, offset: -1}
+		*s = seller{left: q.turn.held, cost: r.cost(q, &q.turn.held), tenure: -1, block: -1, offset: -1}
 		if r.nextRun(q) {
 			b.sellers = append(b.sellers, q)
 		}
 	}
 	heapify(b.sellers, (*queue).offersBefore)
+	for b.whole && r.writeOffer(math.MaxInt32) {
+	}
 }
 
 // closeBook makes the next reader begin a new one.
@@ -71,6 +79,15 @@ func (r *round) closeBook() {
 	clear(b.offers)
 	clear(b.sellers)
 	b.open, b.offers, b.sellers = false, b.offers[:0], b.sellers[:0]
+}
+
+// protected is the share that fairness leaves to a queue in any case.
+func (r *round) protected(s fairshare.Shares) int64 {
+	most := max(s.Fair, s.Adjusted)
+	if r.Preemption.ProtectUncapped {
+		most = max(most, s.Uncapped)
+	}
+	return most * r.Preemption.ProtectedShare / fairshare.One
 }
 
 // overShare tells whether a queue holds more than what fairness must leave it.
@@ -91,7 +108,8 @@ func (r *round) nextRun(q *queue) bool {
 			}
 			s.offset = len(q.tenures[s.tenure].blocks[s.block]) - 1
 		}
-		if q.nextOffer().run.lost != r.number {
+		// Who was lost before the book was opened is not part of what the queue holds.
+		if run := q.nextOffer().run; run.lost != r.number || run.lostIn == r.book.number {
 			return true
 		}
 	}
@@ -127,7 +145,7 @@ func (r *round) writeOffer(rank int32) bool {
 		return false
 	}
 	o := offer{job: j, node: -1, before: -1}
-	if at, known := r.pool.space.At(j.run.node); known {
+	if at := r.pool.position(j.run.site); at >= 0 {
 		o.node, o.before = at, b.latest[at]
 		b.latest[at] = int32(len(b.offers))
 		b.on[at] = b.on[at].Add(*j.shape.demand.Resources())
@@ -136,7 +154,7 @@ func (r *round) writeOffer(rank int32) bool {
 	b.offers = append(b.offers, o)
 	s := &q.turn.seller
 	s.left = s.left.Sub(j.shape.needs.Resources)
-	s.cost = r.scale.Cost(&s.left, q.factor)
+	s.cost = r.cost(q, &s.left)
 	if r.nextRun(q) {
 		sink(b.sellers, 0, (*queue).offersBefore)
 	} else {
@@ -164,20 +182,31 @@ func (b *book) givenBack(j *job, at int32) {
 func (r *round) fromBook(part int) (int32, bool) {
 	c := &r.claim
 	m, d := &c.kind.members[part], c.kind.parts[part].Demand
+	r.openBook()
+	b := &r.book
+	if c.cost >= b.spent {
+		return 0, false
+	}
 	if _, could := r.pool.space.Search(d, r.pool.space.UpTo(c.kind.rank)); !could {
 		return 0, false
 	}
-	r.openBook()
-	b := &r.book
 	if m.book != b.number || c.cost < m.cost || c.kind.uniform.Label != "" {
 		m.book, m.page = b.number, 0
 	}
+	owing := m.page > 0
 	for m.cost = c.cost; ; m.page++ {
 		if m.page == len(b.offers) && !r.writeOffer(c.kind.rank) {
+			if !owing {
+				b.spent = min(b.spent, c.cost)
+			}
 			return 0, false
 		}
 		o := &b.offers[m.page]
-		if o.node < 0 || o.job.run.lost == r.number || !r.enoughOffered(d, o.node) {
+		if o.job.run.lost == r.number || !r.owes(o.job) {
+			continue
+		}
+		owing = true
+		if o.node < 0 || !r.enoughOffered(d, o.node) {
 			continue
 		}
 		r.candidates = r.candidates[:0]
@@ -189,6 +218,21 @@ func (r *round) fromBook(part int) (int32, bool) {
 			return o.node, true
 		}
 	}
+}
+
+// owes tells whether a run that is not of a gang may be taken for the claim; for
+// one of a gang it is looked at later. For runs of one shape the answer is the same
+// until something is taken.
+func (r *round) owes(j *job) bool {
+	if j.gang != nil {
+		return true
+	}
+	s, c := j.shape, &r.claim
+	if s.asked != c.number || s.askedOf != j.queue {
+		after := j.queue.turn.held.Sub(s.needs.Resources)
+		s.asked, s.askedOf, s.owes = c.number, j.queue, r.isOwed(j.queue, &after)
+	}
+	return s.owes
 }
 
 // enoughOffered tells whether a node may be used and would have room if all that
@@ -207,7 +251,7 @@ func (r *round) enoughOffered(d *placement.Demand, node int32) bool {
 // the claim would.
 func (r *round) somebodyOwes() bool {
 	for _, q := range r.pool.byName {
-		if len(q.tenures) > 0 && r.scale.Cost(&q.turn.held, q.factor) > r.claim.cost && r.overShare(q) {
+		if len(q.tenures) > 0 && r.cost(q, &q.turn.held) > r.claim.cost && r.overShare(q) {
 			return true
 		}
 	}

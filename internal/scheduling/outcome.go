@@ -28,11 +28,15 @@ func (r *round) decisions() []Decision {
 		return nil
 	}
 	decisions := make([]Decision, len(r.placed))
-	leases := make([]Lease, 0, len(r.nodes))
+	leases, losses := make([]Lease, 0, len(r.nodes)), make([]Preemption, 0, len(r.victims))
 	nodes, victims, waits := r.nodes, r.victims, r.waits
 	for i, p := range r.placed {
-		decisions[i].Preemptions = r.preemptions(p.first, victims[:p.victims])
-		victims = victims[p.victims:]
+		if p.victims > 0 {
+			before := len(losses)
+			losses = r.preemptions(losses, p.first, victims[:p.victims])
+			decisions[i].Preemptions = losses[before:len(losses):len(losses)]
+			victims = victims[p.victims:]
+		}
 		if p.first == nil {
 			continue
 		}
@@ -43,7 +47,7 @@ func (r *round) decisions() []Decision {
 		}
 		for m, j := range r.members {
 			executor, name := r.pool.space.Node(nodes[m])
-			l := Lease{Job: j.id, Executor: executor, Node: name}
+			l := Lease{Job: j.id, Executor: executor, Node: name, Away: p.away}
 			if len(waits) > 0 && waits[0].lease == len(leases) {
 				l.After, waits = waits[0].after, waits[1:]
 			}
@@ -53,21 +57,6 @@ func (r *round) decisions() []Decision {
 		decisions[i].Leases = leases[begin:len(leases):len(leases)]
 	}
 	return decisions
-}
-
-// preemptions tells what those lose who make room for a gang, whose turn is that
-// of the job; it is nil where nobody gets the room.
-func (r *round) preemptions(by *job, victims []victim) []Preemption {
-	var losses []Preemption
-	for i := range victims {
-		v := &victims[i]
-		loss := Preemption{Job: v.job.id, Run: v.job.run.id, Cause: v.cause, Reason: r.lossReason(v, by)}
-		if by != nil {
-			loss.For = by.id
-		}
-		losses = append(losses, loss)
-	}
-	return losses
 }
 
 // report describes the round, and leaves each queue's lanes in order of turn.
@@ -89,8 +78,8 @@ func (r *round) report() Report {
 		}
 		report.Queues = append(report.Queues, QueueReport{
 			Queue: q.name, Weight: q.settings.Weight(),
-			FairShare: t.shares.Fair, AdjustedShare: t.shares.Adjusted, Demand: t.demand,
-			Share: r.scale.Share(&t.held), Cost: r.scale.Cost(&t.held, q.factor), Allocated: t.held,
+			FairShare: t.shares.Fair, AdjustedShare: t.shares.Adjusted, UncappedShare: t.shares.Uncapped, Demand: t.demand,
+			Share: r.scale.Share(&t.held), Cost: r.cost(q, &t.held), Allocated: t.held,
 			Queued: q.queued - t.given, Placed: t.given, Stopped: stopped,
 		})
 	}

@@ -3,6 +3,7 @@ package scheduling
 import (
 	"reflect"
 	"slices"
+	"time"
 
 	"armada"
 	"armada/internal/scheduling/fairshare"
@@ -17,7 +18,9 @@ import (
 type Pool struct {
 	name    string
 	config  Config
+	rules   PoolRules
 	version uint64
+	now     time.Time // of the latest change, as far as anybody told
 
 	space  *placement.Space
 	queues map[string]*queue
@@ -46,8 +49,8 @@ func NewPool(name string, config Config) *Pool { return NewShared(config).NewPoo
 func newPool(name string, shared *Shared) *Pool {
 	config := shared.config
 	return &Pool{
-		name: name, config: config, shared: shared, perRound: fractionsOf(config.Resources, config.RoundLimits.In(name)),
-		space:  placement.NewSpace(config.Resources, config.Classes),
+		name: name, config: config, rules: config.rules(name), shared: shared, perRound: fractionsOf(config.Resources, config.RoundLimits.In(name)),
+		space:  placement.NewSpace(config.Resources, config.levels()),
 		queues: map[string]*queue{}, shapes: map[armada.ShapeID]*shape{}, kinds: map[string]*kind{},
 		jobs: map[armada.JobID]*job{}, gangs: map[gangKey]*gang{}, sites: map[placement.NodeRef]*site{}, anchored: map[*gang]struct{}{},
 	}
@@ -134,7 +137,7 @@ func (p *Pool) Occupy(v armada.Job, run armada.Run, requirements *armada.Require
 		since = run.Leased.UnixNano()
 	}
 	if j, ok := p.jobs[v.ID]; ok {
-		if j.run != nil && j.run.id == run.ID && j.run.node == node && j.run.leaves == leaves && j.run.since == since && j.same(v) {
+		if j.run != nil && j.run.id == run.ID && j.run.node == node && j.run.leaves == leaves && j.run.since == since && j.same(v) && j.shape == j.shape.home.on(run.Away) {
 			return
 		}
 		p.drop(j)
@@ -142,6 +145,7 @@ func (p *Pool) Occupy(v armada.Job, run armada.Run, requirements *armada.Require
 	p.version++
 	j := p.add(v, requirements)
 	j.run = &place{id: run.ID, node: node, leaves: leaves, since: since}
+	j.shape = j.shape.on(run.Away)
 	p.settleIn(j)
 }
 
@@ -186,9 +190,12 @@ func (p *Pool) drop(j *job) {
 	}
 	j.queue.jobs--
 	p.forgetQueue(j.queue)
-	if j.shape.jobs--; j.shape.jobs == 0 {
-		p.space.RemoveDemand(j.shape.demand)
-		delete(p.shapes, j.shape.id)
+	home := j.shape.home
+	if home.jobs--; home.jobs == 0 {
+		for _, s := range append(home.away, home) {
+			p.space.RemoveDemand(s.demand)
+		}
+		delete(p.shapes, home.id)
 	}
 }
 
@@ -244,11 +251,13 @@ func (p *Pool) shape(id armada.ShapeID, needs *armada.Requirements) *shape {
 				s.rank, s.loose, s.class = c.Priority, c.Preemptible, i
 			}
 		}
+		s.home = s
+		p.addAway(s)
 		s.alone = &kind{
 			rank: s.rank, members: []member{{shape: s, count: 1}}, parts: []placement.Part{{Demand: s.demand, Count: 1}},
 			size: 1, total: needs.Resources,
 		}
-		s.alone.byClass = totals(s.alone.members)
+		s.alone.byClass, s.alone.trips = totals(s.alone.members), trips(s.alone.members)
 		p.shapes[id] = s
 	}
 	return s

@@ -42,6 +42,17 @@ type shape struct {
 	class  int   // among those of the configuration; their number for one that is not known
 	alone  *kind // the kind of lone jobs of this shape
 	jobs   int
+
+	// What runs away from home has a form of the shape of its own, which waits
+	// nowhere; home is the shape itself elsewhere.
+	home     *shape
+	away     []*shape
+	nodeType string // where it is away
+
+	// Whether a queue's run of this shape may be taken for a claim of the round.
+	asked   uint64
+	askedOf *queue
+	owes    bool
 }
 
 // queue is one tenant's line in this pool. What waits stands in lanes, one for
@@ -59,6 +70,9 @@ type queue struct {
 	wanted   armada.Resources // by its queued jobs
 	byClass  []ledger         // the same, by class
 	limits   []*fractions     // what it may hold by class, nil for no bound; empty where there is none
+
+	memory  memory
+	charges []charge // for jobs that have ended
 
 	lanes      map[*kind]*lane
 	inOrder    []*lane // the same, in order of turn as of the last round

@@ -39,11 +39,13 @@ type scratch struct {
 	members []*job
 
 	claim      claim
+	claimed    uint64 // so many claims were made, or changed
 	book       book
 	victims    []victim
 	waits      []wait
 	candidates []*job
 	mates      []*job
+	text       []byte
 }
 
 // placed is a gang that got its place, how many of scratch.nodes are its own, and
@@ -51,13 +53,17 @@ type scratch struct {
 type placed struct {
 	first          *job // lone, or the turn of its gang
 	nodes, victims int
+	away           string // the type of nodes where it is not at home
 }
 
 // turn is a queue's part in the current round.
 type turn struct {
 	lanes  []*lane          // heap of what may still be offered, next first
 	held   armada.Resources // with what the round gave it
+	extra  armada.Resources // what it is charged for besides
 	cost   uint64           // of held with its next gang
+	within bool             // it prefers large gangs, and its share has room for this one
+	base   uint64           // then, the cost without it
 	rank   int32            // class priority of its next gang
 	looked int
 	given  int
@@ -76,13 +82,13 @@ type turn struct {
 // round is one round while it runs.
 type round struct {
 	*scratch
-	pool       *Pool
-	preemption PreemptionRules
-	in         Input
-	capacity   armada.Resources
-	scale      fairshare.Scale
-	leases     int
-	full       armada.Reason // why nothing more is placed; none while more may be
+	pool *Pool
+	PoolRules
+	in       Input
+	capacity armada.Resources
+	scale    fairshare.Scale
+	leases   int
+	full     armada.Reason // why nothing more is placed; none while more may be
 
 	given   armada.Resources // by this round, in all
 	most    bound            // of it
@@ -97,15 +103,16 @@ func begin(in Input) *round {
 	p.settle()
 	p.space.Settle()
 	r := &round{scratch: &p.scratch, pool: p, in: in, capacity: p.space.Capacity().Add(p.config.Budgeted(p.name))}
-	r.preemption = p.config.preemption(p.name)
+	r.PoolRules = p.rules
 	r.victims, r.waits = r.victims[:0], r.waits[:0]
 	r.scale = fairshare.NewScale(r.capacity, p.config.FairnessMultipliers)
 	r.number++
 	r.placed, r.nodes = r.placed[:0], r.nodes[:0]
 	r.bind()
 	for _, q := range p.byName {
-		q.turn = turn{lanes: q.turn.lanes[:0], held: q.held, classes: q.turn.classes}
+		q.turn = turn{lanes: q.turn.lanes[:0], held: q.held, extra: q.extra(p.rules.Fairness, in.Now), classes: q.turn.classes}
 		r.bindQueue(q)
+		r.wakeForCharges(q)
 		for _, l := range q.inOrder {
 			l.rewind()
 		}
@@ -127,7 +134,7 @@ func (r *round) owe() {
 	}
 	for i, s := range fairshare.Divide(r.claims) {
 		t := &r.pool.byName[i].turn
-		t.shares, t.protected = s, max(s.Fair, s.Adjusted)*r.preemption.ProtectedShare/fairshare.One
+		t.shares, t.protected = s, r.protected(s)
 	}
 }
 
@@ -250,6 +257,10 @@ func (r *round) offer(q *queue) bool {
 		return false
 	}
 	t.cost, t.rank = r.costWith(q, k), k.rank
+	if r.Fairness.PreferLargeJobs {
+		with := t.held.Add(k.total)
+		t.within, t.base = r.scale.Share(&with) <= max(t.shares.Fair, t.shares.Adjusted), r.cost(q, &t.held)
+	}
 	return true
 }
 
@@ -259,7 +270,16 @@ func (r *round) costWith(q *queue, k *kind) uint64 {
 	for i := range with {
 		with[i] += k.total[i]
 	}
-	return r.scale.Cost(&with, q.factor)
+	return r.cost(q, &with)
+}
+
+// cost is what it costs a queue to hold an amount, with what else it is charged for.
+func (r *round) cost(q *queue, held *armada.Resources) uint64 {
+	all := q.turn.extra
+	for i := range all {
+		all[i] += held[i]
+	}
+	return r.scale.Cost(&all, q.factor)
 }
 
 // refused tells whether a gang of the kind failed already in this round for a
@@ -281,8 +301,14 @@ func (r *round) place(l *lane) bool {
 	nodes, most, ok := r.pool.space.Place(k.parts, k.uniform, nil, r.nodes)
 	k.refused = 0
 	if !ok && r.displaces(l) {
-		nodes, most, ok = r.pool.space.Place(k.parts, k.uniform, r, r.nodes)
+		if nodes, most, ok = r.pool.space.Place(k.parts, k.uniform, r, r.nodes); ok {
+			r.settleVictims()
+		}
 		k.refused = r.claim.cost
+	}
+	away := ""
+	if !ok {
+		nodes, away, ok = r.placeAway(k)
 	}
 	if !ok {
 		k.failed, k.failedAt, k.reason = r.number, r.leases, r.why(l, most)
@@ -290,7 +316,7 @@ func (r *round) place(l *lane) bool {
 	}
 	r.nodes = nodes
 	r.waitFor(k, nodes[len(nodes)-k.size:])
-	r.placed = append(r.placed, placed{l.next.job, k.size, len(r.victims) - before})
+	r.placed = append(r.placed, placed{l.next.job, k.size, len(r.victims) - before, away})
 	r.give(l.queue, k)
 	return true
 }
@@ -318,10 +344,18 @@ func (r *round) why(l *lane, most int) armada.Reason {
 }
 
 // goesBefore orders the queues: the higher class of what they offer first, then
-// the lower cost, then the name.
+// the lower cost, then the name. Where large gangs are preferred, those within the
+// share of their queue go before others, by the cost without them and then by the
+// higher with them.
 func (q *queue) goesBefore(o *queue) bool {
 	if q.turn.rank != o.turn.rank {
 		return q.turn.rank > o.turn.rank
+	}
+	if q.turn.within != o.turn.within {
+		return q.turn.within
+	}
+	if q.turn.within && (q.turn.base != o.turn.base || q.turn.cost != o.turn.cost) {
+		return q.turn.base < o.turn.base || q.turn.base == o.turn.base && q.turn.cost > o.turn.cost
 	}
 	if q.turn.cost != o.turn.cost {
 		return q.turn.cost < o.turn.cost

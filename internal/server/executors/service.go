@@ -21,6 +21,9 @@ type Config struct {
 	// MaxAttempts is how many leases of a job are given back for its own sake
 	// until it fails.
 	MaxAttempts int
+	// Away are the tolerations of runs that are away from home, by the type of the
+	// node.
+	Away map[string][]armada.Toleration
 	// Replica and ReplicaAddr tell other replicas where an executor's stream is.
 	Replica, ReplicaAddr string
 }
