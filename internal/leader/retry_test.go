@@ -9,16 +9,7 @@ import (
 
 	"armada"
 	"armada/internal/lifecycle"
-	"armada/internal/scheduling"
 )
-
-// really makes a replica decide by the real scheduler.
-func really(l *Leader, _ *replica) {
-	l.plans = func() func(string) planner {
-		shared := scheduling.NewShared(testScheduling())
-		return func(pool string) planner { return fairPool{shared.NewPool(pool)} }
-	}
-}
 
 // twoGi is a shape of one core and two gibibytes.
 const twoGi armada.ShapeID = "two gi"
@@ -70,7 +61,7 @@ func TestAGivenBackJobGoesToNodesThatItWasNotTriedOn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := aMemoryStore()
 		m.acknowledge(anExecutor("east"), memoryNode("n1", 8), memoryNode("n2", 8), memoryNode("n3", 8))
-		start(t, m, "a", really)
+		start(t, m, "a", realPools)
 		m.submit(aMemoryJob("j"))
 		pass(time.Second)
 		tried := []string{m.nodeOf("j")}
@@ -91,7 +82,7 @@ func TestAGivenBackJobWaitsForANodeThatIsFullAndIsToldWhy(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := aMemoryStore()
 		m.acknowledge(anExecutor("east"), memoryNode("n1", 2))
-		r := start(t, m, "a", really)
+		r := start(t, m, "a", realPools)
 		m.submit(aMemoryJob("other"))
 		pass(time.Second)
 		m.acknowledge(anExecutor("east"), memoryNode("n1", 2), memoryNode("n2", 2))
@@ -119,7 +110,7 @@ func TestAJobThatWasTriedOnEveryNodeFailsWithWhatHappened(t *testing.T) {
 		m := aMemoryStore()
 		m.acknowledge(anExecutor("east"), memoryNode("n1", 8), memoryNode("small", 1))
 		m.acknowledge(anExecutor("west"), memoryNode("n2", 8))
-		start(t, m, "a", really)
+		start(t, m, "a", realPools)
 		m.submit(aMemoryJob("j"))
 		pass(time.Second)
 		m.handBack("j")
@@ -145,13 +136,13 @@ func TestANewLeaderGivesUpNoJobBeforeEveryExecutorHasReported(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := aMemoryStore()
 		m.acknowledge(anExecutor("east"), memoryNode("n1", 8))
-		first := start(t, m, "a", really)
+		first := start(t, m, "a", realPools)
 		m.submit(aMemoryJob("j"))
 		pass(time.Second)
 		first.stop()
 		m.handBack("j")
 		pass(time.Second)
-		start(t, m, "b", really)
+		start(t, m, "b", realPools)
 		pass(5 * time.Second)
 		wantState(t, m, armada.JobQueued, "j")
 		m.acknowledge(anExecutor("east"), memoryNode("n1", 8), memoryNode("n2", 8))
@@ -168,7 +159,7 @@ func TestAJobWhoseNodesHaveAllGoneWaits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := aMemoryStore()
 		m.acknowledge(anExecutor("east"), memoryNode("n1", 8))
-		start(t, m, "a", really)
+		start(t, m, "a", realPools)
 		m.submit(aMemoryJob("j"))
 		pass(time.Second)
 		m.acknowledge(anExecutor("east"), memoryNode("small", 1))
@@ -186,7 +177,7 @@ func TestAJobThatRanOutOfMemoryGetsANodeWithMore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := aMemoryStore()
 		m.acknowledge(anExecutor("east"), memoryNode("n1", 3), memoryNode("n2", 7))
-		start(t, m, "a", really)
+		start(t, m, "a", realPools)
 		m.submit(aMemoryJob("j"))
 		pass(time.Second)
 		m.runsOut("j")
@@ -238,7 +229,7 @@ func TestAJobThatWaitsForItsLastOtherNodeFailsADayAfterThatHasGone(t *testing.T)
 	synctest.Test(t, func(t *testing.T) {
 		m := aMemoryStore()
 		m.acknowledge(anExecutor("east"), memoryNode("n1", 8))
-		start(t, m, "a", really)
+		start(t, m, "a", realPools)
 		m.submit(aMemoryJob("j"))
 		pass(time.Second)
 		full := memoryNode("n2", 9) // another kind of node
