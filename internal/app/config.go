@@ -35,6 +35,7 @@ type Config struct {
 	Server     server.Config
 	Replica    Replica
 	Executors  Executors
+	Retries    Retries
 	Scheduling Scheduling
 	Jobs       podspec.Config
 	Store      Store
@@ -61,7 +62,8 @@ type Executors struct {
 	// LostTimeout is how long the runs of a silent executor are held before
 	// their jobs fail.
 	LostTimeout time.Duration
-	// MaxAttempts bounds the runs of a job whose leases are given back.
+	// MaxAttempts is how many leases of a job are given back for its own sake until
+	// it fails.
 	MaxAttempts int
 	// MaxUnacknowledged is how many runs an executor may have that it was given
 	// and has not said to begin. With more it gets nothing new until it has worked
@@ -191,6 +193,7 @@ func DefaultConfig() Config {
 		Telemetry: quiet,
 		Server:    server.DefaultConfig(),
 		Executors: Executors{Lease: serve.Lease, LostTimeout: lead.Expiry.LostTimeout, MaxAttempts: serve.MaxAttempts, MaxUnacknowledged: 2500},
+		Retries:   Retries{Most: 5},
 		Scheduling: Scheduling{
 			MinRoundInterval: lead.MinRoundInterval,
 			Preemption:       Preemption{FairShare: true, Urgency: true, ProtectedFractionOfFairShare: 1},
@@ -223,6 +226,7 @@ func (c Config) Validate() error {
 		}
 	}
 	positive("executors.lostTimeout", c.Executors.LostTimeout)
+	errs = append(errs, c.Retries.validate())
 	positive("scheduling.minRoundInterval", c.Scheduling.MinRoundInterval)
 	_, err := c.nodeTypes()
 	errs = append(errs, err, c.validateLimits(), c.validateAway(), c.Scheduling.validatePoolRules())
@@ -375,7 +379,7 @@ func (c Config) postgres(log *slog.Logger) postgres.Config {
 	return postgres.Config{
 		URL: c.Store.Database.Reveal(), DirectURL: c.Store.DirectDatabase.Reveal(), PasswordFile: c.Store.PasswordFile,
 		TransactionPooler: c.Store.TransactionPooler, SkipMigrations: c.Store.SkipMigrations, Connections: c.Store.Connections,
-		Resources: c.resources(), ClientIDRetention: c.Store.KeepClientIDs, MaxQueuedPerQueue: c.Scheduling.MaxQueuedJobsPerQueue, Logger: log,
+		Resources: c.resources(), ClientIDRetention: c.Store.KeepClientIDs, MaxQueuedPerQueue: c.Scheduling.MaxQueuedJobsPerQueue, Retries: c.Retries.store(), Logger: log,
 		Hold: c.hold(),
 	}
 }
