@@ -28,7 +28,7 @@ var (
 	pod     = armada.Pod{Name: "armada-x", Namespace: "space", KubernetesID: "uid", Number: 1}
 	theEnd  = armada.RunEnd{Cause: armada.CauseOutOfMemory, Reason: "r", Category: "c", Subcategory: "s", Debug: "d", Containers: []armada.ContainerEnd{{Name: "main", ExitCode: -9, Cause: armada.CauseEvicted, Reason: "x", Message: "m"}}}
 	aRun    = armada.Run{ID: armada.NewRunID(ulid, 2), Job: ulid, Attempt: 2, Executor: "east", Node: "n1", Pool: "p", After: []armada.RunID{"v-1", ""}, State: armada.RunFailed, Version: 5, Pod: pod, End: theEnd, Leased: at, Pending: at.Add(1e6), Started: at.Add(2e6), Finished: at.Add(3e6)}
-	aJob    = armada.Job{ID: ulid, Owner: "alice", Groups: []string{"g", ""}, ClientID: "mine", Priority: 7, Gang: armada.Gang{ID: "g", Cardinality: 3, UniformityLabel: "rack", FailFast: true}, Version: 9, Wish: armada.Wish{Kind: armada.WishPreempt, By: "b", Why: "w", For: "j", At: at}, Attempts: 2, Reason: "over", Transitioned: at}
+	aJob    = armada.Job{ID: ulid, Owner: "alice", Groups: []string{"g", ""}, ClientID: "mine", Priority: 7, Gang: armada.Gang{ID: "g", Cardinality: 3, UniformityLabel: "rack", FailFast: true}, Band: 3, Version: 9, Wish: armada.Wish{Kind: armada.WishPreempt, By: "b", Why: "w", For: "j", At: at}, Attempts: 2, Reason: "over", Transitioned: at}
 	details = armada.JobDetails{Namespace: "n", Labels: map[string]string{"b": "2", "a": "1", "": ""}, Annotations: map[string]string{"k": "v"}, ExternalURI: "u", Scheduler: "s", Ingresses: []armada.IngressRequest{{Ports: []uint32{80, 0}, Annotations: map[string]string{"x": "y"}, TLS: true, CertName: "c", UseClusterIP: true}, {}}, Services: []armada.ServiceRequest{{Headless: true, Ports: []uint32{1, 2}, Name: "s"}}}
 	needs   = armada.Requirements{PriorityClass: "high", Resources: armada.Resources{1000, 1 << 33, 0, 2}, NodeSelector: []armada.Label{{Key: "a", Value: "b"}}, Tolerations: []armada.Toleration{{Key: "k", Exists: true, Value: "v", Effect: armada.NoExecute}, {}}, Affinity: []armada.NodeTerm{{Expressions: []armada.NodeExpression{{Key: "x", Operator: armada.OpIn, Values: []string{"1", ""}, Field: true}}}, {}}}
 	theNode = []armada.Node{{Name: "n", Executor: "east", Pool: "p", Type: "t", Labels: map[string]string{"l": "1"}, Taints: []armada.Taint{{Key: "k", Value: "v", Effect: armada.NoSchedule}}, Allocatable: armada.Resources{8000, 1, 2, 3}, Unschedulable: true, Others: []armada.PriorityUsage{{Priority: -3, Used: armada.Resources{-1, 5}}}}, {Executor: "east"}}
@@ -62,7 +62,7 @@ type form struct {
 
 func forms() []form {
 	kept := armada.Job{ID: ulid, Version: aJob.Version, Priority: aJob.Priority, Transitioned: at, Attempts: 2, Reason: aJob.Reason, Wish: aJob.Wish}
-	fixed := armada.Job{Owner: aJob.Owner, Groups: aJob.Groups, ClientID: aJob.ClientID, Gang: aJob.Gang}
+	fixed := armada.Job{Owner: aJob.Owner, Groups: aJob.Groups, ClientID: aJob.ClientID, Gang: aJob.Gang, Band: aJob.Band}
 	return []form{
 		{"block", func() []byte { return AppendBlock(nil, events) }, events, func(b []byte) (any, error) { return DecodeBlock(nil, b, 41) }},
 		{"life", func() []byte { return AppendLife(nil, &aJob, &aRun) }, life{kept, aRun}, func(b []byte) (any, error) {
