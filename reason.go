@@ -26,6 +26,7 @@ const (
 	ReasonNodeClosed                // the nodes accept nothing new: cordoned, unschedulable or silent
 	ReasonPreemptionRate            // no more runs may be preempted for it now
 	ReasonFloating                  // too little is left of what pools share and no node has
+	ReasonOutbid                    // the room is held by runs that bid as much or more
 )
 
 var reasonTexts = [...]string{
@@ -47,6 +48,7 @@ var reasonTexts = [...]string{
 	ReasonNodeClosed:     "the nodes accept nothing new",
 	ReasonPreemptionRate: "no more runs of other queues may be preempted now",
 	ReasonFloating:       "too little is left of what the pools share",
+	ReasonOutbid:         "others bid as much or more",
 }
 
 // Reason tells why a job waits, with the figures behind it.
@@ -59,7 +61,8 @@ type Reason struct {
 	// Have and Want are members of a gang that are queued or would fit, and those
 	// placed together; or jobs that may start now, and those that must together; or
 	// the amount of Resource that there is, and the one asked for. For the limits of
-	// a queue and of a round they are what it may hold, and what it would.
+	// a queue and of a round they are what it may hold, and what it would. For a
+	// market they are the price that is bid, and the one to be outbid.
 	Have, Want int64
 }
 
@@ -86,6 +89,8 @@ func (r Reason) String() string {
 			text += ", short of " + r.Resource
 		}
 		return text + ")"
+	case ReasonOutbid:
+		return fmt.Sprintf("%s (it bids %v, and more than %v would do)", text, Price(r.Have), Price(r.Want))
 	case ReasonGlobalRate, ReasonQueueRate:
 		if r.Want > 1 {
 			text = fmt.Sprintf("%s (%d of %d may start now)", text, r.Have, r.Want)

@@ -34,7 +34,32 @@ type Config struct {
 }
 
 // PoolConfig is what an installation decides about one pool.
-type PoolConfig struct{ Preemption PreemptionRules }
+type PoolConfig struct {
+	Preemption PreemptionRules
+	// Market makes places go to who bids most; nil for a pool that is shared by
+	// fairness. Of Preemption only Repair counts then.
+	Market *MarketRules
+}
+
+// MarketRules say how a market-driven pool tells its prices.
+type MarketRules struct {
+	// SpotCutoff is the fraction of the pool, in millionths, of which the holders
+	// that bid most pay the spot price: the bid of the one with whom more than that
+	// is held.
+	SpotCutoff int64
+	// SecondPrice lets the queue that sets the spot price pay what others bid.
+	SecondPrice bool
+	// Shapes are those for which the report tells what a job would have to bid.
+	Shapes []PricedShape
+}
+
+// PricedShape is so many jobs of equal requirements, to be placed together.
+type PricedShape struct {
+	Name            string
+	Jobs            int    // 0 is one
+	UniformityLabel string // whose value their nodes share; may be empty
+	Requirements    *armada.Requirements
+}
 
 // PreemptionRules say which runs of preemptible classes may lose their places. The
 // zero value preempts nothing.
@@ -61,10 +86,15 @@ type PreemptionRules struct {
 
 // preemption is what holds in a pool.
 func (c Config) preemption(pool string) PreemptionRules {
-	if p, ok := c.Pools[pool]; ok {
+	p, ok := c.Pools[pool]
+	switch {
+	case !ok:
+		return c.Preemption
+	case p.Market != nil:
+		return PreemptionRules{Repair: p.Preemption.Repair}
+	default:
 		return p.Preemption
 	}
-	return c.Preemption
 }
 
 // Input is what a round decides from. The round reads and changes nothing.
@@ -116,6 +146,7 @@ const (
 	ForFairness Cause = iota // its queue holds more than it is owed
 	ForUrgency               // a job of a higher class needs the room
 	ForRepair                // its node has less than its runs hold
+	ForPrice                 // a job that bids more needs the room
 )
 
 // Waiting tells why queued jobs of one queue and shape were not placed. Members
@@ -137,6 +168,28 @@ type Report struct {
 	At       time.Time
 	Capacity armada.Resources
 	Queues   []QueueReport // by name
+	Market   *Market       // nil for a pool that is shared by fairness
+}
+
+// Market is what a round found of prices. A price of 0 is that of a pool that is
+// not in demand.
+type Market struct {
+	SpotPrice armada.Price
+	SetBy     string // the queue whose bid the spot price is; empty for a price of 0
+	// SecondPrice is what that queue pays where the rules say so: the most that
+	// another queue bids without paying the spot price.
+	SecondPrice armada.Price
+	Quotes      []Quote // of the shapes that the rules name
+}
+
+// Quote is what a job of a shape would have to bid to be placed now.
+type Quote struct {
+	Shape string
+	// Outbid is the bid of the dearest run that would lose its place: more than
+	// that would do.
+	Outbid armada.Price
+	Free   bool          // nobody would have to lose a place: any bid would do
+	Reason armada.Reason // why no bid would do; none when one would
 }
 
 // QueueReport is one queue's part in a round. Shares are fractions of the pool

@@ -30,7 +30,8 @@ type claim struct {
 	kind  *kind
 	cost  uint64 // of its queue, with it
 	owed  bool   // its queue stays within its share with it
-	mark  int    // victims of others
+	price armada.Price
+	mark  int // victims of others
 	// limited tells that it would have room if more might be preempted now.
 	limited bool
 }
@@ -40,6 +41,10 @@ type claim struct {
 func (r *round) displaces(l *lane) bool {
 	if !r.preempts() {
 		return false
+	}
+	if r.pool.market != nil {
+		r.claim = claim{queue: l.queue, kind: l.kind, price: l.price}
+		return true
 	}
 	t := &l.queue.turn
 	with := t.held.Add(l.kind.total)
@@ -54,6 +59,9 @@ func (r *round) displaces(l *lane) bool {
 // less urgent hold; but where somebody leaves already, nobody else has to.
 func (r *round) Find(part int) (int32, bool) {
 	d, space := r.claim.kind.parts[part].Demand, r.pool.space
+	if r.pool.market != nil {
+		return r.outbid(part)
+	}
 	owed := r.preemption.FairShare && r.somebodyOwes()
 	lower, urgent := r.fromLower(d)
 	if !owed && !urgent {
@@ -105,9 +113,10 @@ func (r *round) displaceLower(d *placement.Demand, node int32) bool {
 func (r *round) leastFirst() {
 	slices.SortFunc(r.candidates, func(a, b *job) int {
 		if a.queue == b.queue {
-			return cmp.Or(cmp.Compare(a.shape.rank, b.shape.rank), b.tenure().compare(a.tenure()))
+			return cmp.Or(cmp.Compare(a.worth(), b.worth()), cmp.Compare(a.shape.rank, b.shape.rank), b.tenure().compare(a.tenure()))
 		}
 		return cmp.Or(
+			cmp.Compare(a.worth(), b.worth()),
 			cmp.Compare(a.shape.rank, b.shape.rank),
 			cmp.Compare(r.scale.Cost(&b.queue.turn.held, b.queue.factor), r.scale.Cost(&a.queue.turn.held, a.queue.factor)),
 			cmp.Compare(b.queue.name, a.queue.name),
@@ -137,7 +146,7 @@ func (r *round) makeRoom(needs *armada.Resources, node int32, why Cause) bool {
 			continue
 		}
 		for _, v := range r.victims[from:] {
-			if v.job.run.site == j.run.site {
+			if v.job.run.node == j.run.node {
 				room = room.Add(*v.job.shape.demand.Resources())
 			}
 		}
@@ -173,7 +182,7 @@ func (r *round) take(j *job, why Cause) bool {
 	q := j.queue
 	after := q.turn.held
 	for _, m := range r.mates {
-		if !m.loose() || why == ForFairness && m.shape.rank > r.claim.kind.rank || why == ForUrgency && m.shape.rank >= r.claim.kind.rank {
+		if !m.loose() || !r.outranks(m, why) {
 			return false
 		}
 		after = after.Sub(m.shape.needs.Resources)
@@ -189,6 +198,20 @@ func (r *round) take(j *job, why Cause) bool {
 		m.run.lost = r.number
 		r.lose(m, -1)
 		r.victims = append(r.victims, victim{job: m, cause: why, held: share})
+	}
+	return true
+}
+
+// outranks tells whether a run is lower than the claim in what the cause is about.
+func (r *round) outranks(j *job, why Cause) bool {
+	switch why {
+	case ForFairness:
+		return j.shape.rank <= r.claim.kind.rank
+	case ForUrgency:
+		return j.shape.rank < r.claim.kind.rank
+	case ForPrice:
+		return j.worth() < r.claim.price
+	case ForRepair:
 	}
 	return true
 }
@@ -352,6 +375,9 @@ func (r *round) lossReason(v *victim, by *job) string {
 	case ForUrgency:
 		text = fmt.Sprintf("urgency: job %s of queue %s gets the room, for its priority class ranks higher (%d, this one %d)",
 			by.id, by.queue.name, by.shape.rank, v.job.shape.rank)
+	case ForPrice:
+		text = fmt.Sprintf("price: job %s of queue %s bids %v, this one %v, and gets the room",
+			by.id, by.queue.name, by.price(), v.job.worth())
 	case ForRepair:
 	}
 	if v.job.gang != nil {
@@ -367,7 +393,7 @@ func percent(millionths int64) string {
 
 // preempts tells whether runs may lose their places in this round.
 func (r *round) preempts() bool {
-	return r.preemption.FairShare || r.preemption.Urgency
+	return r.preemption.FairShare || r.preemption.Urgency || r.pool.market != nil
 }
 
 // outOfReach tells whether a queue's job of the shape would have room if runs of

@@ -14,6 +14,7 @@ func Round(in Input) Outcome {
 	r.owe()
 	r.repair()
 	r.admit()
+	r.tellPrices()
 	out := r.outcome()
 	r.pool.space.Rewind()
 	r.forget()
@@ -59,6 +60,8 @@ type turn struct {
 	held   armada.Resources // with what the round gave it
 	cost   uint64           // of held with its next gang
 	rank   int32            // class priority of its next gang
+	price  armada.Price     // of its next gang, and the turn of that, in a market
+	number int64
 	looked int
 	given  int
 	shares fairshare.Shares
@@ -90,6 +93,7 @@ type round struct {
 	tokens  allowance
 	moved   allowance // of runs preempted for fairness
 	wake    time.Time
+	prices  *Market // nil unless the pool is a market
 }
 
 func begin(in Input) *round {
@@ -250,6 +254,9 @@ func (r *round) offer(q *queue) bool {
 		return false
 	}
 	t.cost, t.rank = r.costWith(q, k), k.rank
+	if r.pool.market != nil {
+		t.price, t.number = t.lanes[0].price, t.lanes[0].next.number
+	}
 	return true
 }
 
@@ -285,7 +292,7 @@ func (r *round) place(l *lane) bool {
 		k.refused = r.claim.cost
 	}
 	if !ok {
-		k.failed, k.failedAt, k.reason = r.number, r.leases, r.why(l, most)
+		k.failed, k.failedAt, k.reason = r.number, r.leases, r.why(l.queue, k, most, 0)
 		return false
 	}
 	r.nodes = nodes
@@ -295,16 +302,15 @@ func (r *round) place(l *lane) bool {
 	return true
 }
 
-// why tells why a lane's next gang has no place: because of a member that has none even
-// alone, or because they have none together.
-func (r *round) why(l *lane, most int) armada.Reason {
-	k := l.kind
+// why tells why a queue's gang has no place: because of a member that has none even
+// alone at a level, or because they have none together.
+func (r *round) why(q *queue, k *kind, most, level int) armada.Reason {
 	reason := armada.Reason{Code: armada.ReasonGangDoesNotFit, Have: int64(most), Want: int64(k.size)}
 	for _, m := range k.members {
-		if _, fits := r.pool.space.Search(m.shape.demand, 0); !fits {
+		if _, fits := r.pool.space.Search(m.shape.demand, level); !fits {
 			reason = r.pool.space.Explain(m.shape.demand)
 			switch {
-			case !r.outOfReach(l.queue, m.shape):
+			case !r.outOfReach(q, m.shape):
 			case r.claim.limited:
 				reason.Code = armada.ReasonPreemptionRate
 			default:
@@ -317,9 +323,16 @@ func (r *round) why(l *lane, most int) armada.Reason {
 	return reason
 }
 
-// goesBefore orders the queues: the higher class of what they offer first, then
-// the lower cost, then the name.
+// goesBefore orders the queues: in a market the higher price of what they offer
+// first, then the earlier submit; elsewhere the higher class first, then the lower
+// cost, then the name.
 func (q *queue) goesBefore(o *queue) bool {
+	if q.turn.price != o.turn.price {
+		return q.turn.price > o.turn.price
+	}
+	if q.turn.number != o.turn.number {
+		return q.turn.number < o.turn.number
+	}
 	if q.turn.rank != o.turn.rank {
 		return q.turn.rank > o.turn.rank
 	}

@@ -1,0 +1,92 @@
+package scheduling
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"strconv"
+	"strings"
+
+	"armada"
+)
+
+// market [spot=FRACTION] [second]: the pool is a market.
+func (s *script) market(a *arguments) error {
+	cutoff, err := strconv.ParseFloat(cmp.Or(a.value("spot"), "0.9"), 64)
+	s.config.Pools = map[string]PoolConfig{"default": {
+		Preemption: s.config.Preemption,
+		Market:     &MarketRules{SpotCutoff: int64(cutoff * 1_000_000), SecondPrice: a.flag("second")},
+	}}
+	return err
+}
+
+// quote NAME [jobs=N] [uniform=LABEL] AMOUNTS [REQUIREMENTS]: what would such jobs
+// have to bid?
+func (s *script) quote(a *arguments) error {
+	market := s.config.Pools["default"].Market
+	shape := PricedShape{Name: a.word(0), Jobs: a.number("jobs", 1), UniformityLabel: a.value("uniform")}
+	var err error
+	shape.Requirements, err = s.requirements(a)
+	market.Shapes = append(market.Shapes, shape)
+	return err
+}
+
+// bid QUEUE [BAND=PRICE | BAND=QUEUED/RUNNING]...: band none is for jobs without.
+func (s *script) bid(a *arguments) error {
+	var bids armada.QueueBids
+	for _, letter := range []string{"none", "A", "B", "C", "D", "E", "F", "G", "H"} {
+		text := a.value(letter)
+		if text == "" {
+			continue
+		}
+		queued, running, both := strings.Cut(text, "/")
+		if !both {
+			running = queued
+		}
+		band, _ := armada.ParsePriceBand(letter)
+		for _, phase := range []struct {
+			text  string
+			price *armada.Price
+		}{{queued, &bids[band].Queued}, {running, &bids[band].Running}} {
+			amount, err := strconv.ParseFloat(phase.text, 64)
+			if err != nil {
+				return err
+			}
+			if *phase.price, err = armada.NewPrice(amount); err != nil {
+				return err
+			}
+		}
+	}
+	s.bids = maps.Clone(s.bids)
+	s.bids[a.word(0)] = bids
+	s.pool.SetBids(s.bids)
+	return nil
+}
+
+// prices tells what the last round reported of the market.
+func (s *script) prices(*arguments) (string, error) {
+	m := s.last.Report.Market
+	if m == nil {
+		return "the pool is no market\n", nil
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "spot price %v", m.SpotPrice)
+	if m.SetBy != "" {
+		fmt.Fprintf(&b, ", set by %s", m.SetBy)
+	}
+	if s.config.Pools["default"].Market.SecondPrice {
+		fmt.Fprintf(&b, ", which pays %v", m.SecondPrice)
+	}
+	b.WriteByte('\n')
+	for _, q := range m.Quotes {
+		switch {
+		case q.Reason.Code != armada.ReasonNone:
+			fmt.Fprintf(&b, "%s: at no price: %v\n", q.Shape, q.Reason)
+		case q.Free:
+			fmt.Fprintf(&b, "%s: any price\n", q.Shape)
+		default:
+			fmt.Fprintf(&b, "%s: more than %v\n", q.Shape, q.Outbid)
+		}
+	}
+	return b.String(), nil
+}
