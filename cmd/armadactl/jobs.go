@@ -61,7 +61,7 @@ at the top.`,
 	flags := cmd.Flags()
 	flags.StringVar(&query.Queue, "queue", "", "only jobs of this queue")
 	flags.StringVar(&query.JobSet, "job-set", "", "only jobs of this job set")
-	flags.StringSliceVar(&states, "state", nil, "only jobs in these states: "+stateNames())
+	flags.StringSliceVar(&states, "state", nil, "only jobs in these states: "+stateNames(armada.JobStates(), ", "))
 	flags.StringVar(&query.Owner, "owner", "", "only jobs that this user submitted")
 	flags.StringVar(&query.Namespace, "namespace", "", "only jobs of this Kubernetes namespace")
 	flags.StringToStringVar(&query.Annotations, "annotation", nil, "only jobs with this annotation, key=value")
@@ -143,12 +143,13 @@ func (c *cli) listJobs(ctx context.Context, server *client.Client, query client.
 	return nil
 }
 
-func stateNames() string {
+// stateNames are names of states behind each other.
+func stateNames(states []armada.JobState, separator string) string {
 	var names []string
-	for _, s := range armada.JobStates() {
+	for _, s := range states {
 		names = append(names, s.String())
 	}
-	return strings.Join(names, ", ")
+	return strings.Join(names, separator)
 }
 
 func jobStates(names []string) ([]armada.JobState, error) {
@@ -156,7 +157,7 @@ func jobStates(names []string) ([]armada.JobState, error) {
 	for _, name := range names {
 		i := slices.IndexFunc(armada.JobStates(), func(s armada.JobState) bool { return strings.EqualFold(s.String(), name) })
 		if i < 0 {
-			return nil, &usageError{fmt.Sprintf("--state: there is no state %q; there are %s", name, stateNames())}
+			return nil, &usageError{fmt.Sprintf("--state: there is no state %q; there are %s", name, stateNames(armada.JobStates(), ", "))}
 		}
 		states = append(states, armada.JobStates()[i])
 	}

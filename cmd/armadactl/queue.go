@@ -17,7 +17,7 @@ import (
 
 // createCommand creates what a file describes, and has commands of its own.
 func (c *cli) createCommand() *cobra.Command {
-	var file string
+	var file, form string
 	var dry bool
 	create := group("create", "Create a queue, by flags or from a file",
 		c.queueCommand("create", "Create a queue, or replace it when it exists", (*client.Client).CreateQueue, "created"))
@@ -27,14 +27,15 @@ func (c *cli) createCommand() *cobra.Command {
 		if file == "" {
 			return choose(cmd, args)
 		}
-		return c.createFrom(cmd.Context(), file, dry)
+		return c.createFrom(cmd.Context(), file, form, dry)
 	}
 	create.Flags().StringVarP(&file, "file", "f", "", "file that describes a queue (kind: Queue), - for the standard input")
 	create.Flags().BoolVar(&dry, "dry-run", false, "only check the file")
+	outputFlag(create, &form, asText...)
 	return create
 }
 
-func (c *cli) createFrom(ctx context.Context, file string, dry bool) error {
+func (c *cli) createFrom(ctx context.Context, file, form string, dry bool) error {
 	data, err := c.read(file)
 	if err != nil {
 		return err
@@ -43,9 +44,9 @@ func (c *cli) createFrom(ctx context.Context, file string, dry bool) error {
 	if err != nil {
 		return inFile(file, err)
 	}
+	to := machine{cli: c, form: form}
 	if dry {
-		c.printf("%s describes the queue %s. Nothing was sent.\n", file, queue.GetName())
-		return nil
+		return to.done(manifest.KindQueue, queue.GetName(), "nothing", fmt.Sprintf("%s describes the queue %s. Nothing was sent.", file, queue.GetName()))
 	}
 	return c.connected(ctx, func(ctx context.Context, server *client.Client) error {
 		if err := server.CreateQueue(ctx, queue); err != nil {
@@ -54,8 +55,7 @@ func (c *cli) createFrom(ctx context.Context, file string, dry bool) error {
 			}
 			return err
 		}
-		c.printf("Queue %s created.\n", queue.GetName())
-		return nil
+		return to.done(manifest.KindQueue, queue.GetName(), "created", fmt.Sprintf("Queue %s created.", queue.GetName()))
 	})
 }
 

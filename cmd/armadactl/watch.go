@@ -11,12 +11,21 @@ import (
 
 	"armada"
 	"armada/pkg/api"
+	"armada/pkg/api/lookout"
 	"armada/pkg/client"
 )
 
+// watching is what to show of a job set.
+type watching struct {
+	queue, set string
+	from       string // the id of the last event that was seen; empty for none
+	exit       bool   // when every job has ended
+	form       string
+}
+
 func (c *cli) watchCommand() *cobra.Command {
-	var raw, exit bool
-	var form string
+	var raw bool
+	var w watching
 	cmd := &cobra.Command{
 		Use:   "watch QUEUE JOB-SET",
 		Short: "Show what happens to the jobs of a job set, from the first event on",
@@ -24,39 +33,57 @@ func (c *cli) watchCommand() *cobra.Command {
 the last line tells how far the jobs have come; elsewhere every line begins with how many jobs are
 queued (Q), leased (L), pending (P), running (R), succeeded (S), failed (F) and cancelled (C) after
 the event. It goes on until Ctrl-C, over restarts of the server; a job set without any event yet is
-waited for.`,
+waited for.
+
+With --from it begins after an event whose id -o name or json wrote, and counts the jobs that had an
+event since. An id that is of no server here, or of before a restore, is that of the beginning.`,
 		Example: `  armadactl watch demo first-steps
-  armadactl watch demo first-steps --exit-if-inactive && armadactl get jobs --job-set first-steps`,
+  armadactl watch demo first-steps --exit-if-inactive && armadactl get jobs --job-set first-steps
+  armadactl watch demo first-steps -o json --from "$(tail -n 1 seen.jsonl | jq -r .id)" >> seen.jsonl`,
 		Args: arguments("QUEUE", "JOB-SET"),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			w.queue, w.set = args[0], args[1]
 			if raw {
-				form = formJSON
+				w.form = formJSON
 			}
 			return c.connected(cmd.Context(), func(ctx context.Context, server *client.Client) error {
-				return c.watch(ctx, server, args[0], args[1], form, exit)
+				return c.watch(ctx, server, w)
 			})
 		},
 	}
 	cmd.Flags().BoolVar(&raw, "raw", false, "the same as -o json")
-	cmd.Flags().BoolVar(&exit, "exit-if-inactive", false, "end when every job of the job set has ended")
-	outputFlag(cmd, &form, asText...)
+	cmd.Flags().BoolVar(&w.exit, "exit-if-inactive", false, "end when every job of the job set has ended")
+	cmd.Flags().StringVar(&w.from, "from", "", "the id of the last event that was seen: go on after it")
+	suggest(cmd, "from") // nobody knows which
+	outputFlag(cmd, &w.form, asText...)
 	c.completeArguments(cmd, queueArgument, jobSetArgument)
 	return cmd
 }
 
-func (c *cli) watch(ctx context.Context, server *client.Client, queue, set, form string, exit bool) error {
-	if jobs, err := server.Jobs(ctx, client.JobQuery{Queue: queue, JobSet: set, Limit: 1}); err == nil && len(jobs) == 0 {
-		if _, err := server.Queue(ctx, queue); err == nil { // what is wrong with it, the stream tells
-			fmt.Fprintf(c.errors, "Queue %s has no job set %s, or has forgotten it; waiting for its first job.\n", queue, set)
+func (c *cli) watch(ctx context.Context, server *client.Client, w watching) error {
+	if jobs, err := server.Jobs(ctx, client.JobQuery{Queue: w.queue, JobSet: w.set, Limit: 1}); err == nil && len(jobs) == 0 {
+		if _, err := server.Queue(ctx, w.queue); err == nil { // what is wrong with it, the stream tells
+			fmt.Fprintf(c.errors, "Queue %s has no job set %s, or has forgotten it; waiting for its first job.\n", w.queue, w.set)
 		}
 	}
+	unended, err := w.unended(ctx, server)
+	if err != nil {
+		return err
+	}
+	read := server.Watch
+	if unended != nil && len(unended) == 0 { // what is left is only to be read
+		read, w.exit = server.History, false
+	}
 	lines := &eventLines{cli: c}
-	to := machine{cli: c, form: form}
+	to := machine{cli: c, form: w.form}
 	if !to.chosen() {
 		lines.live = c.live(&lines.progress)
 		defer lines.live.close()
 	}
-	stream := client.Stream{Queue: queue, JobSet: set, MustExist: true, Interrupted: c.interrupted(server.Address(), lines.live)}
+	stream := client.Stream{
+		Queue: w.queue, JobSet: w.set, From: w.from, MustExist: true,
+		Interrupted: c.interrupted(server.Address(), lines.live),
+	}
 	visit := func(m *api.EventStreamMessage) error {
 		err := lines.live.do(func() error {
 			lines.progress.Apply(m.GetMessage())
@@ -65,20 +92,23 @@ func (c *cli) watch(ctx context.Context, server *client.Client, queue, set, form
 			}
 			return lines.write(m.GetMessage())
 		})
-		if err == nil && exit && lines.progress.Done() {
+		if id := client.Head(m.GetMessage()).Job; lines.progress.State(id).Terminal() {
+			delete(unended, id)
+		}
+		if err == nil && w.exit && lines.progress.Done() && len(unended) == 0 {
 			return client.ErrStop
 		}
 		return err
 	}
-	err := server.Watch(ctx, stream, visit)
+	err = read(ctx, stream, visit)
 	if status.Code(err) != codes.NotFound {
 		return err
 	}
-	if _, err := server.Queue(ctx, queue); err != nil {
+	if _, err := server.Queue(ctx, w.queue); err != nil {
 		return advise(err, codes.NotFound, "See which there are: armadactl get queues")
 	}
 	err = lines.live.do(func() error {
-		_, err := fmt.Fprintf(c.errors, "Job set %s of queue %s has no events yet; waiting for the first one.\n", set, queue)
+		_, err := fmt.Fprintf(c.errors, "Job set %s of queue %s has no events yet; waiting for the first one.\n", w.set, w.queue)
 		return err
 	})
 	if err != nil {
@@ -86,6 +116,21 @@ func (c *cli) watch(ctx context.Context, server *client.Client, queue, set, form
 	}
 	stream.MustExist = false
 	return server.Watch(ctx, stream, visit)
+}
+
+// unended are the jobs that must end before everything has, though some of them
+// had no event since the one that was seen; nil when nobody waits for that.
+func (w *watching) unended(ctx context.Context, server *client.Client) (map[string]bool, error) {
+	if w.from == "" || !w.exit {
+		return nil, nil
+	}
+	jobs := map[string]bool{}
+	query := client.JobQuery{Queue: w.queue, JobSet: w.set, States: activeStates()}
+	err := server.EachJob(ctx, query, func(j *lookout.Job) error {
+		jobs[j.GetJobId()] = true
+		return nil
+	})
+	return jobs, err
 }
 
 // interrupted says once per interruption, and not at each attempt to end it,

@@ -64,6 +64,10 @@ type Executors struct {
 	LostTimeout time.Duration
 	// MaxAttempts bounds the runs of a job whose leases are given back.
 	MaxAttempts int
+	// MaxUnacknowledged is how many runs an executor may have that it was given
+	// and has not said to begin. With more it gets nothing new until it has worked
+	// off half of them. 0 is no bound.
+	MaxUnacknowledged int
 }
 
 // Scheduling sets what rounds decide from.
@@ -161,6 +165,9 @@ type Executor struct {
 	// Capacity overrides what this machine offers to jobs, such as
 	// cpu=8,memory=16Gi.
 	Capacity string
+	// MinimumJob keeps smaller jobs away, such as cpu=2,memory=8Gi: a job must ask
+	// for that much of each of these resources.
+	MinimumJob string
 	// Simulate replaces this machine by made-up clusters: 3x100 is 3 clusters
 	// of 100 nodes, 3x100:cpu=16,memory=64Gi the same with nodes of that size.
 	// Each is an executor, named by the id and a number.
@@ -183,17 +190,17 @@ func DefaultConfig() Config {
 	quiet := telemetry.DefaultConfig()
 	quiet.LogLevel = slog.LevelWarn // the terminal is the user's
 	return Config{
-		DataDir:    defaultDataDir(),
-		Telemetry:  quiet,
-		Server:     server.DefaultConfig(),
-		Executors:  Executors{Lease: serve.Lease, LostTimeout: lead.Expiry.LostTimeout, MaxAttempts: serve.MaxAttempts},
+		DataDir:   defaultDataDir(),
+		Telemetry: quiet,
+		Server:    server.DefaultConfig(),
+		Executors: Executors{Lease: serve.Lease, LostTimeout: lead.Expiry.LostTimeout, MaxAttempts: serve.MaxAttempts, MaxUnacknowledged: 2500},
 		Scheduling: Scheduling{
 			MinRoundInterval: lead.MinRoundInterval,
 			Preemption:       Preemption{FairShare: true, Urgency: true, ProtectedFractionOfFairShare: 1},
 		},
-		Jobs:       podspec.DefaultConfig(),
-		Store:      Store{Connections: 8, KeepFinished: 14 * 24 * time.Hour, KeepClientIDs: 14 * 24 * time.Hour},
-		Executor:   Executor{Pool: armada.DefaultPool, SimulatedRuntime: time.Second, KeepLogsBytes: 10 << 30},
+		Jobs:     podspec.DefaultConfig(),
+		Store:    Store{Connections: 8, KeepFinished: 14 * 24 * time.Hour, KeepClientIDs: 14 * 24 * time.Hour},
+		Executor: Executor{Pool: armada.DefaultPool, SimulatedRuntime: time.Second, KeepLogsBytes: 10 << 30},
 	}
 }
 
@@ -221,6 +228,9 @@ func (c Config) Validate() error {
 	positive("scheduling.minRoundInterval", c.Scheduling.MinRoundInterval)
 	_, err := c.nodeTypes()
 	errs = append(errs, err, c.validateLimits(), c.Scheduling.validatePreemption())
+	if _, err := c.minimumJob(); err != nil {
+		errs = append(errs, fmt.Errorf("executor.minimumJob: %w", err))
+	}
 	positive("store.keepFinished", c.Store.KeepFinished)
 	for _, queue := range slices.Sorted(maps.Keys(c.Store.KeepFinishedOf)) {
 		path := "store.keepFinishedOf." + queue
@@ -403,9 +413,9 @@ func (c Config) leader() leader.Config {
 	types, _ := c.nodeTypes() // Validate tells what is wrong
 	return leader.Config{
 		NodeTypes:        types,
-		MinRoundInterval: c.Scheduling.MinRoundInterval,
-		Expiry:           leader.Expiry{Lease: c.Executors.Lease, LostTimeout: c.Executors.LostTimeout},
-		Scheduling:       c.scheduling(),
+		MinRoundInterval: c.Scheduling.MinRoundInterval, MaxUnacknowledged: c.Executors.MaxUnacknowledged,
+		Expiry:     leader.Expiry{Lease: c.Executors.Lease, LostTimeout: c.Executors.LostTimeout},
+		Scheduling: c.scheduling(),
 	}
 }
 
@@ -433,6 +443,7 @@ func (c Config) executors() executors.Config {
 func (c Config) agent(id armada.ExecutorID) executor.Config {
 	config := executor.DefaultConfig()
 	config.ID, config.Pool = id, c.Executor.Pool
+	config.MinimumJob, _ = c.minimumJob() // Validate tells what is wrong
 	config.Heartbeat = min(config.Heartbeat, c.Executors.Lease/4)
 	config.Margin = min(config.Margin, c.Executors.Lease/4)
 	config.Patience = min(config.Patience, c.Executors.Lease/4)

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"armada"
+	"armada/internal/podspec"
 	"armada/internal/scheduling"
 )
 
@@ -69,6 +70,11 @@ func (s Scheduling) budgets() []scheduling.Budget {
 	return budgets
 }
 
+// minimumJob is the least that jobs of this process's executor must ask for.
+func (c Config) minimumJob() (armada.Resources, error) {
+	return podspec.ParseCapacity(c.Executor.MinimumJob, c.resources(), armada.Resources{})
+}
+
 // validateLimits tells everything that is wrong with what bounds rounds and
 // queues.
 func (c Config) validateLimits() error {
@@ -104,6 +110,7 @@ func (c Config) validateLimits() error {
 	for path, n := range map[string]int{
 		"scheduling.maxJobsPerRound":  c.Scheduling.MaxJobsPerRound,
 		"scheduling.maxQueueLookback": c.Scheduling.MaxQueueLookback,
+		"executors.maxUnacknowledged": c.Executors.MaxUnacknowledged,
 	} {
 		if n < 0 {
 			wrong(path, "must be 0, for no bound, or more, is %d", n)

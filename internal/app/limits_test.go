@@ -41,7 +41,10 @@ scheduling:
 		t.Error("licences are taken for a part of nodes")
 	}
 	want := []any{
-		500, 0.25, scheduling.Rate{PerSecond: 100, Burst: 1000}, scheduling.Rate{PerSecond: 0.5, Burst: 10}, 0.5, 1.0,
+		500, 0.25,
+		scheduling.Rate{PerSecond: 100, Burst: 1000},
+		scheduling.Rate{PerSecond: 0.5, Burst: 10},
+		0.5, 1.0,
 		[]scheduling.Budget{{Resource: "licences", Pools: []string{"default", "small"}, Amount: 40}, {Resource: "licences", Pools: []string{"other"}, Amount: 2}},
 	}
 	if diff := gocmp.Diff(want, []any{
@@ -71,6 +74,8 @@ func TestEverythingThatIsWrongWithALimitIsTold(t *testing.T) {
 jobs:
   priorityClasses:
     - {name: armada-default, queueLimits: {maximum: {cpu: -1}, maximumByPool: {small: {fpga: 0.5}}}}
+executors: {maxUnacknowledged: -1}
+executor: {minimumJob: "fpga=1"}
 scheduling:
   maxJobsPerRound: -1
   roundLimits: {maximum: {memory: NaN}}
@@ -82,6 +87,8 @@ scheduling:
 	for _, want := range []string{
 		"jobs.priorityClasses[0].queueLimits.maximum.cpu: must be a fraction of the pool from 0 up, is -1",
 		`jobs.priorityClasses[0].queueLimits.maximumByPool.small: "fpga" is not counted; cpu,`,
+		"executors.maxUnacknowledged: must be 0, for no bound, or more, is -1",
+		`executor.minimumJob: capacity "fpga=1": must be resource=amount, where the resource is one of cpu,`,
 		"scheduling.maxJobsPerRound: must be 0, for no bound, or more, is -1",
 		"scheduling.roundLimits.maximum.memory: must be a fraction",
 		"scheduling.rate.burst: must be from 1 to 1000000000, is 0",

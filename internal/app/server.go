@@ -48,7 +48,7 @@ func (s *System) openServer(ctx context.Context, version string) error {
 		return err
 	}
 	s.peers = peers.New(peers.Parts{
-		Replica: s.replica.Name, Executors: s.executors, Explanations: s.leader.Explanations(),
+		Replica: s.replica.Name, Executors: s.executors, Explanations: s.leader.Explanations(), Resources: s.config.resources(),
 		Leader: s.leader.Known, Executor: s.store.Executor, Log: s.log.With("part", "peers"),
 	})
 	rules, err := s.config.Jobs.Rules(s.config.resources())

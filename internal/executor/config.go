@@ -14,6 +14,9 @@ type Config struct {
 	ID armada.ExecutorID
 	// Pool is the pool of nodes that name none.
 	Pool string
+	// MinimumJob is the least that a job must ask for of each resource to be run
+	// here.
+	MinimumJob armada.Resources
 	// Heartbeat is how often the agent tells what it holds.
 	Heartbeat time.Duration
 	// Patience is how long the agent waits for the answer to a request before it

@@ -102,6 +102,8 @@ func (a *Agent) ask(ctx context.Context, s *session) error {
 			Sequence:   sequence,
 			Protocol:   protocol,
 			Runs:       a.ledger.ask(sequence),
+
+			MinimumJobSize: quantities(a.config.MinimumJob, a.table),
 		}
 		if request.NodesUnchanged = sequence > 1 && equalNodes(nodes, last); !request.NodesUnchanged {
 			request.Nodes, last = nodes, nodes

@@ -37,6 +37,11 @@ type Config struct {
 	// Default 100 ms.
 	RetryInterval time.Duration
 
+	// MaxUnacknowledged is how many runs an executor may have that it was given
+	// and has not said to begin. With more it gets nothing new until it has worked
+	// off half of them. 0 is no bound.
+	MaxUnacknowledged int
+
 	Expiry     Expiry
 	Scheduling scheduling.Config
 	// NodeTypes are kinds of nodes that clusters may have although none is
@@ -123,6 +128,9 @@ func (c Config) Validate() error {
 	}
 	if c.CampaignInterval >= c.TTL {
 		return fmt.Errorf("leader.campaignInterval: %v must be shorter than ttl, %v", c.CampaignInterval, c.TTL)
+	}
+	if c.MaxUnacknowledged < 0 {
+		return fmt.Errorf("leader.maxUnacknowledged: must be 0, for no bound, or more, is %d", c.MaxUnacknowledged)
 	}
 	if c.FeedLimit < 1 {
 		return fmt.Errorf("leader.feedLimit: %d must be at least 1", c.FeedLimit)

@@ -35,7 +35,7 @@
 //   - Restored stores (promise 14 of internal/store). While nothing may be started
 //     a term has no world: nothing is decided and nobody is given up.
 //   - Silence (expiry.go). An executor that was not heard of for its lease gets
-//     nothing new. After the lease, a margin and Expiry.LostTimeout its runs
+//     nothing new, nor does one that has too many runs which it has not begun. After the lease, a margin and Expiry.LostTimeout its runs
 //     are given up (lifecycle.Expire). Nothing is judged before the store was
 //     asked afresh, and whoever just became leader gives every executor its
 //     full time before it gives up anything.

@@ -30,6 +30,10 @@ type agent struct {
 	// executor's time away.
 	seen   time.Time
 	silent bool
+	// awaited is how many runs it was given and has not said to begin, and crowded
+	// tells that they are, or were, too many for it to get more.
+	awaited int
+	crowded bool
 	// retried is when giving up its runs was last tried.
 	retried time.Time
 }
@@ -38,7 +42,7 @@ type agent struct {
 const retryExpiry = time.Second
 
 // open tells whether anything new may be placed there.
-func (x *agent) open() bool { return !x.silent && !x.Cordoned && x.Session != "" }
+func (x *agent) open() bool { return !x.silent && !x.Cordoned && !x.crowded && x.Session != "" }
 
 // closes is when the executor counts as silent: its lease is counted from the
 // store's record, whatever was answered later from memory.
@@ -137,6 +141,39 @@ func (w *world) tellOpen(x *agent) {
 		p.plan.SetExecutor(x.ID, x.open())
 	}
 	w.stir()
+}
+
+// await counts the run of a job for as long as its executor has not said that
+// it begins. The run is nil for a job that has none.
+func (w *world) await(e *entry, run *armada.Run) {
+	var by *agent
+	if run != nil && run.State == armada.RunLeased {
+		by = w.agent(run.Executor)
+	}
+	if was := e.awaits; was != by {
+		e.awaits = by
+		w.crowd(was, -1)
+		w.crowd(by, 1)
+	}
+}
+
+// crowd closes an executor that has too many such runs, and opens it again when
+// half of as many are left, so that it does not change with every run.
+func (w *world) crowd(x *agent, more int) {
+	if x == nil {
+		return
+	}
+	was := x.open()
+	x.awaited += more
+	switch {
+	case w.unacknowledged > 0 && x.awaited > w.unacknowledged:
+		x.crowded = true
+	case x.awaited <= w.unacknowledged/2:
+		x.crowded = false
+	}
+	if x.open() != was {
+		w.tellOpen(x)
+	}
 }
 
 // setNodes replaces an executor's nodes and patches the pools where they differ.

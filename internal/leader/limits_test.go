@@ -71,7 +71,7 @@ func TestPoolsShareTheBudgetOfAFloatingResource(t *testing.T) {
 		wantState(t, m, armada.JobLeased, licensed[0].ID, licensed[1].ID)
 		wantState(t, m, armada.JobQueued, licensed[2].ID, licensed[3].ID)
 		waits, _ := m.job(licensed[2].ID)
-		if reasons := r.Explanations().Reasons(waits); len(reasons) != 2 || reasons[1].Code != armada.ReasonFloating || reasons[1].Resource != "licences" {
+		if reasons := r.Explanations().Reasons(waits); len(reasons) != 2 || reasons[1].Code != armada.ReasonFloating || reasons[1].Resource.Name != "licences" {
 			t.Errorf("the third job waits for %+v, want licences", reasons)
 		}
 		// The one that ends gives a licence back to both pools: there is room in
@@ -111,6 +111,43 @@ func TestAJobThatAsksForMoreThanAnyBudgetIsRejected(t *testing.T) {
 		if want := "no known node fits: cluster east, pool default: it asks for 3 licences, all that the pool may use is 2"; job.Reason != want {
 			t.Errorf("it is rejected because %q, want %q", job.Reason, want)
 		}
+	})
+}
+
+func TestAnExecutorThatDoesNotBeginItsRunsGetsNothingNew(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m := aStore()
+		slow, quick := anExecutor("slow"), anExecutor("quick")
+		slow.Lease, quick.Lease = time.Hour, time.Hour
+		m.acknowledge(slow, aNode("n1", 6))
+		start(t, m, "a", func(l *Leader, _ *replica) { l.config.MaxUnacknowledged = 4 })
+		pass(time.Second)
+		m.submit(someJobs(5)...)
+		pass(time.Second)
+		if n := m.inState(armada.JobLeased); n != 5 {
+			t.Fatalf("%d jobs are leased, want all 5 of one round", n)
+		}
+		next := []armada.Job{aJob("next"), aJob("last")}
+		m.submit(next...)
+		pass(time.Second)
+		wantState(t, m, armada.JobQueued, "next", "last")
+
+		// Another executor gets them.
+		m.acknowledge(quick, aNode("n2", 1))
+		pass(time.Second)
+		wantState(t, m, armada.JobLeased, "next")
+		wantState(t, m, armada.JobQueued, "last")
+
+		// It gets more when it has begun with half of what it may have.
+		for i, job := range someJobs(5)[:3] {
+			if m.report(lifecycle.ReportPending, job.ID); i < 2 {
+				pass(time.Second)
+				wantState(t, m, armada.JobQueued, "last")
+			}
+		}
+		pass(time.Second)
+		wantState(t, m, armada.JobLeased, "last")
 	})
 }
 

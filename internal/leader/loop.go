@@ -43,6 +43,7 @@ func newTerm(l *Leader, held tenure) *term {
 		outbox: newOutbox(l.config.PieceTime),
 	}
 	t.world.since, t.world.types, t.world.rules = held.asked.Add(held.skew), l.config.NodeTypes, l.config.Scheduling
+	t.world.unacknowledged = l.config.MaxUnacknowledged
 	t.world.ranks = map[string]int32{}
 	for _, c := range l.config.Scheduling.Classes {
 		t.world.ranks[c.Name] = c.Priority

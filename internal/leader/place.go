@@ -39,6 +39,7 @@ func (e *entry) view() (armada.Job, *armada.Run) {
 // place makes the pools show the job where it is now.
 func (w *world) place(e *entry) {
 	job, run := e.view()
+	w.await(e, run)
 	switch {
 	case run != nil:
 		w.show(e, shown{

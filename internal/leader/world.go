@@ -49,8 +49,10 @@ type world struct {
 	since time.Time
 	types []scheduling.KnownKind // the configured node types
 	rules scheduling.Config
-	ranks map[string]int32 // priorities of the classes, by name
-	now   time.Time        // of the latest change
+	// unacknowledged is Config.MaxUnacknowledged.
+	unacknowledged int
+	ranks          map[string]int32 // priorities of the classes, by name
+	now            time.Time        // of the latest change
 
 	jobs      map[armada.JobID]*entry
 	shapes    map[armada.ShapeID]*shape
@@ -75,6 +77,7 @@ type entry struct {
 	refusals int         // how often a decision about this version lost
 	until    time.Time   // withheld until then; zero if it is not
 	suspect  bool        // it is among the suspects
+	awaits   *agent      // that was given its run and has not said to begin it
 }
 
 // intent is the decision about a job that is in flight.
@@ -220,6 +223,7 @@ func (w *world) learn(e *entry, job armada.Job, run *armada.Run) {
 
 // forget drops a job that has ended, everywhere.
 func (w *world) forget(e *entry) {
+	w.await(e, nil)
 	w.show(e, shown{})
 	if e.agent != nil {
 		delete(e.agent.runs, e.job.ID)

@@ -42,6 +42,7 @@ func benchConfig() Config {
 type benchWorld struct {
 	nodes, cores, nodeTypes int
 	queues, jobs, shapes    int
+	loose                   bool // two thirds of the shapes are preemptible, and the first; with preemption
 }
 
 // sized is the world, or with -short a twentieth of it, which only shows that
@@ -64,6 +65,9 @@ func (w benchWorld) node(i int) armada.Node {
 
 func (w benchWorld) pool() *Pool {
 	p := NewPool("default", benchConfig())
+	if w.loose {
+		p = NewPool("default", preempting())
+	}
 	for i := range w.nodes {
 		p.SetNode(w.node(i))
 	}
@@ -73,13 +77,7 @@ func (w benchWorld) pool() *Pool {
 	shapes := make([]*armada.Requirements, max(w.shapes, 1))
 	ids := make([]armada.ShapeID, len(shapes))
 	for i := range shapes {
-		shapes[i] = &armada.Requirements{
-			PriorityClass: []string{"armada-default", "armada-preemptible"}[i%3/2],
-			Resources:     armada.Resources{1000, 4*gib + int64(i)*gib/64},
-		}
-		if i%4 == 3 {
-			shapes[i].NodeSelector = []armada.Label{{Key: "type", Value: fmt.Sprint(i % max(w.nodeTypes, 1))}}
-		}
+		shapes[i] = w.shape(i)
 		ids[i] = shapes[i].Shape(p.config.Resources)
 	}
 	for i := range w.jobs {
@@ -90,6 +88,20 @@ func (w benchWorld) pool() *Pool {
 		}, shapes[s])
 	}
 	return p
+}
+
+func (w benchWorld) shape(i int) *armada.Requirements {
+	needs := &armada.Requirements{
+		PriorityClass: []string{"armada-default", "armada-preemptible"}[i%3/2],
+		Resources:     armada.Resources{1000, 4*gib + int64(i)*gib/64},
+	}
+	if w.loose {
+		needs.PriorityClass = []string{"armada-preemptible", "armada-preemptible", "armada-default"}[i%3]
+	}
+	if i%4 == 3 {
+		needs.NodeSelector = []armada.Label{{Key: "type", Value: fmt.Sprint(i % max(w.nodeTypes, 1))}}
+	}
+	return needs
 }
 
 func (w benchWorld) run(b *testing.B, limit time.Duration) {
@@ -206,39 +218,7 @@ func BenchmarkRoundAfterANodeJoined(b *testing.B) {
 
 func BenchmarkRoundAfter1000FinishedAnd1000Arrived(b *testing.B) {
 	p, w := full()
-	var running []armada.JobID
-	for id, j := range p.jobs {
-		if j.run != nil {
-			running = append(running, id)
-		}
-	}
-	slices.Sort(running)
-	number := int64(w.jobs)
-	var times []time.Duration
-	for b.Loop() {
-		ended := running[:w.nodes/10]
-		needs := make([]*job, len(ended))
-		for i, id := range ended {
-			needs[i] = p.jobs[id]
-		}
-		running = running[w.nodes/10:]
-		begin := time.Now()
-		for i, id := range ended {
-			p.Remove(id)
-			number++
-			p.Enqueue(armada.Job{
-				ID: armada.JobID(fmt.Sprintf("job-%022d", number)), Number: number,
-				Queue: needs[i].queue.name, Shape: needs[i].shape.id,
-			}, needs[i].shape.needs)
-		}
-		out := Round(Input{Pool: p})
-		running = append(running, take(p, out)...)
-		times = append(times, time.Since(begin))
-		if len(out.Decisions) < w.nodes/11 {
-			b.Fatalf("%d jobs were placed, expected about %d", len(out.Decisions), w.nodes/10)
-		}
-	}
-	report(b, times, 25*time.Millisecond)
+	finishedAndArrived(b, p, w)
 }
 
 func BenchmarkGangOf1000(b *testing.B) {

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"armada"
+	"armada/internal/scheduling/fairshare"
 )
 
 // Config is what an installation decides about scheduling.
@@ -204,6 +205,9 @@ type QueueReport struct {
 	Allocated     armada.Resources
 	Queued        int
 	Placed        int
-	Cost          uint64        // its weighted share, by which queues take turns; 2^36 is the whole pool at factor 1
+	Cost          uint64        // its weighted share, by which queues take turns; fairshare.Unit is the whole pool at factor 1
 	Stopped       armada.Reason // why its next job was not placed
 }
+
+// RelativeCost is the queue's cost with that of the whole pool at factor 1 as 1.
+func (q *QueueReport) RelativeCost() float64 { return float64(q.Cost) / fairshare.Unit }

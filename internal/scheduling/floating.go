@@ -62,7 +62,7 @@ func (c *Config) node(n armada.Node) armada.Node {
 	for i := range c.Resources.Len() {
 		switch r := c.Resources.At(i); {
 		case r.Floating:
-			n.Allocatable[i] = 0
+			n.Allocatable[i], n.MinimumJob[i] = 0, 0
 		case r.Name == armada.Pods && n.Allocatable[i] == 0:
 			n.Allocatable[i] = anyNumber
 		}

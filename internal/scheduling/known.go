@@ -50,6 +50,9 @@ func obstacle(needs *armada.Requirements, label string, kind *armada.NodeKind) a
 	if _, ok := needs.Tolerates(kind.Taints); !ok {
 		return armada.ReasonTaints
 	}
+	if !kind.MinimumJob.Fits(&needs.Resources) {
+		return armada.ReasonTooSmall
+	}
 	return armada.ReasonNone
 }
 
@@ -112,6 +115,8 @@ func whyNot(needs *armada.Requirements, label string, kinds []*armada.NodeKind, 
 		}
 		return fmt.Sprintf("it asks for %s %s, the largest node%s has %s",
 			r.Format(needs.Resources[i]), r.Name, with, r.Format(max(nearest.Allocatable[i], 0)))
+	case found[armada.ReasonTooSmall]:
+		return "it is smaller than the jobs that the nodes are for"
 	case found[armada.ReasonTaints]:
 		return "the nodes have taints that it does not tolerate"
 	case found[armada.ReasonNodeSelector]:

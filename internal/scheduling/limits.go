@@ -204,7 +204,7 @@ func (r *round) barred(l *lane) bool {
 // short is a reason about one resource.
 func (r *round) short(code armada.ReasonCode, resource int, have, want int64) armada.Reason {
 	return armada.Reason{
-		Code: code, Pool: r.pool.name, Resource: r.pool.config.Resources.At(resource).Name, Have: have, Want: want,
+		Code: code, Pool: r.pool.name, Resource: r.pool.config.Resources.At(resource), Have: have, Want: want,
 	}
 }
 

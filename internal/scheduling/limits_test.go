@@ -127,8 +127,8 @@ func TestWhatALimitKeepsBackIsBeyondIt(t *testing.T) {
 			r := waits.Reason
 			switch r.Code {
 			case armada.ReasonQueueLimit, armada.ReasonFloating:
-				if r.Resource == "" || r.Want <= r.Have {
-					t.Fatalf("%v\n%s waits for %d of %s, of which there is %d: %v", w, waits.First, r.Want, r.Resource, r.Have, r)
+				if r.Resource.Name == "" || r.Want <= r.Have {
+					t.Fatalf("%v\n%s waits for %d of %s, of which there is %d: %v", w, waits.First, r.Want, r.Resource.Name, r.Have, r)
 				}
 			case armada.ReasonGlobalRate, armada.ReasonQueueRate:
 				if r.Want <= r.Have || out.Wake.IsZero() {
@@ -164,7 +164,7 @@ type start struct {
 
 // tooFastAt returns two of the starts, in order of time, between which more jobs
 // started than the rate lets: its burst, or the largest start, and what drips in
-// meanwhile.
+// meanwhile and in a nanosecond, since times are rounded to one.
 func tooFastAt(rate Rate, starts []start) (from, to int, yes bool) {
 	perNano := big.NewRat(int64(rate.milli()), 1_000_000_000_000)
 	largest := int64(rate.Burst)
@@ -175,7 +175,7 @@ func tooFastAt(rate Rate, starts []start) (from, to int, yes bool) {
 		var sum int64
 		for j, s := range starts[i:] {
 			sum += s.jobs
-			most := new(big.Rat).Mul(perNano, new(big.Rat).SetInt64(int64(s.at.Sub(starts[i].at))))
+			most := new(big.Rat).Mul(perNano, new(big.Rat).SetInt64(int64(s.at.Sub(starts[i].at))+1))
 			if new(big.Rat).SetInt64(sum-largest).Cmp(most) > 0 {
 				return i, i + j, true
 			}

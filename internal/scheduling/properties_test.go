@@ -305,6 +305,8 @@ func (w world) hindrance(n armada.Node, needs *armada.Requirements) armada.Reaso
 		return armada.ReasonNodeSelector
 	case !tolerated:
 		return armada.ReasonTaints
+	case !n.MinimumJob.Fits(&needs.Resources):
+		return armada.ReasonTooSmall
 	case !needs.Resources.Fits(&n.Allocatable):
 		return armada.ReasonTooLarge
 	}

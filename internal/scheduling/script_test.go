@@ -136,6 +136,9 @@ func (s *script) node(a *arguments) (err error) {
 		}
 		n.Others = append(n.Others, armada.PriorityUsage{Priority: int32(p), Used: used})
 	}
+	if n.MinimumJob, err = s.resources(parseArguments(strings.Split(a.value("minimum"), ","))); err != nil {
+		return err
+	}
 	n.Allocatable, err = s.resources(a)
 	s.nodes[n.Name] = n
 	s.pool.SetNode(n)
@@ -156,6 +159,9 @@ func taints(a *arguments) []armada.Taint {
 func (s *script) nodeType(a *arguments) (err error) {
 	k := KnownKind{NodeType: a.word(0)}
 	k.Pool, k.Labels, k.Taints = cmp.Or(a.value("pool"), "default"), a.prefixed("label."), taints(a)
+	if k.MinimumJob, err = s.resources(parseArguments(strings.Split(a.value("minimum"), ","))); err != nil {
+		return err
+	}
 	k.Allocatable, err = s.resources(a)
 	s.types = append(s.types, k)
 	return err
@@ -403,15 +409,7 @@ func (s *script) why(a *arguments) (string, error) {
 		if w.Queue != j.Queue || w.Shape != j.Shape || w.Gang != "" && w.Gang != j.Gang.ID {
 			continue
 		}
-		text := fmt.Sprintf("%s: %v\n", a.word(0), w.Reason)
-		for _, e := range w.Reason.Excluded {
-			hindrance, _, _ := strings.Cut(armada.Reason{Code: e.Code}.String(), " (")
-			text += fmt.Sprintf("  %d nodes: %s\n", e.Nodes, hindrance)
-		}
-		if r := w.Reason; r.Resource != "" {
-			text += fmt.Sprintf("  nearest: %s of %s\n", s.amount(r.Resource, r.Have), s.amount(r.Resource, r.Want)+" "+r.Resource)
-		}
-		return text, nil
+		return fmt.Sprintf("%s: %v\n", a.word(0), w.Reason), nil
 	}
 	return fmt.Sprintf("%s: nothing to say\n", a.word(0)), nil
 }

@@ -146,7 +146,7 @@ func (w world) free(n armada.Node) armada.Resources {
 // accepts tells whether the node may get the job as far as room is no matter.
 func (w world) accepts(n armada.Node, needs *armada.Requirements) bool {
 	_, tolerated := needs.Tolerates(n.Taints)
-	return !n.Unschedulable && w.executorOpen(n.Executor) && tolerated && needs.Matches(n.Labels, n.Name)
+	return !n.Unschedulable && w.executorOpen(n.Executor) && tolerated && needs.Matches(n.Labels, n.Name) && n.MinimumJob.Fits(&needs.Resources)
 }
 
 // drawWorld draws a small world in which every feature occurs.
@@ -163,6 +163,9 @@ func drawWorld(t *rapid.T) world {
 			n.Taints = []armada.Taint{{Key: "special", Value: "yes", Effect: armada.NoSchedule}}
 		}
 		n.Unschedulable = pick("unschedulable", 10) == 0
+		if pick("minimum", 8) == 0 {
+			n.MinimumJob = armada.Resources{1000}
+		}
 		if pick("others", 4) == 0 {
 			n.Others = []armada.PriorityUsage{{Priority: int32(pick("others priority", 2) * 1000), Used: armada.Resources{500, gib}}}
 		}

@@ -114,7 +114,7 @@ func (full) Waits(_ context.Context, jobs []armada.Job) []string {
 	return slices.Repeat([]string{"the queue is cordoned"}, len(jobs))
 }
 
-func (full) Shares(context.Context, string) (string, error) { return "", nil }
+func (full) Shares(context.Context, string, int) (string, error) { return "", nil }
 
 func (full) Standing(context.Context, armada.Job) *lookout.Standing {
 	return &lookout.Standing{Place: 12, Queued: 340, Pools: []*lookout.PoolStanding{{Pool: "default", Queues: 3, Share: 0.25, FairShare: 0.5}}}

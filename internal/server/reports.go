@@ -27,16 +27,16 @@ func (s *reportService) GetSchedulingReport(ctx context.Context, r *schedulerobj
 	case *schedulerobjects.SchedulingReportRequest_MostRecentForJob:
 		text, err = s.job(ctx, f.MostRecentForJob.GetJobId())
 	case *schedulerobjects.SchedulingReportRequest_MostRecentForQueue:
-		text, err = s.queue(ctx, f.MostRecentForQueue.GetQueueName())
+		text, err = s.queue(ctx, f.MostRecentForQueue.GetQueueName(), r.GetVerbosity())
 	default:
-		text, err = s.shares(ctx, "")
+		text, err = s.shares(ctx, "", r.GetVerbosity())
 	}
 	return &schedulerobjects.SchedulingReport{Report: text}, err
 }
 
 // GetQueueReport answers the shares of a queue.
 func (s *reportService) GetQueueReport(ctx context.Context, r *schedulerobjects.QueueReportRequest) (*schedulerobjects.QueueReport, error) {
-	text, err := s.queue(ctx, r.GetQueueName())
+	text, err := s.queue(ctx, r.GetQueueName(), r.GetVerbosity())
 	return &schedulerobjects.QueueReport{Report: text}, err
 }
 
@@ -46,23 +46,23 @@ func (s *reportService) GetJobReport(ctx context.Context, r *schedulerobjects.Jo
 	return &schedulerobjects.JobReport{Report: text}, err
 }
 
-func (s *reportService) queue(ctx context.Context, name string) (string, error) {
+func (s *reportService) queue(ctx context.Context, name string, verbosity int32) (string, error) {
 	if _, err := s.looking.store.Queue(ctx, name); err != nil {
 		return "", fmt.Errorf("look up the queue %q: %w", clip(name, 40), err)
 	}
-	return s.shares(ctx, name)
+	return s.shares(ctx, name, verbosity)
 }
 
 // shares has a table for each pool, of one queue or, without a name, of all that
 // have jobs there.
-func (s *reportService) shares(ctx context.Context, queue string) (string, error) {
+func (s *reportService) shares(ctx context.Context, queue string, verbosity int32) (string, error) {
 	if _, err := s.looking.auth.Authorize(ctx, armada.VerbWatch, queue); err != nil {
 		return "", err
 	}
 	if s.peers == nil {
 		return "", &armada.Error{Code: armada.CodeUnavailable, Message: "no scheduler is known here"}
 	}
-	return s.peers.Shares(ctx, queue)
+	return s.peers.Shares(ctx, queue, int(verbosity))
 }
 
 // job tells the state of a job, and why it waits if it does.
@@ -74,6 +74,12 @@ func (s *reportService) job(ctx context.Context, id string) (string, error) {
 	text := fmt.Sprintf("Job %s is %s\n", full.Job.ID, full.Job.State)
 	if why := s.looking.waits(ctx, []store.FullJob{full})[full.Job.ID]; why != "" {
 		text += "  " + why + "\n"
+	}
+	if full.Job.State != armada.JobQueued || s.looking.explains == nil {
+		return text, nil
+	}
+	if standing := s.looking.explains.Standing(ctx, full.Job); standing != nil {
+		text += fmt.Sprintf("  number %d of %d that wait in queue %s\n", standing.GetPlace(), standing.GetQueued(), full.Job.Queue)
 	}
 	return text, nil
 }

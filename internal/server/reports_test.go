@@ -21,10 +21,18 @@ type rounds struct{ peers.Explanations }
 
 func (rounds) Leading() bool { return true }
 
+func (rounds) Waiting(pool string) ([]scheduling.Waiting, bool) {
+	return []scheduling.Waiting{
+		{Queue: "other", Jobs: 69, First: "first", Reason: armada.Reason{Code: armada.ReasonQueueCordoned}},
+		{Queue: "other", Jobs: 1, First: "member", Gang: "g", Reason: armada.Reason{Code: armada.ReasonGangIncomplete, Have: 1, Want: 2}},
+		{Queue: "idle", Jobs: 1, First: "lone", Reason: armada.Reason{Code: armada.ReasonNotConsidered}},
+	}, pool == "cpu"
+}
+
 func (rounds) Reports() []scheduling.Report {
-	return []scheduling.Report{{Pool: "cpu", At: time.Unix(0, 0), Queues: []scheduling.QueueReport{
+	return []scheduling.Report{{Pool: "cpu", At: time.Unix(0, 0), Capacity: armada.Resources{64_000, 1 << 38}, Queues: []scheduling.QueueReport{
 		{Queue: "idle", Weight: 1},
-		{Queue: "other", Weight: 0.5, AdjustedShare: 333_333, Share: 250_000, Demand: 2_000_000, Queued: 70, Stopped: armada.Reason{Code: armada.ReasonQueueCordoned}},
+		{Queue: "other", Weight: 0.5, AdjustedShare: 333_333, FairShare: 333_333, Share: 250_000, Demand: 2_000_000, Queued: 70, Placed: 3, Cost: 1 << 35, Allocated: armada.Resources{16_000, 1 << 30}, Stopped: armada.Reason{Code: armada.ReasonQueueCordoned}},
 		{Queue: "q", Weight: 1, AdjustedShare: 666_667, Share: 666_600, Demand: 666_600},
 	}}, {Pool: "gpu", At: time.Unix(60, 0)}}
 }
@@ -39,7 +47,9 @@ Pool gpu, round of 1970-01-01T00:01:00Z
 
 func TestTheSharesOfQueuesAreReported(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, options{deps: func(d *server.Deps) { d.Peers = peers.New(peers.Parts{Explanations: rounds{}}) }})
+	w := newWorld(t, options{deps: func(d *server.Deps) {
+		d.Peers = peers.New(peers.Parts{Explanations: rounds{}, Resources: armada.DefaultResourceTable()})
+	}})
 	reports := schedulerobjects.NewSchedulerReportingClient(w.conn)
 	all, err := reports.GetSchedulingReport(t.Context(), &schedulerobjects.SchedulingReportRequest{})
 	ok(t, err)
@@ -67,6 +77,23 @@ Pool gpu, round of 1970-01-01T00:01:00Z
 	if queue.GetReport() != one || same.GetReport() != one {
 		t.Errorf("one queue:\n%s\n%s", queue.GetReport(), same.GetReport())
 	}
+	const detailed = `Pool cpu, round of 1970-01-01T00:00:00Z
+  capacity: cpu=64,memory=256Gi
+  QUEUE  WEIGHT  ENTITLED TO  HOLDS  WANTS   QUEUED  FAIR SHARE  COST  PLACED  AMOUNTS HELD       NEXT JOB WAITS BECAUSE
+  other  0.5     33.3%        25.0%  200.0%  70      33.3%       0.5   3       cpu=16,memory=1Gi  the queue is cordoned
+  q      1       66.7%        66.7%  66.7%   0       0.0%        0     0       none               -
+  queue other: 69 jobs like first wait: the queue is cordoned
+  queue other: job member waits in gang g: the gang waits for its other members (1 of 2 are queued)
+  queue idle: job lone waits: not considered yet
+Pool gpu, round of 1970-01-01T00:01:00Z
+  capacity: none
+  no active jobs
+`
+	all, err = reports.GetSchedulingReport(t.Context(), &schedulerobjects.SchedulingReportRequest{Verbosity: 3})
+	ok(t, err)
+	if all.GetReport() != detailed {
+		t.Errorf("all queues, and what waits:\n%s", all.GetReport())
+	}
 	_, err = reports.GetQueueReport(t.Context(), &schedulerobjects.QueueReportRequest{QueueName: "nope"})
 	wantCode(t, err, codes.NotFound)
 }
@@ -79,7 +106,7 @@ func TestTheReportOfAJobSaysWhyItWaits(t *testing.T) {
 	w.start(ids[0])
 	for id, want := range map[string]string{
 		ids[0]: "Job " + ids[0] + " is running\n",
-		ids[1]: "Job " + ids[1] + " is queued\n  the queue is cordoned\n",
+		ids[1]: "Job " + ids[1] + " is queued\n  the queue is cordoned\n  number 12 of 340 that wait in queue q\n",
 	} {
 		got, err := reports.GetJobReport(t.Context(), &schedulerobjects.JobReportRequest{JobId: id})
 		ok(t, err)

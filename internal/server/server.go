@@ -34,7 +34,7 @@ type Peers interface {
 	Explainer
 	// Shares tells how the queues share each pool, in a table for people: of one
 	// queue, or of all that have jobs. Unavailable when nobody can tell.
-	Shares(ctx context.Context, queue string) (string, error)
+	Shares(ctx context.Context, queue string, verbosity int) (string, error)
 	// Service is what this replica answers to the others.
 	Service() peers.PeersServer
 }

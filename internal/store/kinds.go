@@ -65,9 +65,9 @@ func (all *kinds) add(k armada.NodeKind) {
 }
 
 // covers tells whether whatever fits on b fits on a, for as long. The two are
-// equal but for their size.
+// equal but for their size and that of the jobs they want.
 func covers(a, b *armada.NodeKind) bool {
-	return b.Allocatable.Fits(&a.Allocatable) && (a.Gone.IsZero() || !b.Gone.IsZero() && !a.Gone.Before(b.Gone))
+	return b.Allocatable.Fits(&a.Allocatable) && a.MinimumJob.Fits(&b.MinimumJob) && (a.Gone.IsZero() || !b.Gone.IsZero() && !a.Gone.Before(b.Gone))
 }
 
 // needed returns the kinds that no other covers, in order.
@@ -76,7 +76,7 @@ func (all kinds) needed() []armada.NodeKind {
 	for _, key := range slices.Sorted(maps.Keys(all)) {
 		alike := all[key]
 		slices.SortFunc(alike, func(a, b armada.NodeKind) int {
-			return cmp.Or(slices.Compare(a.Allocatable[:], b.Allocatable[:]), a.Gone.Compare(b.Gone))
+			return cmp.Or(slices.Compare(a.Allocatable[:], b.Allocatable[:]), slices.Compare(a.MinimumJob[:], b.MinimumJob[:]), a.Gone.Compare(b.Gone))
 		})
 		for i := range alike {
 			if !slices.ContainsFunc(alike[i+1:], func(o armada.NodeKind) bool { return covers(&o, &alike[i]) }) &&

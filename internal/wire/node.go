@@ -29,6 +29,7 @@ func Nodes(r *executorapi.LeaseRequest, table armada.ResourceTable) []armada.Nod
 			Labels:        n.GetLabels(),
 			Taints:        taints(n.GetTaints()),
 			Allocatable:   capacity(n, table),
+			MinimumJob:    resources(r.GetMinimumJobSize(), table, true),
 			Unschedulable: n.GetUnschedulable(),
 			Others:        others(n.GetNonArmadaAllocatedResources(), table),
 		})

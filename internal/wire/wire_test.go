@@ -236,3 +236,19 @@ func TestAPodDoesNotAskItsClusterForWhatIsNoPartOfNodes(t *testing.T) {
 		}
 	}
 }
+
+func TestNodesWantNoSmallerJobsThanTheirExecutorSays(t *testing.T) {
+	t.Parallel()
+	nodes := wire.Nodes(&executorapi.LeaseRequest{
+		Nodes:          []*executorapi.NodeInfo{{Name: "n1"}, {Name: "n2"}},
+		MinimumJobSize: map[string]*resource.Quantity{"cpu": {String_: proto.String("1500m")}, "memory": {String_: proto.String("lots")}, "fpga": {String_: proto.String("1")}},
+	}, armada.DefaultResourceTable())
+	for _, n := range nodes {
+		if n.MinimumJob != (armada.Resources{1500}) {
+			t.Errorf("%s is for jobs of at least %v, want 1500m cpu", n.Name, n.MinimumJob)
+		}
+	}
+	if len(nodes) != 2 {
+		t.Errorf("there are %d nodes, want 2", len(nodes))
+	}
+}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -18,8 +19,13 @@ type examined struct {
 
 func doctor(t *testing.T, args ...string) examined {
 	t.Helper()
+	return examination(t, exec.CommandContext(t.Context(), binary(t, "armada"), append([]string{"doctor", "-o", "json"}, args...)...))
+}
+
+// examination is what a command says that runs armada doctor.
+func examination(t *testing.T, cmd *exec.Cmd) examined {
+	t.Helper()
 	x := examined{t: t}
-	cmd := exec.CommandContext(t.Context(), binary(t, "armada"), append([]string{"doctor", "-o", "json"}, args...)...)
 	out, err := cmd.Output()
 	var ended *exec.ExitError
 	if errors.As(err, &ended) {
@@ -127,4 +133,22 @@ func TestDoctorExaminesADataFolder(t *testing.T) {
 	}
 	u = startUp(t, dir) // what was examined works on
 	u.interrupt(t)
+}
+
+// TestDoctorWarnsOfADiskThatFills looks at data folders on small disks, each of
+// which is mounted where only its doctor sees it.
+func TestDoctorWarnsOfADiskThatFills(t *testing.T) {
+	t.Parallel()
+	apart := []string{"--mount"}
+	if os.Geteuid() != 0 {
+		apart = append(apart, "--user", "--map-root-user")
+	}
+	for size, want := range map[string]struct{ verdict, words string }{
+		"256m": {"warning", "256 MiB are free; make room, or keep less"},
+		"48m":  {"problem", "48 MiB are free; make room: nothing can be submitted"},
+	} {
+		const script = `mount -t tmpfs -o size="$1",mode=700 tmpfs "$2" && exec "$0" doctor -o json --data-dir "$2"`
+		line := append(slices.Clone(apart), "sh", "-c", script, binary(t, "armada"), size, t.TempDir())
+		examination(t, exec.CommandContext(t.Context(), "unshare", line...)).wants("disk", want.verdict, want.words)
+	}
 }

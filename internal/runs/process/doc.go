@@ -17,7 +17,8 @@
 //	<dir>/runs/<run>/       order.json, lifeline, log, work/
 //
 // What is promised, and why it holds, is docs/adr/0006-supervisor.md:
-//   - a run starts at most once, ever: only who makes its folder starts it;
+//   - a run starts at most once: only who makes its folder starts it, and the
+//     latest of those without a folder are remembered;
 //   - an end is in the journal, on the disk, before anybody hears of it;
 //   - when the supervisor is killed, the next one kills what lives of its runs
 //     and only then reports them as Unknown;

@@ -24,11 +24,17 @@ type record struct {
 	Prune  armada.RunID `json:"prune,omitempty"`  // its folder is gone
 }
 
+// keptPruned is how many pruned runs are remembered, the latest. A run that is
+// not could be started once more, but only by a server whose store was put back to
+// before so many runs of this machine.
+const keptPruned = 200_000
+
 // history is what a journal tells.
 type history struct {
 	ended     map[armada.RunID]runs.Status // not forgotten
 	forgotten map[armada.RunID]bool        // folder still there
 	pruned    map[armada.RunID]bool
+	prunings  []armada.RunID // the pruned runs in their order
 }
 
 func newHistory() history {
@@ -50,7 +56,20 @@ func (h *history) add(r record) {
 	case r.Prune != "":
 		delete(h.ended, r.Prune)
 		delete(h.forgotten, r.Prune)
-		h.pruned[r.Prune] = true
+		h.prune(r.Prune)
+	}
+}
+
+// prune notes a pruned run in place of the earliest.
+func (h *history) prune(run armada.RunID) {
+	if h.pruned[run] {
+		return
+	}
+	h.pruned[run] = true
+	h.prunings = append(h.prunings, run)
+	if len(h.prunings) > keptPruned {
+		delete(h.pruned, h.prunings[0])
+		h.prunings = h.prunings[1:]
 	}
 }
 
@@ -60,31 +79,54 @@ func (h *history) over(run armada.RunID) bool {
 	return ended || h.forgotten[run] || h.pruned[run]
 }
 
+// slack is how many bytes of superseded records a journal may have, or as many as
+// it has others.
+const slack = 16 << 20
+
 // journal is a file of records that are on the disk when append returns.
 // Concurrent appends share one sync.
 type journal struct {
+	path  string
 	file  *os.File
 	group group
 	torn  bool // the last line is; what comes next must not grow onto it
+	moved bool // the file has come to its path, which may not be on the disk yet
+
+	size, most int64 // of the file, more or less, and at which it is written anew
 }
 
 // openJournal reads a journal and opens it to go on. A line that cannot be read
 // was being written when the machine died, and was not reported: it is skipped.
 func openJournal(path string) (*journal, history, error) {
-	h, err := readJournal(path)
-	if err != nil {
-		return nil, h, err
-	}
-	if err := rewriteJournal(path, &h); err != nil {
-		return nil, h, err
-	}
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_APPEND, 0)
-	if err != nil {
-		return nil, h, fmt.Errorf("open journal: %w", err)
-	}
-	j := &journal{file: f}
+	j := &journal{path: path}
 	j.group.commit = j.write
+	h, err := j.renew()
+	if err != nil {
+		return nil, h, err
+	}
+	if err := j.sync(); err != nil {
+		return nil, h, errors.Join(err, j.close())
+	}
 	return j, h, nil
+}
+
+// renew replaces the file by one without what is superseded, to go on with that;
+// after an error with the one before.
+func (j *journal) renew() (history, error) {
+	h, err := readJournal(j.path)
+	if err != nil {
+		return h, err
+	}
+	file, size, err := rewriteJournal(j.path, &h)
+	if err != nil {
+		return h, fmt.Errorf("rewrite journal: %w", err)
+	}
+	if j.file != nil {
+		_ = j.file.Close() // the new one has all that was in it
+	}
+	j.file, j.torn, j.moved = file, false, true
+	j.size, j.most = size, 2*size+slack
+	return h, nil
 }
 
 func readJournal(path string) (history, error) {
@@ -110,16 +152,16 @@ func readJournal(path string) (history, error) {
 	}
 }
 
-// rewriteJournal replaces the journal by one without what is superseded.
-func rewriteJournal(path string, h *history) error {
-	f, err := os.CreateTemp(filepath.Dir(path), "journal-*")
+// rewriteJournal replaces the journal by one without what is superseded, and
+// returns it to be written on, and its size.
+func rewriteJournal(path string, h *history) (*os.File, int64, error) {
+	file, err := os.OpenFile(path+".new", os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
 	if err != nil {
-		return fmt.Errorf("rewrite journal: %w", err)
+		return nil, 0, err
 	}
-	defer os.Remove(f.Name())
-	buffer := bufio.NewWriter(f)
+	buffer := bufio.NewWriter(file)
 	lines := json.NewEncoder(buffer)
-	for run := range h.pruned {
+	for _, run := range h.prunings {
 		err = errors.Join(err, lines.Encode(record{Prune: run}))
 	}
 	for run := range h.forgotten {
@@ -128,17 +170,15 @@ func rewriteJournal(path string, h *history) error {
 	for _, s := range h.ended {
 		err = errors.Join(err, lines.Encode(record{End: &s}))
 	}
-	err = errors.Join(err, buffer.Flush(), f.Sync(), f.Close())
-	if err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err == nil {
-		err = syncFolder(filepath.Dir(path))
+	err = errors.Join(err, buffer.Flush(), file.Sync())
+	size, unknown := file.Seek(0, io.SeekCurrent)
+	if err = errors.Join(err, unknown); err == nil {
+		err = os.Rename(file.Name(), path)
 	}
 	if err != nil {
-		return fmt.Errorf("rewrite journal: %w", err)
+		return nil, 0, errors.Join(err, file.Close(), os.Remove(file.Name()))
 	}
-	return nil
+	return file, size, nil
 }
 
 // append writes records and returns when they are on the disk. After an error
@@ -156,14 +196,29 @@ func (j *journal) append(records ...record) error {
 }
 
 func (j *journal) write(lines []byte) error {
+	if j.size > j.most {
+		if _, err := j.renew(); err != nil {
+			j.most = j.size + slack // it is tried again, and meanwhile the old one will do
+		}
+	}
 	if j.torn {
 		lines = append([]byte{'\n'}, lines...)
 	}
 	n, err := j.file.Write(lines)
+	j.size += int64(n)
 	if j.torn = err != nil && (j.torn || n > 0); err != nil {
 		return fmt.Errorf("write journal: %w", err)
 	}
-	if err := j.file.Sync(); err != nil {
+	return j.sync()
+}
+
+func (j *journal) sync() error {
+	err := j.file.Sync()
+	if err == nil && j.moved {
+		err = syncFolder(filepath.Dir(j.path))
+		j.moved = err != nil
+	}
+	if err != nil {
 		return fmt.Errorf("sync journal: %w", err)
 	}
 	return nil

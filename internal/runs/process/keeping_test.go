@@ -197,6 +197,82 @@ func TestTheJournalForgetsNothingThatWasWrittenAndIgnoresATornLine(t *testing.T)
 	}
 }
 
+func TestTheJournalRemembersTheLatestPrunedRunsOnly(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "journal")
+	name := func(n int) armada.RunID { return armada.RunID(fmt.Sprintf("job-%d", n)) }
+	var lines bytes.Buffer
+	for n := range keptPruned + 10 {
+		fmt.Fprintf(&lines, "{\"forget\":%q}\n{\"prune\":%q}\n", name(n), name(n))
+	}
+	if err := os.WriteFile(path, lines.Bytes(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 { // the order survives the rewriting
+		j, h, err := openJournal(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := j.close(); err != nil {
+			t.Fatal(err)
+		}
+		if len(h.pruned) != keptPruned || h.over(name(9)) || !h.over(name(10)) || !h.over(name(keptPruned+9)) {
+			t.Errorf("%d pruned runs are remembered, not the latest %d", len(h.pruned), keptPruned)
+		}
+	}
+}
+
+func TestAJournalThatHasGrownIsWrittenAnewWhileItIsUsed(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "journal")
+	j, _, err := openJournal(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	name := func(n int) armada.RunID { return armada.RunID(fmt.Sprintf("job-%d", n)) }
+	end := func(n int) {
+		t.Helper()
+		if err := j.append(record{End: &runs.Status{Run: name(n), Phase: runs.Failed}}, record{Forget: name(n)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	size := func() int64 {
+		t.Helper()
+		info, err := os.Stat(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return info.Size()
+	}
+	for n := range 100 {
+		end(n)
+	}
+	grown := size()
+	j.most = 0
+	if err := os.Mkdir(path+".new", 0o700); err != nil { // in the way
+		t.Fatal(err)
+	}
+	end(100)
+	if size() <= grown {
+		t.Error("a journal that cannot be written anew is not gone on with")
+	}
+	if err := os.Remove(path + ".new"); err != nil {
+		t.Fatal(err)
+	}
+	j.most = 0
+	end(101)
+	if size() >= grown/2 {
+		t.Errorf("the journal has %d bytes and had %d before it was written anew", size(), grown)
+	}
+	end(102)
+	if err := j.close(); err != nil {
+		t.Fatal(err)
+	}
+	if h, err := readJournal(path); err != nil || len(h.forgotten) != 103 || len(h.ended) != 0 {
+		t.Errorf("it tells of %d forgotten runs and of the ends of %d, %v; want 103 and 0", len(h.forgotten), len(h.ended), err)
+	}
+}
+
 func TestACommitIsSharedByAllWhoWaitForIt(t *testing.T) {
 	t.Parallel()
 	var commits [][]byte

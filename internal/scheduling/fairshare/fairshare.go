@@ -26,12 +26,12 @@ const One = 1_000_000
 // Factor is a queue's priority factor in units of 2^-20.
 type Factor uint64
 
-// factorOne is the factor 1; unit is the cost of the whole pool at factor 1
+// factorOne is the factor 1; Unit is the cost of the whole pool at factor 1
 // and multiplier 1: small enough for factors up to 2^20 and multipliers up to 200,
 // and fine enough for a thousandth of a core among a million cores.
 const (
 	factorOne = 1 << 20
-	unit      = 1 << 36
+	Unit      = 1 << 36
 )
 
 // NewFactor converts a priority factor; below 1 it is 1.
@@ -82,7 +82,7 @@ func (s *Scale) Cost(held *armada.Resources, factor Factor) uint64 {
 	var cost uint64
 	for i := range s.parts[:s.count] {
 		p := &s.parts[i]
-		cost = max(cost, fraction(held[p.resource], p.total, p.weigh*uint64(factor)/1000*(unit/factorOne)))
+		cost = max(cost, fraction(held[p.resource], p.total, p.weigh*uint64(factor)/1000*(Unit/factorOne)))
 	}
 	return cost
 }

@@ -52,7 +52,7 @@ func (d *Demand) forget() {
 }
 
 // mismatches counts the open nodes that a demand cannot use whatever they hold.
-type mismatches struct{ selector, taints int }
+type mismatches struct{ selector, taints, small int }
 
 // AddDemand resolves what a shape needs. The requirements must not change.
 func (s *Space) AddDemand(needs *armada.Requirements) *Demand {
@@ -112,22 +112,26 @@ func (s *Space) match(d *Demand) {
 	d.accepted = slices.Grow(d.accepted[:0], len(s.types))[:len(s.types)]
 	for i := range s.types {
 		t := &s.types[i]
-		d.accepted[i] = t.index.count > 0 && d.accepts(t.labels, "", t.taints, t.index.count)
+		d.accepted[i] = t.index.count > 0 && d.accepts(&t.like, "", t.index.count)
 		if d.accepted[i] {
 			d.types = append(d.types, int32(i))
 		}
 	}
 }
 
-// accepts tells whether labels and taints suit the demand, and counts the
-// nodes that do not.
-func (d *Demand) accepts(labels map[string]string, name string, taints []armada.Taint, nodes int) bool {
-	if !d.needs.Matches(labels, name) {
+// accepts tells whether so many nodes like this suit the demand by their labels,
+// their taints and the jobs they want, and counts those that do not.
+func (d *Demand) accepts(like *armada.Node, name string, nodes int) bool {
+	if !d.needs.Matches(like.Labels, name) {
 		d.mismatches.selector += nodes
 		return false
 	}
-	if _, ok := d.needs.Tolerates(taints); !ok {
+	if _, ok := d.needs.Tolerates(like.Taints); !ok {
 		d.mismatches.taints += nodes
+		return false
+	}
+	if !like.MinimumJob.Fits(&d.needs.Resources) {
+		d.mismatches.small += nodes
 		return false
 	}
 	return true
@@ -157,7 +161,7 @@ func pins(needs *armada.Requirements) []string {
 func (s *Space) matchNodes(d *Demand) {
 	look := func(node int32) bool {
 		spec := &s.nodes[node].spec
-		accepted := s.typeOf[node] >= 0 && d.accepts(spec.Labels, spec.Name, spec.Taints, 1)
+		accepted := s.typeOf[node] >= 0 && d.accepts(spec, spec.Name, 1)
 		if accepted {
 			d.nodes = append(d.nodes, node)
 		}
@@ -183,7 +187,7 @@ func (s *Space) matchNodes(d *Demand) {
 	for i := range s.types {
 		open += s.types[i].index.count
 	}
-	d.mismatches.selector = open - len(d.nodes) - d.mismatches.taints
+	d.mismatches.selector = open - len(d.nodes) - d.mismatches.taints - d.mismatches.small
 }
 
 // called returns the nodes with the name, or with it for their hostname.

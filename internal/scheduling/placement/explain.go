@@ -41,6 +41,7 @@ func (s *Space) explain(d *Demand) armada.Reason {
 	for _, e := range []armada.Excluded{
 		{Code: armada.ReasonInsufficient, Nodes: small},
 		{Code: armada.ReasonTooLarge, Nodes: large},
+		{Code: armada.ReasonTooSmall, Nodes: d.mismatches.small},
 		{Code: armada.ReasonTaints, Nodes: d.mismatches.taints},
 		{Code: armada.ReasonNodeSelector, Nodes: d.mismatches.selector},
 		{Code: armada.ReasonNodeClosed, Nodes: len(s.nodes) - open},
@@ -58,10 +59,49 @@ func (s *Space) explain(d *Demand) armada.Reason {
 		reason.Code = armada.ReasonNoExecutor
 	}
 	if small+large > 0 {
-		reason.Resource = s.table.At(nearest.resource).Name
+		reason.Resource = s.table.At(nearest.resource)
 		reason.Have, reason.Want = nearest.have, d.needs.Resources[nearest.resource]
+		reason.WouldDo = s.wouldDo(d, nearest)
 	}
 	return reason
+}
+
+// wouldDo counts the nodes that the demand would fit on if it asked for no more
+// than the nearest node has of what that is short of. Of nodes that are too full
+// what is free counts, otherwise what they have in all.
+func (s *Space) wouldDo(d *Demand, nearest miss) int {
+	if nearest.have <= 0 {
+		return 0
+	}
+	need := d.needs.Resources
+	need[nearest.resource] = nearest.have
+	full := nearest.code == armada.ReasonInsufficient
+	fits := func(node int32) bool {
+		if full {
+			return need.Fits(&s.free[0][node])
+		}
+		return need.Fits(&s.nodes[node].spec.Allocatable)
+	}
+	count := 0
+	for _, t := range d.types {
+		for b := range s.types[t].index.blocks {
+			block := &s.types[t].index.blocks[b]
+			if full && !need.Fits(&block.most) || !full && !need.Fits(&block.large) {
+				continue
+			}
+			for _, spot := range block.spots {
+				if fits(spot.node) {
+					count++
+				}
+			}
+		}
+	}
+	for _, node := range d.nodes {
+		if fits(node) {
+			count++
+		}
+	}
+	return count
 }
 
 // explanation counts the nodes that suit a demand and have no room for it.

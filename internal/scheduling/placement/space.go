@@ -84,9 +84,8 @@ type taking struct {
 
 // nodeType is a group of open nodes that every demand accepts or refuses alike.
 type nodeType struct {
-	labels map[string]string // those of one of its nodes: equal as far as they matter
-	taints []armada.Taint
-	index  index
+	like  armada.Node // one of its nodes: the others are equal as far as that matters
+	index index
 }
 
 // NewSpace makes an empty space.
@@ -323,7 +322,7 @@ func (s *Space) typeFor(n *node) int32 {
 	t, ok := s.typeByID[id]
 	if !ok {
 		t = int32(len(s.types))
-		s.types = append(s.types, nodeType{labels: n.spec.Labels, taints: n.spec.Taints})
+		s.types = append(s.types, nodeType{like: n.spec})
 		s.typeByID[id] = t
 	}
 	return t

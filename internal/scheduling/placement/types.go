@@ -21,6 +21,10 @@ func (s *Space) typeID(n *node) string {
 		word(t.Value)
 		word(string(t.Effect))
 	}
+	id = append(id, '|')
+	for _, least := range n.spec.MinimumJob {
+		id = append(strconv.AppendInt(id, least, 10), ' ')
+	}
 	keys := make([]string, 0, len(s.labels))
 	for key := range s.labels {
 		if _, ok := n.spec.Labels[key]; ok {
@@ -60,7 +64,7 @@ func (s *Space) domain(label string) *domain {
 	d.labelled, d.values, d.valueOf = s.labelled, d.values[:0], d.valueOf[:0]
 	position := map[string]int32{}
 	for i := range s.types {
-		value, ok := s.types[i].labels[label]
+		value, ok := s.types[i].like.Labels[label]
 		if !ok || s.types[i].index.count == 0 {
 			d.valueOf = append(d.valueOf, -1)
 			continue

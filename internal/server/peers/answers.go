@@ -3,6 +3,7 @@ package peers
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"google.golang.org/grpc"
 
@@ -61,13 +62,20 @@ func (a *answers) Standing(ctx context.Context, r *peersapi.StandingRequest) (*l
 	return wire.Standing(standing), nil
 }
 
-// explain tells in words why each of the jobs waits.
+// explain tells in words why each of the jobs waits: with several pools the
+// reason of each, the most hopeful first.
 func explain(known Explanations, jobs []armada.Job) []string {
 	words := make([]string, len(jobs))
 	for i := range jobs {
-		if reasons := known.Reasons(jobs[i]); len(reasons) > 0 {
-			words[i] = reasons[0].String()
+		reasons := known.Reasons(jobs[i])
+		each := make([]string, len(reasons))
+		for r, reason := range reasons {
+			each[r] = reason.String()
+			if len(reasons) > 1 {
+				each[r] = "pool " + reason.Pool + ": " + each[r]
+			}
 		}
+		words[i] = strings.Join(each, "; ")
 	}
 	return words
 }

@@ -24,8 +24,8 @@ import (
 // for the jobs is better served without it than late.
 const patience = time.Second
 
-// Waits tells in words why each of the queued jobs waits: the most hopeful
-// reason, empty for a job of which nobody can be asked.
+// Waits tells in words why each of the queued jobs waits, the most hopeful pool
+// first; empty for a job of which nobody can be asked.
 func (p *Peers) Waits(ctx context.Context, jobs []armada.Job) []string {
 	if p.parts.Explanations.Leading() {
 		return explain(p.parts.Explanations, jobs)

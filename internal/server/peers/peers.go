@@ -48,6 +48,8 @@ type Explanations interface {
 	// Reports returns the latest report of every pool, by name. They must not be
 	// changed.
 	Reports() []scheduling.Report
+	// Waiting tells why jobs of a pool wait, one entry per shape and queue.
+	Waiting(pool string) ([]scheduling.Waiting, bool)
 }
 
 // Parts are what a replica knows by itself.
@@ -55,6 +57,7 @@ type Parts struct {
 	Replica      string // this one's name
 	Executors    Executors
 	Explanations Explanations
+	Resources    armada.ResourceTable // what the amounts in explanations are of
 	// Leader returns who leads, as far as this replica knows.
 	Leader func() store.Leader
 	// Executor returns an executor with the replica that holds its stream.

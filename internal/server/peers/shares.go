@@ -3,20 +3,24 @@ package peers
 import (
 	"context"
 	"fmt"
+	"io"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
 
+	"armada"
 	"armada/internal/scheduling"
 	peersapi "armada/pkg/api/peers"
 )
 
 // Shares tells how the queues share each pool, as the leader's latest rounds saw
 // it: a table for people, of one queue or, without a name, of all that have jobs.
-// Unavailable when nobody leads or the leader cannot be reached.
-func (p *Peers) Shares(ctx context.Context, queue string) (string, error) {
+// With verbosity 1 it has all that decides between queues, and with 2 or more
+// also what waits in each and why. Unavailable when nobody leads or the leader cannot be reached.
+func (p *Peers) Shares(ctx context.Context, queue string, verbosity int) (string, error) {
 	if p.parts.Explanations.Leading() {
-		return shares(p.parts.Explanations.Reports(), queue), nil
+		return p.parts.shares(queue, verbosity), nil
 	}
 	leader := p.parts.Leader().Replica
 	if leader.Addr == "" || leader.Name == p.parts.Replica {
@@ -28,7 +32,7 @@ func (p *Peers) Shares(ctx context.Context, queue string) (string, error) {
 	}
 	asking, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	answer, err := peersapi.NewPeersClient(conn).Shares(asking, &peersapi.SharesRequest{Queue: queue})
+	answer, err := peersapi.NewPeersClient(conn).Shares(asking, &peersapi.SharesRequest{Queue: queue, Verbosity: int32(min(verbosity, detailed))})
 	switch {
 	case ctx.Err() != nil:
 		return "", context.Cause(ctx)
@@ -43,14 +47,33 @@ func (a *answers) Shares(_ context.Context, r *peersapi.SharesRequest) (*peersap
 	if !a.parts.Explanations.Leading() {
 		return nil, unavailable("replica %q does not lead", a.parts.Replica)
 	}
-	return &peersapi.SharesResponse{Report: shares(a.parts.Explanations.Reports(), r.GetQueue())}, nil
+	return &peersapi.SharesResponse{Report: a.parts.shares(r.GetQueue(), int(r.GetVerbosity()))}, nil
 }
 
-func shares(pools []scheduling.Report, queue string) string {
+// How much a report tells.
+const (
+	thorough = 1 // what decides between queues
+	detailed = 2 // and what waits
+)
+
+func (p *Parts) shares(queue string, verbosity int) string {
 	var text strings.Builder
-	for _, pool := range pools {
+	for _, pool := range p.Explanations.Reports() {
 		fmt.Fprintf(&text, "Pool %s, round of %s\n", pool.Pool, pool.At.UTC().Format(time.RFC3339))
-		writeShares(&text, pool.Queues, queue)
+		if verbosity >= thorough {
+			fmt.Fprintf(&text, "  capacity: %s\n", p.amounts(pool.Capacity))
+		}
+		queues := slices.DeleteFunc(slices.Clone(pool.Queues), func(q scheduling.QueueReport) bool {
+			return queue != "" && q.Queue != queue || q.Demand == 0 && q.Share == 0 && q.Queued == 0
+		})
+		if len(queues) == 0 {
+			fmt.Fprint(&text, "  no active jobs\n")
+			continue
+		}
+		p.writeShares(&text, queues, verbosity)
+		if waiting, _ := p.Explanations.Waiting(pool.Pool); verbosity >= detailed {
+			writeWaiting(&text, waiting, queue)
+		}
 	}
 	if text.Len() == 0 {
 		return "There are no pools: no executor is connected.\n"
@@ -58,27 +81,59 @@ func shares(pools []scheduling.Report, queue string) string {
 	return text.String()
 }
 
-func writeShares(text *strings.Builder, queues []scheduling.QueueReport, only string) {
+// writeShares has a line for each queue.
+func (p *Parts) writeShares(text io.Writer, queues []scheduling.QueueReport, verbosity int) {
 	lines := tabwriter.NewWriter(text, 0, 0, 2, ' ', 0) // a strings.Builder refuses nothing
-	written := 0
-	for i := range queues {
-		q := &queues[i]
-		if only != "" && q.Queue != only || q.Demand == 0 && q.Share == 0 && q.Queued == 0 {
-			continue
+	row := func(cells ...string) { fmt.Fprintf(lines, "  %s\n", strings.Join(cells, "\t")) }
+	more := func(cells []string, thoroughly ...string) []string {
+		if verbosity >= thorough {
+			return append(cells, thoroughly...)
 		}
-		if written++; written == 1 {
-			fmt.Fprint(lines, "  QUEUE\tWEIGHT\tENTITLED TO\tHOLDS\tWANTS\tQUEUED\tNEXT JOB WAITS BECAUSE\n")
-		}
+		return cells
+	}
+	head := more([]string{"QUEUE", "WEIGHT", "ENTITLED TO", "HOLDS", "WANTS", "QUEUED"}, "FAIR SHARE", "COST", "PLACED", "AMOUNTS HELD")
+	row(append(head, "NEXT JOB WAITS BECAUSE")...)
+	for _, q := range queues {
 		why := "-"
-		if q.Stopped.Code != 0 {
+		if q.Stopped.Code != armada.ReasonNone {
 			why = q.Stopped.String()
 		}
-		fmt.Fprintf(lines, "  %s\t%.4g\t%s\t%s\t%s\t%d\t%s\n", q.Queue, q.Weight, percent(q.AdjustedShare), percent(q.Share), percent(q.Demand), q.Queued, why)
-	}
-	if written == 0 {
-		fmt.Fprint(lines, "  no active jobs\n")
+		cells := more([]string{q.Queue, fmt.Sprintf("%.4g", q.Weight), percent(q.AdjustedShare), percent(q.Share), percent(q.Demand), fmt.Sprint(q.Queued)},
+			percent(q.FairShare), fmt.Sprintf("%.4g", q.RelativeCost()), fmt.Sprint(q.Placed), p.amounts(q.Allocated))
+		row(append(cells, why)...)
 	}
 	_ = lines.Flush()
+}
+
+// writeWaiting has a line for each shape of jobs that wait.
+func writeWaiting(text io.Writer, waiting []scheduling.Waiting, queue string) {
+	for _, w := range waiting {
+		if queue != "" && w.Queue != queue {
+			continue
+		}
+		jobs := fmt.Sprintf("job %s waits", w.First)
+		if w.Jobs > 1 {
+			jobs = fmt.Sprintf("%d jobs like %s wait", w.Jobs, w.First)
+		}
+		if w.Gang != "" {
+			jobs += " in gang " + w.Gang
+		}
+		fmt.Fprintf(text, "  queue %s: %s: %s\n", w.Queue, jobs, w.Reason)
+	}
+}
+
+// amounts writes what there is of each resource.
+func (p *Parts) amounts(amounts armada.Resources) string {
+	var each []string
+	for i := range p.Resources.Len() {
+		if r := p.Resources.At(i); amounts[i] != 0 {
+			each = append(each, r.Name+"="+r.Format(amounts[i]))
+		}
+	}
+	if len(each) == 0 {
+		return "none"
+	}
+	return strings.Join(each, ",")
 }
 
 // percent writes millionths.

@@ -16,9 +16,10 @@ import (
 // follower explains nothing: another replica leads.
 type follower struct{}
 
-func (follower) Leading() bool                      { return false }
-func (follower) Reasons(armada.Job) []armada.Reason { return nil }
-func (follower) Reports() []scheduling.Report       { return nil }
+func (follower) Leading() bool                               { return false }
+func (follower) Reasons(armada.Job) []armada.Reason          { return nil }
+func (follower) Reports() []scheduling.Report                { return nil }
+func (follower) Waiting(string) ([]scheduling.Waiting, bool) { return nil, false }
 func (follower) Standing(context.Context, armada.Job) (armada.Standing, bool) {
 	return armada.Standing{}, false
 }
@@ -44,7 +45,7 @@ func TestWhoCannotReachTheLeaderIsToldWhichReplicaThatIs(t *testing.T) {
 	if err := l.Close(); err != nil {
 		t.Fatal(err)
 	}
-	_, err = behind(t, addr).Shares(t.Context(), "")
+	_, err = behind(t, addr).Shares(t.Context(), "", 0)
 	if armada.CodeOf(err) != armada.CodeUnavailable || !strings.Contains(err.Error(), `replica "other"`) || !strings.Contains(err.Error(), addr) {
 		t.Errorf("the error is %v, want UNAVAILABLE that names the replica and %s", err, addr)
 	}
@@ -59,7 +60,7 @@ func TestWhoGivesUpAskingForSharesIsNotToldThatTheLeaderIsAway(t *testing.T) {
 	t.Cleanup(func() { _ = l.Close() })
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := behind(t, l.Addr().String()).Shares(ctx, ""); !errors.Is(err, context.Canceled) {
+	if _, err := behind(t, l.Addr().String()).Shares(ctx, "", 0); !errors.Is(err, context.Canceled) {
 		t.Errorf("the error is %v, want that the caller gave up", err)
 	}
 }

@@ -134,6 +134,17 @@ func StatesOf(list []armada.JobState) States {
 // Has tells whether a state is among them.
 func (s States) Has(state armada.JobState) bool { return s == 0 || s&(1<<state) != 0 }
 
+// Codes are the numbers of the states, with commas between.
+func (s States) Codes() string {
+	var codes []string
+	for _, state := range armada.JobStates() {
+		if s.Has(state) {
+			codes = append(codes, strconv.Itoa(int(state)))
+		}
+	}
+	return strings.Join(codes, ", ")
+}
+
 // OnlyActive tells that no finished job can be wanted.
 func (s States) OnlyActive() bool {
 	for _, state := range armada.JobStates() {

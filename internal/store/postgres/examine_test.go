@@ -172,6 +172,61 @@ func TestWhatHoldsBackTheCleaningUpIsFound(t *testing.T) {
 	says(t, checked(t, examine(t, config, postgres.Limits{}), "autovacuum"), doctor.Problem, "autovacuum is off")
 }
 
+// TestAReleaseThatArmadaIsNotMadeForIsTold looks at a server that says it is of
+// another release: its settings are asked for where a role looks first.
+func TestAReleaseThatArmadaIsNotMadeForIsTold(t *testing.T) {
+	t.Parallel()
+	server := pgtest.Start(t)
+	config := postgres.Config{URL: server.Database(t)}
+	server.Exec(t, config.URL, "CREATE SCHEMA another")
+	server.Exec(t, config.URL, "ALTER ROLE armada SET search_path = another, pg_catalog")
+	for number, want := range map[string]struct {
+		verdict doctor.Verdict
+		words   string
+	}{
+		"120022": {doctor.Problem, "use PostgreSQL 13 to 17"},
+		"130000": {doctor.OK, "PostgreSQL 130000"},
+		"170002": {doctor.OK, "PostgreSQL 170002"},
+		"180000": {doctor.Warning, "was not tried with it"},
+	} {
+		server.Exec(t, config.URL, `CREATE OR REPLACE FUNCTION another.current_setting(name text) RETURNS text LANGUAGE sql AS $$
+			SELECT CASE WHEN name LIKE 'server_version%' THEN '`+number+`' ELSE pg_catalog.current_setting(name) END $$`)
+		says(t, checked(t, examine(t, config, postgres.Limits{}), "version"), want.verdict, want.words)
+	}
+}
+
+func TestAReplicationSlotThatHoldsBackTheServerIsFound(t *testing.T) {
+	t.Parallel()
+	server := pgtest.Start(t, "wal_level=logical", "max_slot_wal_keep_size=1MB", "min_wal_size=32MB", "max_wal_size=32MB")
+	config := postgres.Config{URL: server.Database(t)}
+	verdict := func(want doctor.Verdict, words ...string) {
+		t.Helper()
+		says(t, checked(t, examine(t, config, postgres.Limits{}), "replication slots"), want, words...)
+	}
+	verdict(doctor.OK, "there are none")
+
+	server.Exec(t, config.URL, "SELECT pg_create_physical_replication_slot('read', true)")
+	follow := exec.Command(pgtest.Program(t, "pg_receivewal"), "--directory="+t.TempDir(), "--no-loop", "--slot=read", "--dbname="+server.URL("postgres"))
+	if err := follow.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = follow.Process.Kill(); _ = follow.Wait() })
+	waitFor(t, func() bool { return server.Count(t, "SELECT count(*) FROM pg_replication_slots WHERE active") == 1 })
+	verdict(doctor.OK, "there are 1, all in use")
+
+	server.Exec(t, config.URL, "SELECT pg_create_logical_replication_slot('silent', 'pgoutput')")
+	verdict(doctor.Problem, "nobody reads silent", "keeps the dead from being cleaned up", "pg_drop_replication_slot('silent')")
+
+	server.Exec(t, config.URL, "SELECT pg_drop_replication_slot('silent')")
+	server.Exec(t, config.URL, "SELECT pg_create_physical_replication_slot('late', true)")
+	for range 3 { // past what is kept of the log
+		server.Exec(t, config.URL, "SELECT pg_logical_emit_message(false, 'filler', repeat('x', 1000000))")
+		server.Exec(t, config.URL, "SELECT pg_switch_wal()")
+	}
+	server.Exec(t, config.URL, "CHECKPOINT")
+	verdict(doctor.Warning, "late has lost its place", "must begin anew")
+}
+
 func TestWhatMakesADatabaseForgetIsFound(t *testing.T) {
 	t.Parallel()
 	server := pgtest.Start(t)

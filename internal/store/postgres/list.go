@@ -81,7 +81,7 @@ func (l *search) step(ctx context.Context) (bool, error) {
 // stride is how many candidates are worth looking at: where all of them match,
 // no more than the page has room for.
 func (l *search) stride() int {
-	if q := &l.Query; q.States == nil && q.Owner == "" && q.Namespace == "" && len(q.Annotations) == 0 {
+	if q := &l.Query; (q.States == nil || l.Wanted.OnlyActive()) && q.Owner == "" && q.Namespace == "" && len(q.Annotations) == 0 {
 		return min(listing.Step, l.Room())
 	}
 	return listing.Step
@@ -136,7 +136,8 @@ func (s *Store) firstSince(ctx context.Context, since time.Time) (int64, error) 
 }
 
 // candidates is the statement for the next numbers to look at. Job sets are
-// asked one by one and merged, so that each is read by its index.
+// asked one by one and merged, so that each is read by its index. The states of
+// active jobs are compared by the statement: of millions none may be wanted.
 func (l *search) candidates(low, high int64, limit int) (string, []any) {
 	q := &l.Query
 	args := []any{low, high, limit}
@@ -148,11 +149,11 @@ func (l *search) candidates(low, high int64, limit int) (string, []any) {
 	if q.Descending {
 		order = "ORDER BY n.number DESC LIMIT $3"
 	}
-	table := "armada.job"
-	if q.States != nil && l.Wanted.OnlyActive() {
+	table, within := "armada.job", "n.number BETWEEN $1 AND $2"
+	if q.States != nil && l.Wanted.OnlyActive() && q.IDs == nil {
 		table = "armada.active"
+		within += " AND n.state IN (" + l.Wanted.Codes() + ")"
 	}
-	within := "n.number BETWEEN $1 AND $2"
 	if q.IDs != nil {
 		return "SELECT n.number FROM armada.job n WHERE n.id = ANY (" + param(texts(q.IDs)) + ") AND " + within + " " + order, args
 	}

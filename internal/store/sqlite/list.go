@@ -94,20 +94,16 @@ func (l *search) prepare(c *conn) error {
 				return err
 			}
 		}
-	case q.States != nil && l.Wanted.OnlyActive() && q.Queue != "" && q.JobSet != "":
-		l.listed = true
-		if err := c.each(`SELECT number FROM job WHERE ended = 0 AND queue = (SELECT id FROM queue WHERE name = ?)
-			AND job_set IN (SELECT id FROM job_set WHERE queue = ? AND name = ?)`, collect, q.Queue, q.Queue, q.JobSet); err != nil {
-			return err
-		}
-	case q.States != nil && l.Wanted.OnlyActive() && q.Queue != "":
-		l.listed = true
-		if err := c.each("SELECT number FROM job WHERE ended = 0 AND queue = (SELECT id FROM queue WHERE name = ?)", collect, q.Queue); err != nil {
-			return err
-		}
 	case q.States != nil && l.Wanted.OnlyActive():
 		l.listed = true
-		if err := c.each("SELECT number FROM job WHERE ended = 0", collect); err != nil {
+		query, args := "SELECT number FROM job WHERE ended = 0 AND state IN ("+l.Wanted.Codes()+")", []any(nil)
+		if q.Queue != "" {
+			query, args = query+" AND queue = (SELECT id FROM queue WHERE name = ?)", append(args, q.Queue)
+			if q.JobSet != "" {
+				query, args = query+" AND job_set IN (SELECT id FROM job_set WHERE queue = ? AND name = ?)", append(args, q.Queue, q.JobSet)
+			}
+		}
+		if err := c.each(query, collect, args...); err != nil {
 			return err
 		}
 	}

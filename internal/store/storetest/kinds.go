@@ -18,6 +18,7 @@ var kindTests = []scenario{
 	{"a session has reported once it has put its nodes, equal to the last ones or not", sessionsReport},
 	{"nodes that change in nothing that decides what fits leave their kinds", kindsStay},
 	{"of nodes that are put at once all kinds are known", kindsPutAtOnce},
+	{"a node that takes only large jobs makes none unknown that takes all", kindsOfLargeJobs},
 	{"a deleted executor's nodes are not known any more", kindsAreForgotten},
 }
 
@@ -160,4 +161,15 @@ func kindsPutAtOnce(t *testing.T, form Form) {
 	if kinds := w.executor("east").Kinds; len(kinds) != reports {
 		t.Errorf("of %d kinds these are known: %+v", reports, kinds)
 	}
+}
+
+func kindsOfLargeJobs(t *testing.T, form Form) {
+	w := open(t, form)
+	w.session("east", "s1")
+	large, larger := sized("n2", 8), sized("n3", 4)
+	large.MinimumJob, larger.MinimumJob = armada.Resources{1000}, armada.Resources{2000}
+	w.ok(w.PutNodes(w.ctx, "east", "s1", []armada.Node{sized("n1", 4), large, larger}))
+	want := kindOf(8, time.Time{})
+	want.MinimumJob = armada.Resources{1000}
+	w.kinds(kindOf(4, time.Time{}), want) // what the third one takes, the others take too
 }

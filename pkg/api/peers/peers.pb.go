@@ -27,8 +27,10 @@ const (
 
 // Which queue; empty for all that have jobs.
 type SharesRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Queue         string                 `protobuf:"bytes,1,opt,name=queue,proto3" json:"queue,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Queue string                 `protobuf:"bytes,1,opt,name=queue,proto3" json:"queue,omitempty"`
+	// More for higher numbers; 0 is the short form.
+	Verbosity     int32 `protobuf:"varint,2,opt,name=verbosity,proto3" json:"verbosity,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -68,6 +70,13 @@ func (x *SharesRequest) GetQueue() string {
 		return x.Queue
 	}
 	return ""
+}
+
+func (x *SharesRequest) GetVerbosity() int32 {
+	if x != nil {
+		return x.Verbosity
+	}
+	return 0
 }
 
 // A table for people.
@@ -342,7 +351,8 @@ func (x *Job) GetGang() string {
 // Why they wait.
 type WaitsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// One per job, in order: the most hopeful reason in words, empty when there is none.
+	// One per job, in order: the reasons in words, the most hopeful pool first; empty when there is
+	// none.
 	Reasons       []string `protobuf:"bytes,1,rep,name=reasons,proto3" json:"reasons,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -389,9 +399,10 @@ var File_pkg_api_peers_peers_proto protoreflect.FileDescriptor
 
 const file_pkg_api_peers_peers_proto_rawDesc = "" +
 	"\n" +
-	"\x19pkg/api/peers/peers.proto\x12\x05peers\x1a\x1dpkg/api/lookout/lookout.proto\"%\n" +
+	"\x19pkg/api/peers/peers.proto\x12\x05peers\x1a\x1dpkg/api/lookout/lookout.proto\"C\n" +
 	"\rSharesRequest\x12\x14\n" +
-	"\x05queue\x18\x01 \x01(\tR\x05queue\"(\n" +
+	"\x05queue\x18\x01 \x01(\tR\x05queue\x12\x1c\n" +
+	"\tverbosity\x18\x02 \x01(\x05R\tverbosity\"(\n" +
 	"\x0eSharesResponse\x12\x16\n" +
 	"\x06report\x18\x01 \x01(\tR\x06report\">\n" +
 	"\x0fStandingRequest\x12\x15\n" +
