@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -66,7 +67,8 @@ func realPools(l *Leader, _ *replica) {
 
 // TestWhateverFailsNoNodeIsOversubscribedAndEveryJobEnds lets two replicas with
 // the real scheduler lead over a store that fails, while users submit and cancel
-// and runs end, and looks at the truth after every step.
+// and runs end, and looks at the truth after every step. Every other time runs are
+// preempted, too.
 func TestWhateverFailsNoNodeIsOversubscribedAndEveryJobEnds(t *testing.T) {
 	t.Parallel()
 	for seed := range uint64(8) {
@@ -86,8 +88,12 @@ func turmoil(t *testing.T, seed uint64) {
 	}
 	hear()
 	ways := []*flaky{{memory: m, dice: rand.New(rand.NewPCG(seed, 1))}, {memory: m, dice: rand.New(rand.NewPCG(seed, 2))}}
+	pools := realPools
+	if seed%2 == 1 {
+		pools = withRules(withPreemption)
+	}
 	for i, w := range ways {
-		start(t, w, fmt.Sprint("replica ", i), realPools, func(l *Leader, _ *replica) { l.config.TTL = 300 * time.Millisecond })
+		start(t, w, fmt.Sprint("replica ", i), pools, func(l *Leader, _ *replica) { l.config.TTL = 300 * time.Millisecond })
 	}
 	dice := rand.New(rand.NewPCG(seed, 3))
 	for step := range 3000 {
@@ -123,6 +129,9 @@ func turmoil(t *testing.T, seed uint64) {
 		if job, _ := m.job(jobName(i)); job.State.Active() && (job.Gang.Alone() || job.State != armada.JobQueued) {
 			t.Errorf("job %s is %s at the end", job.ID, job.State)
 		}
+	}
+	if seed%2 == 1 && m.inState(armada.JobPreempted) == 0 {
+		t.Error("nobody was preempted")
 	}
 	if m.epoch() < 5 || m.size() < 100 {
 		t.Errorf("nothing much happened: %d jobs, %d epochs", m.size(), m.epoch())
@@ -177,6 +186,16 @@ func cancelSomething(m *memory, dice *rand.Rand) {
 	}
 }
 
+// waits tells whether a run waits for victims, as its executor sees to; the lock is
+// held.
+func (m *memory) waits(run *armada.Run) bool {
+	return slices.ContainsFunc(run.After, func(id armada.RunID) bool {
+		job, _ := id.Job()
+		victim := m.jobs[job]
+		return victim != nil && victim.Run != nil && victim.Run.ID == id && victim.Run.State.Active()
+	})
+}
+
 // wantNoneOversubscribed fails when the active runs of a node, as the store has
 // them, need more than it has.
 func wantNoneOversubscribed(t *testing.T, m *memory) {
@@ -185,7 +204,7 @@ func wantNoneOversubscribed(t *testing.T, m *memory) {
 	defer m.mu.Unlock()
 	used := map[string]armada.Resources{}
 	for _, j := range m.jobs {
-		if j.Run != nil && j.Run.State.Active() {
+		if j.Run != nil && j.Run.State.Active() && !m.waits(j.Run) {
 			key := string(j.Run.Executor) + "/" + j.Run.Node
 			used[key] = used[key].Add(m.shapes[j.Job.Shape].Resources)
 		}

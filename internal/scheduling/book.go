@@ -1,6 +1,7 @@
 package scheduling
 
 import (
+	"math"
 	"slices"
 
 	"armada"
@@ -21,6 +22,8 @@ type book struct {
 	latest  []int32            // by node: the last offer there
 	on      []armada.Resources // by node: what is offered there and was not taken
 	sellers []*queue           // heap: who offers next
+	// spent is the least cost at which a claim was found to be owed nothing.
+	spent uint64
 }
 
 // offer is a run that may be taken.
@@ -44,7 +47,7 @@ func (r *round) openBook() {
 		return
 	}
 	b.number++
-	b.open = true
+	b.open, b.spent = true, math.MaxUint64
 	for len(b.latest) < r.pool.space.Nodes() {
 		b.latest, b.on = append(b.latest, -1), append(b.on, armada.Resources{})
 	}
@@ -134,7 +137,7 @@ func (r *round) writeOffer() bool {
 		return false
 	}
 	o := offer{job: j, node: -1, before: -1}
-	if at, known := r.pool.space.At(j.run.node); known {
+	if at := r.pool.position(j.run.site); at >= 0 {
 		o.node, o.before = at, b.latest[at]
 		b.latest[at] = int32(len(b.offers))
 		b.on[at] = b.on[at].Add(*j.shape.demand.Resources())
@@ -171,11 +174,14 @@ func (b *book) givenBack(j *job, at int32) {
 func (r *round) fromBook(part int) (int32, bool) {
 	c := &r.claim
 	m, d := &c.kind.members[part], c.kind.parts[part].Demand
+	r.openBook()
+	b := &r.book
+	if c.cost >= b.spent {
+		return 0, false
+	}
 	if _, could := r.pool.space.Search(d, r.atMost(c.kind.rank)); !could {
 		return 0, false
 	}
-	r.openBook()
-	b := &r.book
 	if m.book != b.number || c.cost < m.cost || c.kind.uniform.Label != "" {
 		m.book, m.page, m.seen = b.number, 0, len(r.victims)
 	}
@@ -184,15 +190,24 @@ func (r *round) fromBook(part int) (int32, bool) {
 			m.page = min(m.page, page)
 		}
 	}
+	market := r.pool.market != nil
+	owing := market || m.page > 0
 	for m.cost = c.cost; ; m.page++ {
 		if m.page == len(b.offers) && !r.writeOffer() {
+			if !owing {
+				b.spent = min(b.spent, c.cost)
+			}
 			return 0, false
 		}
 		o := &b.offers[m.page]
-		if r.pool.market != nil && !r.outranks(o.job, ForPrice) {
+		if market && !r.outranks(o.job, ForPrice) {
 			return 0, false // nor does it anything that comes after
 		}
-		if o.node < 0 || o.job.run.lost == r.number || !r.enoughOffered(d, o.node) {
+		if o.job.run.lost == r.number || !market && !r.owes(o.job) {
+			continue
+		}
+		owing = true
+		if o.node < 0 || !r.enoughOffered(d, o.node) {
 			continue
 		}
 		r.candidates = r.candidates[:0]
@@ -209,8 +224,8 @@ func (r *round) fromBook(part int) (int32, bool) {
 // firstOfferBeside finds the first of the offers on a victim's node that were not
 // taken: now that the victim goes, they may be enough.
 func (r *round) firstOfferBeside(victim *job) (page int, ok bool) {
-	node, known := r.pool.space.At(victim.run.node)
-	if !known {
+	node := r.pool.position(victim.run.site)
+	if node < 0 {
 		return 0, false
 	}
 	for at := r.book.latest[node]; at >= 0; at = r.book.offers[at].before {
@@ -219,6 +234,21 @@ func (r *round) firstOfferBeside(victim *job) (page int, ok bool) {
 		}
 	}
 	return page, ok
+}
+
+// owes tells whether a run that is not of a gang may be taken for the claim; for
+// one of a gang it is looked at later. For runs of one shape the answer is the same
+// until something is taken.
+func (r *round) owes(j *job) bool {
+	if j.gang != nil {
+		return true
+	}
+	s, c := j.shape, &r.claim
+	if s.asked != c.number || s.askedOf != j.queue {
+		after := j.queue.turn.held.Sub(s.needs.Resources)
+		s.asked, s.askedOf, s.owes = c.number, j.queue, r.isOwed(j.queue, &after)
+	}
+	return s.owes
 }
 
 // enoughOffered tells whether a node may be used and would have room if all that

@@ -79,8 +79,8 @@ type PreemptionRules struct {
 	// share counts if it is larger.
 	ProtectedShare int64
 	// MaxPerRound bounds the runs that one round preempts for fairness, and Rate
-	// how many in the course of time; zero is no bound. A gang larger than a bound
-	// goes when nobody else has.
+	// how many in the course of time; zero is no bound. What needs more at once
+	// than a bound allows goes when nothing else has.
 	MaxPerRound int
 	Rate        Rate
 }

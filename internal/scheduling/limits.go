@@ -256,6 +256,7 @@ func (r *round) give(q *queue, k *kind) {
 	}
 	t.given += k.size
 	r.leases += k.size
+	r.book.spent = math.MaxUint64
 	t.tokens.given += int64(k.size)
 	r.tokens.given += int64(k.size)
 }

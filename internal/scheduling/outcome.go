@@ -28,11 +28,15 @@ func (r *round) decisions() []Decision {
 		return nil
 	}
 	decisions := make([]Decision, len(r.placed))
-	leases := make([]Lease, 0, len(r.nodes))
+	leases, losses := make([]Lease, 0, len(r.nodes)), make([]Preemption, 0, len(r.victims))
 	nodes, victims, waits := r.nodes, r.victims, r.waits
 	for i, p := range r.placed {
-		decisions[i].Preemptions = r.preemptions(p.first, victims[:p.victims])
-		victims = victims[p.victims:]
+		if p.victims > 0 {
+			before := len(losses)
+			losses = r.preemptions(losses, p.first, victims[:p.victims])
+			decisions[i].Preemptions = losses[before:len(losses):len(losses)]
+			victims = victims[p.victims:]
+		}
 		if p.first == nil {
 			continue
 		}
@@ -53,21 +57,6 @@ func (r *round) decisions() []Decision {
 		decisions[i].Leases = leases[begin:len(leases):len(leases)]
 	}
 	return decisions
-}
-
-// preemptions tells what those lose who make room for a gang, whose turn is that
-// of the job; it is nil where nobody gets the room.
-func (r *round) preemptions(by *job, victims []victim) []Preemption {
-	var losses []Preemption
-	for i := range victims {
-		v := &victims[i]
-		loss := Preemption{Job: v.job.id, Run: v.job.run.id, Cause: v.cause, Reason: r.lossReason(v, by)}
-		if by != nil {
-			loss.For = by.id
-		}
-		losses = append(losses, loss)
-	}
-	return losses
 }
 
 // report describes the round, and leaves each queue's lanes in order of turn.

@@ -2,7 +2,6 @@ package scheduling
 
 import (
 	"cmp"
-	"fmt"
 	"slices"
 
 	"armada"
@@ -32,6 +31,8 @@ type claim struct {
 	owed  bool   // its queue stays within its share with it
 	price armada.Price
 	mark  int // victims of others
+	// number is of the claim, in the state of what queues hold that it is made in.
+	number uint64
 	// limited tells that it would have room if more might be preempted now.
 	limited bool
 }
@@ -48,8 +49,9 @@ func (r *round) displaces(l *lane) bool {
 	}
 	t := &l.queue.turn
 	with := t.held.Add(l.kind.total)
+	r.claimed++
 	r.claim = claim{
-		queue: l.queue, kind: l.kind, cost: r.scale.Cost(&with, l.queue.factor),
+		number: r.claimed, queue: l.queue, kind: l.kind, cost: r.scale.Cost(&with, l.queue.factor),
 		owed: r.scale.Share(&with) <= max(t.shares.Fair, t.shares.Adjusted),
 	}
 	return true
@@ -124,7 +126,13 @@ func (r *round) leastFirst() {
 	})
 }
 
+// runsOn are the runs on a node that may be preempted or leave.
 func (r *round) runsOn(node int32) []*job {
+	if last := len(r.victims) - 1; last >= 0 {
+		if s := r.victims[last].job.run.site; r.pool.position(s) == node {
+			return s.runs
+		}
+	}
 	executor, name := r.pool.space.Node(node)
 	if s := r.pool.sites[placement.NodeRef{Executor: executor, Name: name}]; s != nil {
 		return s.runs
@@ -158,7 +166,7 @@ func (r *round) makeRoom(needs *armada.Resources, node int32, why Cause) bool {
 	r.spareNeedless(needs, &room, mark)
 	for i := mark; i < len(r.victims); i++ {
 		v := &r.victims[i]
-		if at, known := r.pool.space.At(v.job.run.node); known {
+		if at := r.pool.position(v.job.run.site); at >= 0 {
 			r.pool.space.Evict(at, v.job.shape.demand)
 			r.book.taken(v.job, at)
 			v.evicted = true
@@ -190,9 +198,7 @@ func (r *round) take(j *job, why Cause) bool {
 	if why == ForFairness && !r.isOwed(q, &after) || !r.withinLimits(len(r.mates), why) {
 		return false
 	}
-	if why == ForFairness {
-		r.moved.given += int64(len(r.mates))
-	}
+	r.heldChanged()
 	share := r.scale.Share(&q.turn.held)
 	for _, m := range r.mates {
 		m.run.lost = r.number
@@ -216,8 +222,15 @@ func (r *round) outranks(j *job, why Cause) bool {
 	return true
 }
 
+// heldChanged makes what was found about the claim void.
+func (r *round) heldChanged() {
+	r.claimed++
+	r.claim.number = r.claimed
+}
+
 // withinLimits tells whether so many runs more may be preempted: for the claim,
-// which has to be one decision with its leases, and for fairness in this round.
+// which has to be one decision with its leases, and for fairness in this round,
+// where a claim that needs more than the bound goes first or not at all.
 func (r *round) withinLimits(more int, why Cause) bool {
 	size := more + len(r.victims) - r.claim.mark
 	if r.claim.kind != nil {
@@ -228,6 +241,11 @@ func (r *round) withinLimits(more int, why Cause) bool {
 	}
 	if why != ForFairness {
 		return true
+	}
+	for _, v := range r.victims[r.claim.mark:] {
+		if v.cause == ForFairness {
+			more++
+		}
 	}
 	most := r.preemption.MaxPerRound
 	if most > 0 && r.moved.given > 0 && int(r.moved.given)+more > most {
@@ -240,6 +258,16 @@ func (r *round) withinLimits(more int, why Cause) bool {
 		return false
 	}
 	return true
+}
+
+// settleVictims counts those who lose their places for the claim, which got its
+// own.
+func (r *round) settleVictims() {
+	for _, v := range r.victims[r.claim.mark:] {
+		if v.cause == ForFairness {
+			r.moved.given++
+		}
+	}
 }
 
 // isOwed tells whether a queue owes the claim what it would lose. It must hold more
@@ -262,11 +290,9 @@ func (r *round) spareOne(i int) {
 	v := r.victims[i]
 	v.job.run.lost = 0
 	r.lose(v.job, 1)
-	if v.cause == ForFairness {
-		r.moved.given--
-	}
+	r.heldChanged()
 	if v.evicted {
-		if at, known := r.pool.space.At(v.job.run.node); known {
+		if at := r.pool.position(v.job.run.site); at >= 0 {
 			r.book.givenBack(v.job, at)
 		}
 	}
@@ -309,100 +335,7 @@ func (r *round) repair() {
 	}
 }
 
-// waitFor notes what the leases of a gang just placed wait for, on nodes that have
-// no room before somebody has left.
-func (r *round) waitFor(k *kind, nodes []int32) {
-	if !r.pool.space.Leaving() && len(r.victims) == 0 {
-		return
-	}
-	var nothing armada.Resources
-	for i, node := range nodes {
-		if !nothing.Fits(r.pool.space.Room(0, node)) {
-			r.waits = append(r.waits, wait{lease: len(r.nodes) - len(nodes) + i, after: r.whoLeaves(k, nodes, node)})
-		}
-	}
-}
-
-// whoLeaves are the runs whose end a gang waits for on a node: its victims there,
-// and when those do not make all of the room, everybody who leaves. So no two gangs
-// count on the same room.
-func (r *round) whoLeaves(k *kind, nodes []int32, node int32) []armada.RunID {
-	var taken, given armada.Resources
-	next := 0
-	for _, p := range k.parts {
-		for range p.Count {
-			if nodes[next] == node {
-				taken = taken.Add(*p.Demand.Resources())
-			}
-			next++
-		}
-	}
-	room := r.pool.space.Room(0, node).Add(taken)
-	for i := range room {
-		given[i] = max(room[i], 0)
-	}
-	runs := r.runsOn(node)
-	var mine, all []armada.RunID
-	for _, j := range runs {
-		switch {
-		case j.run.lost == r.number && r.madeRoom(j):
-			mine = append(mine, j.run.id)
-			given = given.Add(*j.shape.demand.Resources())
-		case j.run.lost == r.number || j.run.leaves:
-			all = append(all, j.run.id)
-		}
-	}
-	if !taken.Fits(&given) {
-		mine = append(mine, all...)
-	}
-	slices.Sort(mine)
-	return mine
-}
-
-// madeRoom tells whether a run made room for the claim.
-func (r *round) madeRoom(j *job) bool {
-	return slices.ContainsFunc(r.victims[r.claim.mark:], func(v victim) bool { return v.job == j })
-}
-
-// lossReason tells the owner of a preempted job why it lost its place.
-func (r *round) lossReason(v *victim, by *job) string {
-	q := v.job.queue
-	text := "its node has less room than its jobs hold"
-	switch v.cause {
-	case ForFairness:
-		text = fmt.Sprintf("fair share: queue %s held %s of pool %s, more than its share of %s; job %s of queue %s gets the room",
-			q.name, percent(v.held), r.pool.name, percent(max(q.turn.shares.Fair, q.turn.shares.Adjusted)), by.id, by.queue.name)
-	case ForUrgency:
-		text = fmt.Sprintf("urgency: job %s of queue %s gets the room, for its priority class ranks higher (%d, this one %d)",
-			by.id, by.queue.name, by.shape.rank, v.job.shape.rank)
-	case ForPrice:
-		text = fmt.Sprintf("price: job %s of queue %s bids %v, this one %v, and gets the room",
-			by.id, by.queue.name, by.price(), v.job.worth())
-	case ForRepair:
-	}
-	if v.job.gang != nil {
-		text += "; a gang goes as a whole"
-	}
-	return text
-}
-
-// percent writes millionths for people.
-func percent(millionths int64) string {
-	return fmt.Sprintf("%d.%d%%", millionths/10_000, millionths%10_000/1000)
-}
-
 // preempts tells whether runs may lose their places in this round.
 func (r *round) preempts() bool {
 	return r.preemption.FairShare || r.preemption.Urgency || r.pool.market != nil
-}
-
-// outOfReach tells whether a queue's job of the shape would have room if runs of
-// other queues went that may stay: they hold no more than they are owed.
-func (r *round) outOfReach(q *queue, s *shape) bool {
-	others := func(o *queue) bool { return o != q && len(o.tenures) > 0 }
-	if !r.preemption.FairShare || !slices.ContainsFunc(r.pool.byName, others) {
-		return false
-	}
-	_, could := r.pool.space.Search(s.demand, r.pool.space.UpTo(s.rank))
-	return could
 }

@@ -39,7 +39,11 @@ func (r *round) tellPrices() {
 func (r *round) settleOnPaper() {
 	r.eachPlaced(func(j *job, node int32) {
 		executor, name := r.pool.space.Node(node)
-		j.run = &place{node: placement.NodeRef{Executor: executor, Name: name}, since: r.in.Now.UnixNano()}
+		ref := placement.NodeRef{Executor: executor, Name: name}
+		j.run = &place{node: ref, site: r.pool.sites[ref], since: r.in.Now.UnixNano()}
+		if j.run.site == nil {
+			j.run.site = &site{ref: ref}
+		}
 		j.queue.joinTenure(j)
 		if j.gang != nil {
 			j.gang.running = append(j.gang.running, j)

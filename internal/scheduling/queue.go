@@ -43,6 +43,11 @@ type shape struct {
 	class  int   // among those of the configuration; their number for one that is not known
 	alone  *kind // the kind of lone jobs of this shape
 	jobs   int
+
+	// Whether a queue's run of this shape may be taken for a claim of the round.
+	asked   uint64
+	askedOf *queue
+	owes    bool
 }
 
 // queue is one tenant's line in this pool. What waits stands in lanes, one for

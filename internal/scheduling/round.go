@@ -40,11 +40,13 @@ type scratch struct {
 	members []*job
 
 	claim      claim
+	claimed    uint64 // so many claims were made, or changed
 	book       book
 	victims    []victim
 	waits      []wait
 	candidates []*job
 	mates      []*job
+	text       []byte
 }
 
 // placed is a gang that got its place, how many of scratch.nodes are its own, and
@@ -288,7 +290,9 @@ func (r *round) place(l *lane) bool {
 	nodes, most, ok := r.pool.space.Place(k.parts, k.uniform, nil, r.nodes)
 	k.refused = 0
 	if !ok && r.displaces(l) {
-		nodes, most, ok = r.pool.space.Place(k.parts, k.uniform, r, r.nodes)
+		if nodes, most, ok = r.pool.space.Place(k.parts, k.uniform, r, r.nodes); ok {
+			r.settleVictims()
+		}
 		k.refused = r.claim.cost
 	}
 	if !ok {

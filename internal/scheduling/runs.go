@@ -22,7 +22,14 @@ type place struct {
 }
 
 // site is the runs of one node that may be preempted or that leave.
-type site struct{ runs []*job }
+type site struct {
+	ref  placement.NodeRef
+	runs []*job
+
+	// Where the node stands, as of a layout of the nodes; -1 if it is not known.
+	layout uint64
+	at     int32
+}
 
 // tenure is the runs of one queue, one band and one class priority that may be
 // preempted, in the order in which they keep their places: lower priority number
@@ -41,6 +48,17 @@ func (j *job) tenure() entry { return entry{j.run.since, j.priority, j} }
 // loose tells whether the run may be preempted.
 func (j *job) loose() bool { return j.shape.loose && !j.run.leaves }
 
+// position is where a site's node stands, or -1 if it is not known.
+func (p *Pool) position(s *site) int32 {
+	if layout := p.space.Layout(); s.layout != layout {
+		at, known := p.space.At(s.ref)
+		if s.layout, s.at = layout, at; !known {
+			s.at = -1
+		}
+	}
+	return s.at
+}
+
 // settleIn counts a run for its queue and its node.
 func (p *Pool) settleIn(j *job) {
 	p.space.Hold(j.run.node, j.shape.demand, j.run.leaves)
@@ -51,7 +69,7 @@ func (p *Pool) settleIn(j *job) {
 	if j.loose() || j.run.leaves {
 		s := p.sites[j.run.node]
 		if s == nil {
-			s = &site{}
+			s = &site{ref: j.run.node}
 			p.sites[j.run.node] = s
 		}
 		s.runs = append(s.runs, j)

@@ -50,6 +50,7 @@ type Space struct {
 	// Generations: of what matches, of amounts, and of the working view as far
 	// as search positions hold.
 	labelled, amounts, epoch uint64
+	layout                   uint64 // of the positions of nodes
 
 	capacity      armada.Resources
 	capacityStale bool
@@ -246,6 +247,7 @@ func (s *Space) Settle() {
 	}
 	s.Rewind()
 	s.settled = true
+	s.layout++
 	maps.DeleteFunc(s.labels, func(_ string, asked int) bool { return asked == 0 })
 	s.nodes = s.nodes[:0]
 	for _, n := range s.byRef {
@@ -350,6 +352,9 @@ func (s *Space) Capacity() armada.Resources {
 	}
 	return s.capacity
 }
+
+// Layout changes whenever positions of nodes may have changed.
+func (s *Space) Layout() uint64 { return s.layout }
 
 // Nodes is how many nodes are known.
 func (s *Space) Nodes() int { return len(s.nodes) }
