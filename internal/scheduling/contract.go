@@ -177,9 +177,9 @@ type Report struct {
 type Market struct {
 	SpotPrice armada.Price
 	SetBy     string // the queue whose bid the spot price is; empty for a price of 0
-	// SecondPrice is what that queue pays where the rules say so: the most that
-	// another queue bids without paying the spot price.
-	SecondPrice armada.Price
+	// SetterPays is what that queue pays itself: the spot price or, where the rules
+	// say so, the most that any other queue bids up to it.
+	SetterPays armada.Price
 	Quotes      []Quote // of the shapes that the rules name
 }
 

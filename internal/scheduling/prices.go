@@ -171,17 +171,18 @@ func (r *round) spotPrice(m *Market) {
 		m.SetBy = ""
 	}
 	if !r.pool.market.SecondPrice {
+		m.SetterPays = m.SpotPrice
 		return
 	}
 	for _, h := range holders[at:] {
 		if h.queue != setter {
-			m.SecondPrice = max(m.SecondPrice, h.price)
+			m.SetterPays = max(m.SetterPays, h.price)
 		}
 	}
 	for _, q := range r.pool.byName {
 		for _, l := range q.inOrder {
 			if l.waits() && q != setter {
-				m.SecondPrice = max(m.SecondPrice, min(l.price, m.SpotPrice))
+				m.SetterPays = max(m.SetterPays, min(l.price, m.SpotPrice))
 			}
 		}
 	}

@@ -75,7 +75,7 @@ func (s *script) prices(*arguments) (string, error) {
 		fmt.Fprintf(&b, ", set by %s", m.SetBy)
 	}
 	if s.config.Pools["default"].Market.SecondPrice {
-		fmt.Fprintf(&b, ", which pays %v", m.SecondPrice)
+		fmt.Fprintf(&b, ", which pays %v", m.SetterPays)
 	}
 	b.WriteByte('\n')
 	for _, q := range m.Quotes {
