@@ -17,6 +17,7 @@ import (
 	"armada/internal/executor"
 	"armada/internal/leader"
 	"armada/internal/podspec"
+	"armada/internal/pricing"
 	"armada/internal/scheduling"
 	"armada/internal/server"
 	"armada/internal/server/executors"
@@ -97,6 +98,8 @@ type Scheduling struct {
 	// the pool: {gpu: {preemption: {urgency: false}}}.
 	Preemption Preemption
 	Pools      map[string]Pool
+	// Pricing says who tells the bids of the queues in market-driven pools.
+	Pricing pricing.Config
 	// MaxQueuedJobsPerQueue bounds the queued jobs of a queue; 0 is no bound.
 	MaxQueuedJobsPerQueue int
 	// NodeTypes are kinds of nodes that clusters may begin at any time, such as
@@ -195,8 +198,8 @@ func DefaultConfig() Config {
 		Server:    server.DefaultConfig(),
 		Executors: Executors{Lease: serve.Lease, LostTimeout: lead.Expiry.LostTimeout, MaxAttempts: serve.MaxAttempts, MaxUnacknowledged: 2500},
 		Scheduling: Scheduling{
-			MinRoundInterval: lead.MinRoundInterval,
-			Preemption:       Preemption{FairShare: true, Urgency: true, ProtectedFractionOfFairShare: 1},
+			MinRoundInterval: lead.MinRoundInterval, Pricing: pricing.DefaultConfig(),
+			Preemption: Preemption{FairShare: true, Urgency: true, ProtectedFractionOfFairShare: 1},
 		},
 		Jobs:     podspec.DefaultConfig(),
 		Store:    Store{Connections: 8, KeepFinished: 14 * 24 * time.Hour, KeepClientIDs: 14 * 24 * time.Hour},
@@ -227,7 +230,7 @@ func (c Config) Validate() error {
 	positive("executors.lostTimeout", c.Executors.LostTimeout)
 	positive("scheduling.minRoundInterval", c.Scheduling.MinRoundInterval)
 	_, err := c.nodeTypes()
-	errs = append(errs, err, c.validateLimits(), c.Scheduling.validatePreemption())
+	errs = append(errs, err, c.validateLimits(), c.Scheduling.validatePreemption(), c.validateMarkets())
 	if _, err := c.minimumJob(); err != nil {
 		errs = append(errs, fmt.Errorf("executor.minimumJob: %w", err))
 	}
@@ -356,7 +359,7 @@ func (c Config) scheduling() scheduling.Config {
 		RoundLimits: c.Scheduling.RoundLimits, Rate: c.Scheduling.Rate, QueueRate: c.Scheduling.QueueRate,
 		Budgets: c.Scheduling.budgets(),
 	}
-	c.Scheduling.preemption(&s)
+	c.Scheduling.pools(&s)
 	for i := range s.Resources.Len() {
 		s.FairnessMultipliers[i] = 1000
 	}

@@ -32,7 +32,13 @@ type Preemption struct {
 }
 
 // Pool is what is set for one pool.
-type Pool struct{ Preemption PoolPreemption }
+type Pool struct {
+	Preemption PoolPreemption
+	// MarketDriven gives the places of the pool to who bids most, and takes them from
+	// who bids less, whatever the priority class is.
+	MarketDriven bool
+	Market       Market
+}
 
 // PoolPreemption replaces what it names of scheduling.preemption in one pool.
 type PoolPreemption struct {
@@ -66,11 +72,11 @@ func (p Preemption) rules() scheduling.PreemptionRules {
 	}
 }
 
-// preemption puts the rules into what rounds decide from.
-func (s Scheduling) preemption(c *scheduling.Config) {
+// pools puts the rules of all pools into what rounds decide from.
+func (s Scheduling) pools(c *scheduling.Config) {
 	c.Preemption, c.Pools = s.Preemption.rules(), map[string]scheduling.PoolConfig{}
 	for name, pool := range s.Pools {
-		c.Pools[name] = scheduling.PoolConfig{Preemption: pool.Preemption.over(s.Preemption).rules()}
+		c.Pools[name] = scheduling.PoolConfig{Preemption: pool.Preemption.over(s.Preemption).rules(), Market: pool.rules(c.Resources)}
 	}
 }
 
