@@ -40,6 +40,8 @@ type PoolConfig struct {
 	// Market makes places go to who bids most; nil for a pool that is shared by
 	// fairness. Of Preemption only Repair counts then.
 	Market *MarketRules
+	// Optimiser makes room for large jobs where FairShare is off; nil for none.
+	Optimiser *OptimiserRules
 }
 
 // MarketRules say how a market-driven pool tells its prices.
@@ -148,6 +150,7 @@ const (
 	ForUrgency               // a job of a higher class needs the room
 	ForRepair                // its node has less than its runs hold
 	ForPrice                 // a job that bids more needs the room
+	ForLargeJob              // the optimiser makes room for a large job
 )
 
 // Waiting tells why queued jobs of one queue and shape were not placed. Members
@@ -180,7 +183,7 @@ type Market struct {
 	// SetterPays is what that queue pays itself: the spot price or, where the rules
 	// say so, the most that any other queue bids up to it.
 	SetterPays armada.Price
-	Quotes      []Quote // of the shapes that the rules name
+	Quotes     []Quote // of the shapes that the rules name
 }
 
 // Quote is what a job of a shape would have to bid to be placed now.

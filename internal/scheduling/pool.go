@@ -3,6 +3,7 @@ package scheduling
 import (
 	"reflect"
 	"slices"
+	"time"
 
 	"armada"
 	"armada/internal/scheduling/fairshare"
@@ -33,12 +34,14 @@ type Pool struct {
 	// for nodes that share a label.
 	anchored map[*gang]struct{}
 
-	shared   *Shared
-	moved    bucket       // of runs preempted for fairness
-	market   *MarketRules // nil for a pool that is shared by fairness
-	bids     map[string]armada.QueueBids
-	priced   []pricedKind // of the market
-	perRound *fractions   // the most that one round hands out; nil is no bound
+	shared    *Shared
+	moved     bucket          // of runs preempted for fairness
+	market    *MarketRules    // nil for a pool that is shared by fairness
+	optimiser *OptimiserRules // nil for none
+	optimised time.Time       // when it last did something
+	bids      map[string]armada.QueueBids
+	priced    []pricedKind // of the market
+	perRound  *fractions   // the most that one round hands out; nil is no bound
 
 	scratch scratch // the current round's; nothing of it outlives the round
 }
@@ -53,7 +56,7 @@ func newPool(name string, shared *Shared) *Pool {
 		space:  placement.NewSpace(config.Resources, config.Classes),
 		queues: map[string]*queue{}, shapes: map[armada.ShapeID]*shape{}, kinds: map[string]*kind{},
 		jobs: map[armada.JobID]*job{}, gangs: map[gangKey]*gang{}, sites: map[placement.NodeRef]*site{}, anchored: map[*gang]struct{}{},
-		market: config.Pools[name].Market,
+		market: config.Pools[name].Market, optimiser: config.Pools[name].Optimiser,
 	}
 	if p.market != nil {
 		p.openMarket()

@@ -195,6 +195,9 @@ func (r *round) take(j *job, why Cause) bool {
 		}
 		after = after.Sub(m.shape.needs.Resources)
 	}
+	if why == ForLargeJob && !r.overShare(q) {
+		return false
+	}
 	if why == ForFairness && !r.isOwed(q, &after) || !r.withinLimits(len(r.mates), why) {
 		return false
 	}
@@ -217,6 +220,8 @@ func (r *round) outranks(j *job, why Cause) bool {
 		return j.shape.rank < r.claim.kind.rank
 	case ForPrice:
 		return j.worth() < r.claim.price
+	case ForLargeJob:
+		return j.shape.rank <= r.claim.kind.rank && j.shape.needs.Resources.Fits(&r.pool.optimiser.Small)
 	case ForRepair:
 	}
 	return true

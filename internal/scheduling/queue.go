@@ -126,7 +126,8 @@ type lane struct {
 
 	// The current round's: how far it has come, and what it offers next.
 	block, offset, taken int
-	next                 entry // without job when nothing is left
+	next                 entry  // without job when nothing is left
+	swapless             uint64 // the round in which no swap was found for it
 }
 
 // rewind begins a round.

@@ -14,6 +14,7 @@ func Round(in Input) Outcome {
 	r.owe()
 	r.repair()
 	r.admit()
+	r.optimise()
 	r.tellPrices()
 	out := r.outcome()
 	r.pool.space.Rewind()
@@ -299,11 +300,18 @@ func (r *round) place(l *lane) bool {
 		k.failed, k.failedAt, k.reason = r.number, r.leases, r.why(l.queue, k, most, 0)
 		return false
 	}
+	r.settle(l, nodes, before)
+	return true
+}
+
+// settle notes that the lane's next gang got nodes, at the cost of all victims but
+// those before.
+func (r *round) settle(l *lane, nodes []int32, before int) {
+	k := l.kind
 	r.nodes = nodes
 	r.waitFor(k, nodes[len(nodes)-k.size:])
 	r.placed = append(r.placed, placed{l.next.job, k.size, len(r.victims) - before})
 	r.give(l.queue, k)
-	return true
 }
 
 // why tells why a queue's gang has no place: because of a member that has none even

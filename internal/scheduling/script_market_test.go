@@ -2,10 +2,12 @@ package scheduling
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"maps"
 	"strconv"
 	"strings"
+	"time"
 
 	"armada"
 )
@@ -89,4 +91,28 @@ func (s *script) prices(*arguments) (string, error) {
 		}
 	}
 	return b.String(), nil
+}
+
+// optimise large=AMOUNTS small=AMOUNTS [better=FRACTION] [interval=D] [jobs=N] [share=FRACTION]
+func (s *script) optimise(a *arguments) error {
+	rules := &OptimiserRules{MaxJobs: a.number("jobs", 0)}
+	amounts := func(key string, otherwise int64) (r armada.Resources, err error) {
+		asked, err := s.resources(parseArguments(strings.Split(a.value(key), ",")))
+		for i, amount := range asked {
+			if r[i] = amount; amount == 0 {
+				r[i] = otherwise
+			}
+		}
+		return r, err
+	}
+	var errs [5]error
+	rules.Large, errs[0] = amounts("large", 0)
+	rules.Small, errs[1] = amounts("small", Unbounded)
+	better, err := strconv.ParseFloat(cmp.Or(a.value("better"), "0"), 64)
+	errs[2], rules.Improvement = err, int64(better*1_000_000)
+	share, err := strconv.ParseFloat(cmp.Or(a.value("share"), "0"), 64)
+	errs[3], rules.MaxShare = err, int64(share*1_000_000)
+	rules.Interval, errs[4] = time.ParseDuration(cmp.Or(a.value("interval"), "0s"))
+	s.config.Pools = map[string]PoolConfig{"default": {Preemption: s.config.Preemption, Optimiser: rules}}
+	return errors.Join(errs[:]...)
 }
