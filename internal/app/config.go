@@ -230,7 +230,7 @@ func (c Config) Validate() error {
 	positive("executors.lostTimeout", c.Executors.LostTimeout)
 	positive("scheduling.minRoundInterval", c.Scheduling.MinRoundInterval)
 	_, err := c.nodeTypes()
-	errs = append(errs, err, c.validateLimits(), c.Scheduling.validatePreemption(), c.validateMarkets())
+	errs = append(errs, err, c.validateLimits(), c.Scheduling.validatePreemption(), c.validatePools())
 	if _, err := c.minimumJob(); err != nil {
 		errs = append(errs, fmt.Errorf("executor.minimumJob: %w", err))
 	}

@@ -40,7 +40,7 @@ type PricedShape struct {
 func (s *PricedShape) SetDefaults() { s.Jobs = 1 }
 
 // SetDefaults gives a pool what it does not name.
-func (p *Pool) SetDefaults() { p.Market = defaultMarket() }
+func (p *Pool) SetDefaults() { p.Market, p.Optimiser = defaultMarket(), defaultOptimiser() }
 
 func defaultMarket() Market { return Market{SpotPriceCutoff: 0.9} }
 
@@ -65,9 +65,9 @@ func (p Pool) rules(table armada.ResourceTable) *scheduling.MarketRules {
 	return r
 }
 
-// validateMarkets tells everything that is wrong with market-driven pools and
-// where their bids come from.
-func (c Config) validateMarkets() error {
+// validatePools tells everything that is wrong with market-driven pools, where
+// their bids come from, and optimisers.
+func (c Config) validatePools() error {
 	var errs []error
 	if err := c.Scheduling.Pricing.Validate(); err != nil {
 		errs = append(errs, prefixed("scheduling.pricing", err))
@@ -75,6 +75,7 @@ func (c Config) validateMarkets() error {
 	markets := 0
 	for _, name := range slices.Sorted(maps.Keys(c.Scheduling.Pools)) {
 		p, path := c.Scheduling.Pools[name], "scheduling.pools."+name
+		errs = append(errs, p.Optimiser.validate(path+".optimiser", p, c.Scheduling.Preemption, c.resources()))
 		if p.MarketDriven {
 			markets++
 			errs = append(errs, p.validateMarket(path, c.resources()))

@@ -38,6 +38,7 @@ type Pool struct {
 	// who bids less, whatever the priority class is.
 	MarketDriven bool
 	Market       Market
+	Optimiser    Optimiser
 }
 
 // PoolPreemption replaces what it names of scheduling.preemption in one pool.
@@ -76,7 +77,7 @@ func (p Preemption) rules() scheduling.PreemptionRules {
 func (s Scheduling) pools(c *scheduling.Config) {
 	c.Preemption, c.Pools = s.Preemption.rules(), map[string]scheduling.PoolConfig{}
 	for name, pool := range s.Pools {
-		c.Pools[name] = scheduling.PoolConfig{Preemption: pool.Preemption.over(s.Preemption).rules(), Market: pool.rules(c.Resources)}
+		c.Pools[name] = scheduling.PoolConfig{Preemption: pool.Preemption.over(s.Preemption).rules(), Market: pool.rules(c.Resources), Optimiser: pool.Optimiser.rules(c.Resources)}
 	}
 }
 

@@ -1,6 +1,7 @@
 package scheduling
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -24,11 +25,40 @@ func drawOptimiser(pick func(string, int) int) *OptimiserRules {
 	return o
 }
 
+// drawCrowded draws a world whose nodes are full of small runs, most of them of one
+// queue, and in which larger jobs wait.
+func drawCrowded(pick func(string, int) int) world {
+	w := world{config: benchConfig(), queues: []armada.Queue{{Name: "q0", PriorityFactor: 1}, {Name: "q1", PriorityFactor: 1}, {Name: "q2", PriorityFactor: 3}}}
+	job := func(queue, size int) worldJob {
+		number := int64(len(w.jobs) + 1)
+		needs := &armada.Requirements{PriorityClass: "armada-preemptible", Resources: armada.Resources{int64(size) * 500}}
+		return worldJob{needs: needs, Job: armada.Job{
+			ID: armada.JobID(fmt.Sprintf("j%03d", number)), Number: number, Queue: fmt.Sprintf("q%d", queue), JobSet: "set",
+			Shape: needs.Shape(w.config.Resources),
+		}}
+	}
+	for i := range 1 + pick("nodes", 4) {
+		n := armada.Node{Name: fmt.Sprintf("n%d", i), Executor: "e", Allocatable: armada.Resources{int64(2+pick("cpu", 6)) * 1000, gib, gib, 4}}
+		w.nodes = append(w.nodes, n)
+		for range pick("runs", 12) {
+			j := job(max(0, pick("holder", 5)-2), 1+pick("small", 3))
+			if free := w.free(n); j.needs.Resources.Fits(&free) {
+				j.run = &armada.Run{ID: armada.NewRunID(j.ID, 1), Job: j.ID, Executor: "e", Node: n.Name}
+				w.jobs = append(w.jobs, j)
+			}
+		}
+	}
+	for range 1 + pick("queued", 10) {
+		w.jobs = append(w.jobs, job(pick("queue", 3), 1+pick("size", 8)))
+	}
+	return w
+}
+
 func TestTheOptimiserSwapsSmallRunsOfOthersForALargeJobThatIsOwedRoom(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
-		w := drawFull(t)
 		pick := func(label string, of int) int { return rapid.IntRange(0, of-1).Draw(t, label) }
+		w := drawCrowded(pick)
 		w.config.Preemption = PreemptionRules{ProtectedShare: fairshare.One}
 		o := drawOptimiser(pick)
 		w.config.Pools = map[string]PoolConfig{"default": {Preemption: w.config.Preemption, Optimiser: o}}
