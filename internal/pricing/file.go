@@ -49,9 +49,12 @@ func price(text string) (armada.Price, error) {
 	return armada.NewPrice(amount)
 }
 
-// read reads the file.
-func (f file) read(context.Context) (armada.Bids, error) {
-	c, _, err := settings.Load(contents{}, settings.Sources{File: string(f)})
+func (f file) read(context.Context) (armada.Bids, error) { return ReadFile(string(f)) }
+
+// ReadFile reads a file of bids. Errors name the file, the field, and what would be
+// right.
+func ReadFile(f string) (armada.Bids, error) {
+	c, _, err := settings.Load(contents{}, settings.Sources{File: f})
 	if err != nil {
 		return nil, err
 	}
