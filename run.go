@@ -48,6 +48,7 @@ type Run struct {
 	Node     string
 	Pool     string
 	After    []RunID // victims: this run starts only when they have ended
+	Away     string  // the type of its node if the job is not at home there, and tolerates it all the same
 
 	State   RunState
 	Version int64

@@ -1,7 +1,6 @@
 package app
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -92,10 +91,15 @@ type Scheduling struct {
 	// FloatingResources are resources that jobs ask for and no node has, such as
 	// licences.
 	FloatingResources []FloatingResource
+	// WellKnownNodeTypes are nodes with taints that keep jobs off which do not
+	// tolerate them, and Away says which jobs may run there all the same.
+	WellKnownNodeTypes []WellKnownNodeType
+	Away               []Away
 	// PodLimits keeps to the number of pods that nodes say they can have.
 	PodLimits bool
-	// Preemption holds in every pool, but for what Pools replaces by the name of
-	// the pool: {gpu: {preemption: {urgency: false}}}.
+	// Fairness and Preemption hold in every pool, but for what Pools replaces by the
+	// name of the pool: {gpu: {preemption: {urgency: false}}}.
+	Fairness   Fairness
 	Preemption Preemption
 	Pools      map[string]Pool
 	// Pricing says who tells the bids of the queues in market-driven pools.
@@ -106,15 +110,6 @@ type Scheduling struct {
 	// those of node groups that scale from zero. A job that fits on one of them
 	// is not rejected although no such node is there.
 	NodeTypes []NodeType
-}
-
-// NodeType is a kind of nodes that may come.
-type NodeType struct {
-	Name     string
-	Pool     string // empty is the default pool
-	Labels   map[string]string
-	Taints   []armada.Taint
-	Capacity map[string]string // what a node offers to jobs: cpu: 64, memory: 256Gi
 }
 
 // Store sets where everything is kept and for how long.
@@ -230,7 +225,7 @@ func (c Config) Validate() error {
 	positive("executors.lostTimeout", c.Executors.LostTimeout)
 	positive("scheduling.minRoundInterval", c.Scheduling.MinRoundInterval)
 	_, err := c.nodeTypes()
-	errs = append(errs, err, c.validateLimits(), c.Scheduling.validatePreemption(), c.validatePools())
+	errs = append(errs, err, c.validateLimits(), c.validateAway(), c.Scheduling.validatePoolRules(), c.validatePools())
 	if _, err := c.minimumJob(); err != nil {
 		errs = append(errs, fmt.Errorf("executor.minimumJob: %w", err))
 	}
@@ -357,59 +352,13 @@ func (c Config) scheduling() scheduling.Config {
 		Resources: c.resources(), Classes: c.Jobs.PriorityClasses,
 		MaxQueueLookback: c.Scheduling.MaxQueueLookback, MaxLeasesPerRound: c.Scheduling.MaxJobsPerRound,
 		RoundLimits: c.Scheduling.RoundLimits, Rate: c.Scheduling.Rate, QueueRate: c.Scheduling.QueueRate,
-		Budgets: c.Scheduling.budgets(),
+		Budgets: c.Scheduling.budgets(), Away: c.away(),
 	}
-	c.Scheduling.pools(&s)
+	s.PoolRules, s.Pools = c.Scheduling.poolRules(s.Resources)
 	for i := range s.Resources.Len() {
 		s.FairnessMultipliers[i] = 1000
 	}
 	return s
-}
-
-// nodeTypes returns the configured node types, and what is wrong with them.
-func (c Config) nodeTypes() ([]scheduling.KnownKind, error) {
-	var kinds []scheduling.KnownKind
-	var errs []error
-	table := c.resources()
-	for i, t := range c.Scheduling.NodeTypes {
-		path := fmt.Sprintf("scheduling.nodeTypes[%d]", i)
-		wrong := func(field, format string, args ...any) {
-			errs = append(errs, fmt.Errorf("%s.%s: "+format, append([]any{path, field}, args...)...))
-		}
-		k := scheduling.KnownKind{NodeType: t.Name, NodeKind: armada.NodeKind{
-			Pool: cmp.Or(t.Pool, armada.DefaultPool), Labels: t.Labels, Taints: t.Taints,
-		}}
-		if t.Name == "" || slices.ContainsFunc(kinds, func(o scheduling.KnownKind) bool { return o.NodeType == t.Name }) {
-			wrong("name", "%q is empty or given twice", t.Name)
-		}
-		for j, taint := range t.Taints {
-			switch taint.Effect {
-			case armada.NoSchedule, armada.PreferNoSchedule, armada.NoExecute:
-			default:
-				wrong(fmt.Sprintf("taints[%d].effect", j), "must be %s, %s or %s, is %q", armada.NoSchedule, armada.PreferNoSchedule, armada.NoExecute, taint.Effect)
-			}
-		}
-		if len(t.Capacity) == 0 {
-			wrong("capacity", "must say what a node offers, such as cpu: 64")
-		}
-		for _, name := range slices.Sorted(maps.Keys(t.Capacity)) {
-			at, counted := table.Index(name)
-			if !counted {
-				wrong("capacity", "%q is not counted; %s are", name, strings.Join(table.Names(), ", "))
-				continue
-			}
-			amount, err := podspec.ParseQuantity(t.Capacity[name], table.At(at), false)
-			if err == nil && amount < 0 {
-				err = errors.New("must not be negative")
-			}
-			if err != nil {
-				wrong("capacity."+name, "%v", err)
-			}
-			k.Allocatable[at] = amount
-		}
-		kinds = append(kinds, k)
-	}
-	return kinds, errors.Join(errs...)
 }
 
 func (c Config) leader() leader.Config {
@@ -440,6 +389,10 @@ func (c Config) hold() time.Duration {
 func (c Config) executors() executors.Config {
 	config := executors.DefaultConfig()
 	config.Lease, config.MaxAttempts = c.Executors.Lease, c.Executors.MaxAttempts
+	config.Away = map[string][]armada.Toleration{}
+	for _, away := range c.away() {
+		config.Away[away.NodeType] = away.Tolerations()
+	}
 	return config
 }
 

@@ -51,7 +51,7 @@ func (w *world) propose(pool string, d scheduling.Decision, now time.Time) (prop
 		if e == nil || e.shown.spot != offered {
 			return proposal{}, fmt.Errorf("leasing job %s: %w", l.Job, errImpossible)
 		}
-		terms := lifecycle.Terms{Executor: l.Executor, Node: l.Node, Pool: pool, After: l.After}
+		terms := lifecycle.Terms{Executor: l.Executor, Node: l.Node, Pool: pool, After: l.After, Away: l.Away}
 		p.add(e, lifecycle.Change{Kind: lifecycle.Lease, Job: l.Job, Lease: terms})
 	}
 	if len(p.unit) > store.MaxTransition {
@@ -72,7 +72,7 @@ func (e *entry) pursue(c *lifecycle.Change, now time.Time) {
 		e.intent = leasing
 		e.lease = &armada.Run{
 			ID: armada.NewRunID(e.job.ID, attempt), Job: e.job.ID, Attempt: attempt,
-			Executor: c.Lease.Executor, Node: c.Lease.Node, Pool: c.Lease.Pool, After: c.Lease.After,
+			Executor: c.Lease.Executor, Node: c.Lease.Node, Pool: c.Lease.Pool, After: c.Lease.After, Away: c.Lease.Away,
 			State: armada.RunLeased, Version: 1, Leased: now,
 		}
 	case lifecycle.Preempt:
@@ -92,7 +92,7 @@ func (p *proposal) add(e *entry, c lifecycle.Change) {
 
 // settle replaces what a proposal wanted by what became of it.
 func (w *world) settle(p proposal, r store.UnitResult, now time.Time) {
-	w.now = now
+	w.passTo(now)
 	refused := r.Verdict == lifecycle.Refused
 	for i, e := range p.members {
 		if w.jobs[p.unit[i].Job] != e {

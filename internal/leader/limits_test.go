@@ -165,3 +165,39 @@ func counting(t *testing.T, more ...armada.Resource) armada.ResourceTable {
 	}
 	return table
 }
+
+func TestAJobWithoutAPlaceAtHomeRunsAwayUntilSomebodyAtHomeNeedsTheRoom(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m := aStore()
+		m.shapes["loose"] = &armada.Requirements{PriorityClass: "loose", Resources: armada.Resources{1000}}
+		m.shapes["owner"] = &armada.Requirements{PriorityClass: "firm", Resources: armada.Resources{1000}, Tolerations: []armada.Toleration{{Key: "gpu", Exists: true}}}
+		gpu := aNode("n1", 1)
+		gpu.Taints = []armada.Taint{{Key: "gpu", Value: "a100", Effect: armada.NoSchedule}}
+		e := anExecutor("east")
+		e.Lease = time.Hour
+		start(t, m, "a", withRules(func(c *scheduling.Config) {
+			c.Classes = []armada.PriorityClass{{Name: "loose", Priority: 1000, Preemptible: true}, {Name: "firm", Priority: 1000}}
+			c.Away = []scheduling.Away{{Class: "loose", NodeType: "gpu", Taints: []armada.Taint{{Key: "gpu", Value: scheduling.AnyValue}}, Priority: 500}}
+			c.Preemption = scheduling.PreemptionRules{Urgency: true}
+		}))
+		pass(time.Second)
+		m.acknowledge(e, gpu)
+		guest := aJob("guest")
+		guest.Shape = "loose"
+		m.submit(guest)
+		pass(time.Second)
+		wantState(t, m, armada.JobLeased, "guest")
+		if _, run := m.job("guest"); run.Away != "gpu" {
+			t.Errorf("the store knows the run as away on %q, want gpu", run.Away)
+		}
+		owner := aJob("owner")
+		owner.Shape = "owner"
+		m.submit(owner)
+		pass(time.Second)
+		wantState(t, m, armada.JobLeased, "owner")
+		if job, _ := m.job("guest"); job.Wish.Kind != armada.WishPreempt || job.Wish.For != "owner" {
+			t.Errorf("the guest's wish is %+v, want that it is preempted for the owner", job.Wish)
+		}
+	})
+}

@@ -39,7 +39,7 @@ func TestALeaderSellsThePlacesOfAMarket(t *testing.T) {
 		r := start(t, m, "a", func(l *Leader, r *replica) {
 			l.bids = bids
 			withRules(func(c *scheduling.Config) {
-				c.Pools = map[string]scheduling.PoolConfig{"default": {Market: &scheduling.MarketRules{SpotCutoff: 500_000}}}
+				c.Market = &scheduling.MarketRules{SpotCutoff: 500_000}
 			})(l, r)
 		})
 		bids.set(1_000_000, 2_000_000)

@@ -108,6 +108,11 @@ func (p *firstFit) Occupy(job armada.Job, run armada.Run, needs *armada.Requirem
 	p.held[job.ID] = member{Job: job, Run: run, Needs: needs}
 }
 
+// Ended and At are no matter of a planner without fairness.
+func (p *firstFit) Ended(armada.Job, armada.Run) {}
+
+func (p *firstFit) At(time.Time) {}
+
 func (p *firstFit) Remove(id armada.JobID) {
 	defer p.patch()()
 	delete(p.queued, id)

@@ -59,9 +59,6 @@ func (w *world) look(now time.Time) {
 			silent++ // nobody knows what the cluster could offer
 		}
 	}
-	for i := range known {
-		known[i].Allocatable = known[i].Allocatable.Add(w.rules.Budgeted(known[i].Pool))
-	}
 	scheduling.SortKnown(known)
 	s.certain = executors > 0 && silent == 0
 	s.due = s.due || s.certain && !was
@@ -136,12 +133,8 @@ func (w *world) could(e *entry) bool {
 }
 
 func (w *world) couldRun(s *shape, label string) bool {
-	for i := range w.survey.known {
-		if scheduling.CouldRun(s.requirements, label, &w.survey.known[i].NodeKind) {
-			return true
-		}
-	}
-	return false
+	_, could := w.rules.CouldRun(s.requirements, label, w.survey.known)
+	return could
 }
 
 // rejections returns proposals to reject jobs that can never run, of about as
@@ -190,7 +183,7 @@ func (w *world) reject(e *entry, members []*entry, now time.Time) proposal {
 	if len(members) > 1 {
 		label = e.job.Gang.UniformityLabel
 	}
-	why := scheduling.WhyNever(e.shape.requirements, label, w.survey.known, w.rules.Resources)
+	why := w.rules.WhyNever(e.shape.requirements, label, w.survey.known)
 	p := proposal{}
 	for _, m := range members {
 		reason := why

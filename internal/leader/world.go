@@ -22,7 +22,9 @@ type planner interface {
 	SetBids(bids map[string]armada.QueueBids) bool
 	Enqueue(job armada.Job, requirements *armada.Requirements)
 	Occupy(job armada.Job, run armada.Run, requirements *armada.Requirements)
+	Ended(job armada.Job, run armada.Run)
 	Remove(job armada.JobID)
+	At(now time.Time)
 	Round(now time.Time) scheduling.Outcome
 }
 
@@ -32,6 +34,7 @@ type fairPool struct{ *scheduling.Pool }
 // Round runs one round of the pool, and counts what it starts even if that is
 // refused later.
 func (p fairPool) Round(now time.Time) scheduling.Outcome {
+	p.At(now)
 	outcome := scheduling.Round(scheduling.Input{Now: now, Pool: p.Pool})
 	p.Spend(now, outcome)
 	return outcome
@@ -149,7 +152,7 @@ func (w *world) learnShape(id armada.ShapeID, requirements *armada.Requirements)
 // apply takes a piece of state over. What the world knows already, or knows
 // better, changes nothing. A job whose shape nobody knows is left out.
 func (w *world) apply(c store.Changes, now time.Time) {
-	w.now = now
+	w.passTo(now)
 	for _, q := range c.Queues {
 		w.setQueue(q)
 	}
@@ -169,6 +172,14 @@ func (w *world) apply(c store.Changes, now time.Time) {
 	w.dropUnusedShapes()
 }
 
+// passTo tells everybody the time of the changes that follow.
+func (w *world) passTo(now time.Time) {
+	w.now = now
+	for _, p := range w.pools {
+		p.plan.At(now)
+	}
+}
+
 // setJob takes over a job if this version of it is news.
 func (w *world) setJob(job armada.Job, run *armada.Run) {
 	e := w.jobs[job.ID]
@@ -177,6 +188,9 @@ func (w *world) setJob(job armada.Job, run *armada.Run) {
 		return
 	case !job.State.Active():
 		if e != nil {
+			if run != nil && e.shown.spot == holding {
+				w.pool(e.shown.pool).plan.Ended(job, *run)
+			}
 			w.forget(e)
 		}
 		return

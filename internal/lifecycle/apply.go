@@ -126,7 +126,7 @@ func (s *Step) perform(r *Rule, c *Change, at time.Time) {
 		job.Attempts++
 		*run = armada.Run{
 			ID: armada.NewRunID(job.ID, job.Attempts), Job: job.ID, Attempt: job.Attempts,
-			Executor: c.Lease.Executor, Node: c.Lease.Node, Pool: c.Lease.Pool, After: c.Lease.After,
+			Executor: c.Lease.Executor, Node: c.Lease.Node, Pool: c.Lease.Pool, After: c.Lease.After, Away: c.Lease.Away,
 		}
 	}
 	if c.Kind.FromExecutor() {

@@ -96,4 +96,5 @@ type Terms struct {
 	Node     string
 	Pool     string
 	After    []armada.RunID // victims that must have ended before the run starts
+	Away     string         // that of [armada.Run]
 }

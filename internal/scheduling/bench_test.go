@@ -71,7 +71,7 @@ func (w benchWorld) pool() *Pool {
 	}
 	if w.market {
 		config := benchConfig()
-		config.Pools = map[string]PoolConfig{"default": {Market: &MarketRules{SpotCutoff: 900_000}}}
+		config.Market = &MarketRules{SpotCutoff: 900_000}
 		p = NewPool("default", config)
 	}
 	for i := range w.nodes {

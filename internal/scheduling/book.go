@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"armada"
+	"armada/internal/scheduling/fairshare"
 	"armada/internal/scheduling/placement"
 )
 
@@ -22,6 +23,8 @@ type book struct {
 	latest  []int32            // by node: the last offer there
 	on      []armada.Resources // by node: what is offered there and was not taken
 	sellers []*queue           // heap: who offers next
+	// whole makes it be written at once; tests show that nothing changes by that.
+	whole bool
 	// spent is the least cost at which a claim was found to be owed nothing.
 	spent uint64
 }
@@ -52,16 +55,18 @@ func (r *round) openBook() {
 		b.latest, b.on = append(b.latest, -1), append(b.on, armada.Resources{})
 	}
 	for _, q := range r.pool.byName {
-		if len(q.tenures) == 0 || r.pool.market == nil && !r.overShare(q) {
+		if len(q.tenures) == 0 || r.Market == nil && !r.overShare(q) {
 			continue
 		}
 		s := &q.turn.seller
-		*s = seller{left: q.turn.held, cost: r.scale.Cost(&q.turn.held, q.factor), tenure: -1, block: -1, offset: -1}
+		*s = seller{left: q.turn.held, cost: r.cost(q, &q.turn.held), tenure: -1, block: -1, offset: -1}
 		if r.nextRun(q) {
 			b.sellers = append(b.sellers, q)
 		}
 	}
 	heapify(b.sellers, (*queue).offersBefore)
+	for b.whole && r.writeOffer(true) {
+	}
 }
 
 // closeBook makes the next reader begin a new one.
@@ -75,6 +80,15 @@ func (r *round) closeBook() {
 	clear(b.offers)
 	clear(b.sellers)
 	b.open, b.offers, b.sellers = false, b.offers[:0], b.sellers[:0]
+}
+
+// protected is the share that fairness leaves to a queue in any case.
+func (r *round) protected(s fairshare.Shares) int64 {
+	most := max(s.Fair, s.Adjusted)
+	if r.Preemption.ProtectUncapped {
+		most = max(most, s.Uncapped)
+	}
+	return most * r.Preemption.ProtectedShare / fairshare.One
 }
 
 // overShare tells whether a queue holds more than what fairness must leave it.
@@ -95,7 +109,8 @@ func (r *round) nextRun(q *queue) bool {
 			}
 			s.offset = len(q.tenures[s.tenure].blocks[s.block]) - 1
 		}
-		if q.nextOffer().run.lost != r.number {
+		// Who was lost before the book was opened is not part of what the queue holds.
+		if run := q.nextOffer().run; run.lost != r.number || run.lostIn == r.book.number {
 			return true
 		}
 	}
@@ -125,15 +140,15 @@ func (q *queue) offersBefore(o *queue) bool {
 }
 
 // writeOffer puts the next run into the book, and returns false when there is none
-// that the claim may take.
-func (r *round) writeOffer() bool {
+// that the claim may take, or with all, none at all.
+func (r *round) writeOffer(all bool) bool {
 	b := &r.book
 	if len(b.sellers) == 0 {
 		return false
 	}
 	q := b.sellers[0]
 	j := q.nextOffer()
-	if !r.outranks(j, r.bookCause()) {
+	if !all && !r.outranks(j, r.bookCause()) {
 		return false
 	}
 	o := offer{job: j, node: -1, before: -1}
@@ -146,7 +161,7 @@ func (r *round) writeOffer() bool {
 	b.offers = append(b.offers, o)
 	s := &q.turn.seller
 	s.left = s.left.Sub(j.shape.needs.Resources)
-	s.cost = r.scale.Cost(&s.left, q.factor)
+	s.cost = r.cost(q, &s.left)
 	if r.nextRun(q) {
 		sink(b.sellers, 0, (*queue).offersBefore)
 	} else {
@@ -190,10 +205,10 @@ func (r *round) fromBook(part int) (int32, bool) {
 			m.page = min(m.page, page)
 		}
 	}
-	market := r.pool.market != nil
+	market := r.Market != nil
 	owing := market || m.page > 0
 	for m.cost = c.cost; ; m.page++ {
-		if m.page == len(b.offers) && !r.writeOffer() {
+		if m.page == len(b.offers) && !r.writeOffer(false) {
 			if !owing {
 				b.spent = min(b.spent, c.cost)
 			}
@@ -267,7 +282,7 @@ func (r *round) enoughOffered(d *placement.Demand, node int32) bool {
 // the claim would.
 func (r *round) somebodyOwes() bool {
 	for _, q := range r.pool.byName {
-		if len(q.tenures) > 0 && r.scale.Cost(&q.turn.held, q.factor) > r.claim.cost && r.overShare(q) {
+		if len(q.tenures) > 0 && r.cost(q, &q.turn.held) > r.claim.cost && r.overShare(q) {
 			return true
 		}
 	}

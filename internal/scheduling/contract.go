@@ -21,9 +21,9 @@ type Config struct {
 	// MaxDecision bounds the leases and preemptions of one decision as far as
 	// preemption makes it larger; 0 is no bound.
 	MaxDecision int
-	// Preemption holds in every pool that Pools does not name.
-	Preemption PreemptionRules
-	Pools      map[string]PoolConfig
+	// PoolRules hold in every pool that Pools does not name.
+	PoolRules
+	Pools map[string]PoolRules
 	// RoundLimits bounds what one round hands out of a pool.
 	RoundLimits armada.ResourceFractions
 	// Rate bounds how fast jobs start in all pools, and QueueRate those of each
@@ -32,13 +32,16 @@ type Config struct {
 	// Budgets are of the floating resources of the table. A pool that no budget
 	// covers has nothing of the resource; one that several cover has them all.
 	Budgets []Budget
+	// Away is where jobs may run besides, in the order in which that is tried.
+	Away []Away
 }
 
-// PoolConfig is what an installation decides about one pool.
-type PoolConfig struct {
+// PoolRules are what may differ from pool to pool.
+type PoolRules struct {
+	Fairness   FairnessRules
 	Preemption PreemptionRules
 	// Market makes places go to who bids most; nil for a pool that is shared by
-	// fairness. Of Preemption only Repair counts then.
+	// fairness. In a market only Repair of all other rules counts.
 	Market *MarketRules
 	// Optimiser makes room for large jobs where FairShare is off; nil for none.
 	Optimiser *OptimiserRules
@@ -78,8 +81,10 @@ type PreemptionRules struct {
 	Repair bool
 	// ProtectedShare is how much of its fair share, in millionths, a queue cannot
 	// lose to fairness. Where queues ask for less than their share, the adjusted
-	// share counts if it is larger.
-	ProtectedShare int64
+	// share counts if it is larger; and with ProtectUncapped what it would be if the
+	// queue asked for everything.
+	ProtectedShare  int64
+	ProtectUncapped bool
 	// MaxPerRound bounds the runs that one round preempts for fairness, and Rate
 	// how many in the course of time; zero is no bound. What needs more at once
 	// than a bound allows goes when nothing else has.
@@ -87,17 +92,16 @@ type PreemptionRules struct {
 	Rate        Rate
 }
 
-// preemption is what holds in a pool.
-func (c Config) preemption(pool string) PreemptionRules {
-	p, ok := c.Pools[pool]
-	switch {
-	case !ok:
-		return c.Preemption
-	case p.Market != nil:
-		return PreemptionRules{Repair: p.Preemption.Repair}
-	default:
-		return p.Preemption
+// rules are what holds in a pool.
+func (c Config) rules(pool string) PoolRules {
+	rules, ok := c.Pools[pool]
+	if !ok {
+		rules = c.PoolRules
 	}
+	if rules.Market != nil {
+		return PoolRules{Market: rules.Market, Preemption: PreemptionRules{Repair: rules.Preemption.Repair}}
+	}
+	return rules
 }
 
 // Input is what a round decides from. The round reads and changes nothing.
@@ -129,6 +133,7 @@ type Lease struct {
 	Job      armada.JobID
 	Executor armada.ExecutorID
 	Node     string
+	Away     string         // the type of the node where the job is not at home; empty where it is
 	After    []armada.RunID // victims whose end it waits for
 }
 
@@ -203,13 +208,16 @@ type QueueReport struct {
 	Weight        float64
 	FairShare     int64 // by weight among the queues with demand
 	AdjustedShare int64 // after idle queues gave theirs away
+	UncappedShare int64 // the same if it asked for everything
 	Demand        int64 // what all its jobs together would hold; queued ones do not count while cordoned
 	Share         int64 // what it holds after the round, of its dominant resource
 	Allocated     armada.Resources
 	Queued        int
 	Placed        int
-	Cost          uint64        // its weighted share, by which queues take turns; fairshare.Unit is the whole pool at factor 1
-	Stopped       armada.Reason // why its next job was not placed
+	// Cost is its weighted share, with what else it is charged for, by which queues
+	// take turns; fairshare.Unit is the whole pool at factor 1.
+	Cost    uint64
+	Stopped armada.Reason // why its next job was not placed
 }
 
 // RelativeCost is the queue's cost with that of the whole pool at factor 1 as 1.

@@ -31,7 +31,7 @@
 // gang's turn is that of its last member. Between queues the higher class goes
 // first, then the lower cost, then the name.
 //
-// Apart from rounds, [CouldRun] and [WhyNever] tell whether a job could ever run
+// Apart from rounds, [Config.CouldRun] and [Config.WhyNever] tell whether a job could ever run
 // on what is known of nodes, and why it could not (known.go).
 //
 // The package must never read a clock, iterate over a map where order shows,

@@ -22,6 +22,7 @@ type kind struct {
 	size      int
 	total     armada.Resources
 	byClass   []classTotal // the same, by class
+	trips     []trip       // where else it may go
 	lanes     int
 
 	// The current round's.
@@ -180,7 +181,7 @@ func (p *Pool) kindOf(g *gang) *kind {
 		k.members = append(k.members, member{shape: j.shape, count: 1})
 		k.parts = append(k.parts, placement.Part{Demand: j.shape.demand, Count: 1})
 	}
-	k.byClass = totals(k.members)
+	k.byClass, k.trips = totals(k.members), trips(k.members)
 	id := append([]byte(k.uniform.Label), '=')
 	id = append(id, k.uniform.Value...)
 	for _, m := range k.members {

@@ -10,20 +10,36 @@ import (
 )
 
 // KnownKind is a kind of nodes with how people find it: the cluster that has
-// such nodes, or the name of a configured node type. What its pool may use of
-// floating resources, see [Config.Budgeted], counts as if each node had it.
+// such nodes, or the name of a configured node type.
 type KnownKind struct {
 	Executor armada.ExecutorID
 	NodeType string // of a configured one; otherwise empty
 	armada.NodeKind
 }
 
-// CouldRun tells whether a job that needs this could run on an empty node of
-// the kind. With a label it asks whether it could as a member of a gang whose
-// nodes must share a value of that label. What depends on the name of a node
-// is taken to be fulfilled: names are no matter of kinds.
-func CouldRun(needs *armada.Requirements, label string, kind *armada.NodeKind) bool {
-	return needs.Resources.Fits(&kind.Allocatable) && obstacle(needs, label, kind) == armada.ReasonNone
+// CouldRun returns the first of the known kinds on an empty node of which a job
+// that needs this could run, at home or away. With a label it asks whether it
+// could as a member of a gang whose nodes must share a value of that label. What
+// depends on the name of a node is taken to be fulfilled: names are no matter of
+// kinds.
+func (c *Config) CouldRun(needs *armada.Requirements, label string, known []KnownKind) (where KnownKind, yes bool) {
+	for _, form := range append(c.Elsewhere(needs), needs) {
+		for i := range known {
+			kind := c.withBudget(&known[i])
+			if form.Resources.Fits(&kind.Allocatable) && obstacle(form, label, kind) == armada.ReasonNone {
+				return known[i], true
+			}
+		}
+	}
+	return KnownKind{}, false
+}
+
+// withBudget is a kind with what its pool may use of floating resources, as if
+// each node had it.
+func (c *Config) withBudget(k *KnownKind) *armada.NodeKind {
+	kind := k.NodeKind
+	kind.Allocatable = kind.Allocatable.Add(c.Budgeted(k.Pool))
+	return &kind
 }
 
 // obstacle is what keeps a job off every node of a kind, however large.
@@ -62,7 +78,7 @@ const maxPlaces = 6
 // WhyNever tells a person why a job can run on none of the known kinds, place
 // by place, without a full stop. CouldRun is false for each of them; their
 // order is that of the places in the text.
-func WhyNever(needs *armada.Requirements, label string, known []KnownKind, table armada.ResourceTable) string {
+func (c *Config) WhyNever(needs *armada.Requirements, label string, known []KnownKind) string {
 	type place struct {
 		name  string
 		kinds []*armada.NodeKind
@@ -78,11 +94,11 @@ func WhyNever(needs *armada.Requirements, label string, known []KnownKind, table
 		if at < 0 {
 			at, places = len(places), append(places, place{name: name})
 		}
-		places[at].kinds = append(places[at].kinds, &k.NodeKind)
+		places[at].kinds = append(places[at].kinds, c.withBudget(k))
 	}
 	var said []string
 	for _, p := range places[:min(len(places), maxPlaces)] {
-		said = append(said, p.name+": "+whyNot(needs, label, p.kinds, table))
+		said = append(said, p.name+": "+whyNot(needs, label, p.kinds, c.Resources))
 	}
 	if more := len(places) - maxPlaces; more > 0 {
 		said = append(said, fmt.Sprintf("and %d more like these", more))

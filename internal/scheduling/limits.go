@@ -78,6 +78,7 @@ type ledger struct{ held, wanted armada.Resources }
 // hold and want count a job's resources, or with a sign of -1 count them no
 // longer.
 func (p *Pool) hold(j *job, sign int64) {
+	j.queue.changesAt(p.now, p.rules.Fairness.UsageHalfLife)
 	if j.run.leaves {
 		count(&j.queue.leaving, j.shape, sign)
 	} else {
@@ -131,7 +132,7 @@ func (r *round) bind() {
 	}
 	r.unspent = r.pool.unspent()
 	r.tokens = newAllowance(s.config.Rate, s.all, r.in.Now)
-	r.moved = newAllowance(r.preemption.Rate, r.pool.moved, r.in.Now)
+	r.moved = newAllowance(r.Preemption.Rate, r.pool.moved, r.in.Now)
 }
 
 // bindQueue begins a round for the limits of a queue.

@@ -47,6 +47,16 @@ func drawLimited(t *rapid.T) world {
 	if pick("per round", 4) == 0 {
 		w.config.RoundLimits.Maximum = fractions()
 	}
+	if pick("away", 2) == 0 {
+		special := []armada.Taint{{Key: "special", Value: []string{"yes", AnyValue}[pick("any", 2)], Effect: armada.NoSchedule}}
+		w.config.Away = []Away{{Class: "armada-preemptible", NodeType: "special", Taints: special, Priority: 500}}
+		if pick("conditions", 2) == 0 {
+			w.config.Away[0].AtLeast, w.config.Away[0].AtMost = map[string]int64{armada.CPU: 1000}, map[string]int64{armada.Memory: gib, armada.NvidiaGPU: 0}
+		}
+	}
+	if pick("preempt", 2) == 0 {
+		w.config.Preemption = PreemptionRules{FairShare: true, Urgency: true, ProtectedShare: 1_000_000}
+	}
 	if pick("rates", 3) == 0 {
 		w.config.Rate, w.config.QueueRate = Rate{PerSecond: 1, Burst: 1 + pick("burst", 10)}, Rate{PerSecond: 1, Burst: 1 + pick("queue burst", 5)}
 	}
@@ -152,6 +162,66 @@ func TestLimitsDependOnNothingButWhatThereIs(t *testing.T) {
 		}
 		if diff := gocmp.Diff(out, Round(Input{Now: now, Pool: p})); diff != "" {
 			t.Fatalf("a round has changed the pool:\n%s", diff)
+		}
+		// Now the leases are taken, by this pool and by ones that learn of them in
+		// another order.
+		after := w.after(out)
+		for _, j := range after.jobs {
+			if j.run != nil {
+				p.Occupy(j.Job, *j.run, j.needs)
+			}
+		}
+		second := Round(Input{Now: now, Pool: p})
+		if diff := gocmp.Diff(second, Round(Input{Now: now, Pool: after.pool(rapid.Uint64Min(1).Draw(t, "second seed"))})); diff != "" {
+			t.Fatalf("outcomes differ after the leases (-patched +built anew):\n%s", diff)
+		}
+	})
+}
+
+// On nodes where it is away a job would not be accepted at home, and there is no
+// place for it at home; the node is of the type, and the conditions hold, all of
+// them.
+func TestAJobIsAwayOnlyWhereTheRulesLetItAndNothingIsFreeAtHome(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		w := drawLimited(t)
+		w.config.Preemption = PreemptionRules{}
+		after := w.after(Round(Input{Pool: w.pool(0)}))
+		for _, j := range after.jobs {
+			if j.run == nil {
+				continue
+			}
+			at := slices.IndexFunc(w.nodes, func(n armada.Node) bool { return n.Name == j.run.Node && n.Executor == j.run.Executor })
+			was, free := w.free(w.nodes[at]), after.free(w.nodes[at])
+			was[licences], free[licences] = 0, 0 // they are no part of nodes
+			if free != was && !(&armada.Resources{}).Fits(&free) {
+				t.Fatalf("%v\n%s has %v free with %s", w, j.run.Node, free, j.ID)
+			}
+			if j.run.Away == "" {
+				continue
+			}
+			rule := w.config.Away[0]
+			needs, memory := *j.needs, j.needs.Resources[1]
+			if len(rule.AtMost) > 0 && (needs.Resources[0] < 1000 || memory > gib || needs.Resources[3] > 0) || needs.PriorityClass != rule.Class || j.run.Away != rule.NodeType {
+				t.Fatalf("%s is away although it may not: %v by %+v", j.ID, needs, rule)
+			}
+			if after.accepts(w.nodes[at], &needs) {
+				t.Fatalf("%s is away on %s, where it is at home", j.ID, j.run.Node)
+			}
+			needs.Tolerations = []armada.Toleration{{Key: "special", Exists: true}}
+			if !after.accepts(w.nodes[at], &needs) {
+				t.Fatalf("%s is on %s, which does not suit it", j.ID, j.run.Node)
+			}
+			if !j.Gang.Alone() {
+				continue
+			}
+			for _, n := range w.nodes {
+				room := after.free(n)
+				room[licences] = j.needs.Resources[licences]
+				if after.accepts(n, j.needs) && j.needs.Resources.Fits(&room) {
+					t.Fatalf("%s is away on %s, and %s has %v free", j.ID, j.run.Node, n.Name, room)
+				}
+			}
 		}
 	})
 }

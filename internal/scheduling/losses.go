@@ -65,7 +65,7 @@ func (r *round) madeRoom(j *job) bool {
 // other queues went that may stay: they hold no more than they are owed.
 func (r *round) outOfReach(q *queue, s *shape) bool {
 	others := func(o *queue) bool { return o != q && len(o.tenures) > 0 }
-	if !r.preemption.FairShare || !slices.ContainsFunc(r.pool.byName, others) {
+	if !r.Preemption.FairShare || !slices.ContainsFunc(r.pool.byName, others) {
 		return false
 	}
 	_, could := r.pool.space.Search(s.demand, r.pool.space.UpTo(s.rank))

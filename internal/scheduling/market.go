@@ -59,7 +59,7 @@ func (j *job) worth() armada.Price {
 // decide anything new for it. In a pool that is no market it does nothing. The map
 // must not change any more.
 func (p *Pool) SetBids(bids map[string]armada.QueueBids) bool {
-	if p.market == nil {
+	if p.rules.Market == nil {
 		return false
 	}
 	p.bids = bids
@@ -94,7 +94,7 @@ var classless = []armada.PriorityClass{{Preemptible: true}}
 // onNode is what a job takes of its node.
 func (p *Pool) onNode(needs *armada.Requirements) *armada.Requirements {
 	needs = p.config.onNode(needs)
-	if p.market == nil || needs.PriorityClass == classless[0].Name {
+	if p.rules.Market == nil || needs.PriorityClass == classless[0].Name {
 		return needs
 	}
 	same := *needs
@@ -105,7 +105,7 @@ func (p *Pool) onNode(needs *armada.Requirements) *armada.Requirements {
 // openMarket makes an empty pool a market.
 func (p *Pool) openMarket() {
 	p.space = placement.NewSpace(p.config.Resources, classless)
-	for _, said := range p.market.Shapes {
+	for _, said := range p.rules.Market.Shapes {
 		s, jobs := p.shape("", said.Requirements), max(said.Jobs, 1)
 		s.jobs++ // so that it stays
 		k := &kind{
@@ -125,7 +125,7 @@ func (p *Pool) openMarket() {
 // atMost is the level that leaves out all that a claim of a class priority may
 // displace by way of the book.
 func (r *round) atMost(rank int32) int {
-	if r.pool.market != nil {
+	if r.Market != nil {
 		return r.pool.space.UpTo(classless[0].Priority)
 	}
 	return r.pool.space.UpTo(rank)
@@ -133,7 +133,7 @@ func (r *round) atMost(rank int32) int {
 
 // bookCause is why somebody is taken from the book.
 func (r *round) bookCause() Cause {
-	if r.pool.market != nil {
+	if r.Market != nil {
 		return ForPrice
 	}
 	return ForFairness

@@ -22,7 +22,7 @@ func drawMarket(t *rapid.T) world {
 		})
 	}
 	w.config.MaxDecision = 0
-	w.config.Pools = map[string]PoolConfig{"default": {Preemption: w.config.Preemption, Market: rules}}
+	w.config.Market = rules
 	w.bids = drawBids(t, w)
 	for i := range w.jobs {
 		w.jobs[i].Band = armada.PriceBand(pick("band", 3))
@@ -224,7 +224,7 @@ func TestAPoolThatIsNoMarketHasNoUseForBids(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		w := drawMarket(t)
-		w.config.Pools = nil
+		w.config.Market = nil
 		p, other := w.pool(0), w
 		if other.bids = nil; p.SetBids(w.bids) {
 			t.Fatal("the bids matter")

@@ -35,7 +35,7 @@ const Unbounded = math.MaxInt64
 // for large jobs that have found no place. What it may not do yet it does in a
 // later round, which it asks for.
 func (r *round) optimise() {
-	rules := r.pool.optimiser
+	rules := r.Optimiser
 	if rules == nil || r.full.Code != armada.ReasonNone {
 		return
 	}
@@ -66,7 +66,7 @@ func (r *round) optimise() {
 // the queue that costs least with it, among those that hold less than they are
 // owed.
 func (r *round) neediest() *lane {
-	rules := r.pool.optimiser
+	rules := r.Optimiser
 	var best *lane
 	var least uint64
 	for _, q := range r.pool.byName {
@@ -107,7 +107,7 @@ func (r *round) swap(l *lane) bool {
 		return false
 	}
 	r.settleVictims()
-	r.settle(l, nodes, before)
+	r.settle(l, nodes, before, "")
 	return true
 }
 
@@ -142,7 +142,7 @@ func (r *round) displaceSmall(node int32) bool {
 func (r *round) leastHarm() (best int32, ok bool) {
 	c := &r.claim
 	owed := r.owedInAll(nil)
-	limit := owed - max(1, owed*r.pool.optimiser.Improvement/fairshare.One)
+	limit := owed - max(1, owed*r.Optimiser.Improvement/fairshare.One)
 	var harm int64
 	for node := range int32(r.pool.space.Nodes()) {
 		if !r.pool.space.Usable(c.kind.parts[0].Demand, node) {

@@ -61,7 +61,7 @@ func TestTheOptimiserSwapsSmallRunsOfOthersForALargeJobThatIsOwedRoom(t *testing
 		w := drawCrowded(pick)
 		w.config.Preemption = PreemptionRules{ProtectedShare: fairshare.One}
 		o := drawOptimiser(pick)
-		w.config.Pools = map[string]PoolConfig{"default": {Preemption: w.config.Preemption, Optimiser: o}}
+		w.config.Optimiser = o
 		p := w.pool(0)
 		scale, held := fairshare.NewScale(p.space.Capacity(), p.config.FairnessMultipliers), map[string]armada.Resources{}
 		for _, q := range p.byName {

@@ -47,7 +47,7 @@ func (r *round) decisions() []Decision {
 		}
 		for m, j := range r.members {
 			executor, name := r.pool.space.Node(nodes[m])
-			l := Lease{Job: j.id, Executor: executor, Node: name}
+			l := Lease{Job: j.id, Executor: executor, Node: name, Away: p.away}
 			if len(waits) > 0 && waits[0].lease == len(leases) {
 				l.After, waits = waits[0].after, waits[1:]
 			}
@@ -78,8 +78,8 @@ func (r *round) report() Report {
 		}
 		report.Queues = append(report.Queues, QueueReport{
 			Queue: q.name, Weight: q.settings.Weight(),
-			FairShare: t.shares.Fair, AdjustedShare: t.shares.Adjusted, Demand: t.demand,
-			Share: r.scale.Share(&t.held), Cost: r.scale.Cost(&t.held, q.factor), Allocated: t.held,
+			FairShare: t.shares.Fair, AdjustedShare: t.shares.Adjusted, UncappedShare: t.shares.Uncapped, Demand: t.demand,
+			Share: r.scale.Share(&t.held), Cost: r.cost(q, &t.held), Allocated: t.held,
 			Queued: q.queued - t.given, Placed: t.given, Stopped: stopped,
 		})
 	}

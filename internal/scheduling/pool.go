@@ -18,7 +18,9 @@ import (
 type Pool struct {
 	name    string
 	config  Config
+	rules   PoolRules
 	version uint64
+	now     time.Time // of the latest change, as far as anybody told
 
 	space  *placement.Space
 	queues map[string]*queue
@@ -35,10 +37,8 @@ type Pool struct {
 	anchored map[*gang]struct{}
 
 	shared    *Shared
-	moved     bucket          // of runs preempted for fairness
-	market    *MarketRules    // nil for a pool that is shared by fairness
-	optimiser *OptimiserRules // nil for none
-	optimised time.Time       // when it last did something
+	moved     bucket    // of runs preempted for fairness
+	optimised time.Time // when it last did something
 	bids      map[string]armada.QueueBids
 	priced    []pricedKind // of the market
 	perRound  *fractions   // the most that one round hands out; nil is no bound
@@ -52,13 +52,12 @@ func NewPool(name string, config Config) *Pool { return NewShared(config).NewPoo
 func newPool(name string, shared *Shared) *Pool {
 	config := shared.config
 	p := &Pool{
-		name: name, config: config, shared: shared, perRound: fractionsOf(config.Resources, config.RoundLimits.In(name)),
-		space:  placement.NewSpace(config.Resources, config.Classes),
+		name: name, config: config, rules: config.rules(name), shared: shared, perRound: fractionsOf(config.Resources, config.RoundLimits.In(name)),
+		space:  placement.NewSpace(config.Resources, config.levels()),
 		queues: map[string]*queue{}, shapes: map[armada.ShapeID]*shape{}, kinds: map[string]*kind{},
 		jobs: map[armada.JobID]*job{}, gangs: map[gangKey]*gang{}, sites: map[placement.NodeRef]*site{}, anchored: map[*gang]struct{}{},
-		market: config.Pools[name].Market, optimiser: config.Pools[name].Optimiser,
 	}
-	if p.market != nil {
+	if p.rules.Market != nil {
 		p.openMarket()
 	}
 	return p
@@ -145,7 +144,7 @@ func (p *Pool) Occupy(v armada.Job, run armada.Run, requirements *armada.Require
 		since = run.Leased.UnixNano()
 	}
 	if j, ok := p.jobs[v.ID]; ok {
-		if j.run != nil && j.run.id == run.ID && j.run.node == node && j.run.leaves == leaves && j.run.since == since && j.same(v) {
+		if j.run != nil && j.run.id == run.ID && j.run.node == node && j.run.leaves == leaves && j.run.since == since && j.same(v) && j.shape == j.shape.home.on(run.Away) {
 			return
 		}
 		p.drop(j)
@@ -153,6 +152,7 @@ func (p *Pool) Occupy(v armada.Job, run armada.Run, requirements *armada.Require
 	p.version++
 	j := p.add(v, requirements)
 	j.run = &place{id: run.ID, node: node, leaves: leaves, since: since}
+	j.shape = j.shape.on(run.Away)
 	p.settleIn(j)
 }
 
@@ -170,7 +170,7 @@ func (p *Pool) add(v armada.Job, requirements *armada.Requirements) *job {
 		id: v.ID, number: v.Number, priority: v.Priority,
 		queue: p.queue(v.Queue), shape: p.shape(v.Shape, requirements),
 	}
-	if p.market != nil {
+	if p.rules.Market != nil {
 		j.band = v.Band
 	}
 	j.queue.jobs++
@@ -200,9 +200,12 @@ func (p *Pool) drop(j *job) {
 	}
 	j.queue.jobs--
 	p.forgetQueue(j.queue)
-	if j.shape.jobs--; j.shape.jobs == 0 {
-		p.space.RemoveDemand(j.shape.demand)
-		delete(p.shapes, j.shape.id)
+	home := j.shape.home
+	if home.jobs--; home.jobs == 0 {
+		for _, s := range append(home.away, home) {
+			p.space.RemoveDemand(s.demand)
+		}
+		delete(p.shapes, home.id)
 	}
 }
 
@@ -228,7 +231,7 @@ func (p *Pool) queue(name string) *queue {
 	if !ok {
 		q = &queue{name: name, factor: fairshare.NewFactor(1), lanes: map[laneKey]*lane{}, incomplete: map[*gang]struct{}{}}
 		q.byClass = make([]ledger, len(p.config.Classes)+1)
-		q.market = p.market != nil
+		q.market = p.rules.Market != nil
 		q.bid(p.bids[name])
 		p.queues[name] = q
 		at, _ := slices.BinarySearchFunc(p.byName, name, queueByName)
@@ -254,17 +257,19 @@ func (p *Pool) shape(id armada.ShapeID, needs *armada.Requirements) *shape {
 	}
 	s, ok := p.shapes[id]
 	if !ok {
-		s = &shape{id: id, needs: needs, demand: p.space.AddDemand(p.onNode(needs)), class: len(p.config.Classes), loose: p.market != nil}
+		s = &shape{id: id, needs: needs, demand: p.space.AddDemand(p.onNode(needs)), class: len(p.config.Classes), loose: p.rules.Market != nil}
 		for i, c := range p.config.Classes {
 			if c.Name == needs.PriorityClass {
 				s.rank, s.loose, s.class = c.Priority, s.loose || c.Preemptible, i
 			}
 		}
+		s.home = s
+		p.addAway(s)
 		s.alone = &kind{
 			rank: s.rank, members: []member{{shape: s, count: 1}}, parts: []placement.Part{{Demand: s.demand, Count: 1}},
 			size: 1, total: needs.Resources,
 		}
-		s.alone.byClass = totals(s.alone.members)
+		s.alone.byClass, s.alone.trips = totals(s.alone.members), trips(s.alone.members)
 		p.shapes[id] = s
 	}
 	return s

@@ -43,7 +43,7 @@ func (r *round) displaces(l *lane) bool {
 	if !r.preempts() {
 		return false
 	}
-	if r.pool.market != nil {
+	if r.Market != nil {
 		r.claim = claim{queue: l.queue, kind: l.kind, price: l.price}
 		return true
 	}
@@ -51,7 +51,7 @@ func (r *round) displaces(l *lane) bool {
 	with := t.held.Add(l.kind.total)
 	r.claimed++
 	r.claim = claim{
-		number: r.claimed, queue: l.queue, kind: l.kind, cost: r.scale.Cost(&with, l.queue.factor),
+		number: r.claimed, queue: l.queue, kind: l.kind, cost: r.cost(l.queue, &with),
 		owed: r.scale.Share(&with) <= max(t.shares.Fair, t.shares.Adjusted),
 	}
 	return true
@@ -61,10 +61,10 @@ func (r *round) displaces(l *lane) bool {
 // less urgent hold; but where somebody leaves already, nobody else has to.
 func (r *round) Find(part int) (int32, bool) {
 	d, space := r.claim.kind.parts[part].Demand, r.pool.space
-	if r.pool.market != nil {
+	if r.Market != nil {
 		return r.outbid(part)
 	}
-	owed := r.preemption.FairShare && r.somebodyOwes()
+	owed := r.Preemption.FairShare && r.somebodyOwes()
 	lower, urgent := r.fromLower(d)
 	if !owed && !urgent {
 		return 0, false
@@ -92,7 +92,7 @@ func (r *round) Undo() { r.spare(r.claim.mark) }
 // if all less urgent runs were gone.
 func (r *round) fromLower(d *placement.Demand) (int32, bool) {
 	level := r.pool.space.Below(r.claim.kind.rank)
-	if level == 1 || !r.preemption.Urgency {
+	if level == 1 || !r.Preemption.Urgency {
 		return 0, false
 	}
 	return r.pool.space.Search(d, level)
@@ -120,7 +120,7 @@ func (r *round) leastFirst() {
 		return cmp.Or(
 			cmp.Compare(a.worth(), b.worth()),
 			cmp.Compare(a.shape.rank, b.shape.rank),
-			cmp.Compare(r.scale.Cost(&b.queue.turn.held, b.queue.factor), r.scale.Cost(&a.queue.turn.held, a.queue.factor)),
+			cmp.Compare(r.cost(b.queue, &b.queue.turn.held), r.cost(a.queue, &a.queue.turn.held)),
 			cmp.Compare(b.queue.name, a.queue.name),
 		)
 	})
@@ -204,7 +204,7 @@ func (r *round) take(j *job, why Cause) bool {
 	r.heldChanged()
 	share := r.scale.Share(&q.turn.held)
 	for _, m := range r.mates {
-		m.run.lost = r.number
+		m.run.lost, m.run.lostIn = r.number, r.book.number
 		r.lose(m, -1)
 		r.victims = append(r.victims, victim{job: m, cause: why, held: share})
 	}
@@ -221,7 +221,7 @@ func (r *round) outranks(j *job, why Cause) bool {
 	case ForPrice:
 		return j.worth() < r.claim.price
 	case ForLargeJob:
-		return j.shape.rank <= r.claim.kind.rank && j.shape.needs.Resources.Fits(&r.pool.optimiser.Small)
+		return j.shape.rank <= r.claim.kind.rank && j.shape.needs.Resources.Fits(&r.Optimiser.Small)
 	case ForRepair:
 	}
 	return true
@@ -252,7 +252,7 @@ func (r *round) withinLimits(more int, why Cause) bool {
 			more++
 		}
 	}
-	most := r.preemption.MaxPerRound
+	most := r.Preemption.MaxPerRound
 	if most > 0 && r.moved.given > 0 && int(r.moved.given)+more > most {
 		r.claim.limited = true
 		return false
@@ -280,8 +280,8 @@ func (r *round) settleVictims() {
 // claim must stay within its queue's share, or its queue stay no costlier than the
 // other, so that nobody could take the room back for the same reason.
 func (r *round) isOwed(q *queue, after *armada.Resources) bool {
-	return r.overShare(q) && r.scale.Cost(&q.turn.held, q.factor) > r.claim.cost &&
-		(r.claim.owed || r.scale.Cost(after, q.factor) >= r.claim.cost)
+	return r.overShare(q) && r.cost(q, &q.turn.held) > r.claim.cost &&
+		(r.claim.owed || r.cost(q, after) >= r.claim.cost)
 }
 
 // spare gives the latest victims their places back.
@@ -318,7 +318,7 @@ func (r *round) spareNeedless(needs, room *armada.Resources, mark int) {
 
 // repair takes the lowest runs off nodes that have less than their runs hold.
 func (r *round) repair() {
-	if !r.preemption.Repair {
+	if !r.Preemption.Repair {
 		return
 	}
 	var nothing armada.Resources
@@ -342,5 +342,5 @@ func (r *round) repair() {
 
 // preempts tells whether runs may lose their places in this round.
 func (r *round) preempts() bool {
-	return r.preemption.FairShare || r.preemption.Urgency || r.pool.market != nil
+	return r.Preemption.FairShare || r.Preemption.Urgency || r.Market != nil
 }

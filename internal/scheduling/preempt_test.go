@@ -26,11 +26,13 @@ func drawFull(t *rapid.T) world {
 		w.config.Preemption.Rate = Rate{PerSecond: 1, Burst: 1 + pick("burst", 5)}
 	}
 	if !w.config.Preemption.FairShare && pick("optimised", 3) > 0 {
-		w.config.Pools = map[string]PoolConfig{"default": {Preemption: w.config.Preemption, Optimiser: drawOptimiser(pick)}}
+		w.config.Optimiser = drawOptimiser(pick)
 	}
 	w.config.MaxDecision = pick("decision", 2) * 4
 	w.config.Classes[1].Priority = int32(800 + 100*pick("rank", 3))
 	w.config.Classes[0].Preemptible = pick("all preemptible", 3) == 0
+	w.config.Fairness.PreferLargeJobs = pick("prefer large", 3) == 0
+	w.config.Preemption.ProtectUncapped = pick("uncapped", 3) == 0
 	byGang := map[string]bool{}
 	for i := range w.jobs {
 		j := &w.jobs[i]
@@ -134,7 +136,7 @@ func TestNobodyAtTheProtectedShareIsPreemptedForFairness(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		w := drawFull(t)
 		w.config.Preemption.FairShare, w.config.Preemption.Urgency, w.config.Preemption.Repair = true, false, false
-		w.config.Pools = nil
+		w.config.Optimiser = nil
 		p := w.pool(0)
 		scale, held := fairshare.NewScale(p.space.Capacity(), p.config.FairnessMultipliers), map[string]armada.Resources{}
 		for _, q := range p.byName {
@@ -143,7 +145,11 @@ func TestNobodyAtTheProtectedShareIsPreemptedForFairness(t *testing.T) {
 		out := Round(Input{Pool: p})
 		protected := map[string]int64{}
 		for _, q := range out.Report.Queues {
-			protected[q.Queue] = max(q.FairShare, q.AdjustedShare) * w.config.Preemption.ProtectedShare / fairshare.One
+			owed := max(q.FairShare, q.AdjustedShare)
+			if w.config.Preemption.ProtectUncapped {
+				owed = max(owed, q.UncappedShare)
+			}
+			protected[q.Queue] = owed * w.config.Preemption.ProtectedShare / fairshare.One
 		}
 		for _, d := range out.Decisions {
 			gangs := map[*gang]bool{nil: false}
@@ -223,4 +229,94 @@ func end(p *Pool, w world, resubmit bool) world {
 		}
 	}
 	return next
+}
+
+func TestOfferingRunsLazilyIsLikeOfferingThemAll(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		w := drawFull(t)
+		lazy, whole := w.pool(0), w.pool(0)
+		whole.scratch.book.whole = true
+		now := time.Unix(0, 0)
+		if diff := gocmp.Diff(Round(Input{Now: now, Pool: whole}), Round(Input{Now: now, Pool: lazy})); diff != "" {
+			t.Fatalf("%v\noutcomes (-whole +lazy):\n%s", w, diff)
+		}
+	})
+}
+
+// crowd is a pool of equal nodes that are full with runs of one queue, and queues
+// with endless demand that come late.
+func crowd(queues, nodes, cores, memory int) world {
+	w := world{config: preempting()}
+	for i := range nodes {
+		w.nodes = append(w.nodes, armada.Node{Name: fmt.Sprintf("n%02d", i), Executor: "e", Allocatable: armada.Resources{int64(cores) * 1000, int64(cores) * 8 * gib}})
+	}
+	needs := &armada.Requirements{PriorityClass: "armada-preemptible", Resources: armada.Resources{1000, int64(memory) * gib}}
+	job := func(queue int) worldJob {
+		number := int64(len(w.jobs) + 1)
+		return worldJob{needs: needs, Job: armada.Job{
+			ID: armada.JobID(fmt.Sprintf("j%05d", number)), Number: number, Queue: fmt.Sprintf("q%d", queue), Shape: needs.Shape(w.config.Resources),
+		}}
+	}
+	for q := range queues {
+		w.queues = append(w.queues, armada.Queue{Name: fmt.Sprintf("q%d", q), PriorityFactor: 1})
+		for i := range nodes * cores {
+			j := job(q)
+			if n := w.nodes[i%nodes]; q == 0 {
+				j.run = &armada.Run{ID: armada.NewRunID(j.ID, 1), Job: j.ID, Executor: n.Executor, Node: n.Name}
+			}
+			w.jobs = append(w.jobs, j)
+		}
+	}
+	for range nodes * cores {
+		w.jobs = append(w.jobs, job(0))
+	}
+	return w
+}
+
+func TestAThousandRoundsOnAnUnchangedWorldChangeNothing(t *testing.T) {
+	t.Parallel()
+	w := crowd(3, 5, 8, 1)
+	w.config.Fairness.UsageHalfLife = time.Hour
+	p := w.pool(0)
+	now := time.Unix(1_800_000_000, 0)
+	decisions := 0
+	for round := range 1000 {
+		out := Round(Input{Now: now, Pool: p})
+		p.Spend(now, out)
+		if decisions += len(out.Decisions); round > 0 && len(out.Decisions) > 0 {
+			t.Fatalf("round %d decides %v", round, out.Decisions)
+		}
+		now = now.Add(time.Minute)
+		p.At(now)
+		w = w.after(out)
+		tell(p, w)
+		w = end(p, w, true)
+	}
+	if decisions != 27 {
+		t.Errorf("%d decisions gave two late queues their thirds of 40 places", decisions)
+	}
+}
+
+func TestQueuesThatComeLateHaveTheirShareInTheNextRound(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		draw := func(label string, low, high int) int { return rapid.IntRange(low, high).Draw(t, label) }
+		queues := draw("queues", 2, 5)
+		w := crowd(queues, draw("nodes", 5, 30), draw("cores", 4, 32), draw("memory", 0, 8))
+		out := Round(Input{Pool: w.pool(0)})
+		size := len(w.nodes) * int(w.nodes[0].Allocatable[0]/1000)
+		least, most := size, 0
+		for _, q := range out.Report.Queues {
+			holds := int(q.Allocated[0] / 1000)
+			least, most = min(least, holds), max(most, holds)
+		}
+		if least < size/queues || most-least > 1 {
+			t.Fatalf("of %d places %d queues have from %d to %d", size, queues, least, most)
+		}
+		after := w.after(out).ended(whoever)
+		if again := Round(Input{Pool: after.pool(0)}); len(again.Decisions) > 0 {
+			t.Fatalf("and the round after that decides %v", again.Decisions)
+		}
+	})
 }

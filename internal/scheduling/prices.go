@@ -18,7 +18,7 @@ type pricedKind struct {
 
 // tellPrices finds what places cost after the round, in a market.
 func (r *round) tellPrices() {
-	if r.pool.market == nil {
+	if r.Market == nil {
 		return
 	}
 	r.closeBook()
@@ -160,7 +160,7 @@ func (r *round) spotPrice(m *Market) {
 	var sum armada.Resources
 	at := slices.IndexFunc(holders, func(h holder) bool {
 		sum = sum.Add(held[h])
-		return r.scale.Share(&sum) > r.pool.market.SpotCutoff
+		return r.scale.Share(&sum) > r.Market.SpotCutoff
 	})
 	if at < 0 {
 		return
@@ -170,7 +170,7 @@ func (r *round) spotPrice(m *Market) {
 	if m.SpotPrice == 0 {
 		m.SetBy = ""
 	}
-	if !r.pool.market.SecondPrice {
+	if !r.Market.SecondPrice {
 		m.SetterPays = m.SpotPrice
 		return
 	}

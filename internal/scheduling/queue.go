@@ -44,6 +44,12 @@ type shape struct {
 	alone  *kind // the kind of lone jobs of this shape
 	jobs   int
 
+	// What runs away from home has a form of the shape of its own, which waits
+	// nowhere; home is the shape itself elsewhere.
+	home     *shape
+	away     []*shape
+	nodeType string // where it is away
+
 	// Whether a queue's run of this shape may be taken for a claim of the round.
 	asked   uint64
 	askedOf *queue
@@ -67,6 +73,9 @@ type queue struct {
 	market   bool             // its pool is one
 	bids     armada.QueueBids // in a market; otherwise all are 0
 	limits   []*fractions     // what it may hold by class, nil for no bound; empty where there is none
+
+	memory  memory
+	charges []charge // for jobs that have ended
 
 	lanes      map[laneKey]*lane
 	inOrder    []*lane // the same, in order of turn as of the last round

@@ -55,13 +55,17 @@ type scratch struct {
 type placed struct {
 	first          *job // lone, or the turn of its gang
 	nodes, victims int
+	away           string // the type of nodes where it is not at home
 }
 
 // turn is a queue's part in the current round.
 type turn struct {
 	lanes  []*lane          // heap of what may still be offered, next first
 	held   armada.Resources // with what the round gave it
+	extra  armada.Resources // what it is charged for besides
 	cost   uint64           // of held with its next gang
+	within bool             // it prefers large gangs, and its share has room for this one
+	base   uint64           // then, the cost without it
 	rank   int32            // class priority of its next gang
 	price  armada.Price     // of its next gang, and the turn of that, in a market
 	number int64
@@ -82,13 +86,13 @@ type turn struct {
 // round is one round while it runs.
 type round struct {
 	*scratch
-	pool       *Pool
-	preemption PreemptionRules
-	in         Input
-	capacity   armada.Resources
-	scale      fairshare.Scale
-	leases     int
-	full       armada.Reason // why nothing more is placed; none while more may be
+	pool *Pool
+	PoolRules
+	in       Input
+	capacity armada.Resources
+	scale    fairshare.Scale
+	leases   int
+	full     armada.Reason // why nothing more is placed; none while more may be
 
 	given   armada.Resources // by this round, in all
 	most    bound            // of it
@@ -104,15 +108,16 @@ func begin(in Input) *round {
 	p.settle()
 	p.space.Settle()
 	r := &round{scratch: &p.scratch, pool: p, in: in, capacity: p.space.Capacity().Add(p.config.Budgeted(p.name))}
-	r.preemption = p.config.preemption(p.name)
+	r.PoolRules = p.rules
 	r.victims, r.waits = r.victims[:0], r.waits[:0]
 	r.scale = fairshare.NewScale(r.capacity, p.config.FairnessMultipliers)
 	r.number++
 	r.placed, r.nodes = r.placed[:0], r.nodes[:0]
 	r.bind()
 	for _, q := range p.byName {
-		q.turn = turn{lanes: q.turn.lanes[:0], held: q.held, classes: q.turn.classes}
+		q.turn = turn{lanes: q.turn.lanes[:0], held: q.held, extra: q.extra(p.rules.Fairness, in.Now), classes: q.turn.classes}
 		r.bindQueue(q)
+		r.wakeForCharges(q)
 		for _, l := range q.inOrder {
 			l.rewind()
 		}
@@ -134,7 +139,7 @@ func (r *round) owe() {
 	}
 	for i, s := range fairshare.Divide(r.claims) {
 		t := &r.pool.byName[i].turn
-		t.shares, t.protected = s, max(s.Fair, s.Adjusted)*r.preemption.ProtectedShare/fairshare.One
+		t.shares, t.protected = s, r.protected(s)
 	}
 }
 
@@ -257,8 +262,12 @@ func (r *round) offer(q *queue) bool {
 		return false
 	}
 	t.cost, t.rank = r.costWith(q, k), k.rank
-	if r.pool.market != nil {
+	if r.Market != nil {
 		t.price, t.number = t.lanes[0].price, t.lanes[0].next.number
+	}
+	if r.Fairness.PreferLargeJobs {
+		with := t.held.Add(k.total)
+		t.within, t.base = r.scale.Share(&with) <= max(t.shares.Fair, t.shares.Adjusted), r.cost(q, &t.held)
 	}
 	return true
 }
@@ -269,7 +278,16 @@ func (r *round) costWith(q *queue, k *kind) uint64 {
 	for i := range with {
 		with[i] += k.total[i]
 	}
-	return r.scale.Cost(&with, q.factor)
+	return r.cost(q, &with)
+}
+
+// cost is what it costs a queue to hold an amount, with what else it is charged for.
+func (r *round) cost(q *queue, held *armada.Resources) uint64 {
+	all := q.turn.extra
+	for i := range all {
+		all[i] += held[i]
+	}
+	return r.scale.Cost(&all, q.factor)
 }
 
 // refused tells whether a gang of the kind failed already in this round for a
@@ -296,21 +314,25 @@ func (r *round) place(l *lane) bool {
 		}
 		k.refused = r.claim.cost
 	}
+	away := ""
+	if !ok {
+		nodes, away, ok = r.placeAway(k)
+	}
 	if !ok {
 		k.failed, k.failedAt, k.reason = r.number, r.leases, r.why(l.queue, k, most, 0)
 		return false
 	}
-	r.settle(l, nodes, before)
+	r.settle(l, nodes, before, away)
 	return true
 }
 
 // settle notes that the lane's next gang got nodes, at the cost of all victims but
-// those before.
-func (r *round) settle(l *lane, nodes []int32, before int) {
+// those before, and on which type of nodes it is away.
+func (r *round) settle(l *lane, nodes []int32, before int, away string) {
 	k := l.kind
 	r.nodes = nodes
 	r.waitFor(k, nodes[len(nodes)-k.size:])
-	r.placed = append(r.placed, placed{l.next.job, k.size, len(r.victims) - before})
+	r.placed = append(r.placed, placed{l.next.job, k.size, len(r.victims) - before, away})
 	r.give(l.queue, k)
 }
 
@@ -337,7 +359,9 @@ func (r *round) why(q *queue, k *kind, most, level int) armada.Reason {
 
 // goesBefore orders the queues: in a market the higher price of what they offer
 // first, then the earlier submit; elsewhere the higher class first, then the lower
-// cost, then the name.
+// cost, then the name. Where large gangs are preferred, those within the share of
+// their queue go before others, by the cost without them and then by the higher
+// with them.
 func (q *queue) goesBefore(o *queue) bool {
 	if q.turn.price != o.turn.price {
 		return q.turn.price > o.turn.price
@@ -347,6 +371,12 @@ func (q *queue) goesBefore(o *queue) bool {
 	}
 	if q.turn.rank != o.turn.rank {
 		return q.turn.rank > o.turn.rank
+	}
+	if q.turn.within != o.turn.within {
+		return q.turn.within
+	}
+	if q.turn.within && (q.turn.base != o.turn.base || q.turn.cost != o.turn.cost) {
+		return q.turn.base < o.turn.base || q.turn.base == o.turn.base && q.turn.cost > o.turn.cost
 	}
 	if q.turn.cost != o.turn.cost {
 		return q.turn.cost < o.turn.cost

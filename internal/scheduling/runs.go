@@ -18,6 +18,7 @@ type place struct {
 
 	// The current round's.
 	lost    uint64 // the round that takes its room away
+	lostIn  uint64 // the book that was open then, or the last
 	offered uint64 // the book that has it
 }
 

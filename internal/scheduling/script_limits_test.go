@@ -103,6 +103,43 @@ func resourcesOf(t armada.ResourceTable) []armada.Resource {
 	return resources
 }
 
+// away CLASS PRIORITY TYPE taint=KEY=VALUE:EFFECT... atleast.cpu=1 atmost.gpu=0.
+func (s *script) away(a *arguments) error {
+	priority, err := strconv.ParseInt(a.word(1), 10, 32)
+	if err != nil {
+		return err
+	}
+	away := Away{Class: a.word(0), Priority: int32(priority), NodeType: a.word(2), Taints: taints(a)}
+	read := func(prefix string) (map[string]int64, error) {
+		bounds := map[string]int64{}
+		for i := range s.config.Resources.Len() {
+			r := s.config.Resources.At(i)
+			for _, name := range []string{r.Name, shortNames[r.Name]} {
+				if text := a.value(prefix + name); name != "" && text != "" {
+					if bounds[r.Name], err = quantity(text, r.Milli); err != nil {
+						return nil, err
+					}
+				}
+			}
+		}
+		return bounds, nil
+	}
+	if away.AtLeast, err = read("atleast."); err != nil {
+		return err
+	}
+	away.AtMost, err = read("atmost.")
+	s.config.Away = append(s.config.Away, away)
+	return err
+}
+
+// isAway marks a lease.
+func isAway(l Lease) string {
+	if l.Away == "" {
+		return ""
+	}
+	return " (away on " + l.Away + ")"
+}
+
 // other JOB AMOUNTS: the job runs in another pool with which budgets are shared.
 // other JOB: it is over.
 func (s *script) other(a *arguments) error {
@@ -126,6 +163,7 @@ func (s *script) other(a *arguments) error {
 func (s *script) wait(a *arguments) error {
 	d, err := time.ParseDuration(a.word(0))
 	s.now = s.now.Add(d)
+	s.pool.At(s.now)
 	return err
 }
 

@@ -15,17 +15,14 @@ import (
 // market [spot=FRACTION] [second]: the pool is a market.
 func (s *script) market(a *arguments) error {
 	cutoff, err := strconv.ParseFloat(cmp.Or(a.value("spot"), "0.9"), 64)
-	s.config.Pools = map[string]PoolConfig{"default": {
-		Preemption: s.config.Preemption,
-		Market:     &MarketRules{SpotCutoff: int64(cutoff * 1_000_000), SecondPrice: a.flag("second")},
-	}}
+	s.config.Market = &MarketRules{SpotCutoff: int64(cutoff * 1_000_000), SecondPrice: a.flag("second")}
 	return err
 }
 
 // quote NAME [jobs=N] [uniform=LABEL] AMOUNTS [REQUIREMENTS]: what would such jobs
 // have to bid?
 func (s *script) quote(a *arguments) error {
-	market := s.config.Pools["default"].Market
+	market := s.config.Market
 	shape := PricedShape{Name: a.word(0), Jobs: a.number("jobs", 1), UniformityLabel: a.value("uniform")}
 	var err error
 	shape.Requirements, err = s.requirements(a)
@@ -76,7 +73,7 @@ func (s *script) prices(*arguments) (string, error) {
 	if m.SetBy != "" {
 		fmt.Fprintf(&b, ", set by %s", m.SetBy)
 	}
-	if s.config.Pools["default"].Market.SecondPrice {
+	if s.config.Market.SecondPrice {
 		fmt.Fprintf(&b, ", which pays %v", m.SetterPays)
 	}
 	b.WriteByte('\n')
@@ -113,6 +110,6 @@ func (s *script) optimise(a *arguments) error {
 	share, err := strconv.ParseFloat(cmp.Or(a.value("share"), "0"), 64)
 	errs[3], rules.MaxShare = err, int64(share*1_000_000)
 	rules.Interval, errs[4] = time.ParseDuration(cmp.Or(a.value("interval"), "0s"))
-	s.config.Pools = map[string]PoolConfig{"default": {Preemption: s.config.Preemption, Optimiser: rules}}
+	s.config.Optimiser = rules
 	return errors.Join(errs[:]...)
 }

@@ -40,7 +40,7 @@ func newScript() *script {
 // run does one command and returns what it answers.
 func (s *script) run(words []string) (string, error) {
 	name, args := words[0], parseArguments(words[1:])
-	configures := map[string]func(*arguments) error{"class": s.class, "multiplier": s.multiplier, "limit": s.limit, "preempt": s.preempt, "rate": s.rate, "floating": s.floating, "pods": s.pods, "market": s.market, "quote": s.quote, "optimise": s.optimise}
+	configures := map[string]func(*arguments) error{"class": s.class, "multiplier": s.multiplier, "limit": s.limit, "preempt": s.preempt, "fairness": s.fairness, "rate": s.rate, "floating": s.floating, "pods": s.pods, "away": s.away, "market": s.market, "quote": s.quote, "optimise": s.optimise}
 	if f, ok := configures[name]; ok {
 		if s.pool != nil {
 			return "", fmt.Errorf("the configuration comes before everything else")
@@ -103,17 +103,6 @@ func (s *script) limit(a *arguments) error {
 	s.config.MaxQueueLookback = a.number("lookback", 0)
 	var err error
 	s.config.RoundLimits, err = most(a)
-	return err
-}
-
-// preempt [fairshare] [urgency] [repair] [protected=FRACTION] [most=N]
-func (s *script) preempt(a *arguments) error {
-	protected, err := strconv.ParseFloat(cmp.Or(a.value("protected"), "1"), 64)
-	s.config.Preemption = PreemptionRules{
-		FairShare: a.flag("fairshare"), Urgency: a.flag("urgency"), Repair: a.flag("repair"),
-		ProtectedShare: int64(protected * 1_000_000), MaxPerRound: a.number("most", 0),
-		Rate: s.config.Preemption.Rate,
-	}
 	return err
 }
 
@@ -181,15 +170,10 @@ func (s *script) ever(a *arguments) (string, error) {
 		known = append(known, k)
 	}
 	SortKnown(known)
-	for i := range known {
-		known[i].Allocatable = known[i].Allocatable.Add(s.config.Budgeted(known[i].Pool))
+	if k, could := s.config.CouldRun(j.needs, j.Gang.UniformityLabel, known); could {
+		return fmt.Sprintf("%s: on %s\n", a.word(0), cmp.Or(k.NodeType, string(k.Executor))), nil
 	}
-	for i := range known {
-		if CouldRun(j.needs, j.Gang.UniformityLabel, &known[i].NodeKind) {
-			return fmt.Sprintf("%s: on %s\n", a.word(0), cmp.Or(known[i].NodeType, string(known[i].Executor))), nil
-		}
-	}
-	return fmt.Sprintf("%s: %s\n", a.word(0), WhyNever(j.needs, j.Gang.UniformityLabel, known, s.config.Resources)), nil
+	return fmt.Sprintf("%s: %s\n", a.word(0), s.config.WhyNever(j.needs, j.Gang.UniformityLabel, known)), nil
 }
 
 func (s *script) removeNode(a *arguments) error {
@@ -279,7 +263,7 @@ func (s *script) lease(l Lease) error {
 	}
 	j.Attempts++
 	id, _ := j.Run()
-	j.run = &armada.Run{ID: id, Job: l.Job, Executor: l.Executor, Node: l.Node}
+	j.run = &armada.Run{ID: id, Job: l.Job, Executor: l.Executor, Node: l.Node, Away: l.Away, Started: s.now}
 	s.pool.Occupy(j.Job, *j.run, j.needs)
 	return nil
 }
@@ -300,29 +284,13 @@ func (s *script) finish(a *arguments) error {
 		if s.jobs[name] == nil {
 			return fmt.Errorf("there is no job %q", name)
 		}
+		if j := s.jobs[name]; j.run != nil {
+			j.run.Finished = s.now
+			s.pool.Ended(j.Job, *j.run)
+		}
 		s.pool.Remove(armada.JobID(name))
 		delete(s.jobs, name)
 	}
-	return nil
-}
-
-// cancel NAME...: the runs are asked to end.
-func (s *script) cancel(a *arguments) error {
-	for _, name := range a.words() {
-		if err := s.ask(armada.JobID(name), armada.WishCancel); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (s *script) ask(id armada.JobID, wish armada.WishKind) error {
-	j := s.jobs[string(id)]
-	if j == nil || j.run == nil {
-		return fmt.Errorf("%q does not run", id)
-	}
-	j.Wish.Kind = wish
-	s.pool.Occupy(j.Job, *j.run, j.needs)
 	return nil
 }
 
@@ -351,7 +319,7 @@ func (s *script) round(*arguments) (string, error) {
 	for _, d := range s.last.Decisions {
 		var leases []string
 		for _, l := range d.Leases {
-			leases = append(leases, fmt.Sprintf("%s on %s%s", l.Job, l.Node, s.after(l)))
+			leases = append(leases, fmt.Sprintf("%s on %s%s%s", l.Job, l.Node, isAway(l), s.after(l)))
 			if err := s.lease(l); err != nil {
 				return "", err
 			}
@@ -371,18 +339,6 @@ func (s *script) round(*arguments) (string, error) {
 		return "nothing\n", nil
 	}
 	return b.String(), nil
-}
-
-// after tells which runs a lease waits for.
-func (s *script) after(l Lease) string {
-	var names []string
-	for _, id := range l.After {
-		names = append(names, string(id[:strings.LastIndexByte(string(id), '-')]))
-	}
-	if len(names) == 0 {
-		return ""
-	}
-	return " after " + strings.Join(names, " and ")
 }
 
 func (s *script) shares(*arguments) (string, error) {

@@ -52,7 +52,8 @@ func (p *Pool) Spend(now time.Time, out Outcome) {
 			}
 		}
 	}
-	if r := s.config.preemption(p.name).Rate; r.milli() > 0 && moved > 0 {
+	p.remember(now)
+	if r := p.rules.Preemption.Rate; r.milli() > 0 && moved > 0 {
 		p.moved = p.moved.spend(r, now, moved)
 	}
 	if s.config.Rate.milli() > 0 && all > 0 {

@@ -107,7 +107,7 @@ func (w world) after(out Outcome) world {
 	}
 	for _, d := range out.Decisions {
 		for _, l := range d.Leases {
-			w.jobs[at[l.Job]].run = &armada.Run{ID: armada.NewRunID(l.Job, 1), Job: l.Job, Executor: l.Executor, Node: l.Node, After: l.After}
+			w.jobs[at[l.Job]].run = &armada.Run{ID: armada.NewRunID(l.Job, 1), Job: l.Job, Executor: l.Executor, Node: l.Node, Away: l.Away, After: l.After}
 		}
 		for _, v := range d.Preemptions {
 			w.jobs[at[v.Job]].Wish.Kind = armada.WishPreempt

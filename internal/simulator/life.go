@@ -59,11 +59,8 @@ func (s *simulation) addTemplates() {
 			t.unfinished = t.Number * t.waves
 			t.runtimes = source(s.Workload.RandomSeed, "runtime", t.id)
 			t.delays = source(s.Workload.RandomSeed, "workflow", t.id)
-			could := func(k scheduling.KnownKind) bool {
-				return scheduling.CouldRun(t.needs, t.GangNodeUniformityLabel, &k.NodeKind)
-			}
-			if !slices.ContainsFunc(s.kinds, could) {
-				t.never = scheduling.WhyNever(t.needs, t.GangNodeUniformityLabel, s.kinds, s.Scheduling.Resources)
+			if _, could := s.Scheduling.CouldRun(t.needs, t.GangNodeUniformityLabel, s.kinds); !could {
+				t.never = s.Scheduling.WhyNever(t.needs, t.GangNodeUniformityLabel, s.kinds)
 			}
 			byID[t.id] = t
 			s.templates = append(s.templates, t)
@@ -167,12 +164,14 @@ func jobID(at time.Duration, number int64) armada.JobID {
 // show tells the pools where a job is now.
 func (s *simulation) show(l *life) {
 	for _, p := range s.pools {
+		p.plan.At(s.at(s.now))
 		switch {
 		case l.job.State == armada.JobQueued:
 			p.plan.Enqueue(l.job, l.of.needs)
 		case l.job.State.Active() && l.run.Pool == p.name:
 			p.plan.Occupy(l.job, l.run, l.of.needs)
 		default:
+			p.plan.Ended(l.job, l.run)
 			p.plan.Remove(l.job.ID)
 		}
 	}

@@ -14,7 +14,7 @@ func TestASimulatedMarketSellsItsPlaces(t *testing.T) {
   - {name: early, jobTemplates: [{priceBand: A, `+small+`, runtimeDistribution: {minimum: 1h}}]}
   - {name: late, jobTemplates: [{priceBand: B, earliestSubmitTime: 10m, `+small+`, runtimeDistribution: {minimum: 1h}}]}
 `)
-	s.Scheduling.Pools = map[string]scheduling.PoolConfig{armada.DefaultPool: {Market: &scheduling.MarketRules{SpotCutoff: 900_000}}}
+	s.Scheduling.Market = &scheduling.MarketRules{SpotCutoff: 900_000}
 	var early, late armada.QueueBids
 	early[1], late[2] = armada.Bid{Queued: 1, Running: 1}, armada.Bid{Queued: 2, Running: 2}
 	for _, bids := range []armada.Bids{{armada.DefaultPool: {"early": early, "late": late}}, nil} {

@@ -223,7 +223,7 @@ func (s *simulation) round(p *pool) error {
 			if l == nil {
 				return fmt.Errorf("leasing job %s: %w", granted.Job, errImpossible)
 			}
-			terms := lifecycle.Terms{Executor: granted.Executor, Node: granted.Node, Pool: p.name, After: granted.After}
+			terms := lifecycle.Terms{Executor: granted.Executor, Node: granted.Node, Pool: p.name, After: granted.After, Away: granted.Away}
 			if err := s.lease(l, terms); err != nil {
 				return err
 			}

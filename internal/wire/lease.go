@@ -4,6 +4,8 @@ import (
 	"maps"
 	"slices"
 
+	"google.golang.org/protobuf/proto"
+
 	"armada"
 	"armada/internal/store"
 	"armada/pkg/api/armadaevents"
@@ -28,6 +30,19 @@ func WithoutFloating(spec *corev1.PodSpec, table armada.ResourceTable) {
 			}
 		}
 	}
+}
+
+// Tolerating returns the spec with more tolerations; the spec is not changed.
+func Tolerating(spec *corev1.PodSpec, more []armada.Toleration) *corev1.PodSpec {
+	out := proto.CloneOf(spec)
+	for _, t := range more {
+		toleration := &corev1.Toleration{Key: proto.String(t.Key), Operator: proto.String("Equal"), Value: proto.String(t.Value), Effect: proto.String(string(t.Effect))}
+		if t.Exists {
+			toleration.Operator, toleration.Value = proto.String("Exists"), nil
+		}
+		out.Tolerations = append(out.Tolerations, toleration)
+	}
+	return out
 }
 
 // Lease writes the order to start a run. The spec is what the pod is made from;

@@ -154,6 +154,9 @@ func (r *tour) start(t *testing.T, c said) {
 	if at := slices.Index(flags, "--data-dir"); at >= 0 {
 		flags = slices.Delete(flags, at, at+2)
 	}
+	if at := slices.Index(flags, "--config"); at >= 0 {
+		flags[at+1] = filepath.Join(r.dir, flags[at+1])
+	}
 	if !slices.Contains(flags, "--simulate") {
 		flags = append(flags, "--capacity", "cpu=8,memory=8Gi,ephemeral-storage=512Gi")
 	}

@@ -89,6 +89,7 @@ func (w *world) serve() {
 	w.t.Helper()
 	config := executors.DefaultConfig()
 	config.Lease = theLease
+	config.Away = map[string][]armada.Toleration{"gpu": {{Key: "gpu", Exists: true, Effect: armada.NoSchedule}}}
 	service, err := executors.New(config, armada.DefaultResourceTable(), podspec.DefaultConfig().PriorityClasses, w.store,
 		func(context.Context, armada.ExecutorID) error { return nil }, w.log)
 	ok(w.t, err)

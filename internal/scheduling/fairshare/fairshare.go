@@ -121,6 +121,8 @@ type Claim struct {
 type Shares struct {
 	Fair     int64
 	Adjusted int64 // never above the demand
+	// Uncapped is what Adjusted would be if the claim were for the whole pool.
+	Uncapped int64
 }
 
 // Divide gives every claim its shares. Adjusted shares are found by filling:
@@ -150,6 +152,9 @@ func Divide(claims []Claim) []Shares {
 		}
 		return 0
 	})
+	for at, i := range order {
+		shares[i].Uncapped = uncapped(claims, order, at, weights)
+	}
 	rest := int64(One)
 	for _, i := range order {
 		weight := claims[i].Factor.weight()
@@ -158,6 +163,25 @@ func Divide(claims []Claim) []Shares {
 		weights -= weight
 	}
 	return shares
+}
+
+// uncapped is what the claim at a place in the order would get without its own
+// demand: the claims that are satisfied first leave what they do not want, until
+// one wants more than its part of the rest.
+func uncapped(claims []Claim, order []int, at int, weights uint64) int64 {
+	rest, own := int64(One), claims[order[at]].Factor.weight()
+	for place, i := range order {
+		if place == at {
+			continue
+		}
+		weight := claims[i].Factor.weight()
+		if claims[i].Demand > portion(rest, weight, weights) {
+			break
+		}
+		rest -= claims[i].Demand
+		weights -= weight
+	}
+	return portion(rest, own, weights)
 }
 
 func portion(whole int64, weight, weights uint64) int64 {

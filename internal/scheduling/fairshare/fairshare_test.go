@@ -3,6 +3,7 @@ package fairshare_test
 import (
 	"math"
 	"math/big"
+	"slices"
 	"testing"
 
 	gocmp "github.com/google/go-cmp/cmp"
@@ -73,16 +74,16 @@ func TestWhatIdleQueuesLeaveGoesToTheOthersByWeight(t *testing.T) {
 		want   []fairshare.Shares
 	}{
 		"nobody":         {nil, []fairshare.Shares{}},
-		"alone":          {[]fairshare.Claim{claim(7, fairshare.One)}, []fairshare.Shares{{Fair: 1_000_000, Adjusted: 1_000_000}}},
-		"wants nothing":  {[]fairshare.Claim{claim(1, 0), claim(1, 500_000)}, []fairshare.Shares{{}, {Fair: 1_000_000, Adjusted: 500_000}}},
-		"one wants less": {[]fairshare.Claim{claim(1, 100_000), claim(1, fairshare.One)}, []fairshare.Shares{{Fair: 500_000, Adjusted: 100_000}, {Fair: 500_000, Adjusted: 900_000}}},
+		"alone":          {[]fairshare.Claim{claim(7, fairshare.One)}, []fairshare.Shares{{1_000_000, 1_000_000, 1_000_000}}},
+		"wants nothing":  {[]fairshare.Claim{claim(1, 0), claim(1, 500_000)}, []fairshare.Shares{{}, {1_000_000, 500_000, 1_000_000}}},
+		"one wants less": {[]fairshare.Claim{claim(1, 100_000), claim(1, fairshare.One)}, []fairshare.Shares{{500_000, 100_000, 500_000}, {500_000, 900_000, 900_000}}},
 		"in two steps": {
 			[]fairshare.Claim{claim(1, 100_000), claim(1, 400_000), claim(1, fairshare.One), claim(1, fairshare.One)},
-			[]fairshare.Shares{{250_000, 100_000}, {250_000, 300_000}, {250_000, 300_000}, {250_000, 300_000}},
+			[]fairshare.Shares{{250_000, 100_000, 250_000}, {250_000, 300_000, 300_000}, {250_000, 300_000, 300_000}, {250_000, 300_000, 300_000}},
 		},
 		"by weight": {
 			[]fairshare.Claim{claim(1, 200_000), claim(2, fairshare.One), claim(2, fairshare.One)},
-			[]fairshare.Shares{{500_000, 200_000}, {250_000, 400_000}, {250_000, 400_000}},
+			[]fairshare.Shares{{500_000, 200_000, 500_000}, {250_000, 400_000, 400_000}, {250_000, 400_000, 400_000}},
 		},
 	} {
 		if diff := gocmp.Diff(c.want, fairshare.Divide(c.claims)); diff != "" {
@@ -107,6 +108,13 @@ func TestSharesNeverExceedDemandNorThePoolAndLeaveNothingWanted(t *testing.T) {
 			}
 			if s.Adjusted < min(s.Fair, claims[i].Demand)-1 {
 				t.Fatalf("claim %d of %v got %d, less than its fair share %d", i, claims[i], s.Adjusted, s.Fair)
+			}
+			if claims[i].Demand > 0 {
+				endless := slices.Clone(claims)
+				endless[i].Demand = fairshare.One
+				if want := fairshare.Divide(endless)[i].Adjusted; s.Uncapped < want-12 || s.Uncapped > want+12 {
+					t.Fatalf("claim %d of %v got %d uncapped, and %d if it wants all", i, claims, s.Uncapped, want)
+				}
 			}
 			fair, adjusted, demand = fair+s.Fair, adjusted+s.Adjusted, demand+claims[i].Demand
 		}

@@ -29,6 +29,7 @@ type Demand struct {
 	types      []int32 // those accepted
 	nodes      []int32 // when pinned: those accepted and open
 	mismatches mismatches
+	home       *Demand // of a job that is away: it does not go where that could
 
 	at []position // by level
 
@@ -71,6 +72,14 @@ func (s *Space) AddDemand(needs *armada.Requirements) *Demand {
 	for _, key := range d.keys {
 		s.addKey(key)
 	}
+	return d
+}
+
+// AddAway resolves what a shape needs where it is away: on nodes that it would
+// not be accepted on at home.
+func (s *Space) AddAway(needs *armada.Requirements, home *Demand) *Demand {
+	d := s.AddDemand(needs)
+	d.home = home
 	return d
 }
 
@@ -129,6 +138,11 @@ func (d *Demand) accepts(like *armada.Node, name string, nodes int) bool {
 	if _, ok := d.needs.Tolerates(like.Taints); !ok {
 		d.mismatches.taints += nodes
 		return false
+	}
+	if d.home != nil {
+		if _, ok := d.home.needs.Tolerates(like.Taints); ok {
+			return false
+		}
 	}
 	if !like.MinimumJob.Fits(&d.needs.Resources) {
 		d.mismatches.small += nodes

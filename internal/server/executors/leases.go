@@ -22,6 +22,9 @@ func (s *Service) lease(ctx context.Context, o *store.Order) (*executorapi.JobRu
 	if err != nil {
 		return nil, err
 	}
+	if away := s.config.Away[o.Run.Away]; len(away) > 0 {
+		spec = wire.Tolerating(spec, away)
+	}
 	return wire.Lease(o, spec, preemptible), nil
 }
 

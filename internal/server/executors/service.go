@@ -20,6 +20,9 @@ type Config struct {
 	Lease time.Duration
 	// MaxAttempts bounds the runs of a job whose leases are given back.
 	MaxAttempts int
+	// Away are the tolerations of runs that are away from home, by the type of the
+	// node.
+	Away map[string][]armada.Toleration
 	// Replica and ReplicaAddr tell other replicas where an executor's stream is.
 	Replica, ReplicaAddr string
 }
