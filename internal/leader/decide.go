@@ -34,6 +34,10 @@ type proposal struct {
 // made from: a defect, never a race.
 var errImpossible = errors.New("the decision contradicts the world")
 
+// errInFlight tells of a decision that would take away a place that is still on its
+// way to the store: it has to be made again when that has arrived.
+var errInFlight = errors.New("the run to preempt is not committed yet")
+
 // propose shows a decision of a pool's round as if it had happened, and returns
 // what the store has to be asked for. A decision that contradicts the world
 // changes nothing.
@@ -41,6 +45,9 @@ func (w *world) propose(pool string, d scheduling.Decision, now time.Time) (prop
 	p := proposal{pool: pool}
 	for _, v := range d.Preemptions {
 		e := w.jobs[v.Job]
+		if e != nil && e.intent == leasing && e.lease.ID == v.Run {
+			return proposal{}, errInFlight
+		}
 		if e == nil || e.run == nil || e.run.ID != v.Run || e.intent != idle {
 			return proposal{}, fmt.Errorf("preempting run %s: %w", v.Run, errImpossible)
 		}

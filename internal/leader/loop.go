@@ -2,6 +2,7 @@ package leader
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"time"
@@ -266,6 +267,10 @@ func (t *term) round(p *pool) {
 	p.report, p.waiting = outcome.Report, outcome.Waiting
 	for _, d := range outcome.Decisions {
 		proposal, err := t.world.propose(p.name, d, begun)
+		if errors.Is(err, errInFlight) {
+			p.dirty = true
+			continue
+		}
 		if err != nil {
 			t.log.Error("a decision is dropped", "pool", p.name, "error", err)
 			continue

@@ -46,7 +46,7 @@ func (w *world) place(e *entry) {
 			spot: holding, priority: job.Priority, wish: job.Wish.Kind,
 			pool: poolName(run.Pool), run: run.ID, node: run.Node,
 		})
-	case e.until.IsZero() && e.intent != rejecting:
+	case e.until.IsZero() && e.intent == idle: // else what is in flight must be settled first
 		w.show(e, shown{spot: offered, priority: job.Priority})
 	default:
 		w.show(e, shown{})

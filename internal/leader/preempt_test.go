@@ -1,6 +1,7 @@
 package leader
 
 import (
+	"errors"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -9,6 +10,7 @@ import (
 	"armada"
 	"armada/internal/lifecycle"
 	"armada/internal/scheduling"
+	"armada/internal/store"
 )
 
 // withPreemption turns preemption on.
@@ -95,5 +97,70 @@ func TestAnUrgentJobIsLeasedTogetherWithItsPreemptions(t *testing.T) {
 		if _, run := m.job("urgent"); len(run.After) != 2 {
 			t.Errorf("it waits for %v, want both", run.After)
 		}
+	})
+}
+
+func TestALeaseThatIsNotCommittedYetIsNotPreempted(t *testing.T) {
+	t.Parallel()
+	s := newStage()
+	s.apply(jobs(queuedJob("j1", 1), queuedJob("j2", 2)), epoch0)
+	lease := func(id armada.JobID) []scheduling.Lease {
+		return []scheduling.Lease{{Job: id, Executor: "east", Node: "n1"}}
+	}
+	if _, err := s.propose("default", scheduling.Decision{Leases: lease("j1")}, epoch0); err != nil {
+		t.Fatal(err)
+	}
+	d := scheduling.Decision{Leases: lease("j2"), Preemptions: []scheduling.Preemption{{Job: "j1", Run: "j1-1", For: "j2"}}}
+	if _, err := s.propose("default", d, epoch0); !errors.Is(err, errInFlight) {
+		t.Errorf("preempting it: %v", err)
+	}
+	if held := s.pools["default"].held; len(held) != 1 || held["j1"].Job.Wish.Kind != armada.WishNone {
+		t.Errorf("the pool sees %v", held)
+	}
+}
+
+// A run that is given back while its preemption is on its way leaves a queued job,
+// about which nothing may be decided until the answer is there.
+func TestAJobThatIsQueuedAgainWhileItIsPreemptedIsNotOffered(t *testing.T) {
+	t.Parallel()
+	s := newStage()
+	victim := after(t, queuedJob("j1", 1), leaseOn("n1", "default"))
+	s.apply(jobs(victim), epoch0)
+	p, err := s.propose("default", scheduling.Decision{Preemptions: []scheduling.Preemption{{Job: "j1", Run: "j1-1"}}}, epoch0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.apply(jobs(after(t, victim, lifecycle.Change{Kind: lifecycle.ReportReturned})), epoch0)
+	if n := len(s.pools["default"].queued); n != 0 {
+		t.Errorf("%d jobs are offered while the answer is out", n)
+	}
+	s.settle(p, store.UnitResult{Verdict: lifecycle.Refused}, epoch0)
+	s.release(epoch0.Add(firstPause))
+	if n := len(s.pools["default"].queued); n != 1 {
+		t.Errorf("%d jobs are offered after it was refused, want the one", n)
+	}
+}
+
+func TestAQueuePaysForShortJobsThatHaveEnded(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m := aStore()
+		m.putQueue(armada.Queue{Name: "zoology", PriorityFactor: 1})
+		e := anExecutor("east")
+		e.Lease = time.Hour
+		m.acknowledge(e, aNode("n1", 1))
+		start(t, m, "a", withRules(func(c *scheduling.Config) { c.Fairness.ShortJobPenalty = time.Minute }))
+		m.submit(aJob("short"))
+		pass(time.Second)
+		m.report(lifecycle.ReportRunning, "short")
+		next, other := aJob("next"), aJob("other")
+		other.Queue = "zoology"
+		m.submit(next, other)
+		pass(time.Second)
+		m.report(lifecycle.ReportSucceeded, "short")
+		pass(time.Second)
+		// Both queues hold nothing now, and physics would come first by its name.
+		wantState(t, m, armada.JobLeased, "other")
+		wantState(t, m, armada.JobQueued, "next")
 	})
 }

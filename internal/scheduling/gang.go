@@ -29,7 +29,7 @@ type kind struct {
 	failed   uint64 // the round in which it did not fit
 	failedAt int    // after so many leases
 	refused  uint64 // for queues that cost so much with it, and more
-	again    uint64 // the round in which it is offered again
+	again    uint64 // the pass in which it is offered again
 	reason   armada.Reason
 	quoted   uint64 // the round in which its price was asked for
 }

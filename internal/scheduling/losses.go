@@ -23,9 +23,38 @@ func (r *round) waitFor(k *kind, nodes []int32) {
 
 // whoLeaves are the runs whose end a gang waits for on a node: its victims there,
 // and when those do not make all of the room, everybody who leaves. So no two gangs
-// count on the same room.
+// count on the same room. A victim that waits itself has no room to give; and where
+// more is promised than there will be, because a decision was not carried out,
+// nobody can count on anything alone.
 func (r *round) whoLeaves(k *kind, nodes []int32, node int32) []armada.RunID {
-	var taken, given armada.Resources
+	var made, given armada.Resources
+	var mine, all []armada.RunID
+	for _, j := range r.runsOn(node) {
+		switch {
+		case j.run.lost == r.number && r.madeRoom(j):
+			mine = append(mine, j.run.id)
+			if made = made.Add(*j.shape.demand.Resources()); !j.waits() {
+				given = given.Add(*j.shape.demand.Resources())
+			}
+		case j.run.lost == r.number || j.run.leaves:
+			all = append(all, j.run.id)
+		}
+	}
+	taken := takenOn(node, k, nodes)
+	free, promised := r.pool.space.Room(0, node).Add(taken), r.pool.space.Room(1, node).Add(taken).Sub(made)
+	for i := range given {
+		given[i] += max(free[i], 0)
+	}
+	if !taken.Fits(&given) || !(&armada.Resources{}).Fits(&promised) {
+		mine = append(mine, all...)
+	}
+	slices.Sort(mine)
+	return mine
+}
+
+// takenOn is what a gang takes of one of its nodes.
+func takenOn(node int32, k *kind, nodes []int32) armada.Resources {
+	var taken armada.Resources
 	next := 0
 	for _, p := range k.parts {
 		for range p.Count {
@@ -35,25 +64,7 @@ func (r *round) whoLeaves(k *kind, nodes []int32, node int32) []armada.RunID {
 			next++
 		}
 	}
-	room := r.pool.space.Room(0, node).Add(taken)
-	for i := range room {
-		given[i] = max(room[i], 0)
-	}
-	var mine, all []armada.RunID
-	for _, j := range r.runsOn(node) {
-		switch {
-		case j.run.lost == r.number && r.madeRoom(j):
-			mine = append(mine, j.run.id)
-			given = given.Add(*j.shape.demand.Resources())
-		case j.run.lost == r.number || j.run.leaves:
-			all = append(all, j.run.id)
-		}
-	}
-	if !taken.Fits(&given) {
-		mine = append(mine, all...)
-	}
-	slices.Sort(mine)
-	return mine
+	return taken
 }
 
 // madeRoom tells whether a run made room for the claim.

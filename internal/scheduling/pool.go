@@ -151,7 +151,7 @@ func (p *Pool) Occupy(v armada.Job, run armada.Run, requirements *armada.Require
 	}
 	p.version++
 	j := p.add(v, requirements)
-	j.run = &place{id: run.ID, node: node, leaves: leaves, since: since}
+	j.run = &place{id: run.ID, node: node, leaves: leaves, since: since, after: run.After}
 	j.shape = j.shape.on(run.Away)
 	p.settleIn(j)
 }

@@ -2,6 +2,7 @@ package scheduling
 
 import (
 	"cmp"
+	"math"
 	"slices"
 
 	"armada"
@@ -338,6 +339,49 @@ func (r *round) repair() {
 			r.placed = append(r.placed, placed{victims: len(r.victims) - r.claim.mark})
 		}
 	}
+}
+
+// stir notes what may give gangs that were refused room after all: that those who
+// lost their places left more than was needed, or that a queue which got something
+// owes more now. In a market whatever is left may be enough with the next run.
+func (r *round) stir(q *queue, victims []victim) {
+	if !r.preempts() {
+		return
+	}
+	if r.Market == nil && len(q.tenures) > 0 && r.overShare(q) {
+		r.dearest = max(r.dearest, r.cost(q, &q.turn.held))
+	}
+	if r.Market != nil && len(victims) > 0 || slices.ContainsFunc(victims, r.leftRoom) {
+		r.stirred = r.leases
+	}
+}
+
+// withinReach tells whether a gang of a kind that was refused may find room by now.
+func (r *round) withinReach(k *kind) bool {
+	mixed := len(k.parts) > 1 && k.failedAt < r.leases
+	return mixed || k.failedAt < r.stirred || k.failedAt < r.leases && k.refused < r.dearest
+}
+
+// leftRoom tells whether the node of a victim has room for the smallest of jobs.
+func (r *round) leftRoom(v victim) bool {
+	at := r.pool.position(v.job.run.site)
+	return at >= 0 && r.leastAsked().Fits(r.pool.space.Room(1, at))
+}
+
+// leastAsked is what every job asks for at least.
+func (r *round) leastAsked() *armada.Resources {
+	if r.least == nil {
+		r.least = &armada.Resources{}
+		for i := range r.least {
+			r.least[i] = math.MaxInt64
+		}
+		for _, s := range r.pool.shapes {
+			for i, amount := range s.demand.Resources() {
+				r.least[i] = min(r.least[i], amount)
+			}
+		}
+	}
+	return r.least
 }
 
 // preempts tells whether runs may lose their places in this round.

@@ -57,27 +57,39 @@ func TestNoNodeIsOversubscribedWhateverEndsFirst(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		w := drawFull(t)
-		out := Round(Input{Pool: w.pool(0)})
 		over := map[string]bool{}
 		for _, n := range w.nodes {
 			free := w.free(n)
 			over[n.Name] = !(&armada.Resources{}).Fits(&free)
 		}
-		ended := map[armada.RunID]bool{}
-		after := w.after(out).ended(func(j worldJob) bool {
-			ended[j.run.ID] = rapid.Bool().Draw(t, "ends")
-			return ended[j.run.ID]
-		})
-		// The leases begin that wait for nobody else.
-		after.jobs = slices.DeleteFunc(after.jobs, func(j worldJob) bool {
-			return j.run != nil && slices.ContainsFunc(j.run.After, func(id armada.RunID) bool { return !ended[id] })
-		})
-		for _, n := range w.nodes {
-			if free := after.free(n); !over[n.Name] && !(&armada.Resources{}).Fits(&free) {
-				t.Fatalf("%v\n%v\n%s has %v left", w, out.Decisions, n.Name, free)
+		for range 3 {
+			out := Round(Input{Pool: w.pool(0)})
+			w = w.after(out).ended(func(worldJob) bool { return rapid.Bool().Draw(t, "ends") })
+			for _, n := range w.nodes {
+				if free := w.started().free(n); !over[n.Name] && !(&armada.Resources{}).Fits(&free) {
+					t.Fatalf("%v\n%v\n%s has %v left", w, out.Decisions, n.Name, free)
+				}
+			}
+			w.queues = slices.Clone(w.queues)
+			for i := range w.queues {
+				w.queues[i].PriorityFactor = float64(1 + rapid.IntRange(0, 3).Draw(t, "factor"))
 			}
 		}
 	})
+}
+
+// started is the world without the runs that wait for others.
+func (w world) started() world {
+	active := map[armada.RunID]bool{}
+	for _, j := range w.jobs {
+		if j.run != nil {
+			active[j.run.ID] = true
+		}
+	}
+	w.jobs = slices.DeleteFunc(slices.Clone(w.jobs), func(j worldJob) bool {
+		return j.run != nil && slices.ContainsFunc(j.run.After, func(id armada.RunID) bool { return active[id] })
+	})
+	return w
 }
 
 func TestOnlyPreemptibleRunsArePreemptedAndGangsAsAWhole(t *testing.T) {

@@ -34,6 +34,7 @@ func (r *round) forget() {
 // scratch is what a round works with and the next one uses again.
 type scratch struct {
 	number  uint64 // of the round
+	pass    uint64 // of its passes, counted on from round to round
 	order   []*queue
 	placed  []placed
 	nodes   []int32
@@ -98,7 +99,10 @@ type round struct {
 	most    bound            // of it
 	unspent bound            // of floating resources
 	tokens  allowance
-	moved   allowance // of runs preempted for fairness
+	moved   allowance         // of runs preempted for fairness
+	stirred int               // so many leases were there when room was left over last
+	dearest uint64            // the most that a queue costs which got something and owes
+	least   *armada.Resources // no job asks for less; nil while not known
 	wake    time.Time
 	prices  *Market // nil unless the pool is a market
 }
@@ -147,32 +151,29 @@ func (r *round) owe() {
 // that waits has a place.
 //
 // Where members differ, best fit may miss a way to place them that it finds
-// when the nodes are fuller; and where runs lose their places, more may become
-// free than was needed, and what queues owe changes. Such gangs are offered again
-// for as long as anything was placed after they failed: a second round would find
-// no more.
+// when the nodes are fuller. Such gangs are offered again for as long as anything
+// was placed after they failed: a second round would find no more. So are all when
+// preemption may have changed something for them, see [round.stir].
 func (r *round) admit() {
 	r.takeTurns(func(*lane) bool { return true })
 	for r.progressed() {
-		r.takeTurns(func(l *lane) bool { return l.kind.again == r.number })
+		r.takeTurns(func(l *lane) bool { return l.kind.again == r.pass })
 	}
 }
 
 // progressed tells whether gangs should be offered again, and marks them.
 func (r *round) progressed() bool {
+	r.pass++
 	any := false
 	for _, q := range r.pool.byName {
 		for _, l := range q.inOrder {
 			k := l.kind
-			if k.failed != r.number {
-				continue
-			}
-			k.again = 0
-			if (len(k.parts) > 1 || r.preempts()) && k.failedAt < r.leases && r.full.Code == armada.ReasonNone {
-				k.again, k.failedAt, any = r.number, r.leases, true
+			if k.failed == r.number && k.again != r.pass && r.withinReach(k) && r.full.Code == armada.ReasonNone {
+				k.again, k.failedAt, any = r.pass, r.leases, true
 			}
 		}
 	}
+	r.dearest = 0
 	return any
 }
 
@@ -334,6 +335,7 @@ func (r *round) settle(l *lane, nodes []int32, before int, away string) {
 	r.waitFor(k, nodes[len(nodes)-k.size:])
 	r.placed = append(r.placed, placed{l.next.job, k.size, len(r.victims) - before, away})
 	r.give(l.queue, k)
+	r.stir(l.queue, r.victims[before:])
 }
 
 // why tells why a queue's gang has no place: because of a member that has none even

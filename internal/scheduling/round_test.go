@@ -17,6 +17,11 @@ func TestARoundAllocatesOnlyItsOutcome(t *testing.T) { // not parallel: it count
 	if f, m := count(few), count(many); m > f {
 		t.Errorf("a round of 3000 jobs made %v allocations, one of 200 made %v", m, f)
 	}
+	few = benchWorld{nodes: 400, cores: 32, nodeTypes: 4, queues: 4, jobs: 200, shapes: 8, loose: true}.pool()
+	many = benchWorld{nodes: 400, cores: 32, nodeTypes: 4, queues: 4, jobs: 3000, shapes: 8, loose: true}.pool()
+	if f, m := count(few), count(many); m > f {
+		t.Errorf("where it might preempt, a round of 3000 jobs made %v allocations, one of 200 made %v", m, f)
+	}
 }
 
 // TestALaneIsASortedList compares what a lane offers with what it was given.

@@ -14,7 +14,8 @@ type place struct {
 	node   placement.NodeRef
 	site   *site
 	since  int64 // when it was leased
-	leaves bool  // it was asked to end, and holds its room until it has
+	after  []armada.RunID
+	leaves bool // it was asked to end, and holds its room until it has
 
 	// The current round's.
 	lost    uint64 // the round that takes its room away
@@ -43,7 +44,14 @@ type tenure struct {
 	held  armada.Resources // by them
 }
 
-// tenureOf is the run's place among those of its queue.
+// waits tells whether the run has no room yet: somebody that it waits for holds it.
+func (j *job) waits() bool {
+	return len(j.run.after) > 0 && slices.ContainsFunc(j.run.site.runs, func(o *job) bool {
+		return slices.Contains(j.run.after, o.run.id)
+	})
+}
+
+// tenure is the run's place among those of its queue.
 func (j *job) tenure() entry { return entry{j.run.since, j.priority, j} }
 
 // loose tells whether the run may be preempted.

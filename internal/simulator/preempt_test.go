@@ -79,3 +79,38 @@ func TestWhatIsLeftOfAPreemptedGangIsSubmittedAgainAsAGang(t *testing.T) {
 		t.Errorf("%v core hours were wasted, want %v", sum.WastedCoreHours, want)
 	}
 }
+
+// TestPreemptionIsThatOfThePool has a queue fill two pools, of which one preempts
+// for fairness, before another comes.
+func TestPreemptionIsThatOfThePool(t *testing.T) {
+	t.Parallel()
+	s := Scenario{
+		Rules:      Rules{Scheduling: scheduling.Config{Resources: armada.DefaultResourceTable(), Classes: []armada.PriorityClass{{Name: "loose", Preemptible: true}}}, DefaultClass: "loose"},
+		RoundEvery: 10 * time.Second, Until: 10 * time.Minute,
+	}
+	s.Scheduling.FairnessMultipliers[0] = 1000
+	s.Scheduling.Pools = map[string]scheduling.PoolRules{"fair": {Preemption: scheduling.PreemptionRules{FairShare: true, ProtectedShare: 1_000_000}}}
+	node := NodeTemplate{Number: 1}
+	node.TotalResources.Resources = map[string]string{armada.CPU: "4"}
+	for _, pool := range []string{"fair", "other"} {
+		s.Clusters.Clusters = append(s.Clusters.Clusters, Cluster{Name: pool, Pool: pool, NodeTemplates: []NodeTemplate{node}})
+	}
+	early := JobTemplate{Number: 8, RuntimeDistribution: Spread{Minimum: time.Hour}}
+	early.Requirements.ResourceRequirements.Requests = map[string]string{armada.CPU: "1"}
+	late := early
+	late.EarliestSubmitTime = time.Minute
+	s.Workload.Queues = []Queue{{Name: "early", Weight: 1, JobTemplates: []JobTemplate{early}}, {Name: "late", Weight: 1, JobTemplates: []JobTemplate{late}}}
+	r, err := Run(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	preempted := map[string]int{}
+	for _, l := range r.lives {
+		if l.job.State == armada.JobPreempted {
+			preempted[l.run.Pool]++
+		}
+	}
+	if preempted["fair"] != 2 || preempted["other"] != 0 {
+		t.Errorf("runs were preempted by pool: %v, want two in the fair one", preempted)
+	}
+}
