@@ -1,6 +1,8 @@
 package app
 
 import (
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -79,5 +81,34 @@ scheduling:
 	}
 	if strings.Contains(err.Error(), "urgency") {
 		t.Errorf("urgency may be turned off:\n%v", err)
+	}
+}
+
+func TestTheHowtoOfMarketsShowsSettingsAndBids(t *testing.T) {
+	t.Parallel()
+	howto, err := os.ReadFile(filepath.Join("..", "..", "docs", "howto", "market.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := map[string]int{}
+	for _, block := range strings.Split(string(howto), "```yaml\n")[1:] {
+		block, _, _ = strings.Cut(block, "```")
+		kind, _, _ := strings.Cut(block, ":")
+		seen[kind]++
+		if kind == "scheduling" {
+			_, err = configured(t, block)
+		} else {
+			path := filepath.Join(t.TempDir(), "bids.yaml")
+			if err := os.WriteFile(path, []byte(block), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			_, err = pricing.ReadFile(path)
+		}
+		if err != nil {
+			t.Errorf("%s\n%v", block, err)
+		}
+	}
+	if seen["scheduling"] != 2 || seen["pools"] != 1 {
+		t.Errorf("the howto shows %v, want two pieces of settings and one of bids", seen)
 	}
 }

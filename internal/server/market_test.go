@@ -18,7 +18,8 @@ func (sales) Reports() []scheduling.Report {
 	return []scheduling.Report{{Pool: "gpu", At: time.Unix(0, 0), Market: &scheduling.Market{
 		SpotPrice: 3_000_000, SetBy: "physics", SetterPays: 2_500_000,
 		Quotes: []scheduling.Quote{
-			{Shape: "small", Free: true}, {Shape: "node", Outbid: 4_000_000},
+			{Shape: "small", Free: true},
+			{Shape: "node", Outbid: 4_000_000},
 			{Shape: "huge", Reason: armada.Reason{Code: armada.ReasonTooLarge, Nodes: 2}},
 		},
 	}}}
