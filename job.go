@@ -55,6 +55,7 @@ type Job struct {
 	Template TemplateID
 	Shape    ShapeID
 	Gang     Gang
+	Band     PriceBand // of its bids, in market-driven pools
 
 	State    JobState
 	Version  int64  // +1 per transition, from 1

@@ -31,6 +31,7 @@ const (
 	ReasonPreemptionRate            // no more runs may be preempted for it now
 	ReasonFloating                  // too little is left of what pools share and no node has
 	ReasonTooSmall                  // the matching nodes are for larger jobs
+	ReasonOutbid                    // the room is held by runs that bid as much or more
 )
 
 var reasonTexts = [...]string{
@@ -54,6 +55,7 @@ var reasonTexts = [...]string{
 	ReasonTooSmall:       "the matching nodes are for larger jobs",
 	ReasonPreemptionRate: "no more runs of other queues may be preempted now",
 	ReasonFloating:       "too little is left of what the pools share",
+	ReasonOutbid:         "others bid as much or more",
 }
 
 // hindrances are what nodes are that a reason ruled out.
@@ -77,7 +79,8 @@ type Reason struct {
 	// Have and Want are members of a gang that are queued or would fit, and those
 	// placed together; or jobs that may start now, and those that must together; or
 	// the amount of Resource that there is, and the one asked for. For the limits of
-	// a queue and of a round they are what it may hold, and what it would.
+	// a queue and of a round they are what it may hold, and what it would. For a
+	// market they are the price that is bid, and the one to be outbid.
 	Have, Want int64
 	WouldDo    int // nodes on which the job would fit if it asked for no more than Have
 }
@@ -101,6 +104,8 @@ func (r Reason) String() string {
 		return fmt.Sprintf("%s (%d of %d are queued)", text, r.Have, r.Want)
 	case r.Code == ReasonGangDoesNotFit:
 		return fmt.Sprintf("%s (%d of %d members would)", text, r.Have, r.Want)
+	case r.Code == ReasonOutbid:
+		return fmt.Sprintf("%s (it bids %v, and more than %v would do)", text, Price(r.Have), Price(r.Want))
 	case r.Code == ReasonGlobalRate || r.Code == ReasonQueueRate:
 		return fmt.Sprintf("%s (%d of %d may start now)", text, r.Have, r.Want)
 	case r.Resource.Name != "" && (r.Code == ReasonQueueLimit || r.Code == ReasonRoundLimit):

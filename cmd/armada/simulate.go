@@ -85,6 +85,9 @@ func (s *simulation) scenario(cmd *cobra.Command) (simulator.Scenario, error) {
 		return scenario, err
 	}
 	scenario.Rules = simulator.Rules{Scheduling: config.RoundConfig(), DefaultClass: config.Jobs.DefaultPriorityClassName}
+	if scenario.Bids, err = config.SimulatedBids(); err != nil {
+		return scenario, err
+	}
 	if scenario.Clusters, err = simulator.LoadClusters(s.clusters, scenario.Rules); err != nil {
 		return scenario, err
 	}

@@ -16,6 +16,7 @@ import (
 	"armada/internal/executor"
 	"armada/internal/leader"
 	"armada/internal/podspec"
+	"armada/internal/pricing"
 	"armada/internal/scheduling"
 	"armada/internal/server"
 	"armada/internal/server/executors"
@@ -105,6 +106,8 @@ type Scheduling struct {
 	Pools      map[string]Pool
 	// Reservations keeps nodes for gangs that have waited for long.
 	Reservations Reservations
+	// Pricing says who tells the bids of the queues in market-driven pools.
+	Pricing pricing.Config
 	// MaxQueuedJobsPerQueue bounds the queued jobs of a queue; 0 is no bound.
 	MaxQueuedJobsPerQueue int
 	// NodeTypes are kinds of nodes that clusters may begin at any time, such as
@@ -195,9 +198,9 @@ func DefaultConfig() Config {
 		Executors: Executors{Lease: serve.Lease, LostTimeout: lead.Expiry.LostTimeout, MaxAttempts: serve.MaxAttempts, MaxUnacknowledged: 2500},
 		Retries:   Retries{Most: 5},
 		Scheduling: Scheduling{
-			MinRoundInterval: lead.MinRoundInterval,
-			Preemption:       Preemption{FairShare: true, Urgency: true, ProtectedFractionOfFairShare: 1},
-			Reservations:     Reservations{After: 10 * time.Minute, For: time.Hour, MaximumFractionOfNodes: 0.2},
+			MinRoundInterval: lead.MinRoundInterval, Pricing: pricing.DefaultConfig(),
+			Preemption:   Preemption{FairShare: true, Urgency: true, ProtectedFractionOfFairShare: 1},
+			Reservations: Reservations{After: 10 * time.Minute, For: time.Hour, MaximumFractionOfNodes: 0.2},
 		},
 		Jobs:     podspec.DefaultConfig(),
 		Store:    Store{Connections: 8, KeepFinished: 14 * 24 * time.Hour, KeepClientIDs: 14 * 24 * time.Hour},
@@ -229,7 +232,7 @@ func (c Config) Validate() error {
 	errs = append(errs, c.Retries.validate())
 	positive("scheduling.minRoundInterval", c.Scheduling.MinRoundInterval)
 	_, err := c.nodeTypes()
-	errs = append(errs, err, c.validateLimits(), c.validateAway(), c.Scheduling.validatePoolRules())
+	errs = append(errs, err, c.validateLimits(), c.validateAway(), c.Scheduling.validatePoolRules(), c.validatePools())
 	if _, err := c.minimumJob(); err != nil {
 		errs = append(errs, fmt.Errorf("executor.minimumJob: %w", err))
 	}
@@ -358,7 +361,7 @@ func (c Config) scheduling() scheduling.Config {
 		RoundLimits: c.Scheduling.RoundLimits, Rate: c.Scheduling.Rate, QueueRate: c.Scheduling.QueueRate,
 		Budgets: c.Scheduling.budgets(), Away: c.away(),
 	}
-	s.PoolRules, s.Pools = c.Scheduling.poolRules()
+	s.PoolRules, s.Pools = c.Scheduling.poolRules(s.Resources)
 	for i := range s.Resources.Len() {
 		s.FairnessMultipliers[i] = 1000
 	}

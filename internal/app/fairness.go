@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"armada"
 	"armada/internal/scheduling"
 )
 
@@ -49,12 +50,18 @@ type Fairness struct {
 	PreferLargeJobs bool
 }
 
-// Pool is what is set for one pool: it replaces what it names of
-// scheduling.fairness, scheduling.preemption and scheduling.reservations.
+// Pool is what is set for one pool. Fairness, Preemption and Reservations replace
+// what they name of scheduling.fairness, scheduling.preemption and
+// scheduling.reservations.
 type Pool struct {
 	Fairness     PoolFairness
 	Preemption   PoolPreemption
 	Reservations PoolReservations
+	// MarketDriven gives the places of the pool to who bids most, and takes them from
+	// who bids less, whatever the priority class is.
+	MarketDriven bool
+	Market       Market
+	Optimiser    Optimiser
 }
 
 // PoolFairness replaces what it names of scheduling.fairness in one pool.
@@ -122,13 +129,14 @@ func (p Preemption) rules() scheduling.PreemptionRules {
 }
 
 // poolRules returns what holds in pools that are not named, and in those that are.
-func (s Scheduling) poolRules() (all scheduling.PoolRules, byPool map[string]scheduling.PoolRules) {
+func (s Scheduling) poolRules(table armada.ResourceTable) (all scheduling.PoolRules, byPool map[string]scheduling.PoolRules) {
 	all = scheduling.PoolRules{Fairness: s.Fairness.rules(), Preemption: s.Preemption.rules(), Reservations: s.Reservations.rules()}
 	byPool = map[string]scheduling.PoolRules{}
 	for name, pool := range s.Pools {
 		byPool[name] = scheduling.PoolRules{
 			Fairness: pool.Fairness.over(s.Fairness).rules(), Preemption: pool.Preemption.over(s.Preemption).rules(),
 			Reservations: pool.Reservations.over(s.Reservations).rules(),
+			Market:       pool.rules(table), Optimiser: pool.Optimiser.rules(table),
 		}
 	}
 	return all, byPool

@@ -34,10 +34,17 @@ func (s *System) openServer(ctx context.Context, version string) error {
 	if s.replica, err = s.whoWeAre(); err != nil {
 		return err
 	}
-	if s.leader, err = leader.New(s.config.leader(), leader.Parts{
+	if err := s.openBids(); err != nil {
+		return err
+	}
+	parts := leader.Parts{
 		Store: s.store, Replica: s.replica, Log: s.log.With("part", "leader"), Metrics: s.registry,
 		Clock: leader.MachineClock{Offset: s.config.Rehearsal.ClockOffset},
-	}); err != nil {
+	}
+	if s.bids != nil {
+		parts.Bids = s.bids
+	}
+	if s.leader, err = leader.New(s.config.leader(), parts); err != nil {
 		return fmt.Errorf("making the leader: %w", err)
 	}
 	authorizer := auth.NewAuthorizer()

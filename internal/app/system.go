@@ -13,6 +13,7 @@ import (
 	"google.golang.org/grpc"
 
 	"armada/internal/leader"
+	"armada/internal/pricing"
 	"armada/internal/runs/process"
 	"armada/internal/server"
 	"armada/internal/server/executors"
@@ -51,6 +52,7 @@ type System struct {
 	leader    *leader.Leader
 	executors *executors.Service
 	peers     *peers.Peers
+	bids      *pricing.Bids // nil where nobody bids
 	server    *server.Server
 
 	// Of the executor.
@@ -113,6 +115,9 @@ func (s *System) loops() []func(context.Context) error {
 	loops := []func(context.Context) error{s.forgetting.run}
 	if s.server != nil {
 		loops = append(loops, s.server.Serve, s.executors.Run)
+	}
+	if s.bids != nil {
+		loops = append(loops, s.bids.Run)
 	}
 	if s.metrics != nil {
 		handler := telemetry.Handler(s.config.Telemetry, s.registry, s.log)
@@ -193,6 +198,9 @@ func (s *System) Close() error {
 	errs = append(errs, s.trace.close())
 	if s.conn != nil {
 		errs = append(errs, s.conn.Close())
+	}
+	if s.bids != nil {
+		errs = append(errs, s.bids.Close())
 	}
 	if s.peers != nil {
 		errs = append(errs, s.peers.Close())

@@ -162,6 +162,15 @@ type Parts struct {
 	Log     *slog.Logger          // nil discards
 	Metrics prometheus.Registerer // nil registers nothing
 	Clock   Clock                 // nil is [MachineClock]
+	Bids    Bids                  // nil where nobody bids
+}
+
+// Bids tells what queues bid in market-driven pools.
+type Bids interface {
+	// Latest returns what is known now, and must not change any more.
+	Latest() armada.Bids
+	// Changed returns a channel that receives when Latest may have changed.
+	Changed() <-chan struct{}
 }
 
 // Clock tells the time and waits. Its times are only compared with each other.

@@ -21,6 +21,7 @@ type Leader struct {
 	latest       atomic.Pointer[store.Leader] // what the store answered last
 	log          *slog.Logger
 	clock        Clock
+	bids         Bids
 	metrics      *metrics
 	explanations Explanations
 	plans        func() func(pool string) planner // makes those of a term
@@ -32,7 +33,7 @@ func New(config Config, parts Parts) (*Leader, error) {
 	if err := config.Validate(); err != nil {
 		return nil, err
 	}
-	l := &Leader{config: config, store: parts.Store, replica: parts.Replica, log: parts.Log, clock: parts.Clock}
+	l := &Leader{config: config, store: parts.Store, replica: parts.Replica, log: parts.Log, clock: parts.Clock, bids: parts.Bids}
 	if l.log == nil {
 		l.log = slog.New(slog.DiscardHandler)
 	}

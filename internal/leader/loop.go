@@ -20,6 +20,8 @@ type term struct {
 	config       Config
 	store        Store
 	clock        Clock
+	bids         Bids
+	outbid       <-chan struct{} // bids have changed
 	log          *slog.Logger
 	metrics      *metrics
 	explanations *Explanations
@@ -42,6 +44,10 @@ func newTerm(l *Leader, held tenure) *term {
 		fence:  store.Fence{Epoch: held.epoch},
 		world:  newWorld(l.plans(), l.config.Expiry, held.skew),
 		outbox: newOutbox(l.config.PieceTime),
+	}
+	if l.bids != nil {
+		t.bids, t.outbid = l.bids, l.bids.Changed()
+		t.world.setBids(t.bids.Latest())
 	}
 	t.world.since, t.world.types, t.world.rules = held.asked.Add(held.skew), l.config.NodeTypes, l.config.Scheduling
 	t.world.unacknowledged = l.config.MaxUnacknowledged
@@ -160,6 +166,8 @@ func (t *term) loop(ctx context.Context) error {
 			t.outbox.drop(head)
 		case q := <-t.explanations.questions:
 			q.answer <- t.world.standing(q.job)
+		case <-t.outbid:
+			t.world.setBids(t.bids.Latest())
 		case <-due:
 		case <-ctx.Done():
 			err = ctx.Err()

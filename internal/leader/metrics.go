@@ -85,11 +85,19 @@ var (
 		"The fraction of the pool that a queue holds, of its dominant resource.", []string{"pool", "queue"}, nil)
 	queueFairShare = prometheus.NewDesc("armada_leader_queue_fair_share",
 		"The fraction of the pool that a queue is entitled to, with what idle queues gave away.", []string{"pool", "queue"}, nil)
+	spotPrice = prometheus.NewDesc("armada_leader_spot_price",
+		"The spot price of a market-driven pool.", []string{"pool"}, nil)
+	setterPays = prometheus.NewDesc("armada_leader_spot_price_of_setter",
+		"What the queue whose bid is the spot price pays itself.", []string{"pool", "queue"}, nil)
+	indicativePrice = prometheus.NewDesc("armada_leader_indicative_price",
+		"The bid to be exceeded for a shape to be placed now; 0 where there is room, nothing where no bid would do.", []string{"pool", "shape"}, nil)
+	indicativePlaceable = prometheus.NewDesc("armada_leader_indicative_price_exists",
+		"1 if a shape could be placed at some price.", []string{"pool", "shape"}, nil)
 )
 
 // Describe tells the metrics there are.
 func (reported) Describe(descs chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{queuedJobs, poolCapacity, queueAllocated, queueShare, queueFairShare} {
+	for _, d := range []*prometheus.Desc{queuedJobs, poolCapacity, queueAllocated, queueShare, queueFairShare, spotPrice, setterPays, indicativePrice, indicativePlaceable} {
 		descs <- d
 	}
 }
@@ -116,6 +124,20 @@ func (c reported) Collect(metrics chan<- prometheus.Metric) {
 			amounts(queueAllocated, q.Allocated, r.Pool, q.Queue)
 			gauge(queueShare, float64(q.Share)/millionths, r.Pool, q.Queue)
 			gauge(queueFairShare, float64(q.AdjustedShare)/millionths, r.Pool, q.Queue)
+		}
+		if m := r.Market; m != nil {
+			gauge(spotPrice, m.SpotPrice.Amount(), r.Pool)
+			if m.SetBy != "" {
+				gauge(setterPays, m.SetterPays.Amount(), r.Pool, m.SetBy)
+			}
+			for _, q := range m.Quotes {
+				placeable := 0.0
+				if q.Reason.Code == armada.ReasonNone {
+					placeable = 1
+					gauge(indicativePrice, q.Outbid.Amount(), r.Pool, q.Shape)
+				}
+				gauge(indicativePlaceable, placeable, r.Pool, q.Shape)
+			}
 		}
 	}
 }

@@ -19,6 +19,7 @@ type planner interface {
 	SetNode(n armada.Node)
 	RemoveNode(executor armada.ExecutorID, name string)
 	SetExecutor(id armada.ExecutorID, open bool)
+	SetBids(bids map[string]armada.QueueBids) bool
 	Enqueue(job armada.Job, requirements *armada.Requirements)
 	Occupy(job armada.Job, run armada.Run, requirements *armada.Requirements)
 	Ended(job armada.Job, run armada.Run)
@@ -60,6 +61,7 @@ type world struct {
 	jobs      map[armada.JobID]*entry
 	shapes    map[armada.ShapeID]*shape
 	queues    map[string]armada.Queue
+	bids      armada.Bids
 	executors map[armada.ExecutorID]*agent
 	pools     []*pool          // by name
 	withheld  []*entry         // queued jobs that are offered again later, see entry.until
@@ -301,6 +303,16 @@ func (w *world) dropQueue(name string) {
 	}
 }
 
+// setBids replaces what queues bid.
+func (w *world) setBids(bids armada.Bids) {
+	w.bids = bids
+	for _, p := range w.pools {
+		if p.plan.SetBids(bids[p.name]) {
+			p.dirty = true
+		}
+	}
+}
+
 // pool returns the pool of a name. A pool that is new learns the queues, the
 // executors and the jobs that wait.
 func (w *world) pool(name string) *pool {
@@ -313,6 +325,7 @@ func (w *world) pool(name string) *pool {
 	for _, q := range w.queues {
 		p.plan.SetQueue(q)
 	}
+	p.plan.SetBids(w.bids[name])
 	for id, x := range w.executors {
 		p.plan.SetExecutor(id, x.open())
 	}

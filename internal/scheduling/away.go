@@ -92,9 +92,10 @@ func (p *Pool) addAway(home *shape) {
 		if !a.admits(home.needs, p.config.Resources) {
 			continue
 		}
-		there := p.config.onNode(a.elsewhere(home.needs))
-		ranked := *there
-		ranked.PriorityClass = a.pseudoClass().Name
+		ranked := *p.onNode(a.elsewhere(home.needs))
+		if p.rules.Market == nil {
+			ranked.PriorityClass = a.pseudoClass().Name
+		}
 		home.away = append(home.away, &shape{
 			id: home.id, needs: home.needs, demand: p.space.AddAway(&ranked, home.demand),
 			rank: a.Priority, loose: true, class: home.class, home: home, nodeType: a.NodeType,

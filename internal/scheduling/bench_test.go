@@ -42,6 +42,7 @@ func benchConfig() Config {
 type benchWorld struct {
 	nodes, cores, nodeTypes int
 	queues, jobs, shapes    int
+	market                  bool // places go to who bids more, and the jobs are of all bands
 	loose                   bool // two thirds of the shapes are preemptible, and the first; with preemption
 }
 
@@ -68,6 +69,11 @@ func (w benchWorld) pool() *Pool {
 	if w.loose {
 		p = NewPool("default", preempting())
 	}
+	if w.market {
+		config := benchConfig()
+		config.Market = &MarketRules{SpotCutoff: 900_000}
+		p = NewPool("default", config)
+	}
 	for i := range w.nodes {
 		p.SetNode(w.node(i))
 	}
@@ -84,7 +90,7 @@ func (w benchWorld) pool() *Pool {
 		s := i / w.queues % len(shapes)
 		p.Enqueue(armada.Job{
 			ID: armada.JobID(fmt.Sprintf("job-%022d", i)), Number: int64(i + 1),
-			Queue: fmt.Sprintf("queue-%03d", i%w.queues), Shape: ids[s],
+			Queue: fmt.Sprintf("queue-%03d", i%w.queues), Shape: ids[s], Band: armada.PriceBand(i % 9),
 		}, shapes[s])
 	}
 	return p

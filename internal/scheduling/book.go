@@ -12,7 +12,8 @@ import (
 // book is what queues that hold more than their protected share offer back: their
 // runs that may be preempted, in reverse fair order. The lowest class goes first,
 // then the queue that costs most, as if what it has offered were gone, and of a
-// queue the run that kept its place last. It is written only as far as somebody
+// queue the run that kept its place last. In a market it is all runs, and the
+// lowest price goes first, then the latest lease. It is written only as far as somebody
 // reads: whoever looks for room takes the first page on which it finds enough, so
 // that the rest being offered or not makes no difference.
 type book struct {
@@ -54,7 +55,7 @@ func (r *round) openBook() {
 		b.latest, b.on = append(b.latest, -1), append(b.on, armada.Resources{})
 	}
 	for _, q := range r.pool.byName {
-		if len(q.tenures) == 0 || !r.overShare(q) {
+		if len(q.tenures) == 0 || r.Market == nil && !r.overShare(q) {
 			continue
 		}
 		s := &q.turn.seller
@@ -64,7 +65,7 @@ func (r *round) openBook() {
 		}
 	}
 	heapify(b.sellers, (*queue).offersBefore)
-	for b.whole && r.writeOffer(math.MaxInt32) {
+	for b.whole && r.writeOffer(true) {
 	}
 }
 
@@ -122,9 +123,15 @@ func (q *queue) nextOffer() *job {
 
 // offersBefore orders the sellers.
 func (q *queue) offersBefore(o *queue) bool {
-	a, b := q.nextOffer().shape.rank, o.nextOffer().shape.rank
-	if a != b {
-		return a < b
+	a, b := q.nextOffer(), o.nextOffer()
+	if a.worth() != b.worth() {
+		return a.worth() < b.worth()
+	}
+	if q.market && a.run.since != b.run.since {
+		return a.run.since > b.run.since
+	}
+	if a.shape.rank != b.shape.rank {
+		return a.shape.rank < b.shape.rank
 	}
 	if q.turn.seller.cost != o.turn.seller.cost {
 		return q.turn.seller.cost > o.turn.seller.cost
@@ -133,15 +140,15 @@ func (q *queue) offersBefore(o *queue) bool {
 }
 
 // writeOffer puts the next run into the book, and returns false when there is none
-// of a class priority up to rank.
-func (r *round) writeOffer(rank int32) bool {
+// that the claim may take, or with all, none at all.
+func (r *round) writeOffer(all bool) bool {
 	b := &r.book
 	if len(b.sellers) == 0 {
 		return false
 	}
 	q := b.sellers[0]
 	j := q.nextOffer()
-	if j.shape.rank > rank {
+	if !all && !r.outranks(j, r.bookCause()) {
 		return false
 	}
 	o := offer{job: j, node: -1, before: -1}
@@ -187,22 +194,31 @@ func (r *round) fromBook(part int) (int32, bool) {
 	if c.cost >= b.spent {
 		return 0, false
 	}
-	if _, could := r.pool.space.Search(d, r.pool.space.UpTo(c.kind.rank)); !could {
+	if _, could := r.pool.space.Search(d, r.atMost(c.kind.rank)); !could {
 		return 0, false
 	}
 	if m.book != b.number || c.cost < m.cost || c.kind.uniform.Label != "" {
-		m.book, m.page = b.number, 0
+		m.book, m.page, m.seen = b.number, 0, len(r.victims)
 	}
-	owing := m.page > 0
+	for m.seen = min(m.seen, len(r.victims)); m.seen < len(r.victims); m.seen++ {
+		if page, ok := r.firstOfferBeside(r.victims[m.seen].job); ok {
+			m.page = min(m.page, page)
+		}
+	}
+	market := r.Market != nil
+	owing := market || m.page > 0
 	for m.cost = c.cost; ; m.page++ {
-		if m.page == len(b.offers) && !r.writeOffer(c.kind.rank) {
+		if m.page == len(b.offers) && !r.writeOffer(false) {
 			if !owing {
 				b.spent = min(b.spent, c.cost)
 			}
 			return 0, false
 		}
 		o := &b.offers[m.page]
-		if o.job.run.lost == r.number || !r.owes(o.job) {
+		if market && !r.outranks(o.job, ForPrice) {
+			return 0, false // nor does it anything that comes after
+		}
+		if o.job.run.lost == r.number || !market && !r.owes(o.job) {
 			continue
 		}
 		owing = true
@@ -214,10 +230,25 @@ func (r *round) fromBook(part int) (int32, bool) {
 			r.candidates = append(r.candidates, b.offers[at].job)
 		}
 		slices.Reverse(r.candidates)
-		if r.makeRoom(d.Resources(), o.node, ForFairness) {
+		if r.makeRoom(d.Resources(), o.node, r.bookCause()) {
 			return o.node, true
 		}
 	}
+}
+
+// firstOfferBeside finds the first of the offers on a victim's node that were not
+// taken: now that the victim goes, they may be enough.
+func (r *round) firstOfferBeside(victim *job) (page int, ok bool) {
+	node := r.pool.position(victim.run.site)
+	if node < 0 {
+		return 0, false
+	}
+	for at := r.book.latest[node]; at >= 0; at = r.book.offers[at].before {
+		if r.book.offers[at].job.run.lost != r.number {
+			page, ok = int(at), true
+		}
+	}
+	return page, ok
 }
 
 // owes tells whether a run that is not of a gang may be taken for the claim; for

@@ -41,6 +41,31 @@ type PoolRules struct {
 	Fairness     FairnessRules
 	Preemption   PreemptionRules
 	Reservations ReservationRules
+	// Market makes places go to who bids most; nil for a pool that is shared by
+	// fairness. In a market only Repair of all other rules counts.
+	Market *MarketRules
+	// Optimiser makes room for large jobs where FairShare is off; nil for none.
+	Optimiser *OptimiserRules
+}
+
+// MarketRules say how a market-driven pool tells its prices.
+type MarketRules struct {
+	// SpotCutoff is the fraction of the pool, in millionths, of which the holders
+	// that bid most pay the spot price: the bid of the one with whom more than that
+	// is held.
+	SpotCutoff int64
+	// SecondPrice lets the queue that sets the spot price pay what others bid.
+	SecondPrice bool
+	// Shapes are those for which the report tells what a job would have to bid.
+	Shapes []PricedShape
+}
+
+// PricedShape is so many jobs of equal requirements, to be placed together.
+type PricedShape struct {
+	Name            string
+	Jobs            int    // 0 is one
+	UniformityLabel string // whose value their nodes share; may be empty
+	Requirements    *armada.Requirements
 }
 
 // PreemptionRules say which runs of preemptible classes may lose their places. The
@@ -70,10 +95,14 @@ type PreemptionRules struct {
 
 // rules are what holds in a pool.
 func (c Config) rules(pool string) PoolRules {
-	if rules, ok := c.Pools[pool]; ok {
-		return rules
+	rules, ok := c.Pools[pool]
+	if !ok {
+		rules = c.PoolRules
 	}
-	return c.PoolRules
+	if rules.Market != nil {
+		return PoolRules{Market: rules.Market, Preemption: PreemptionRules{Repair: rules.Preemption.Repair}}
+	}
+	return rules
 }
 
 // Input is what a round decides from. The round reads and changes nothing.
@@ -127,6 +156,8 @@ const (
 	ForFairness Cause = iota // its queue holds more than it is owed
 	ForUrgency               // a job of a higher class needs the room
 	ForRepair                // its node has less than its runs hold
+	ForPrice                 // a job that bids more needs the room
+	ForLargeJob              // the optimiser makes room for a large job
 )
 
 // Waiting tells why queued jobs of one queue and shape were not placed. Members
@@ -149,6 +180,28 @@ type Report struct {
 	Capacity armada.Resources
 	Queues   []QueueReport // by name
 	Kept     []Reservation // the outcome's
+	Market   *Market       // nil for a pool that is shared by fairness
+}
+
+// Market is what a round found of prices. A price of 0 is that of a pool that is
+// not in demand.
+type Market struct {
+	SpotPrice armada.Price
+	SetBy     string // the queue whose bid the spot price is; empty for a price of 0
+	// SetterPays is what that queue pays itself: the spot price or, where the rules
+	// say so, the most that any other queue bids up to it.
+	SetterPays armada.Price
+	Quotes     []Quote // of the shapes that the rules name
+}
+
+// Quote is what a job of a shape would have to bid to be placed now.
+type Quote struct {
+	Shape string
+	// Outbid is the bid of the dearest run that would lose its place: more than
+	// that would do.
+	Outbid armada.Price
+	Free   bool          // nobody would have to lose a place: any bid would do
+	Reason armada.Reason // why no bid would do; none when one would
 }
 
 // QueueReport is one queue's part in a round. Shares are fractions of the pool

@@ -12,7 +12,11 @@
 //     gang, and placement finds nodes for all its members or for none
 //     (placement/); where nothing is free, preempt.go looks for room that somebody
 //     leaves already, that queues owe (book.go), or that less urgent runs hold;
-//  4. outcome: leases, preemptions, and a reason for every job that waits.
+//     In a market-driven pool the highest price goes first, and room is made by runs
+//     that bid less (market.go);
+//  4. where fairness preempts nobody, small runs may make room for a large job
+//     (optimise.go); in a market, what places cost is found out (prices.go);
+//  5. outcome: leases, preemptions, and a reason for every job that waits.
 //
 // A run that is preempted *leaves*: it holds its room until it has ended, and does
 // not count for its queue any more. What is placed into its room meanwhile waits

@@ -31,6 +31,7 @@ type kind struct {
 	refused  uint64 // for queues that cost so much with it, and more
 	again    uint64 // the pass in which it is offered again
 	reason   armada.Reason
+	quoted   uint64 // the round in which its price was asked for
 }
 
 // member is how many of a gang have one shape.
@@ -38,10 +39,12 @@ type member struct {
 	shape *shape
 	count int
 
-	// How far its search in the book has come, and at which cost.
+	// How far its search in the book has come, at which cost, and after how many
+	// victims.
 	book uint64
 	page int
 	cost uint64
+	seen int
 }
 
 // gangKey names a gang within its pool.
@@ -145,7 +148,7 @@ func (p *Pool) settle() {
 			}
 			g.due = slices.Clone(g.queued[:need])
 			g.turn = g.due[need-1]
-			g.lane = g.queue.lane(p.kindOf(g))
+			g.lane = g.queue.lane(p.kindOf(g), g.bands())
 			g.lane.insert(g.turn.entry())
 		}
 	}

@@ -119,6 +119,15 @@ func (r *round) lossReason(v *victim, by *job) string {
 		say(", this one ")
 		text = strconv.AppendInt(text, int64(v.job.shape.rank), 10)
 		say(")")
+	case ForPrice:
+		say("price: job ", string(by.id), " of queue ", by.queue.name, " bids ", by.price().String(), ", this one ",
+			v.job.worth().String(), ", and gets the room")
+	case ForLargeJob:
+		say("optimiser: queue ", q.name, " held ")
+		text = appendPercent(text, v.held)
+		say(" of pool ", r.pool.name, ", more than its share of ")
+		text = appendPercent(text, max(q.turn.shares.Fair, q.turn.shares.Adjusted))
+		say("; the large job ", string(by.id), " of queue ", by.queue.name, " gets the room")
 	case ForRepair:
 		say("its node has less room than its jobs hold")
 	}

@@ -61,7 +61,7 @@ func (r *round) decisions() []Decision {
 
 // report describes the round, and leaves each queue's lanes in order of turn.
 func (r *round) report() Report {
-	report := Report{Pool: r.pool.name, At: r.in.Now, Capacity: r.capacity}
+	report := Report{Pool: r.pool.name, At: r.in.Now, Capacity: r.capacity, Market: r.prices}
 	for _, q := range r.pool.byName {
 		t := &q.turn
 		if t.given > 0 {
@@ -99,6 +99,9 @@ func (r *round) reason(l *lane) armada.Reason {
 		reason.Code = armada.ReasonQueueCordoned
 	case l.kind.failed == r.number:
 		reason = l.kind.reason
+		if reason.Code == armada.ReasonOutbid {
+			reason.Have = int64(l.price)
+		}
 	case over:
 		reason = limit
 	case q.turn.stopped.Code != armada.ReasonNone:

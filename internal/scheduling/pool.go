@@ -38,9 +38,12 @@ type Pool struct {
 	// reservations are those of the last outcome that was taken.
 	reservations []Reservation
 
-	shared   *Shared
-	moved    bucket     // of runs preempted for fairness
-	perRound *fractions // the most that one round hands out; nil is no bound
+	shared    *Shared
+	moved     bucket    // of runs preempted for fairness
+	optimised time.Time // when it last did something
+	bids      map[string]armada.QueueBids
+	priced    []pricedKind // of the market
+	perRound  *fractions   // the most that one round hands out; nil is no bound
 
 	scratch scratch // the current round's; nothing of it outlives the round
 }
@@ -50,12 +53,16 @@ func NewPool(name string, config Config) *Pool { return NewShared(config).NewPoo
 
 func newPool(name string, shared *Shared) *Pool {
 	config := shared.config
-	return &Pool{
+	p := &Pool{
 		name: name, config: config, rules: config.rules(name), shared: shared, perRound: fractionsOf(config.Resources, config.RoundLimits.In(name)),
 		space:  placement.NewSpace(config.Resources, config.levels()),
 		queues: map[string]*queue{}, shapes: map[armada.ShapeID]*shape{}, kinds: map[string]*kind{},
 		jobs: map[armada.JobID]*job{}, gangs: map[gangKey]*gang{}, sites: map[placement.NodeRef]*site{}, anchored: map[*gang]struct{}{},
 	}
+	if p.rules.Market != nil {
+		p.openMarket()
+	}
+	return p
 }
 
 // Version changes whenever something changed that a round's outcome could
@@ -125,7 +132,7 @@ func (p *Pool) Enqueue(v armada.Job, requirements *armada.Requirements) {
 		p.unsettle(j.gang)
 		return
 	}
-	j.queue.lane(j.shape.alone).insert(j.entry())
+	j.queue.lane(j.shape.alone, bandSet(0).with(j.band)).insert(j.entry())
 }
 
 // Occupy records that a job's run holds its requirements on a node of the pool,
@@ -165,6 +172,9 @@ func (p *Pool) add(v armada.Job, requirements *armada.Requirements) *job {
 		id: v.ID, number: v.Number, priority: v.Priority, submitted: uint32(max(v.Submitted.Unix(), 0)),
 		queue: p.queue(v.Queue), shape: p.shape(v.Shape, requirements),
 	}
+	if p.rules.Market != nil {
+		j.band = v.Band
+	}
 	j.queue.jobs++
 	j.shape.jobs++
 	if !v.Gang.Alone() {
@@ -187,7 +197,7 @@ func (p *Pool) drop(j *job) {
 			p.unsettle(g)
 			g.remove(j)
 		} else {
-			p.leaveLane(j.queue.lanes[j.shape.alone], j)
+			p.leaveLane(j.queue.lane(j.shape.alone, bandSet(0).with(j.band)), j)
 		}
 	}
 	j.queue.jobs--
@@ -221,8 +231,10 @@ func (p *Pool) leaveLane(l *lane, j *job) {
 func (p *Pool) queue(name string) *queue {
 	q, ok := p.queues[name]
 	if !ok {
-		q = &queue{name: name, factor: fairshare.NewFactor(1), lanes: map[*kind]*lane{}, incomplete: map[*gang]struct{}{}}
+		q = &queue{name: name, factor: fairshare.NewFactor(1), lanes: map[laneKey]*lane{}, incomplete: map[*gang]struct{}{}}
 		q.byClass = make([]ledger, len(p.config.Classes)+1)
+		q.market = p.rules.Market != nil
+		q.bid(p.bids[name])
 		p.queues[name] = q
 		at, _ := slices.BinarySearchFunc(p.byName, name, queueByName)
 		p.byName = slices.Insert(p.byName, at, q)
@@ -247,10 +259,10 @@ func (p *Pool) shape(id armada.ShapeID, needs *armada.Requirements) *shape {
 	}
 	s, ok := p.shapes[id]
 	if !ok {
-		s = &shape{id: id, needs: needs, demand: p.space.AddDemand(p.config.onNode(needs)), class: len(p.config.Classes)}
+		s = &shape{id: id, needs: needs, demand: p.space.AddDemand(p.onNode(needs)), class: len(p.config.Classes), loose: p.rules.Market != nil}
 		for i, c := range p.config.Classes {
 			if c.Name == needs.PriorityClass {
-				s.rank, s.loose, s.class = c.Priority, c.Preemptible, i
+				s.rank, s.loose, s.class = c.Priority, s.loose || c.Preemptible, i
 			}
 		}
 		s.home = s

@@ -30,7 +30,8 @@ type claim struct {
 	kind  *kind
 	cost  uint64 // of its queue, with it
 	owed  bool   // its queue stays within its share with it
-	mark  int    // victims of others
+	price armada.Price
+	mark  int // victims of others
 	// number is of the claim, in the state of what queues hold that it is made in.
 	number uint64
 	// limited tells that it would have room if more might be preempted now.
@@ -42,6 +43,10 @@ type claim struct {
 func (r *round) displaces(l *lane) bool {
 	if !r.preempts() {
 		return false
+	}
+	if r.Market != nil {
+		r.claim = claim{queue: l.queue, kind: l.kind, price: l.price}
+		return true
 	}
 	t := &l.queue.turn
 	with := t.held.Add(l.kind.total)
@@ -57,6 +62,9 @@ func (r *round) displaces(l *lane) bool {
 // less urgent hold; but where somebody leaves already, nobody else has to.
 func (r *round) Find(part int) (int32, bool) {
 	d, space := r.claim.kind.parts[part].Demand, r.pool.space
+	if r.Market != nil {
+		return r.outbid(part)
+	}
 	owed := r.Preemption.FairShare && r.somebodyOwes()
 	lower, urgent := r.fromLower(d)
 	if !owed && !urgent {
@@ -108,9 +116,10 @@ func (r *round) displaceLower(d *placement.Demand, node int32) bool {
 func (r *round) leastFirst() {
 	slices.SortFunc(r.candidates, func(a, b *job) int {
 		if a.queue == b.queue {
-			return cmp.Or(cmp.Compare(a.shape.rank, b.shape.rank), b.tenure().compare(a.tenure()))
+			return cmp.Or(cmp.Compare(a.worth(), b.worth()), cmp.Compare(a.shape.rank, b.shape.rank), b.tenure().compare(a.tenure()))
 		}
 		return cmp.Or(
+			cmp.Compare(a.worth(), b.worth()),
 			cmp.Compare(a.shape.rank, b.shape.rank),
 			cmp.Compare(r.cost(b.queue, &b.queue.turn.held), r.cost(a.queue, &a.queue.turn.held)),
 			cmp.Compare(b.queue.name, a.queue.name),
@@ -146,7 +155,7 @@ func (r *round) makeRoom(needs *armada.Resources, node int32, why Cause) bool {
 			continue
 		}
 		for _, v := range r.victims[from:] {
-			if v.job.run.site == j.run.site {
+			if v.job.run.node == j.run.node {
 				room = room.Add(*v.job.shape.demand.Resources())
 			}
 		}
@@ -182,10 +191,13 @@ func (r *round) take(j *job, why Cause) bool {
 	q := j.queue
 	after := q.turn.held
 	for _, m := range r.mates {
-		if !m.loose() || why == ForFairness && m.shape.rank > r.claim.kind.rank || why == ForUrgency && m.shape.rank >= r.claim.kind.rank {
+		if !m.loose() || !r.outranks(m, why) {
 			return false
 		}
 		after = after.Sub(m.shape.needs.Resources)
+	}
+	if why == ForLargeJob && !r.overShare(q) {
+		return false
 	}
 	if why == ForFairness && !r.isOwed(q, &after) || !r.withinLimits(len(r.mates), why) {
 		return false
@@ -196,6 +208,22 @@ func (r *round) take(j *job, why Cause) bool {
 		m.run.lost, m.run.lostIn = r.number, r.book.number
 		r.lose(m, -1)
 		r.victims = append(r.victims, victim{job: m, cause: why, held: share})
+	}
+	return true
+}
+
+// outranks tells whether a run is lower than the claim in what the cause is about.
+func (r *round) outranks(j *job, why Cause) bool {
+	switch why {
+	case ForFairness:
+		return j.shape.rank <= r.claim.kind.rank
+	case ForUrgency:
+		return j.shape.rank < r.claim.kind.rank
+	case ForPrice:
+		return j.worth() < r.claim.price
+	case ForLargeJob:
+		return j.shape.rank <= r.claim.kind.rank && j.shape.needs.Resources.Fits(&r.Optimiser.Small)
+	case ForRepair:
 	}
 	return true
 }
@@ -315,15 +343,15 @@ func (r *round) repair() {
 
 // stir notes what may give gangs that were refused room after all: that those who
 // lost their places left more than was needed, or that a queue which got something
-// owes more now.
+// owes more now. In a market whatever is left may be enough with the next run.
 func (r *round) stir(q *queue, victims []victim) {
 	if !r.preempts() {
 		return
 	}
-	if len(q.tenures) > 0 && r.overShare(q) {
+	if r.Market == nil && len(q.tenures) > 0 && r.overShare(q) {
 		r.dearest = max(r.dearest, r.cost(q, &q.turn.held))
 	}
-	if slices.ContainsFunc(victims, r.leftRoom) {
+	if r.Market != nil && len(victims) > 0 || slices.ContainsFunc(victims, r.leftRoom) {
 		r.stirred = r.leases
 	}
 }
@@ -358,5 +386,5 @@ func (r *round) leastAsked() *armada.Resources {
 
 // preempts tells whether runs may lose their places in this round.
 func (r *round) preempts() bool {
-	return r.Preemption.FairShare || r.Preemption.Urgency
+	return r.Preemption.FairShare || r.Preemption.Urgency || r.Market != nil
 }

@@ -25,6 +25,9 @@ func drawFull(t *rapid.T) world {
 	if pick("rated", 4) == 0 {
 		w.config.Preemption.Rate = Rate{PerSecond: 1, Burst: 1 + pick("burst", 5)}
 	}
+	if !w.config.Preemption.FairShare && pick("optimised", 3) > 0 {
+		w.config.Optimiser = drawOptimiser(pick)
+	}
 	w.config.MaxDecision = pick("decision", 2) * 4
 	w.config.Classes[1].Priority = int32(800 + 100*pick("rank", 3))
 	w.config.Classes[0].Preemptible = pick("all preemptible", 3) == 0
@@ -145,6 +148,7 @@ func TestNobodyAtTheProtectedShareIsPreemptedForFairness(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		w := drawFull(t)
 		w.config.Preemption.FairShare, w.config.Preemption.Urgency, w.config.Preemption.Repair = true, false, false
+		w.config.Optimiser = nil
 		p := w.pool(0)
 		scale, held := fairshare.NewScale(p.space.Capacity(), p.config.FairnessMultipliers), map[string]armada.Resources{}
 		for _, q := range p.byName {
@@ -190,7 +194,7 @@ func TestAnUnchangedWorldComesToRest(t *testing.T) {
 		for round := 0; ; round++ {
 			out := Round(Input{Now: now, Pool: p})
 			anew := w.pool(uint64(round))
-			anew.moved = p.moved
+			anew.moved, anew.optimised = p.moved, p.optimised
 			if diff := gocmp.Diff(Round(Input{Now: now, Pool: anew}), out); diff != "" {
 				t.Fatalf("%v\nthe patched pool differs from one built anew:\n%s", w, diff)
 			}

@@ -15,7 +15,8 @@ type job struct {
 	id        armada.JobID
 	number    int64
 	priority  uint32
-	submitted uint32 // in seconds since 1970
+	submitted uint32           // in seconds since 1970
+	band      armada.PriceBand // in a market
 	queue     *queue
 	shape     *shape
 	gang      *gang  // nil for a lone job
@@ -39,7 +40,7 @@ type shape struct {
 	needs  *armada.Requirements
 	demand *placement.Demand
 	rank   int32 // the priority of the class
-	loose  bool  // the class is preemptible
+	loose  bool  // the class is preemptible, or every class is
 	class  int   // among those of the configuration; their number for one that is not known
 	alone  *kind // the kind of lone jobs of this shape
 	jobs   int
@@ -70,12 +71,14 @@ type queue struct {
 	tenures  []*tenure        // of its runs that may be preempted, the lowest rank first
 	wanted   armada.Resources // by its queued jobs
 	byClass  []ledger         // the same, by class
+	market   bool             // its pool is one
+	bids     armada.QueueBids // in a market; otherwise all are 0
 	limits   []*fractions     // what it may hold by class, nil for no bound; empty where there is none
 
 	memory  memory
 	charges []charge // for jobs that have ended
 
-	lanes      map[*kind]*lane
+	lanes      map[laneKey]*lane
 	inOrder    []*lane // the same, in order of turn as of the last round
 	incomplete map[*gang]struct{}
 
@@ -84,11 +87,12 @@ type queue struct {
 
 func queueByName(q *queue, name string) int { return strings.Compare(q.name, name) }
 
-func (q *queue) lane(k *kind) *lane {
-	l, ok := q.lanes[k]
+func (q *queue) lane(k *kind, bands bandSet) *lane {
+	key := laneKey{k, bands}
+	l, ok := q.lanes[key]
 	if !ok {
-		l = &lane{queue: q, kind: k, at: len(q.inOrder)}
-		q.lanes[k] = l
+		l = &lane{queue: q, laneKey: key, price: q.priceOf(bands), at: len(q.inOrder)}
+		q.lanes[key] = l
 		q.inOrder = append(q.inOrder, l)
 		k.lanes++
 	}
@@ -100,7 +104,7 @@ func (q *queue) starts() bool { return q.known && !q.settings.Cordoned }
 
 // dropLane forgets a lane that is empty.
 func (q *queue) dropLane(l *lane) {
-	delete(q.lanes, l.kind)
+	delete(q.lanes, l.laneKey)
 	last := len(q.inOrder) - 1
 	q.inOrder[l.at] = q.inOrder[last]
 	q.inOrder[l.at].at = l.at
@@ -124,18 +128,20 @@ func (q *queue) sortLanes() {
 	}
 }
 
-// lane is what waits in one queue of one kind, in order. Gangs stand at the turn
-// of their last member.
+// lane is what waits in one queue of one kind and at one price, in order. Gangs
+// stand at the turn of their last member.
 type lane struct {
 	line
+	laneKey
 	queue *queue
-	kind  *kind
-	at    int // in queue.inOrder
+	price armada.Price // 0 outside markets
+	at    int          // in queue.inOrder
 
 	// The current round's: how far it has come, and what it offers next.
 	holder               int32 // of nodes kept for it
 	block, offset, taken int
-	next                 entry // without job when nothing is left
+	next                 entry  // without job when nothing is left
+	swapless             uint64 // the round in which no swap was found for it
 }
 
 // rewind begins a round.
@@ -157,9 +163,18 @@ func (l *lane) take() bool {
 	return true
 }
 
+// laneKey tells the lanes of a queue apart.
+type laneKey struct {
+	kind  *kind
+	bands bandSet // in which the members bid
+}
+
 // goesBefore orders the lanes of a queue by what they offer next: the higher
-// class first, then as within a lane.
+// price first, then the higher class, then as within a lane.
 func (l *lane) goesBefore(o *lane) bool {
+	if l.price != o.price {
+		return l.price > o.price
+	}
 	if l.kind.rank != o.kind.rank {
 		return l.kind.rank > o.kind.rank
 	}

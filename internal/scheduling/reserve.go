@@ -90,7 +90,7 @@ func (r *round) letGo(l *lane) {
 // one only. It returns all that is kept from now on.
 func (r *round) reserve() []Reservation {
 	rules, kept := r.Reservations, 0
-	if rules.After == 0 {
+	if rules.After == 0 || r.Market != nil {
 		return nil
 	}
 	out := slices.DeleteFunc(slices.Clone(r.kept), func(k Reservation) bool { return !r.in.Now.Before(k.Until) })
@@ -146,5 +146,5 @@ func (j *job) lane() *lane {
 	if j.gang != nil {
 		return j.gang.lane
 	}
-	return j.queue.lanes[j.shape.alone]
+	return j.queue.lanes[laneKey{j.shape.alone, bandSet(0).with(j.band)}]
 }

@@ -16,6 +16,8 @@ func Round(in Input) Outcome {
 	r.repair()
 	r.redeem()
 	r.admit()
+	r.optimise()
+	r.tellPrices()
 	kept := r.reserve()
 	out := r.outcome()
 	out.Reservations, out.Report.Kept = kept, kept
@@ -71,6 +73,8 @@ type turn struct {
 	within bool             // it prefers large gangs, and its share has room for this one
 	base   uint64           // then, the cost without it
 	rank   int32            // class priority of its next gang
+	price  armada.Price     // of its next gang, and the turn of that, in a market
+	number int64
 	looked int
 	given  int
 	shares fairshare.Shares
@@ -106,6 +110,7 @@ type round struct {
 	dearest uint64            // the most that a queue costs which got something and owes
 	least   *armada.Resources // no job asks for less; nil while not known
 	wake    time.Time
+	prices  *Market // nil unless the pool is a market
 }
 
 func begin(in Input) *round {
@@ -266,6 +271,9 @@ func (r *round) offer(q *queue) bool {
 		return false
 	}
 	t.cost, t.rank = r.costWith(q, k), k.rank
+	if r.Market != nil {
+		t.price, t.number = t.lanes[0].price, t.lanes[0].next.number
+	}
 	if r.Fairness.PreferLargeJobs {
 		with := t.held.Add(k.total)
 		t.within, t.base = r.scale.Share(&with) <= max(t.shares.Fair, t.shares.Adjusted), r.cost(q, &t.held)
@@ -324,28 +332,34 @@ func (r *round) place(l *lane) bool {
 		nodes, away, ok = r.placeAway(k)
 	}
 	if !ok {
-		k.failed, k.failedAt, k.reason = r.number, r.leases, r.why(l, most)
+		k.failed, k.failedAt, k.reason = r.number, r.leases, r.why(l.queue, k, most, 0)
 		return false
 	}
+	r.settle(l, nodes, before, away)
+	return true
+}
+
+// settle notes that the lane's next gang got nodes, at the cost of all victims but
+// those before, and on which type of nodes it is away.
+func (r *round) settle(l *lane, nodes []int32, before int, away string) {
+	k := l.kind
 	r.nodes = nodes
 	r.waitFor(k, nodes[len(nodes)-k.size:])
 	r.placed = append(r.placed, placed{l.next.job, k.size, len(r.victims) - before, away})
 	r.give(l.queue, k)
 	r.letGo(l)
 	r.stir(l.queue, r.victims[before:])
-	return true
 }
 
-// why tells why a lane's next gang has no place: because of a member that has none even
-// alone, or because they have none together.
-func (r *round) why(l *lane, most int) armada.Reason {
-	k := l.kind
+// why tells why a queue's gang has no place: because of a member that has none even
+// alone at a level, or because they have none together.
+func (r *round) why(q *queue, k *kind, most, level int) armada.Reason {
 	reason := armada.Reason{Code: armada.ReasonGangDoesNotFit, Have: int64(most), Want: int64(k.size)}
 	for _, m := range k.members {
-		if _, fits := r.pool.space.Search(m.shape.demand, 0); !fits {
+		if _, fits := r.pool.space.Search(m.shape.demand, level); !fits {
 			reason = r.pool.space.Explain(m.shape.demand)
 			switch {
-			case !r.outOfReach(l.queue, m.shape):
+			case !r.outOfReach(q, m.shape):
 			case r.claim.limited:
 				reason.Code = armada.ReasonPreemptionRate
 			default:
@@ -358,11 +372,18 @@ func (r *round) why(l *lane, most int) armada.Reason {
 	return reason
 }
 
-// goesBefore orders the queues: the higher class of what they offer first, then
-// the lower cost, then the name. Where large gangs are preferred, those within the
-// share of their queue go before others, by the cost without them and then by the
-// higher with them.
+// goesBefore orders the queues: in a market the higher price of what they offer
+// first, then the earlier submit; elsewhere the higher class first, then the lower
+// cost, then the name. Where large gangs are preferred, those within the share of
+// their queue go before others, by the cost without them and then by the higher
+// with them.
 func (q *queue) goesBefore(o *queue) bool {
+	if q.turn.price != o.turn.price {
+		return q.turn.price > o.turn.price
+	}
+	if q.turn.number != o.turn.number {
+		return q.turn.number < o.turn.number
+	}
 	if q.turn.rank != o.turn.rank {
 		return q.turn.rank > o.turn.rank
 	}

@@ -28,8 +28,8 @@ func TestARoundAllocatesOnlyItsOutcome(t *testing.T) { // not parallel: it count
 func TestALaneIsASortedList(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
-		q := &queue{lanes: map[*kind]*lane{}}
-		l := q.lane(&kind{})
+		q := &queue{lanes: map[laneKey]*lane{}}
+		l := q.lane(&kind{}, 1)
 		var reference []*job
 		for i := range int64(rapid.IntRange(0, 1500).Draw(t, "appended")) {
 			j := &job{number: i * 1000, queue: q}

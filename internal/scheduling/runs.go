@@ -33,12 +33,15 @@ type site struct {
 	at     int32
 }
 
-// tenure is the runs of one queue and one class priority that may be preempted,
-// in the order in which they keep their places: lower priority number first,
-// then the earlier lease.
+// tenure is the runs of one queue, one band and one class priority that may be
+// preempted, in the order in which they keep their places: lower priority number
+// first, then the earlier lease.
 type tenure struct {
 	line
-	rank int32
+	price armada.Price // 0 outside markets
+	rank  int32
+	band  armada.PriceBand
+	held  armada.Resources // by them
 }
 
 // waits tells whether the run has no room yet: somebody that it waits for holds it.
@@ -70,7 +73,7 @@ func (p *Pool) settleIn(j *job) {
 	p.space.Hold(j.run.node, j.shape.demand, j.run.leaves)
 	p.hold(j, 1)
 	if j.loose() {
-		j.queue.tenure(j.shape.rank).insert(j.tenure())
+		j.queue.joinTenure(j)
 	}
 	if j.loose() || j.run.leaves {
 		s := p.sites[j.run.node]
@@ -106,18 +109,35 @@ func (p *Pool) moveOut(j *job) {
 	}
 }
 
-func compareTenures(t *tenure, rank int32) int { return cmp.Compare(t.rank, rank) }
+// goesFirst orders the tenures of a queue by who loses a place first.
+func (t *tenure) goesFirst(o *tenure) int {
+	return cmp.Or(cmp.Compare(t.price, o.price), cmp.Compare(t.rank, o.rank), cmp.Compare(t.band, o.band))
+}
 
-func (q *queue) tenure(rank int32) *tenure {
-	at, found := slices.BinarySearchFunc(q.tenures, rank, compareTenures)
-	if !found {
-		q.tenures = slices.Insert(q.tenures, at, &tenure{rank: rank})
+// tenure finds or makes the tenure of a run.
+func (q *queue) tenure(j *job) *tenure {
+	if at := q.tenureAt(j); at >= 0 {
+		return q.tenures[at]
 	}
-	return q.tenures[at]
+	t := &tenure{price: j.worth(), rank: j.shape.rank, band: j.band}
+	at, _ := slices.BinarySearchFunc(q.tenures, t, (*tenure).goesFirst)
+	q.tenures = slices.Insert(q.tenures, at, t)
+	return t
+}
+
+func (q *queue) tenureAt(j *job) int {
+	return slices.IndexFunc(q.tenures, func(t *tenure) bool { return t.rank == j.shape.rank && t.band == j.band })
+}
+
+func (q *queue) joinTenure(j *job) {
+	t := q.tenure(j)
+	t.insert(j.tenure())
+	count(&t.held, j.shape, 1)
 }
 
 func (q *queue) leaveTenure(j *job) {
-	at, _ := slices.BinarySearchFunc(q.tenures, j.shape.rank, compareTenures)
+	at := q.tenureAt(j)
+	count(&q.tenures[at].held, j.shape, -1)
 	if q.tenures[at].remove(j.tenure()); q.tenures[at].count == 0 {
 		q.tenures = slices.Delete(q.tenures, at, at+1)
 	}

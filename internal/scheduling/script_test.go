@@ -22,6 +22,7 @@ type script struct {
 	jobs    map[string]*worldJob // by name
 	members map[string]int       // of gangs, so far
 	number  int64
+	bids    map[string]armada.QueueBids
 	last    Outcome
 	now     time.Time
 	decided uint64 // the pool's version at the last round
@@ -32,14 +33,14 @@ func newScript() *script {
 		config: Config{Resources: armada.DefaultResourceTable()},
 		now:    time.Unix(0, 0),
 		queues: map[string]armada.Queue{}, nodes: map[string]armada.Node{},
-		jobs: map[string]*worldJob{}, members: map[string]int{},
+		jobs: map[string]*worldJob{}, members: map[string]int{}, bids: map[string]armada.QueueBids{},
 	}
 }
 
 // run does one command and returns what it answers.
 func (s *script) run(words []string) (string, error) {
 	name, args := words[0], parseArguments(words[1:])
-	configures := map[string]func(*arguments) error{"class": s.class, "multiplier": s.multiplier, "limit": s.limit, "preempt": s.preempt, "fairness": s.fairness, "rate": s.rate, "floating": s.floating, "pods": s.pods, "away": s.away, "keep": s.keep}
+	configures := map[string]func(*arguments) error{"class": s.class, "multiplier": s.multiplier, "limit": s.limit, "preempt": s.preempt, "fairness": s.fairness, "rate": s.rate, "floating": s.floating, "pods": s.pods, "away": s.away, "market": s.market, "quote": s.quote, "optimise": s.optimise, "keep": s.keep}
 	if f, ok := configures[name]; ok {
 		if s.pool != nil {
 			return "", fmt.Errorf("the configuration comes before everything else")
@@ -52,10 +53,10 @@ func (s *script) run(words []string) (string, error) {
 	tells := map[string]func(*arguments) error{
 		"node": s.node, "remove-node": s.removeNode, "queue": s.queue, "remove-queue": s.removeQueue,
 		"submit": s.submit, "gang": s.gang, "run": s.runs, "reprioritize": s.reprioritize, "finish": s.finish, "cancel": s.cancel,
-		"type": s.nodeType, "requeue": s.requeue, "close": s.executor(false), "open": s.executor(true), "wait": s.wait, "other": s.other,
+		"type": s.nodeType, "requeue": s.requeue, "close": s.executor(false), "open": s.executor(true), "wait": s.wait, "other": s.other, "bid": s.bid,
 	}
 	asks := map[string]func(*arguments) (string, error){
-		"round": s.round, "shares": s.shares, "why": s.why, "nodes": s.printNodes, "pool": s.printPool, "ever": s.ever, "wake": s.wake, "kept": s.kept,
+		"round": s.round, "shares": s.shares, "why": s.why, "nodes": s.printNodes, "pool": s.printPool, "ever": s.ever, "wake": s.wake, "kept": s.kept, "prices": s.prices,
 	}
 	var answer string
 	var err error
@@ -208,12 +209,13 @@ func (s *script) submit(a *arguments) error {
 		return err
 	}
 	priority := uint32(a.number("priority", 0))
+	band, _ := armada.ParsePriceBand(a.value("band"))
 	for i := range count {
 		full := name
 		if count > 1 {
 			full += strconv.Itoa(i + 1)
 		}
-		s.enqueue(full, queue, priority, armada.Gang{}, needs)
+		s.enqueue(full, queue, priority, band, armada.Gang{}, needs)
 	}
 	return nil
 }
@@ -227,17 +229,18 @@ func (s *script) gang(a *arguments) error {
 		return err
 	}
 	priority := uint32(a.number("priority", 0))
+	band, _ := armada.ParsePriceBand(a.value("band"))
 	for range a.number("members", size) {
 		s.members[name]++
-		s.enqueue(fmt.Sprintf("%s-%d", name, s.members[name]), queue, priority, gang, needs)
+		s.enqueue(fmt.Sprintf("%s-%d", name, s.members[name]), queue, priority, band, gang, needs)
 	}
 	return nil
 }
 
-func (s *script) enqueue(name, queue string, priority uint32, gang armada.Gang, needs *armada.Requirements) {
+func (s *script) enqueue(name, queue string, priority uint32, band armada.PriceBand, gang armada.Gang, needs *armada.Requirements) {
 	s.number++
 	j := &worldJob{needs: needs, Job: armada.Job{
-		ID: armada.JobID(name), Number: s.number, Queue: queue, JobSet: "set", Priority: priority,
+		ID: armada.JobID(name), Number: s.number, Queue: queue, JobSet: "set", Priority: priority, Band: band,
 		Gang: gang, Shape: needs.Shape(s.config.Resources), State: armada.JobQueued, Submitted: s.now,
 	}}
 	s.jobs[name] = j

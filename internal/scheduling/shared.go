@@ -39,8 +39,12 @@ func (p *Pool) Spend(now time.Time, out Outcome) {
 	for _, d := range out.Decisions {
 		all += int64(len(d.Leases))
 		for _, l := range d.Preemptions {
-			if l.Cause == ForFairness {
+			switch l.Cause {
+			case ForFairness:
 				moved++
+			case ForLargeJob:
+				p.optimised = now
+			case ForUrgency, ForRepair, ForPrice:
 			}
 		}
 		for _, l := range d.Leases {

@@ -19,6 +19,7 @@ type world struct {
 	queues []armada.Queue
 	closed []armada.ExecutorID
 	jobs   []worldJob
+	bids   map[string]armada.QueueBids // in a market
 }
 
 type worldJob struct {
@@ -40,6 +41,7 @@ func (w world) pool(seed uint64) *Pool {
 	for _, id := range w.closed {
 		patches = append(patches, func() { p.SetExecutor(id, false) })
 	}
+	patches = append(patches, func() { p.SetBids(w.bids) })
 	for _, j := range w.jobs {
 		patches = append(patches, func() {
 			if j.run != nil {
@@ -84,9 +86,9 @@ func (w world) String() string {
 	for _, q := range w.queues {
 		fmt.Fprintf(&b, "queue %s factor %v cordoned %v\n", q.Name, q.PriorityFactor, q.Cordoned)
 	}
-	fmt.Fprintf(&b, "closed %v\n", w.closed)
+	fmt.Fprintf(&b, "closed %v bids %v\n", w.closed, w.bids)
 	for _, j := range w.jobs {
-		fmt.Fprintf(&b, "job %s of %s priority %d gang %v needs %v", j.ID, j.Queue, j.Priority, j.Gang, *j.needs)
+		fmt.Fprintf(&b, "job %s of %s band %v priority %d gang %v needs %v", j.ID, j.Queue, j.Band, j.Priority, j.Gang, *j.needs)
 		if j.run != nil {
 			fmt.Fprintf(&b, " runs on %s/%s", j.run.Executor, j.run.Node)
 		}

@@ -142,6 +142,7 @@ func newJob(id armada.JobID, asked *submitview.JobSubmitRequestItem, it *item, o
 			Template: it.spec.template,
 			Shape:    it.spec.shape,
 			Gang:     it.gang,
+			Band:     it.band,
 		},
 		Details: armada.JobDetails{
 			Namespace:   cmp.Or(asked.GetNamespace(), wire.DefaultNamespace),

@@ -29,6 +29,7 @@ const (
 type item struct {
 	spec     *spec
 	gang     armada.Gang
+	band     armada.PriceBand
 	priority uint32
 }
 
@@ -100,8 +101,12 @@ func (s *submission) item(i int, asked *submitview.JobSubmitRequestItem) item {
 	if len(asked.GetAnnotations()) == 0 {
 		return out
 	}
-	if band, given := asked.GetAnnotations()[annotationPB]; given && (len(band) != 1 || band < "A" || band > "H") {
-		s.wrong.add(path("annotations["+annotationPB+"]"), fmt.Sprintf("is %q, must be one of A to H", clip(band, 64)))
+	if letter, given := asked.GetAnnotations()[annotationPB]; given {
+		band, ok := armada.ParsePriceBand(letter)
+		if !ok {
+			s.wrong.add(path("annotations["+annotationPB+"]"), fmt.Sprintf("is %q, must be one of A to H", clip(letter, 64)))
+		}
+		out.band = band
 	}
 	gang, wrong := podspec.ParseGang(asked.GetAnnotations(), path("annotations"))
 	s.wrong = append(s.wrong, wrong...)

@@ -155,6 +155,9 @@ func (c *checker) template(at string, t JobTemplate, ids []string, rules Rules) 
 	if t.GangNodeUniformityLabel != "" && t.GangCardinality < 2 {
 		c.wrong(at+".gangNodeUniformityLabel", "goes with a gangCardinality of at least 2")
 	}
+	if _, ok := armada.ParsePriceBand(t.PriceBand); !ok && t.PriceBand != "" {
+		c.wrong(at+".priceBand", "must be one of A to H, is %q", t.PriceBand)
+	}
 	if name := t.PriorityClassName; name != "" {
 		var classes []string
 		for _, class := range rules.Scheduling.Classes {

@@ -139,9 +139,10 @@ func (s *simulation) scheduleWaves(t *template, first time.Duration) {
 // submit begins a life now.
 func (s *simulation) submit(l *life, gang armada.Gang) error {
 	s.numbers++
+	band, _ := armada.ParsePriceBand(l.of.PriceBand) // none, when it is empty
 	step := lifecycle.Begin(armada.Job{
 		ID: jobID(s.now, s.numbers), Number: s.numbers, Queue: l.of.queue, JobSet: l.of.set, Priority: l.of.QueuePriority,
-		Shape: l.of.shape, Gang: gang, Submitted: s.at(s.now),
+		Shape: l.of.shape, Gang: gang, Band: band, Submitted: s.at(s.now),
 	})
 	l.job = step.Job
 	s.lives[l.job.ID] = l

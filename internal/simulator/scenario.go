@@ -3,6 +3,7 @@ package simulator
 import (
 	"time"
 
+	"armada"
 	"armada/internal/scheduling"
 )
 
@@ -22,6 +23,8 @@ type Rules struct {
 	Scheduling scheduling.Config
 	// DefaultClass is the priority class of jobs that name none.
 	DefaultClass string
+	// Bids are what queues bid in market-driven pools, all the time.
+	Bids armada.Bids
 }
 
 // Clusters are the machines of a scenario, as their file has them.
@@ -79,6 +82,7 @@ type JobTemplate struct {
 	JobSet            string // the queue's name when empty
 	QueuePriority     uint32 // order within the queue, low first
 	PriorityClassName string
+	PriceBand         string // A to H, in which it bids in market-driven pools; may be empty
 	Requirements      Requirements
 	// Dependencies are the ids of templates of any queue whose jobs must all
 	// have succeeded before these are submitted.

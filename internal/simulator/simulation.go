@@ -130,6 +130,7 @@ func (s *simulation) pool(name string) *pool {
 	if at < 0 {
 		at = len(s.pools)
 		s.pools = append(s.pools, &pool{name: name, plan: s.shared.NewPool(name)})
+		s.pools[at].plan.SetBids(s.Bids[name])
 	}
 	return s.pools[at]
 }

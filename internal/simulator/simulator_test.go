@@ -156,6 +156,7 @@ func TestAMistakeInAFileIsToldWithFileLineAndField(t *testing.T) {
 	for content, want := range map[string]string{
 		"queues:\n- name: q\n  jobTemplates:\n  - numbr: 3\n":                                                                "workload.yaml:4: queues[0].jobTemplates[0].numbr: unknown key; the nearest known key is queues[0].jobTemplates[0].number",
 		"queues:\n- name: q\n  jobTemplates:\n  - " + small + "\n    dependencies: [x]\n":                                    `workload.yaml:5: queues[0].jobTemplates[0].dependencies[0]: there is no template "x"`,
+		"queues:\n- name: q\n  jobTemplates:\n  - " + small + "\n    priceBand: I\n":                                         "workload.yaml:5: queues[0].jobTemplates[0].priceBand: must be one of A to H, is \"I\"",
 		"queues:\n- name: q\n  jobTemplates:\n  - " + small + "\n    number: 5\n    gangCardinality: 2\n":                    "workload.yaml:6: queues[0].jobTemplates[0].gangCardinality: must divide the number of jobs, 5",
 		"queues:\n- name: q\n  jobTemplates:\n  - " + small + "\n    priorityClassName: high\n":                              `workload.yaml:5: queues[0].jobTemplates[0].priorityClassName: "high" is not one of the priority classes firm, loose`,
 		"queues:\n- name: q\n  jobTemplates:\n  - requirements:\n      resourceRequirements:\n        requests: {cpus: 1}\n": "workload.yaml:6: queues[0].jobTemplates[0].requirements.resourceRequirements.requests.cpus: is no resource that is counted; the nearest is cpu",

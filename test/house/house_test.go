@@ -60,6 +60,7 @@ var rows = map[string]layer{
 	"internal/runs/runstest":   adapters,
 	"internal/wire":            adapters,
 	"internal/auth":            adapters,
+	"internal/pricing":         adapters,
 	"internal/telemetry":       adapters,
 	"internal/ui":              adapters,
 

@@ -141,6 +141,16 @@ func (s *Space) Usable(d *Demand, node int32) bool {
 // Room is what a node has free at a level of the working view.
 func (s *Space) Room(level int, node int32) *armada.Resources { return &s.free[level][node] }
 
+// Mark is a moment of the working view.
+type Mark struct{ log, changes int }
+
+// Mark remembers this moment.
+func (s *Space) Mark() Mark { return Mark{len(s.log), len(s.changes)} }
+
+// Undo gives back all that was taken, and puts back who was evicted, since the
+// mark, when only these parts were placed.
+func (s *Space) Undo(m Mark, parts []Part) { s.undo(m.log, m.changes, parts) }
+
 // undo gives back what was taken since the marks, in the log and the changes.
 // Only the demands of these parts have searched since, so for all others
 // nothing has happened.

@@ -69,6 +69,7 @@ func (p *Parts) shares(queue string, verbosity int) string {
 				fmt.Fprintf(&text, "  kept until %s for job %s of queue %s, which has waited for long: %s\n", k.Until.UTC().Format(time.RFC3339), k.Job, k.Queue, nodes(k.Nodes))
 			}
 		}
+		writePrices(&text, pool.Market, verbosity)
 		queues := slices.DeleteFunc(slices.Clone(pool.Queues), func(q scheduling.QueueReport) bool {
 			return queue != "" && q.Queue != queue || q.Demand == 0 && q.Share == 0 && q.Queued == 0
 		})
@@ -85,6 +86,34 @@ func (p *Parts) shares(queue string, verbosity int) string {
 		return "There are no pools: no executor is connected.\n"
 	}
 	return text.String()
+}
+
+// writePrices tells the prices of a market; m is nil for a pool that is none.
+func writePrices(text io.Writer, m *scheduling.Market, verbosity int) {
+	if m == nil {
+		return
+	}
+	fmt.Fprintf(text, "  market: the spot price is %v", m.SpotPrice)
+	if m.SetBy != "" {
+		fmt.Fprintf(text, ", set by queue %s", m.SetBy)
+	}
+	if m.SetterPays != m.SpotPrice {
+		fmt.Fprintf(text, ", which pays %v", m.SetterPays)
+	}
+	fmt.Fprintln(text)
+	if verbosity < thorough {
+		return
+	}
+	for _, q := range m.Quotes {
+		switch {
+		case q.Reason.Code != armada.ReasonNone:
+			fmt.Fprintf(text, "  shape %s: no bid would do: %v\n", q.Shape, q.Reason)
+		case q.Free:
+			fmt.Fprintf(text, "  shape %s: any bid would do\n", q.Shape)
+		default:
+			fmt.Fprintf(text, "  shape %s: a bid of more than %v would do\n", q.Shape, q.Outbid)
+		}
+	}
 }
 
 // writeShares has a line for each queue.

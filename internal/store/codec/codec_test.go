@@ -89,6 +89,11 @@ func forms() []form {
 			err := DecodeFixed(b, &j)
 			return j, err
 		}},
+		{"band", func() []byte { return AppendFixed(nil, &armada.Job{Band: 3}) }, armada.Job{Band: 3}, func(b []byte) (any, error) {
+			var j armada.Job
+			err := DecodeFixed(b, &j)
+			return j, err
+		}},
 		{"details", func() []byte { return AppendDetails(nil, &details) }, details, func(b []byte) (any, error) { return DecodeDetails(b) }},
 		{"run", func() []byte { return AppendRun(nil, &aRun) }, aRun, func(b []byte) (any, error) { return DecodeRun(b, ulid) }},
 		{"requirements", func() []byte { return AppendRequirements(nil, table, &needs) }, &needs, func(b []byte) (any, error) { return DecodeRequirements(b, table) }},

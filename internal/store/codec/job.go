@@ -8,11 +8,11 @@ import (
 )
 
 // AppendFixed appends the part of a job that is set at submission and that the
-// scheduler needs: owner, groups, client id, gang. Ids, queue, job set, number,
+// scheduler needs: owner, groups, client id, gang, price band. Ids, queue, job set, number,
 // template, shape and time of submission are columns of their own.
 //
 // Fields: owner 1, group 2 (repeated), client id 3, gang 4 (id 1, cardinality
-// 2, uniformity label 3, fail fast 4).
+// 2, uniformity label 3, fail fast 4), price band 5.
 func AppendFixed(b []byte, job *armada.Job) []byte {
 	r := record(append(b, version))
 	r.string(1, job.Owner)
@@ -28,6 +28,7 @@ func AppendFixed(b []byte, job *armada.Job) []byte {
 			r.bool(4, job.Gang.FailFast)
 		})
 	}
+	r.uint(5, uint64(job.Band))
 	return r
 }
 
@@ -47,6 +48,8 @@ func DecodeFixed(b []byte, job *armada.Job) error {
 			job.ClientID = f.str()
 		case 4:
 			f.nested(func(f *fields) { readGang(f, &job.Gang) })
+		case 5:
+			job.Band = armada.PriceBand(f.uint())
 		}
 	}
 	return wrap("job", f.err)

@@ -95,6 +95,7 @@ func aSubmittedJobReadsAsGiven(t *testing.T, form Form) {
 	s := submission("a", "set", 1)
 	job := &s.Jobs[0]
 	job.Job.ClientID, job.Job.Gang = "mine", armada.Gang{ID: "g", Cardinality: 2, UniformityLabel: "rack", FailFast: true}
+	job.Job.Band = 3
 	job.Details.ExternalURI, job.Details.Scheduler = "http://x", "s"
 	job.Details.Ingresses = []armada.IngressRequest{{Ports: []uint32{80}, Annotations: map[string]string{"a": "b"}, TLS: true, CertName: "c"}}
 	job.Details.Services = []armada.ServiceRequest{{Headless: true, Ports: []uint32{1, 2}, Name: "n"}}
