@@ -7,7 +7,7 @@ type Gang struct {
 	ID              string
 	Cardinality     int    // how many members are placed together; at least 2 when ID is set
 	UniformityLabel string // node label whose value all members' nodes share; may be empty
-	FailFast        bool   // a failed member is not tried again
+	FailFast        bool   // the job is not tried again, not even when its lease is given back
 }
 
 // Alone tells whether the job needs no other job to be placed.

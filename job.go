@@ -62,6 +62,7 @@ type Job struct {
 	Wish     Wish   // what was asked for and has not happened yet
 	Attempts int    // runs begun so far; the current run is Attempts'th
 	Reason   string // why the job ended as it did; empty otherwise
+	Lessons  *Lessons
 
 	Submitted    time.Time
 	Transitioned time.Time // of the latest event; never decreases

@@ -15,6 +15,7 @@ const (
 	ReasonNotConsidered             // the round ended before it was the job's turn
 	ReasonNoExecutor                // no executor has reported nodes
 	ReasonInsufficient              // no node has enough free resources now
+	ReasonReserved                  // the nodes are kept for jobs that have waited for long
 	ReasonTooLarge                  // no node is large enough even when empty
 	ReasonNodeSelector              // no node matches selector or affinity
 	ReasonTaints                    // every matching node has a taint that is not tolerated
@@ -38,6 +39,7 @@ var reasonTexts = [...]string{
 	ReasonNotConsidered:  "not considered yet",
 	ReasonNoExecutor:     "no executor has reported nodes for the pool",
 	ReasonInsufficient:   "no node has enough free resources",
+	ReasonReserved:       "the nodes are kept for jobs that have waited for long",
 	ReasonTooLarge:       "no node is large enough",
 	ReasonNodeSelector:   "no node matches the node selector or affinity",
 	ReasonTaints:         "the matching nodes have taints that the job does not tolerate",
@@ -59,6 +61,7 @@ var reasonTexts = [...]string{
 // hindrances are what nodes are that a reason ruled out.
 var hindrances = map[ReasonCode]string{
 	ReasonInsufficient: "too full",
+	ReasonReserved:     "kept for others",
 	ReasonTooLarge:     "too small",
 	ReasonNodeSelector: "not selected",
 	ReasonTaints:       "tainted",

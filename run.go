@@ -117,5 +117,7 @@ const (
 	SubcategoryJobRejected    = "job-rejected"
 	SubcategoryMaxRuns        = "max-runs-exceeded"
 	SubcategoryCreateFailed   = "job-creation-failed"
+	SubcategoryNoNodeLeft     = "no-node-left"     // another attempt was due and could run nowhere
+	SubcategoryRunSpent       = "run-spent"        // a lease given back because a run of its id has ended there before
 	SubcategoryDrained        = "executor-stopped" // a lease given back because its executor stops
 )

@@ -25,6 +25,13 @@ func TestWhatUsersSee(t *testing.T) {
 			"get queues other-queue", "get queues --only-cordoned", "get queues none", "create -f testdata/queue.yaml", "create -f testdata/queue.yaml --dry-run",
 			"create -f testdata/badqueue.yaml", "get scheduling-report", "get queue-report demo", "get queue-report nope",
 		},
+		"policies": {
+			"create retry-policy -f testdata/policy.yaml", "create retry-policy -f testdata/policy.yaml -o json", "create retry-policy -f testdata/policy.yaml --dry-run",
+			"create -f testdata/policy.yaml", "create retry-policy -f testdata/badpolicy.yaml", "create retry-policy -f testdata/refusedpolicy.yaml",
+			"create retry-policy -f testdata/queue.yaml", "create retry-policy", "update retry-policy -f testdata/policy.yaml", "delete retry-policy patient", "delete retry-policy patient -o name",
+			"get retry-policy patient", "get retry-policy patient -o json", "get retry-policy patient -o wide", "get retry-policy nope",
+			"get retry-policies", "get retry-policies -o wide", "get retry-policies -o yaml", "get retry-policies -o name", "__complete get retry-policy p",
+		},
 		"submit": {
 			"submit testdata/jobs.yaml", "submit testdata/jobs.yaml -o name", "submit testdata/jobs.yaml -o json", "submit testdata/jobs.yaml --dry-run",
 			"submit testdata/typos.yaml", "submit testdata/refused.yaml", "submit testdata/toobig.yaml --dry-run", "submit testdata/noqueue.yaml", "submit testdata/none.yaml",
@@ -101,6 +108,14 @@ func TestFlagsOfAQueueReachTheServer(t *testing.T) {
 	t.Parallel()
 	r := run(t, "create", "queue", "q", "--priority-factor", "2.5", "--owners", "a,b", "--group-owners", "g", "--cordon", "-l", "x=y,z=w", "--retry-policies", "p")
 	if want := []string{"create q 2.5 a+b g yes x=y, z=w p"}; !slices.Equal(r.said, want) {
+		t.Errorf("asked for %q, not %q", r.said, want)
+	}
+}
+
+func TestARetryPolicyReachesTheServer(t *testing.T) {
+	t.Parallel()
+	r := run(t, "create", "retry-policy", "-f", "testdata/policy.yaml")
+	if want := []string{"policy filed RETRY_ACTION_RETRY no space"}; !slices.Equal(r.said, want) {
 		t.Errorf("asked for %q, not %q", r.said, want)
 	}
 }

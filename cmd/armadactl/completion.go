@@ -37,6 +37,15 @@ func queueArgument(ctx context.Context, server *client.Client, _, _ string) ([]s
 	return names, err
 }
 
+func policyArgument(ctx context.Context, server *client.Client, _, _ string) ([]string, error) {
+	policies, err := server.RetryPolicies(ctx)
+	var names []string
+	for _, p := range policies {
+		names = append(names, p.GetName())
+	}
+	return names, err
+}
+
 func jobSetArgument(ctx context.Context, server *client.Client, queue, begun string) ([]string, error) {
 	var names []string
 	query := client.JobQuery{Queue: queue, JobSetPrefix: begun, Limit: completionJobs}

@@ -63,6 +63,10 @@ type (
 		lookout.UnimplementedLookoutServer
 		main *server
 	}
+	policyServer struct {
+		api.UnimplementedRetryPolicyServiceServer
+		main *server
+	}
 	reportServer struct {
 		schedulerobjects.UnimplementedSchedulerReportingServer
 	}
@@ -128,6 +132,46 @@ func (s *server) GetQueues(_ *api.StreamingQueueGetRequest, stream grpc.ServerSt
 		}
 	}
 	return stream.Send(&api.StreamingQueueMessage{Event: &api.StreamingQueueMessage_End{End: &api.EndMarker{}}})
+}
+
+func patient() *api.RetryPolicy {
+	return &api.RetryPolicy{Name: "patient", RetryLimit: 3, DefaultAction: api.RetryAction_RETRY_ACTION_FAIL, Rules: []*api.RetryRule{
+		{Action: api.RetryAction_RETRY_ACTION_FAIL, OnCategory: "user", OnSubcategory: "bug"},
+		{Action: api.RetryAction_RETRY_ACTION_RETRY, OnExitCodes: []int32{3, 4}, OnTerminationMessage: "no space"},
+		{Action: api.RetryAction_RETRY_ACTION_RETRY, OnConditions: []string{"OOMKilled"}, Mutate: &api.RetryMutation{
+			Resources: &api.RetryResourceMutation{Memory: &api.RetryResourceBump{Factor: 1.5}},
+		}},
+	}}
+}
+
+func (s policyServer) CreateRetryPolicy(_ context.Context, p *api.RetryPolicy) (*emptypb.Empty, error) {
+	s.main.note("policy", p.GetName(), p.GetRules()[0].GetAction().String(), p.GetRules()[0].GetOnTerminationMessage())
+	if len(p.GetRules()) > 1 {
+		return nil, refused(&errdetails.BadRequest_FieldViolation{Field: "rules[1].mutate.resources.memory.static", Description: "must be more than nothing"})
+	}
+	return &emptypb.Empty{}, nil
+}
+
+func (policyServer) UpdateRetryPolicy(_ context.Context, p *api.RetryPolicy) (*emptypb.Empty, error) {
+	if p.GetName() != "patient" {
+		return nil, status.Error(codes.NotFound, `there is no retry policy "`+p.GetName()+`"`)
+	}
+	return &emptypb.Empty{}, nil
+}
+
+func (policyServer) DeleteRetryPolicy(context.Context, *api.RetryPolicyDeleteRequest) (*emptypb.Empty, error) {
+	return &emptypb.Empty{}, nil
+}
+
+func (policyServer) GetRetryPolicy(_ context.Context, r *api.RetryPolicyGetRequest) (*api.RetryPolicy, error) {
+	if r.GetName() != "patient" {
+		return nil, status.Error(codes.NotFound, `there is no retry policy "`+r.GetName()+`"`)
+	}
+	return patient(), nil
+}
+
+func (policyServer) GetRetryPolicies(context.Context, *api.RetryPolicyListRequest) (*api.RetryPolicyList, error) {
+	return &api.RetryPolicyList{RetryPolicies: []*api.RetryPolicy{{Name: "never", DefaultAction: api.RetryAction_RETRY_ACTION_FAIL}, patient()}}, nil
 }
 
 func (s *server) SubmitJobs(_ context.Context, r *api.JobSubmitRequest) (*api.JobSubmitResponse, error) {
@@ -324,6 +368,7 @@ func serve(t *testing.T) (func(client.Config) (*client.Client, error), *server) 
 	grpcServer := grpc.NewServer()
 	s := &server{}
 	api.RegisterSubmitServer(grpcServer, s)
+	api.RegisterRetryPolicyServiceServer(grpcServer, policyServer{main: s})
 	api.RegisterEventServer(grpcServer, eventServer{main: s})
 	lookout.RegisterLookoutServer(grpcServer, lookoutServer{main: s})
 	schedulerobjects.RegisterSchedulerReportingServer(grpcServer, reportServer{})

@@ -106,6 +106,11 @@ var commandLines = map[string]string{
 	"armadactl create queue":           "create queue NEW",
 	"armadactl update queue":           "update queue demo",
 	"armadactl delete queue":           "delete queue QUEUE",
+	"armadactl get retry-policy":       "get retry-policy POLICY",
+	"armadactl get retry-policies":     "get retry-policies",
+	"armadactl create retry-policy":    "create retry-policy -f testdata/policy.yaml",
+	"armadactl update retry-policy":    "update retry-policy -f RULES",
+	"armadactl delete retry-policy":    "delete retry-policy POLICY",
 	"armadactl cancel job":             "cancel job WAITING",
 	"armadactl cancel job-set":         "cancel job-set held SET",
 	"armadactl reprioritize job":       "reprioritize job WAITING 5",
@@ -125,10 +130,17 @@ func (l *living) fill(t *testing.T, line string) string {
 		id, _, _ := strings.Cut(l.must(t, "submit -o name "+l.jobs(t, "held", name)), "\n")
 		return id
 	}
+	rules := func() string {
+		file := l.file(t, name+"-rules.yaml", "kind: RetryPolicy\nname: "+name+"\ndefaultAction: Fail\n")
+		l.must(t, "create retry-policy -f "+file)
+		return file
+	}
 	for word, is := range map[string]func() string{
 		"ENDED":   func() string { return strings.Fields(l.must(t, "get jobs --job-set done --reverse -o name"))[0] },
 		"FILE":    func() string { return l.jobs(t, "demo", name) },
 		"NEW":     func() string { return name },
+		"POLICY":  func() string { rules(); return name },
+		"RULES":   rules,
 		"QUEUE":   func() string { l.must(t, "create queue "+name); return name },
 		"SET":     func() string { waiting(); return name },
 		"WAITING": waiting,

@@ -15,50 +15,6 @@ import (
 	"armada/pkg/client/manifest"
 )
 
-// createCommand creates what a file describes, and has commands of its own.
-func (c *cli) createCommand() *cobra.Command {
-	var file, form string
-	var dry bool
-	create := group("create", "Create a queue, by flags or from a file",
-		c.queueCommand("create", "Create a queue, or replace it when it exists", (*client.Client).CreateQueue, "created"))
-	choose := create.RunE
-	create.Use = "create [-f FILE]"
-	create.RunE = func(cmd *cobra.Command, args []string) error {
-		if file == "" {
-			return choose(cmd, args)
-		}
-		return c.createFrom(cmd.Context(), file, form, dry)
-	}
-	create.Flags().StringVarP(&file, "file", "f", "", "file that describes a queue (kind: Queue), - for the standard input")
-	create.Flags().BoolVar(&dry, "dry-run", false, "only check the file")
-	outputFlag(create, &form, asText...)
-	return create
-}
-
-func (c *cli) createFrom(ctx context.Context, file, form string, dry bool) error {
-	data, err := c.read(file)
-	if err != nil {
-		return err
-	}
-	queue, err := manifest.ReadQueue(data)
-	if err != nil {
-		return inFile(file, err)
-	}
-	to := machine{cli: c, form: form}
-	if dry {
-		return to.done(manifest.KindQueue, queue.GetName(), "nothing", fmt.Sprintf("%s describes the queue %s. Nothing was sent.", file, queue.GetName()))
-	}
-	return c.connected(ctx, func(ctx context.Context, server *client.Client) error {
-		if err := server.CreateQueue(ctx, queue); err != nil {
-			if violations := client.Violations(err); len(violations) > 0 {
-				return &fileError{file, manifest.LocateInQueue(data, violations)}
-			}
-			return err
-		}
-		return to.done(manifest.KindQueue, queue.GetName(), "created", fmt.Sprintf("Queue %s created.", queue.GetName()))
-	})
-}
-
 // queueCommand is create queue and update queue.
 func (c *cli) queueCommand(verb, short string, put func(*client.Client, context.Context, *api.Queue) error, done string) *cobra.Command {
 	var form string

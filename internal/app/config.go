@@ -36,6 +36,7 @@ type Config struct {
 	Server     server.Config
 	Replica    Replica
 	Executors  Executors
+	Retries    Retries
 	Scheduling Scheduling
 	Jobs       podspec.Config
 	Store      Store
@@ -62,7 +63,8 @@ type Executors struct {
 	// LostTimeout is how long the runs of a silent executor are held before
 	// their jobs fail.
 	LostTimeout time.Duration
-	// MaxAttempts bounds the runs of a job whose leases are given back.
+	// MaxAttempts is how many leases of a job are given back for its own sake until
+	// it fails.
 	MaxAttempts int
 	// MaxUnacknowledged is how many runs an executor may have that it was given
 	// and has not said to begin. With more it gets nothing new until it has worked
@@ -104,6 +106,8 @@ type Scheduling struct {
 	Pools      map[string]Pool
 	// Pricing says who tells the bids of the queues in market-driven pools.
 	Pricing pricing.Config
+	// Reservations keeps nodes for gangs that have waited for long.
+	Reservations Reservations
 	// MaxQueuedJobsPerQueue bounds the queued jobs of a queue; 0 is no bound.
 	MaxQueuedJobsPerQueue int
 	// NodeTypes are kinds of nodes that clusters may begin at any time, such as
@@ -192,9 +196,12 @@ func DefaultConfig() Config {
 		Telemetry: quiet,
 		Server:    server.DefaultConfig(),
 		Executors: Executors{Lease: serve.Lease, LostTimeout: lead.Expiry.LostTimeout, MaxAttempts: serve.MaxAttempts, MaxUnacknowledged: 2500},
+		Retries:   Retries{Most: 5},
 		Scheduling: Scheduling{
-			MinRoundInterval: lead.MinRoundInterval, Pricing: pricing.DefaultConfig(),
-			Preemption: Preemption{FairShare: true, Urgency: true, ProtectedFractionOfFairShare: 1},
+			MinRoundInterval: lead.MinRoundInterval,
+			Pricing:          pricing.DefaultConfig(),
+			Preemption:       Preemption{FairShare: true, Urgency: true, ProtectedFractionOfFairShare: 1},
+			Reservations:     Reservations{After: 10 * time.Minute, For: time.Hour, MaximumFractionOfNodes: 0.2},
 		},
 		Jobs:     podspec.DefaultConfig(),
 		Store:    Store{Connections: 8, KeepFinished: 14 * 24 * time.Hour, KeepClientIDs: 14 * 24 * time.Hour},
@@ -223,6 +230,7 @@ func (c Config) Validate() error {
 		}
 	}
 	positive("executors.lostTimeout", c.Executors.LostTimeout)
+	errs = append(errs, c.Retries.validate())
 	positive("scheduling.minRoundInterval", c.Scheduling.MinRoundInterval)
 	_, err := c.nodeTypes()
 	errs = append(errs, err, c.validateLimits(), c.validateAway(), c.Scheduling.validatePoolRules(), c.validatePools())
@@ -375,7 +383,7 @@ func (c Config) postgres(log *slog.Logger) postgres.Config {
 	return postgres.Config{
 		URL: c.Store.Database.Reveal(), DirectURL: c.Store.DirectDatabase.Reveal(), PasswordFile: c.Store.PasswordFile,
 		TransactionPooler: c.Store.TransactionPooler, SkipMigrations: c.Store.SkipMigrations, Connections: c.Store.Connections,
-		Resources: c.resources(), ClientIDRetention: c.Store.KeepClientIDs, MaxQueuedPerQueue: c.Scheduling.MaxQueuedJobsPerQueue, Logger: log,
+		Resources: c.resources(), ClientIDRetention: c.Store.KeepClientIDs, MaxQueuedPerQueue: c.Scheduling.MaxQueuedJobsPerQueue, Retries: c.Retries.store(), Logger: log,
 		Hold: c.hold(),
 	}
 }

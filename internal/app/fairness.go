@@ -50,11 +50,13 @@ type Fairness struct {
 	PreferLargeJobs bool
 }
 
-// Pool is what is set for one pool. Fairness and Preemption replace what they name
-// of scheduling.fairness and scheduling.preemption.
+// Pool is what is set for one pool. Fairness, Preemption and Reservations replace
+// what they name of scheduling.fairness, scheduling.preemption and
+// scheduling.reservations.
 type Pool struct {
-	Fairness   PoolFairness
-	Preemption PoolPreemption
+	Fairness     PoolFairness
+	Preemption   PoolPreemption
+	Reservations PoolReservations
 	// MarketDriven gives the places of the pool to who bids most, and takes them from
 	// who bids less, whatever the priority class is.
 	MarketDriven bool
@@ -128,12 +130,13 @@ func (p Preemption) rules() scheduling.PreemptionRules {
 
 // poolRules returns what holds in pools that are not named, and in those that are.
 func (s Scheduling) poolRules(table armada.ResourceTable) (all scheduling.PoolRules, byPool map[string]scheduling.PoolRules) {
-	all = scheduling.PoolRules{Fairness: s.Fairness.rules(), Preemption: s.Preemption.rules()}
+	all = scheduling.PoolRules{Fairness: s.Fairness.rules(), Preemption: s.Preemption.rules(), Reservations: s.Reservations.rules()}
 	byPool = map[string]scheduling.PoolRules{}
 	for name, pool := range s.Pools {
 		byPool[name] = scheduling.PoolRules{
 			Fairness: pool.Fairness.over(s.Fairness).rules(), Preemption: pool.Preemption.over(s.Preemption).rules(),
-			Market: pool.rules(table), Optimiser: pool.Optimiser.rules(table),
+			Reservations: pool.Reservations.over(s.Reservations).rules(),
+			Market:       pool.rules(table), Optimiser: pool.Optimiser.rules(table),
 		}
 	}
 	return all, byPool
@@ -141,10 +144,14 @@ func (s Scheduling) poolRules(table armada.ResourceTable) (all scheduling.PoolRu
 
 // validatePoolRules tells everything that is wrong with them.
 func (s Scheduling) validatePoolRules() error {
-	errs := []error{s.Fairness.validate("scheduling.fairness"), s.Preemption.validate("scheduling.preemption")}
+	errs := []error{
+		s.Fairness.validate("scheduling.fairness"), s.Preemption.validate("scheduling.preemption"),
+		s.Reservations.validate("scheduling.reservations"),
+	}
 	for _, name := range slices.Sorted(maps.Keys(s.Pools)) {
 		path, pool := "scheduling.pools."+name, s.Pools[name]
-		errs = append(errs, pool.Fairness.over(s.Fairness).validate(path+".fairness"), pool.Preemption.over(s.Preemption).validate(path+".preemption"))
+		errs = append(errs, pool.Fairness.over(s.Fairness).validate(path+".fairness"), pool.Preemption.over(s.Preemption).validate(path+".preemption"),
+			pool.Reservations.over(s.Reservations).validate(path+".reservations"))
 	}
 	return errors.Join(errs...)
 }

@@ -164,7 +164,7 @@ type moving struct {
 // tableWords say what the rows of tables are.
 var tableWords = map[string]string{
 	"queue": "queues", "job_set": "job sets", "template": "pod specs", "shape": "shapes of jobs", "executor": "executors", "job": "jobs",
-	"active": "  of them active", "ended": "  of them finished", "run": "earlier attempts", "event_block": "blocks of events", "client_id": "client ids",
+	"retry_policy": "retry policies", "active": "  of them active", "ended": "  of them finished", "run": "earlier attempts", "event_block": "blocks of events", "client_id": "client ids",
 }
 
 // told prints a line for a table, and for a long one several.

@@ -42,6 +42,8 @@ func TestSettingsOfRolesThatCannotBeAreToldByTheirKey(t *testing.T) {
 		"store.database":         "mysql://somewhere",
 		"store.directDatabase":   "postgres://somewhere", // and no database
 		"store.keepFinishedJobs": "-1",
+		"retries.most":           "-1",
+		"retries.defaultPolicy":  "two words",
 		"executor.id":            "two words",
 		"executor.servers":       "armada.example",
 		"executor.keepLogsBytes": "-1",

@@ -94,6 +94,7 @@ func (s *System) openStore(ctx context.Context) (store.Store, error) {
 			Resources:         s.config.resources(),
 			ClientIDRetention: s.config.Store.KeepClientIDs,
 			MaxQueuedPerQueue: s.config.Scheduling.MaxQueuedJobsPerQueue,
+			Retries:           s.config.Retries.store(),
 		})
 		if err != nil {
 			return nil, err

@@ -15,6 +15,10 @@ const (
 	VerbSeeJobs        armada.Verb = "see_jobs"   // states and details of any job
 	VerbExecuteJobs    armada.Verb = "execute_jobs"
 	VerbUpdateExecutor armada.Verb = "update_executor_settings"
+
+	VerbCreateRetryPolicy armada.Verb = "create_retry_policy" // replaces too
+	VerbUpdateRetryPolicy armada.Verb = "update_retry_policy"
+	VerbDeleteRetryPolicy armada.Verb = "delete_retry_policy"
 )
 
 // Authorizer decides what callers may do. Its methods may be called from many

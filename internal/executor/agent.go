@@ -156,6 +156,8 @@ func (a *Agent) start(run armada.RunID) {
 				a.stop(run, grace)
 			}
 		case ctx.Err() != nil: // the run may exist: the next agent finds it if it does
+		case errors.Is(err, runs.ErrSpent):
+			a.giveBack(run, giveBack{reason: err.Error(), subcategory: armada.SubcategoryRunSpent})
 		default:
 			a.log.Warn("a run could not be started; its lease is given back", "run", run, "error", err)
 			a.giveBack(run, giveBack{reason: "the pod could not be made: " + err.Error()})

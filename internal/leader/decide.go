@@ -84,7 +84,7 @@ func (e *entry) pursue(c *lifecycle.Change, now time.Time) {
 		}
 	case lifecycle.Preempt:
 		e.intent = preempting
-	case lifecycle.Reject:
+	case lifecycle.Reject, lifecycle.Abandon:
 		e.intent = rejecting
 	default:
 		e.intent = expiring

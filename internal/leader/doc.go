@@ -44,6 +44,10 @@
 //     configured, and every executor has told of its nodes since this replica
 //     leads; a gang as a whole, for one such member. Cordons, silence and what
 //     is in use never reject. Without executors nothing is rejected.
+//   - Attempts (abandon.go). A job whose attempts have taught something (nodes to
+//     avoid, memory to add) is offered with a shape of its own. When no node that
+//     there is or could come back is left for it, known as for a rejection, it
+//     fails; unless there is none without what it was taught either: then it waits.
 //   - Explanations (explain.go) tell, without locks, what the latest round of
 //     each pool saw and why jobs wait.
 //

@@ -114,10 +114,11 @@ func (x *Explanations) Standing(ctx context.Context, job armada.Job) (armada.Sta
 // that is incomplete, otherwise what is told of its shape.
 func (e *explanation) reason(job *armada.Job) armada.Reason {
 	reason := armada.Reason{Code: armada.ReasonNotConsidered}
+	shape := job.Lessons.Shape(job.Shape)
 	for i := range e.waiting {
 		w := &e.waiting[i]
 		switch {
-		case w.Queue != job.Queue || w.Shape != job.Shape:
+		case w.Queue != job.Queue || w.Shape != shape:
 		case w.Gang == "":
 			reason = w.Reason
 		case w.Gang == job.Gang.ID && w.JobSet == job.JobSet:

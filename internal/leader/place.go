@@ -15,6 +15,7 @@ const (
 // Equal values need no patch.
 type shown struct {
 	spot     spot
+	shape    armada.ShapeID
 	priority uint32
 	wish     armada.WishKind
 	pool     string
@@ -23,9 +24,11 @@ type shown struct {
 }
 
 // view returns the job and its run as they are once what is in flight has
-// happened. The run is nil for a job that stays queued.
+// happened, with the shape that the pools know the job by. The run is nil for a job
+// that stays queued.
 func (e *entry) view() (armada.Job, *armada.Run) {
 	job, run := e.job, e.run
+	job.Shape = e.shape.id
 	switch {
 	case e.intent == leasing && job.State == armada.JobQueued:
 		job.State, run = armada.JobLeased, e.lease
@@ -43,11 +46,11 @@ func (w *world) place(e *entry) {
 	switch {
 	case run != nil:
 		w.show(e, shown{
-			spot: holding, priority: job.Priority, wish: job.Wish.Kind,
+			spot: holding, shape: job.Shape, priority: job.Priority, wish: job.Wish.Kind,
 			pool: poolName(run.Pool), run: run.ID, node: run.Node,
 		})
 	case e.until.IsZero() && e.intent == idle: // else what is in flight must be settled first
-		w.show(e, shown{spot: offered, priority: job.Priority})
+		w.show(e, shown{spot: offered, shape: job.Shape, priority: job.Priority})
 	default:
 		w.show(e, shown{})
 	}

@@ -15,7 +15,8 @@ import (
 // survey is what is known of the nodes that jobs could ever get.
 type survey struct {
 	known      []scheduling.KnownKind
-	generation uint64 // of known; 0 before the first look
+	absent     []scheduling.KnownKind // of these: no node of the kind is there
+	generation uint64                 // of known; 0 before the first look
 	// certain tells whether a job that fits on no known kind can be rejected:
 	// there are executors, and each of them has told of its nodes since this
 	// replica leads.
@@ -38,6 +39,7 @@ func (w *world) look(now time.Time) {
 		return
 	}
 	known, was := slices.Clone(w.types), s.certain
+	absent := slices.Clone(w.types)
 	executors, silent := 0, 0
 	s.stale, s.again = false, time.Time{}
 	for _, x := range w.agents() {
@@ -51,8 +53,12 @@ func (w *world) look(now time.Time) {
 			if !k.Gone.IsZero() {
 				s.again = earlier(s.again, k.Gone.Add(store.KindsKept-w.skew))
 			}
+			gone := !k.Gone.IsZero()
 			k.Gone, k.Pool = time.Time{}, poolName(k.Pool)
 			known = append(known, scheduling.KnownKind{Executor: x.ID, NodeKind: k})
+			if gone {
+				absent = append(absent, known[len(known)-1])
+			}
 		}
 		executors++
 		if !x.reported || len(kinds) == 0 && len(w.types) == 0 {
@@ -62,8 +68,8 @@ func (w *world) look(now time.Time) {
 	scheduling.SortKnown(known)
 	s.certain = executors > 0 && silent == 0
 	s.due = s.due || s.certain && !was
-	if s.generation == 0 || !reflect.DeepEqual(known, s.known) {
-		s.known = known
+	if s.generation == 0 || !reflect.DeepEqual(known, s.known) || !reflect.DeepEqual(absent, s.absent) {
+		s.known, s.absent = known, absent
 		s.generation++
 		w.suspectAnew()
 	}
@@ -77,18 +83,23 @@ func (x *agent) known(now time.Time) []armada.NodeKind {
 }
 
 // suspectAnew looks for suspects after the known kinds have changed. Only
-// shapes that have lost their last kind make new ones.
+// shapes that have lost their last kind make new ones, and jobs that have learned
+// something, which are about nodes and not only about kinds.
 func (w *world) suspectAnew() {
 	s := &w.survey
 	s.due = true
-	lost := s.generation == 1
+	lost, taught := s.generation == 1, false
 	for _, shape := range w.shapes {
+		taught = taught || shape.plain != nil
 		for label, could := range shape.could {
 			shape.could[label] = w.couldRun(shape, label)
 			lost = lost || could && !shape.could[label]
 		}
 	}
 	if !lost {
+		if taught {
+			w.suspectTaught()
+		}
 		return
 	}
 	for _, e := range s.suspects {
@@ -98,6 +109,18 @@ func (w *world) suspectAnew() {
 		e.suspect = !w.could(e)
 		return !e.suspect
 	})
+}
+
+// suspectTaught looks for suspects among the jobs that have learned something.
+func (w *world) suspectTaught() {
+	var fresh []*entry
+	for _, e := range w.jobs {
+		if e.shape.plain != nil && e.shown.spot == offered && !e.suspect && !w.could(e) {
+			e.suspect, fresh = true, append(fresh, e)
+		}
+	}
+	slices.SortFunc(fresh, func(a, b *entry) int { return cmp.Compare(a.job.Number, b.job.Number) })
+	w.survey.suspects = append(w.survey.suspects, fresh...)
 }
 
 // suspect notes a job that is offered to the pools.
@@ -115,19 +138,34 @@ func (w *world) suspect(e *entry) {
 	s.due = s.due || !e.job.Gang.Alone() && len(s.suspects) > 0 // it may complete its gang
 }
 
-// could tells whether a known kind of nodes fits the job by itself.
+// could tells whether a known kind of nodes fits the job by itself. What its
+// attempts have taught matters only where there was a node without it: when all of
+// them are gone the job waits.
 func (w *world) could(e *entry) bool {
-	label := ""
-	if !e.job.Gang.Alone() {
-		label = e.job.Gang.UniformityLabel
+	label := e.label()
+	if e.shape.plain != nil {
+		return !w.couldShape(e.shape.plain, label) || w.couldAgain(e.shape, label)
 	}
-	could, judged := e.shape.could[label]
+	return w.couldShape(e.shape, label)
+}
+
+// label is the one of which the nodes of the job's gang must share a value.
+func (e *entry) label() string {
+	if e.job.Gang.Alone() {
+		return ""
+	}
+	return e.job.Gang.UniformityLabel
+}
+
+// couldShape is could for a shape, remembered until the known kinds change.
+func (w *world) couldShape(s *shape, label string) bool {
+	could, judged := s.could[label]
 	if !judged {
-		could = w.couldRun(e.shape, label)
-		if e.shape.could == nil {
-			e.shape.could = map[string]bool{}
+		could = w.couldRun(s, label)
+		if s.could == nil {
+			s.could = map[string]bool{}
 		}
-		e.shape.could[label] = could
+		s.could[label] = could
 	}
 	return could
 }
@@ -156,7 +194,12 @@ func (w *world) rejections(now time.Time, room int) []proposal {
 			break
 		}
 		e.suspect = false
-		if w.jobs[e.job.ID] != e || e.shown.spot != offered || e.job.Attempts > 0 || w.could(e) {
+		if w.jobs[e.job.ID] != e || e.shown.spot != offered || e.job.Attempts > 0 && e.shape.plain == nil || w.could(e) {
+			continue
+		}
+		if e.shape.plain != nil {
+			proposals = append(proposals, w.abandon(e, now))
+			room--
 			continue
 		}
 		members := []*entry{e}

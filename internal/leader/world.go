@@ -73,8 +73,8 @@ type world struct {
 type entry struct {
 	job   armada.Job  // as last told by the store
 	run   *armada.Run // its current run; nil while queued
-	shape *shape
-	agent *agent // of run
+	shape *shape      // with what the job's attempts have taught
+	agent *agent      // of run
 
 	intent   intent      // what is in flight
 	lease    *armada.Run // of leasing: the run as it will be
@@ -96,10 +96,13 @@ const (
 	rejecting
 )
 
-// shape is the requirements that jobs share.
+// shape is the requirements that jobs share: those that the store knows, or what
+// attempts have taught makes of them.
 type shape struct {
+	id           armada.ShapeID
 	requirements *armada.Requirements
-	users        int
+	plain        *shape          // of one that was taught: what the store knows; else nil
+	users        int             // jobs, and shapes that were made of it
 	could        map[string]bool // whether a known kind of nodes fits, by the label that a gang must share
 }
 
@@ -145,7 +148,7 @@ func (w *world) missing(c store.Changes) []armada.ShapeID {
 // learnShape remembers a shape.
 func (w *world) learnShape(id armada.ShapeID, requirements *armada.Requirements) {
 	if w.shapes[id] == nil {
-		w.shapes[id] = &shape{requirements: requirements}
+		w.shapes[id] = &shape{id: id, requirements: requirements}
 	}
 }
 
@@ -206,14 +209,44 @@ func (w *world) setJob(job armada.Job, run *armada.Run) {
 // admit makes the entry of a job that is new to the world, or returns nil when
 // its shape is unknown.
 func (w *world) admit(job armada.Job) *entry {
-	s := w.shapes[job.Shape]
-	if s == nil {
+	if w.shapes[job.Shape] == nil {
 		return nil
 	}
-	s.users++
-	e := &entry{shape: s}
+	e := &entry{}
 	w.jobs[job.ID] = e
 	return e
+}
+
+// shapeOf returns the shape of a job whose plain shape is known.
+func (w *world) shapeOf(job *armada.Job) *shape {
+	id := job.Lessons.Shape(job.Shape)
+	if s := w.shapes[id]; s != nil {
+		return s
+	}
+	plain := w.shapes[job.Shape]
+	plain.users++
+	s := &shape{id: id, requirements: job.Lessons.Apply(plain.requirements, w.rules.Resources), plain: plain}
+	w.shapes[id] = s
+	return s
+}
+
+// reshape gives an entry its shape, in place of the one that it had.
+func (w *world) reshape(e *entry, s *shape) {
+	if e.shape == s {
+		return
+	}
+	s.users++
+	if was := e.shape; was != nil {
+		w.leave(was)
+	}
+	e.shape = s
+}
+
+// leave takes a user from a shape, which may be the last one for a moment only.
+func (w *world) leave(s *shape) {
+	if s.users--; s.users == 0 {
+		w.unused = append(w.unused, s.id)
+	}
 }
 
 // learn records what the store says of a job.
@@ -222,6 +255,7 @@ func (w *world) learn(e *entry, job armada.Job, run *armada.Run) {
 		run = nil
 	}
 	e.job, e.run, e.refusals, e.until = job, run, 0, time.Time{}
+	w.reshape(e, w.shapeOf(&job))
 	var holder *agent
 	if run != nil {
 		holder = w.agent(run.Executor)
@@ -245,9 +279,7 @@ func (w *world) forget(e *entry) {
 		delete(e.agent.runs, e.job.ID)
 	}
 	delete(w.jobs, e.job.ID)
-	if e.shape.users--; e.shape.users == 0 {
-		w.unused = append(w.unused, e.job.Shape)
-	}
+	w.leave(e.shape)
 }
 
 // setQueue takes over a queue's settings.
@@ -298,7 +330,8 @@ func (w *world) pool(name string) *pool {
 		p.plan.SetExecutor(id, x.open())
 	}
 	for _, e := range w.waitingJobs() {
-		p.plan.Enqueue(e.job, e.shape.requirements)
+		job, _ := e.view()
+		p.plan.Enqueue(job, e.shape.requirements)
 	}
 	return p
 }
@@ -324,9 +357,14 @@ func (w *world) dropEmptyPools() {
 // dropUnusedShapes forgets shapes whose last job has ended. It is done after a
 // piece was applied whole: its later jobs may have the same shape.
 func (w *world) dropUnusedShapes() {
-	for _, id := range w.unused {
-		if s := w.shapes[id]; s != nil && s.users == 0 {
-			delete(w.shapes, id)
+	for i := 0; i < len(w.unused); i++ { // it may grow
+		s := w.shapes[w.unused[i]]
+		if s == nil || s.users > 0 {
+			continue
+		}
+		delete(w.shapes, s.id)
+		if s.plain != nil {
+			w.leave(s.plain)
 		}
 	}
 	w.unused = w.unused[:0]

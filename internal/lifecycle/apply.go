@@ -45,7 +45,9 @@ func Apply(job armada.Job, run armada.Run, c Change, now time.Time) Step {
 	if why := misdirected(&job, &run, &c); why != "" {
 		return Step{Verdict: Refused, Why: why, Job: job, Run: run}
 	}
-	r, found := rule(&job, &c)
+	c.End = ending(&c)
+	retry := judge(&job, &c)
+	r, found := rule(&job, &c, &retry)
 	if !found {
 		return unruled(job, run, c)
 	}
@@ -55,7 +57,15 @@ func Apply(job armada.Job, run armada.Run, c Change, now time.Time) Step {
 	at := clamp(c.At, job.Transitioned, now)
 	step := Step{Verdict: Applied, Job: job, Run: run}
 	step.perform(r, &c, at)
-	step.emit(r, &c, at, job.State != armada.JobQueued || c.Kind == Lease)
+	why := step.reason(r, &c, &retry)
+	if step.Job.State.Terminal() {
+		step.Job.Reason = why
+	}
+	step.emit(r, &c, at, why, job.State != armada.JobQueued || c.Kind == Lease)
+	if r.To == armada.JobQueued {
+		step.Job.Wish = armada.Wish{} // it was granted
+		step.Job.Lessons = lessons(&step.Run, &job, &c, &retry)
+	}
 	return step
 }
 
@@ -137,7 +147,10 @@ func (s *Step) perform(r *Rule, c *Change, at time.Time) {
 		run.Version++
 		stamp(run, at)
 		if r.Run.Terminal() {
-			run.End = ending(r, c)
+			run.End = c.End
+			if r.Guard == Exhausted {
+				run.End.Category, run.End.Subcategory = armada.CategoryInternal, armada.SubcategoryMaxRuns
+			}
 		}
 	}
 	if r.Wants != armada.WishNone {
@@ -148,9 +161,6 @@ func (s *Step) perform(r *Rule, c *Change, at time.Time) {
 	}
 	if r.To != 0 {
 		job.State = r.To
-		if r.To.Terminal() {
-			job.Reason = s.reason(r, c)
-		}
 	}
 	if c.Kind == Reprioritise {
 		job.Priority = c.Priority
@@ -186,7 +196,7 @@ func stamp(run *armada.Run, at time.Time) {
 }
 
 // ending completes what a change tells about a run's end.
-func ending(r *Rule, c *Change) armada.RunEnd {
+func ending(c *Change) armada.RunEnd {
 	end := c.End
 	switch {
 	case c.Kind == Expire && end.Subcategory == "":
@@ -199,29 +209,32 @@ func ending(r *Rule, c *Change) armada.RunEnd {
 		if end.Reason == "" {
 			end.Reason = "outcome unknown: nobody saw the run's end"
 		}
-	case r.Guard == Exhausted:
-		end.Category, end.Subcategory = armada.CategoryInternal, armada.SubcategoryMaxRuns
 	}
 	return end
 }
 
-// reason says why the job ended.
-func (s *Step) reason(r *Rule, c *Change) string {
-	switch r.To {
-	case armada.JobCancelled:
+// reason says why the job, or an attempt that another one follows, ended.
+func (s *Step) reason(r *Rule, c *Change, retry *retry) string {
+	end := s.Run.End.Reason
+	switch {
+	case r.To == armada.JobCancelled:
 		return s.Job.Wish.Why
-	case armada.JobPreempted:
-		if s.Job.Wish.Why == "" {
-			return "preempted"
-		}
-		return "preempted: " + s.Job.Wish.Why
-	case armada.JobRejected:
+	case r.Wish == armada.WishPreempt && s.Job.Wish.Why == "":
+		return "preempted" + retry.refusal()
+	case r.Wish == armada.WishPreempt:
+		return "preempted: " + s.Job.Wish.Why + retry.refusal()
+	case r.To == armada.JobRejected:
 		return c.Reason
-	case armada.JobFailed:
-		if r.Guard == Exhausted {
-			return fmt.Sprintf("given back %d times, the last time because: %s", s.Job.Attempts, s.Run.End.Reason)
-		}
-		return s.Run.End.Reason
+	case r.On == Abandon && end != "":
+		return c.Reason + "; the attempt before ended so: " + end
+	case r.On == Abandon:
+		return c.Reason
+	case r.Guard == Exhausted:
+		return fmt.Sprintf("given back %d times, the last time because: %s", s.Job.Lessons.Returns()+1, end)
+	case r.Guard == FailsFast:
+		return "given back, and a job that fails fast is not tried again: " + end
+	case r.To == armada.JobFailed, r.To == armada.JobQueued:
+		return end + retry.refusal()
 	default:
 		return ""
 	}
@@ -229,18 +242,19 @@ func (s *Step) reason(r *Rule, c *Change) string {
 
 // emit makes the events of the rule. They speak of the run if the job had one
 // when the change came, or has one by it.
-func (s *Step) emit(r *Rule, c *Change, at time.Time, ofRun bool) {
+func (s *Step) emit(r *Rule, c *Change, at time.Time, why string, ofRun bool) {
 	kinds := r.Emits
 	if c.Kind == Preempt && c.Announce {
 		kinds = emits(armada.EventPreempting)
 	}
 	for _, kind := range kinds {
-		s.Events = append(s.Events, s.event(kind, c, at, ofRun))
+		s.Events = append(s.Events, s.event(kind, c, at, why, ofRun))
 	}
 }
 
-// event describes what happened from the job and the run as they are now.
-func (s *Step) event(kind armada.EventKind, c *Change, at time.Time, ofRun bool) armada.Event {
+// event describes what happened from the job and the run as they are now. Why is
+// the reason of an end.
+func (s *Step) event(kind armada.EventKind, c *Change, at time.Time, why string, ofRun bool) armada.Event {
 	e := armada.Event{Kind: kind, Job: s.Job.ID, Created: at}
 	if ofRun {
 		e.Run, e.Executor, e.Pool, e.Node, e.Pod = s.Run.ID, s.Run.Executor, s.Run.Pool, s.Run.Node, s.Run.Pod
@@ -255,10 +269,14 @@ func (s *Step) event(kind armada.EventKind, c *Change, at time.Time, ofRun bool)
 		e.By, e.Reason, e.For = wish.By, wish.Why, wish.For
 	case armada.EventFailed:
 		end := s.Run.End
-		if s.Job.State == armada.JobRejected {
+		switch c.Kind {
+		case Reject:
 			end = armada.RunEnd{Cause: armada.CauseRejected, Category: armada.CategoryInternal, Subcategory: armada.SubcategoryJobRejected}
+		case Abandon:
+			end = armada.RunEnd{Cause: end.Cause, Category: armada.CategoryInternal, Subcategory: armada.SubcategoryNoNodeLeft, Containers: end.Containers}
+		default:
 		}
-		e.Reason, e.End = s.Job.Reason, &end
+		e.Reason, e.End, e.Retryable = why, &end, s.Job.State == armada.JobQueued
 	case armada.EventLeaseReturned:
 		e.Reason, e.Attempted = c.End.Reason, c.Attempted
 	case armada.EventUtilisation:

@@ -19,6 +19,7 @@ const (
 	Preempt // the job's place is taken away (also asked for by users)
 	Reject  // the job can never run
 	Expire  // the run's executor was silent for too long
+	Abandon // another attempt is due and there is no node for it
 	// By the executor that holds the run.
 	ReportPending   // the pod was made
 	ReportRunning   // the containers run
@@ -32,7 +33,7 @@ const (
 )
 
 var changeNames = [...]string{
-	"none", "cancel", "reprioritise", "lease", "preempt", "reject", "expire", "report pending", "report running",
+	"none", "cancel", "reprioritise", "lease", "preempt", "reject", "expire", "abandon", "report pending", "report running",
 	"report succeeded", "report failed", "report stopped", "report returned", "report unknown", "report usage", "report ingress",
 }
 
@@ -56,6 +57,17 @@ func (k ChangeKind) String() string {
 // FromExecutor tells whether the change is a report about one run.
 func (k ChangeKind) FromExecutor() bool { return k >= ReportPending }
 
+// EndsBadly tells whether the change ends a run without success, so that it may
+// be repeated.
+func (k ChangeKind) EndsBadly() bool {
+	switch k {
+	case Expire, ReportFailed, ReportStopped, ReportReturned, ReportUnknown:
+		return true
+	default:
+		return false
+	}
+}
+
 // Change is one thing that happened to a job or was asked for. Fields that the
 // kind does not name are ignored.
 type Change struct {
@@ -72,7 +84,7 @@ type Change struct {
 	At time.Time
 
 	By       string       // Cancel, Reprioritise, Preempt: who asked
-	Reason   string       // Cancel, Preempt, Reject: why
+	Reason   string       // Cancel, Preempt, Reject, Abandon: why
 	For      armada.JobID // Preempt: the job that gets the place
 	Announce bool         // Preempt: asked for by a user, so watchers see it before it happens
 	Priority uint32       // Reprioritise
@@ -84,7 +96,8 @@ type Change struct {
 	Pod         armada.Pod        // reports: what is known of the pod
 	End         armada.RunEnd     // Expire and the reports of an end
 	Attempted   bool              // ReportReturned: the pod may have run
-	MaxAttempts int               // ReportReturned: when so many runs began the job fails; 0 is no limit
+	MaxAttempts int               // ReportReturned: when so many leases were given back the job fails; 0 does not count this one
+	Retrying    Retrying          // of those that [ChangeKind.EndsBadly]
 
 	Usage     *armada.Usage    // ReportUsage
 	Addresses map[int32]string // ReportIngress

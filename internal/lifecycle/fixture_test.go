@@ -84,6 +84,13 @@ func (l *life) last() armada.Event { return l.events[len(l.events)-1] }
 
 // terminal tells of events that watchers count as a job's end. A preempted
 // event is always followed by a failed one.
-func terminal(kind armada.EventKind) bool {
-	return kind == armada.EventSucceeded || kind == armada.EventFailed || kind == armada.EventCancelled
+func terminal(e armada.Event) bool {
+	return e.Kind == armada.EventSucceeded || e.Kind == armada.EventFailed && !e.Retryable || e.Kind == armada.EventCancelled
+}
+
+// always is a policy that repeats whatever ends badly, so many times.
+func always(limit int) []armada.RetryPolicy {
+	return []armada.RetryPolicy{{Name: "always", Limit: limit, Default: armada.RetryAgain, Rules: []armada.RetryRule{
+		{Action: armada.RetryAgain, Conditions: []armada.RetryCondition{armada.RetryOnPreempted}},
+	}}}
 }

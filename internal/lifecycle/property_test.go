@@ -17,6 +17,11 @@ func every() []Change {
 	for _, kind := range ChangeKinds() {
 		changes = append(changes, Change{Kind: kind, By: "ann", Reason: "because", Priority: 9})
 	}
+	for _, kind := range ChangeKinds() {
+		if kind.EndsBadly() {
+			changes = append(changes, Change{Kind: kind, Retrying: Retrying{Policies: always(2), Most: 5}})
+		}
+	}
 	return append(changes, Change{Kind: ReportReturned, MaxAttempts: 2}, Change{Kind: Preempt, Announce: true})
 }
 
@@ -55,14 +60,14 @@ func check(t interface {
 		if e.Created.Before(before.job.Transitioned) || e.Created.After(after.job.Transitioned) || e.Created.After(later(after.now, before.job.Transitioned)) {
 			t.Fatalf("%s: event %s at %s, after one at %s", c.Kind, e.Kind, e.Created, before.job.Transitioned)
 		}
-		if terminal(e.Kind) {
+		if terminal(e) {
 			ends++
 		}
 	}
 	if want := map[bool]int{true: 1}[after.job.State.Terminal()]; ends != want {
 		t.Fatalf("%s: %d terminal events, and the job is %s", c.Kind, ends, after.job.State)
 	}
-	if ends == 1 && !terminal(after.last().Kind) {
+	if ends == 1 && !terminal(after.last()) {
 		t.Fatalf("%s: %s follows the job's end", c.Kind, after.last().Kind)
 	}
 	switch _, leased := after.job.Run(); {
@@ -73,8 +78,16 @@ func check(t interface {
 	case leased && after.run.State.Active():
 		t.Fatalf("%s: the job is %s and its run goes on", c.Kind, after.job.State)
 	}
-	if before.job.Wish.Kind == armada.WishCancel && after.job.State == armada.JobQueued {
-		t.Fatalf("%s: a cancelled job is queued again", c.Kind)
+	if before.job.State != armada.JobQueued && after.job.State == armada.JobQueued {
+		if before.job.Wish.Kind == armada.WishCancel {
+			t.Fatalf("%s: a cancelled job is queued again", c.Kind)
+		}
+		if after.job.Wish.Kind != armada.WishNone || after.job.Number != before.job.Number || after.job.Priority != before.job.Priority {
+			t.Fatalf("%s: a job that is queued again lost its place or kept a wish: %+v", c.Kind, after.job)
+		}
+	}
+	if retries := after.job.Lessons.Retries(); retries > 2 || retries > before.job.Lessons.Retries()+1 {
+		t.Fatalf("%s: policies gave %d attempts after %d, and 2 are allowed", c.Kind, retries, before.job.Lessons.Retries())
 	}
 	if after.job.State.Terminal() && before.job.Wish.Kind != armada.WishNone && after.job.State != armada.JobSucceeded {
 		if want := map[armada.WishKind]armada.JobState{armada.WishCancel: armada.JobCancelled, armada.WishPreempt: armada.JobPreempted}; after.job.State != want[before.job.Wish.Kind] {
@@ -98,13 +111,15 @@ func reachable(visit func(*life)) {
 		run      armada.RunState
 		wish     armada.WishKind
 		attempts int
+		returned int
+		retried  int
 	}
 	seen := map[key]bool{}
 	todo := []*life{submitted()}
 	for len(todo) > 0 {
 		l := todo[0]
 		todo = todo[1:]
-		k := key{l.job.State, l.run.State, l.job.Wish.Kind, l.job.Attempts}
+		k := key{l.job.State, l.run.State, l.job.Wish.Kind, l.job.Attempts, l.job.Lessons.Returns(), l.job.Lessons.Retries()}
 		if seen[k] || l.job.Attempts > 3 {
 			continue
 		}

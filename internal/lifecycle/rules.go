@@ -9,12 +9,15 @@ type Guard uint8
 const (
 	Always    Guard = iota
 	Exhausted       // the change's MaxAttempts are used up
+	FailsFast       // the lease's return counts and the job is not tried again
 	Unleased        // the job was never leased
+	Leased          // the job was leased before
+	Retried         // a retry policy gives the job another attempt
 )
 
 // String returns the guard in words; empty for Always.
 func (g Guard) String() string {
-	return [...]string{"", "attempts used up", "never leased"}[g]
+	return [...]string{"", "attempts used up", "fails fast", "never leased", "leased before", "retry policy"}[g]
 }
 
 // AnyWish stands in a rule for every wish.
@@ -54,7 +57,10 @@ var rules = []Rule{
 	{On: Preempt, From: started, Wish: armada.WishNone, Wants: armada.WishPreempt},
 	{On: Reject, From: queued, Wish: AnyWish, Guard: Unleased, To: armada.JobRejected, Emits: emits(armada.EventFailed)},
 	{On: Expire, From: started, Wish: armada.WishCancel, To: armada.JobCancelled, Run: armada.RunLost, Emits: emits(armada.EventCancelled)},
+	{On: Abandon, From: queued, Wish: AnyWish, Guard: Leased, To: armada.JobFailed, Emits: emits(armada.EventFailed)},
+	{On: Expire, From: started, Wish: armada.WishPreempt, Guard: Retried, To: armada.JobQueued, Run: armada.RunLost, Emits: emits(armada.EventPreempted, armada.EventFailed)},
 	{On: Expire, From: started, Wish: armada.WishPreempt, To: armada.JobPreempted, Run: armada.RunLost, Emits: emits(armada.EventPreempted, armada.EventFailed)},
+	{On: Expire, From: started, Wish: armada.WishNone, Guard: Retried, To: armada.JobQueued, Run: armada.RunLost, Emits: emits(armada.EventLeaseExpired, armada.EventFailed)},
 	{On: Expire, From: started, Wish: armada.WishNone, To: armada.JobFailed, Run: armada.RunLost, Emits: emits(armada.EventLeaseExpired, armada.EventFailed)},
 
 	// What the executor that holds the run reports.
@@ -63,20 +69,28 @@ var rules = []Rule{
 	{On: ReportSucceeded, From: started, Wish: AnyWish, To: armada.JobSucceeded, Run: armada.RunSucceeded, Emits: emits(armada.EventSucceeded)},
 
 	{On: ReportFailed, From: started, Wish: armada.WishCancel, To: armada.JobCancelled, Run: armada.RunCancelled, Emits: emits(armada.EventCancelled)},
+	{On: ReportFailed, From: started, Wish: armada.WishPreempt, Guard: Retried, To: armada.JobQueued, Run: armada.RunPreempted, Emits: emits(armada.EventPreempted, armada.EventFailed)},
 	{On: ReportFailed, From: started, Wish: armada.WishPreempt, To: armada.JobPreempted, Run: armada.RunPreempted, Emits: emits(armada.EventPreempted, armada.EventFailed)},
+	{On: ReportFailed, From: started, Wish: armada.WishNone, Guard: Retried, To: armada.JobQueued, Run: armada.RunFailed, Emits: emits(armada.EventFailed)},
 	{On: ReportFailed, From: started, Wish: armada.WishNone, To: armada.JobFailed, Run: armada.RunFailed, Emits: emits(armada.EventFailed)},
 
 	{On: ReportStopped, From: started, Wish: armada.WishCancel, To: armada.JobCancelled, Run: armada.RunCancelled, Emits: emits(armada.EventCancelled)},
+	{On: ReportStopped, From: started, Wish: armada.WishPreempt, Guard: Retried, To: armada.JobQueued, Run: armada.RunPreempted, Emits: emits(armada.EventPreempted, armada.EventFailed)},
 	{On: ReportStopped, From: started, Wish: armada.WishPreempt, To: armada.JobPreempted, Run: armada.RunPreempted, Emits: emits(armada.EventPreempted, armada.EventFailed)},
+	{On: ReportStopped, From: started, Wish: armada.WishNone, Guard: Retried, To: armada.JobQueued, Run: armada.RunFailed, Emits: emits(armada.EventFailed)},
 	{On: ReportStopped, From: started, Wish: armada.WishNone, To: armada.JobFailed, Run: armada.RunFailed, Emits: emits(armada.EventFailed)},
 
 	{On: ReportReturned, From: started, Wish: armada.WishCancel, To: armada.JobCancelled, Run: armada.RunReturned, Emits: emits(armada.EventCancelled)},
+	{On: ReportReturned, From: started, Wish: armada.WishPreempt, Guard: Retried, To: armada.JobQueued, Run: armada.RunReturned, Emits: emits(armada.EventPreempted, armada.EventFailed)},
 	{On: ReportReturned, From: started, Wish: armada.WishPreempt, To: armada.JobPreempted, Run: armada.RunReturned, Emits: emits(armada.EventPreempted, armada.EventFailed)},
+	{On: ReportReturned, From: started, Wish: armada.WishNone, Guard: FailsFast, To: armada.JobFailed, Run: armada.RunReturned, Emits: emits(armada.EventLeaseReturned, armada.EventFailed)},
 	{On: ReportReturned, From: started, Wish: armada.WishNone, Guard: Exhausted, To: armada.JobFailed, Run: armada.RunReturned, Emits: emits(armada.EventLeaseReturned, armada.EventFailed)},
 	{On: ReportReturned, From: started, Wish: armada.WishNone, To: armada.JobQueued, Run: armada.RunReturned, Emits: emits(armada.EventLeaseReturned)},
 
 	{On: ReportUnknown, From: started, Wish: armada.WishCancel, To: armada.JobCancelled, Run: armada.RunLost, Emits: emits(armada.EventCancelled)},
+	{On: ReportUnknown, From: started, Wish: armada.WishPreempt, Guard: Retried, To: armada.JobQueued, Run: armada.RunLost, Emits: emits(armada.EventPreempted, armada.EventFailed)},
 	{On: ReportUnknown, From: started, Wish: armada.WishPreempt, To: armada.JobPreempted, Run: armada.RunLost, Emits: emits(armada.EventPreempted, armada.EventFailed)},
+	{On: ReportUnknown, From: started, Wish: armada.WishNone, Guard: Retried, To: armada.JobQueued, Run: armada.RunLost, Emits: emits(armada.EventFailed)},
 	{On: ReportUnknown, From: started, Wish: armada.WishNone, To: armada.JobFailed, Run: armada.RunLost, Emits: emits(armada.EventFailed)},
 
 	{On: ReportUsage, From: started, Wish: AnyWish, Emits: emits(armada.EventUtilisation)},
@@ -86,23 +100,30 @@ var rules = []Rule{
 // Rules returns the table, in order of precedence. The caller must not change it.
 func Rules() []Rule { return rules }
 
-// rule finds the rule for a change of a job, and false when there is none.
-func rule(job *armada.Job, c *Change) (*Rule, bool) {
+// rule finds the rule for a change of a job, and false when there is none. Retry
+// is what policies say about the end that the change tells of.
+func rule(job *armada.Job, c *Change, retry *retry) (*Rule, bool) {
 	for i := range rules {
 		r := &rules[i]
-		if r.On == c.Kind && (r.Wish == AnyWish || r.Wish == job.Wish.Kind) && contains(r.From, job.State) && r.Guard.holds(job, c) {
+		if r.On == c.Kind && (r.Wish == AnyWish || r.Wish == job.Wish.Kind) && contains(r.From, job.State) && r.Guard.holds(job, c, retry) {
 			return r, true
 		}
 	}
 	return nil, false
 }
 
-func (g Guard) holds(job *armada.Job, c *Change) bool {
+func (g Guard) holds(job *armada.Job, c *Change, retry *retry) bool {
 	switch g {
 	case Exhausted:
-		return c.MaxAttempts > 0 && job.Attempts >= c.MaxAttempts
+		return c.MaxAttempts > 0 && job.Lessons.Returns()+1 >= c.MaxAttempts
+	case FailsFast:
+		return c.MaxAttempts > 0 && job.Gang.FailFast
 	case Unleased:
 		return job.Attempts == 0
+	case Leased:
+		return job.Attempts > 0
+	case Retried:
+		return retry.again()
 	case Always:
 		return true
 	}

@@ -13,9 +13,11 @@ func TestEveryRuleDecidesAboutSomething(t *testing.T) {
 		for _, state := range armada.JobStates() {
 			for _, wish := range []armada.WishKind{armada.WishNone, armada.WishCancel, armada.WishPreempt} {
 				for attempts := range 3 {
-					for limit := range 3 {
-						job := armada.Job{State: state, Wish: armada.Wish{Kind: wish}, Attempts: attempts}
-						if r, found := rule(&job, &Change{Kind: kind, MaxAttempts: limit}); found {
+					for variant := range 8 {
+						job := armada.Job{State: state, Wish: armada.Wish{Kind: wish}, Attempts: attempts, Gang: armada.Gang{FailFast: variant&1 != 0}}
+						c := Change{Kind: kind, MaxAttempts: variant >> 1 & 1, Retrying: Retrying{Most: variant >> 2, Policies: always(3)}}
+						retry := judge(&job, &c)
+						if r, found := rule(&job, &c, &retry); found {
 							used[r] = true
 							if state.Terminal() {
 								t.Errorf("%s has a rule for a job that is %s", kind, state)
@@ -36,7 +38,7 @@ func TestEveryRuleDecidesAboutSomething(t *testing.T) {
 func TestTheEndOfARunIsTheEndOfItsJobOrPutsItBack(t *testing.T) {
 	t.Parallel()
 	for i, r := range rules {
-		if r.Run.Terminal() != (r.On != Cancel && r.On != Reject && r.To.Terminal() || r.To == armada.JobQueued) {
+		if r.Run.Terminal() != (r.On != Cancel && r.On != Reject && r.On != Abandon && r.To.Terminal() || r.To == armada.JobQueued) {
 			t.Errorf("rule %d, for %s: the run becomes %s and the job %s", i, r.On, r.Run, r.To)
 		}
 	}

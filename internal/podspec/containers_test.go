@@ -121,6 +121,8 @@ func TestGangsAreReadFromAnnotations(t *testing.T) {
 		{"no annotations, no gang", nil, armada.Gang{}, nil},
 		{"an empty id is no gang", map[string]string{id: "", cardinality: "many"}, armada.Gang{}, nil},
 		{"a gang of one is no gang", map[string]string{id: "g", cardinality: "1"}, armada.Gang{}, nil},
+		{"a lone job fails fast when it says so", map[string]string{failFast: "true"}, armada.Gang{FailFast: true}, nil},
+		{"a gang of one is a lone job", map[string]string{id: "g", cardinality: "1", failFast: "true"}, armada.Gang{FailFast: true}, nil},
 		{"a gang fails fast by default", map[string]string{id: "g", cardinality: "2"}, armada.Gang{ID: "g", Cardinality: 2, FailFast: true}, nil},
 		{
 			"everything can be said",
@@ -135,7 +137,7 @@ func TestGangsAreReadFromAnnotations(t *testing.T) {
 			"every bad annotation is found",
 			map[string]string{id: "g", cardinality: "x", uniformity: "a b", failFast: "yes"},
 			armada.Gang{},
-			[]string{"annotations[" + cardinality + "]", "annotations[" + uniformity + "]", "annotations[" + failFast + "]"},
+			[]string{"annotations[" + failFast + "]", "annotations[" + cardinality + "]", "annotations[" + uniformity + "]"},
 		},
 	} {
 		t.Run(c.name, func(t *testing.T) {

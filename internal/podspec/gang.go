@@ -20,20 +20,26 @@ const (
 // MaxGang is how many members a gang may have.
 const MaxGang = 100_000
 
-// ParseGang reads the gang that a job's annotations put it in: the zero gang
+// ParseGang reads the gang that a job's annotations put it in: a gang of one
 // when they name none or one of a single member. A gang fails fast unless
-// failFast is "false". That the members of a gang agree is for the caller to
-// check. Paths begin with path, that of the annotations.
+// failFast is "false", a lone job if it is "true". That the members of a gang
+// agree is for the caller to check. Paths begin with path, that of the
+// annotations.
 func ParseGang(annotations map[string]string, path string) (armada.Gang, []armada.Violation) {
-	id := annotations[AnnotationGangID]
-	if id == "" {
-		return armada.Gang{}, nil
-	}
 	var wrong []armada.Violation
 	refuse := func(key, format string, args ...any) {
 		wrong = append(wrong, armada.Violation{Path: fmt.Sprintf("%s[%s]", path, key), Message: fmt.Sprintf(format, args...)})
 	}
-	gang := armada.Gang{ID: id, UniformityLabel: annotations[AnnotationGangUniformity], FailFast: true}
+	failFast, chosen := annotations[AnnotationFailFast]
+	if chosen && failFast != "true" && failFast != "false" {
+		refuse(AnnotationFailFast, `is %q, must be "true" or "false"`, clip(failFast))
+	}
+	alone := armada.Gang{FailFast: failFast == "true"}
+	id := annotations[AnnotationGangID]
+	if id == "" {
+		return alone, wrong
+	}
+	gang := armada.Gang{ID: id, UniformityLabel: annotations[AnnotationGangUniformity], FailFast: failFast != "false"}
 
 	text, given := annotations[AnnotationGangCardinality]
 	cardinality, err := strconv.Atoi(text)
@@ -48,14 +54,8 @@ func ParseGang(annotations map[string]string, path string) (armada.Gang, []armad
 	if label := gang.UniformityLabel; label != "" && len(content.IsLabelKey(label)) > 0 {
 		refuse(AnnotationGangUniformity, "%q is not a label key", clip(label))
 	}
-	switch text, given := annotations[AnnotationFailFast]; {
-	case given && text == "false":
-		gang.FailFast = false
-	case given && text != "true":
-		refuse(AnnotationFailFast, `is %q, must be "true" or "false"`, clip(text))
-	}
 	if len(wrong) > 0 || gang.Alone() {
-		return armada.Gang{}, wrong
+		return alone, wrong
 	}
 	return gang, nil
 }

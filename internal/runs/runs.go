@@ -23,6 +23,11 @@ import (
 // ErrUnknownRun is answered for a run that the runtime does not know.
 var ErrUnknownRun = errors.New("the runtime does not know the run")
 
+// ErrSpent is answered to an order for a run that has ended and was forgotten:
+// nobody would ever tell of it again. A server whose store was restored may give
+// one.
+var ErrSpent = errors.New("a run of this id has ended here before")
+
 // Runtime runs pods. All methods may be called from many goroutines.
 type Runtime interface {
 	// Nodes returns the nodes there are, with what Armada may use of each. The
@@ -33,7 +38,7 @@ type Runtime interface {
 	// the runtime has recorded that the run exists, not when it runs. An order
 	// that can never work ends at once as Failed; an error means that nothing
 	// was done and the lease may be returned, unless it is the context's: then
-	// the run may exist or come to. For a run that was forgotten it is an error
+	// the run may exist or come to. For a run that was forgotten it is ErrSpent
 	// where the runtime still remembers that.
 	Start(ctx context.Context, o Order) error
 	// Stop asks a run to end: politely, after grace by force. Grace 0 stands for

@@ -38,8 +38,9 @@ type Config struct {
 
 // PoolRules are what may differ from pool to pool.
 type PoolRules struct {
-	Fairness   FairnessRules
-	Preemption PreemptionRules
+	Fairness     FairnessRules
+	Preemption   PreemptionRules
+	Reservations ReservationRules
 	// Market makes places go to who bids most; nil for a pool that is shared by
 	// fairness. In a market only Repair of all other rules counts.
 	Market *MarketRules
@@ -117,8 +118,9 @@ type Outcome struct {
 	Waiting   []Waiting  // why others wait; one entry per shape and queue
 	// Wake is when a round should run although nothing has changed; zero for
 	// never (a rate that refills, a reservation that ends).
-	Wake   time.Time
-	Report Report
+	Wake         time.Time
+	Reservations []Reservation // what is kept from now on; the last outcome's does not count any more
+	Report       Report
 }
 
 // Decision is a unit: a gang's leases and the preemptions that make room for
@@ -177,6 +179,7 @@ type Report struct {
 	At       time.Time
 	Capacity armada.Resources
 	Queues   []QueueReport // by name
+	Kept     []Reservation // the outcome's
 	Market   *Market       // nil for a pool that is shared by fairness
 }
 

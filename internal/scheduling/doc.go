@@ -31,13 +31,22 @@
 // gang's turn is that of its last member. Between queues the higher class goes
 // first, then the lower cost, then the name.
 //
-// Apart from rounds, [Config.CouldRun] and [Config.WhyNever] tell whether a job could ever run
-// on what is known of nodes, and why it could not (known.go).
+// Nodes may be kept for a gang that has waited for long while others went past it
+// (reserve.go); who takes an outcome tells the pool by [Pool.Spend].
+//
+// What bounds a round stands beside its steps: what queues and rounds may have
+// (limits.go), how fast jobs start (rates.go), and what no node has (floating.go).
+// The pools of an installation have rates and budgets in common (shared.go). A job
+// without a place at home may be *away* (away.go).
+//
+// Apart from rounds, [Config.CouldRun] and [Config.WhyNever] tell whether a job
+// could ever run on what is known of nodes, and why it could not (known.go).
 //
 // The package must never read a clock, iterate over a map where order shows,
 // use floating point where sums depend on order, or do I/O. Its behaviour is
 // told by the scenarios in testdata, which a user can read, and checked against
 // a naive round (reference_test.go). Start at contract.go, then pool.go, queue.go
 // and gang.go for the state, round.go and preempt.go for the decisions, and outcome.go for what
-// is said about them. Why it is built so: docs/adr/0005-scheduling-round.md.
+// is said about them. Why it is built so: docs/adr/0005-scheduling-round.md
+// and 0020-limits-and-nodes.md.
 package scheduling

@@ -154,8 +154,7 @@ func (r *round) bindQueue(q *queue) {
 // demand is what the queue's runs hold and what its queued jobs ask for, as far
 // as its limits let it have that.
 func (r *round) demand(q *queue) armada.Resources {
-	waiting := q.known && !q.settings.Cordoned
-	if !waiting {
+	if !q.starts() {
 		return q.held
 	}
 	demand := q.held.Add(q.wanted)

@@ -35,6 +35,8 @@ type Pool struct {
 	// anchored are the complete gangs of which some run already and which ask
 	// for nodes that share a label.
 	anchored map[*gang]struct{}
+	// reservations are those of the last outcome that was taken.
+	reservations []Reservation
 
 	shared    *Shared
 	moved     bucket    // of runs preempted for fairness
@@ -167,7 +169,7 @@ func (p *Pool) Remove(id armada.JobID) {
 
 func (p *Pool) add(v armada.Job, requirements *armada.Requirements) *job {
 	j := &job{
-		id: v.ID, number: v.Number, priority: v.Priority,
+		id: v.ID, number: v.Number, priority: v.Priority, submitted: uint32(max(v.Submitted.Unix(), 0)),
 		queue: p.queue(v.Queue), shape: p.shape(v.Shape, requirements),
 	}
 	if p.rules.Market != nil {

@@ -12,14 +12,15 @@ import (
 // job is what the pool remembers of a job: as little as possible, for there are
 // millions.
 type job struct {
-	id       armada.JobID
-	number   int64
-	priority uint32
-	band     armada.PriceBand // in a market
-	queue    *queue
-	shape    *shape
-	gang     *gang  // nil for a lone job
-	run      *place // nil while it waits
+	id        armada.JobID
+	number    int64
+	priority  uint32
+	band      armada.PriceBand // in a market
+	submitted uint32           // in seconds since 1970
+	queue     *queue
+	shape     *shape
+	gang      *gang  // nil for a lone job
+	run       *place // nil while it waits
 }
 
 // same tells whether nothing that a round looks at has changed.
@@ -98,6 +99,9 @@ func (q *queue) lane(k *kind, bands bandSet) *lane {
 	return l
 }
 
+// starts tells whether its queued jobs may be started.
+func (q *queue) starts() bool { return q.known && !q.settings.Cordoned }
+
 // dropLane forgets a lane that is empty.
 func (q *queue) dropLane(l *lane) {
 	delete(q.lanes, l.laneKey)
@@ -134,13 +138,16 @@ type lane struct {
 	at    int          // in queue.inOrder
 
 	// The current round's: how far it has come, and what it offers next.
+	holder               int32 // of nodes kept for it
 	block, offset, taken int
 	next                 entry  // without job when nothing is left
 	swapless             uint64 // the round in which no swap was found for it
 }
 
 // rewind begins a round.
-func (l *lane) rewind() { l.block, l.offset, l.taken, l.next = 0, 0, 0, l.blocks[0][0] }
+func (l *lane) rewind() {
+	l.holder, l.block, l.offset, l.taken, l.next = placement.Nobody, 0, 0, 0, l.blocks[0][0]
+}
 
 // take goes one further and tells whether there is more.
 func (l *lane) take() bool {

@@ -6,6 +6,7 @@ import (
 
 	"armada"
 	"armada/internal/scheduling/fairshare"
+	"armada/internal/scheduling/placement"
 )
 
 // Round is one round of one pool; see the package comment.
@@ -13,10 +14,13 @@ func Round(in Input) Outcome {
 	r := begin(in)
 	r.owe()
 	r.repair()
+	r.redeem()
 	r.admit()
 	r.optimise()
 	r.tellPrices()
+	kept := r.reserve()
 	out := r.outcome()
+	out.Reservations, out.Report.Kept = kept, kept
 	r.pool.space.Rewind()
 	r.forget()
 	return out
@@ -37,6 +41,7 @@ type scratch struct {
 	pass    uint64 // of its passes, counted on from round to round
 	order   []*queue
 	placed  []placed
+	kept    []Reservation
 	nodes   []int32
 	claims  []fairshare.Claim
 	members []*job
@@ -93,6 +98,7 @@ type round struct {
 	capacity armada.Resources
 	scale    fairshare.Scale
 	leases   int
+	redeemed int           // of these, on nodes that were kept
 	full     armada.Reason // why nothing more is placed; none while more may be
 
 	given   armada.Resources // by this round, in all
@@ -127,6 +133,7 @@ func begin(in Input) *round {
 		}
 		q.sortLanes()
 	}
+	r.keep()
 	return r
 }
 
@@ -182,7 +189,7 @@ func (r *round) takeTurns(through func(*lane) bool) {
 	r.order = r.order[:0]
 	r.closeBook()
 	for _, q := range r.pool.byName {
-		if !q.known || q.settings.Cordoned || q.turn.stopped.Code != armada.ReasonNone {
+		if !q.starts() || q.turn.stopped.Code != armada.ReasonNone {
 			continue
 		}
 		q.turn.lanes = q.turn.lanes[:0]
@@ -245,7 +252,8 @@ func (r *round) passOver(k *kind) {
 }
 
 // offer finds the queue's next gang and what it would cost, passing over the
-// kinds that are known not to fit and those that its limits bar. It returns false when nothing is left.
+// kinds that are known not to fit and those that its limits bar. It returns false
+// when nothing is left.
 func (r *round) offer(q *queue) bool {
 	t := &q.turn
 	for len(t.lanes) > 0 && r.barred(t.lanes[0]) {
@@ -306,6 +314,10 @@ func (r *round) place(l *lane) bool {
 		k.failed, k.failedAt, k.refused, k.reason = r.number, r.leases, 0, reason
 		return false
 	}
+	if l.holder != placement.Nobody {
+		r.become(l.holder, k)
+		defer r.become(placement.Nobody, k)
+	}
 	before := len(r.victims)
 	nodes, most, ok := r.pool.space.Place(k.parts, k.uniform, nil, r.nodes)
 	k.refused = 0
@@ -335,6 +347,7 @@ func (r *round) settle(l *lane, nodes []int32, before int, away string) {
 	r.waitFor(k, nodes[len(nodes)-k.size:])
 	r.placed = append(r.placed, placed{l.next.job, k.size, len(r.victims) - before, away})
 	r.give(l.queue, k)
+	r.letGo(l)
 	r.stir(l.queue, r.victims[before:])
 }
 

@@ -1,6 +1,7 @@
 package scheduling
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strconv"
@@ -173,4 +174,36 @@ func (s *script) wake(*arguments) (string, error) {
 		return "not by itself\n", nil
 	}
 	return fmt.Sprintf("in %v\n", s.last.Wake.Sub(s.now)), nil
+}
+
+// keep after=DURATION for=DURATION [nodes=FRACTION]: nodes are kept for gangs that
+// wait.
+func (s *script) keep(a *arguments) (err error) {
+	rules := &s.config.Reservations
+	if rules.After, err = time.ParseDuration(a.value("after")); err != nil {
+		return err
+	}
+	if rules.For, err = time.ParseDuration(a.value("for")); err != nil {
+		return err
+	}
+	rules.MostNodes, err = quantity(cmp.Or(a.value("nodes"), "1"), true)
+	rules.MostNodes *= 1000
+	return err
+}
+
+// kept: what the last round keeps for whom.
+func (s *script) kept(*arguments) (string, error) {
+	var b strings.Builder
+	for _, k := range s.last.Reservations {
+		what := "nothing, others come first"
+		if !k.Lapsed {
+			var names []string
+			for _, n := range k.Nodes {
+				names = append(names, n.Name)
+			}
+			what = strings.Join(names, ", ")
+		}
+		fmt.Fprintf(&b, "for %s of %s: %s, for %v\n", k.Job, k.Queue, what, k.Until.Sub(s.now))
+	}
+	return cmp.Or(b.String(), "nothing\n"), nil
 }

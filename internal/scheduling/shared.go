@@ -29,10 +29,11 @@ func (s *Shared) NewPool(name string) *Pool {
 }
 
 // Spend tells that the jobs of an outcome of this pool start, and that its
-// preempted runs go. Rounds only look
-// at the rates; whoever takes an outcome spends it.
+// preempted runs go, and which nodes it keeps for whom. Rounds only look at the
+// rates and at what is kept; whoever takes an outcome spends it.
 func (p *Pool) Spend(now time.Time, out Outcome) {
 	s := p.shared
+	p.reservations = out.Reservations
 	var all, moved int64
 	byQueue := map[string]int64{}
 	for _, d := range out.Decisions {

@@ -74,7 +74,7 @@ func (q *queues) UpdateQueues(ctx context.Context, r *api.QueueList) (*api.Batch
 }
 
 func (q *queues) create(ctx context.Context, r *api.Queue, caller auth.Principal) error {
-	queue, err := q.read(r)
+	queue, err := q.read(ctx, r)
 	if err != nil {
 		return err
 	}
@@ -90,7 +90,7 @@ func (q *queues) create(ctx context.Context, r *api.Queue, caller auth.Principal
 }
 
 func (q *queues) update(ctx context.Context, r *api.Queue) error {
-	queue, err := q.read(r)
+	queue, err := q.read(ctx, r)
 	if err != nil {
 		return err
 	}
@@ -109,7 +109,7 @@ func (q *queues) update(ctx context.Context, r *api.Queue) error {
 }
 
 // read checks a queue. One without a priority factor has the factor 1.
-func (q *queues) read(r *api.Queue) (armada.Queue, error) {
+func (q *queues) read(ctx context.Context, r *api.Queue) (armada.Queue, error) {
 	queue := wire.Queue(r, q.defaultClass)
 	if queue.PriorityFactor == 0 {
 		queue.PriorityFactor = 1
@@ -134,10 +134,31 @@ func (q *queues) read(r *api.Queue) (armada.Queue, error) {
 			checkFractions(fractions, fmt.Sprintf("%s_by_pool[%s]", path, pool), &wrong)
 		}
 	}
-	for i, name := range queue.RetryPolicies {
-		wrong.add(fmt.Sprintf("retry_policies[%d]", i), fmt.Sprintf("there is no retry policy %q", clip(name, 80)))
+	if err := q.checkPolicies(ctx, queue.RetryPolicies, &wrong); err != nil {
+		return queue, err
 	}
 	return queue, wrong.err("the queue was not changed")
+}
+
+// checkPolicies checks that there are the retry policies that a queue names.
+func (q *queues) checkPolicies(ctx context.Context, names []string, wrong *violations) error {
+	if len(names) == 0 {
+		return nil
+	}
+	all, err := q.store.RetryPolicies(ctx)
+	if err != nil {
+		return fmt.Errorf("list the retry policies: %w", err)
+	}
+	for i, name := range names {
+		path := fmt.Sprintf("retry_policies[%d]", i)
+		switch {
+		case !slices.ContainsFunc(all, func(p armada.RetryPolicy) bool { return p.Name == name }):
+			wrong.add(path, thereIsNoPolicy(name, all))
+		case slices.Contains(names[:i], name):
+			wrong.add(path, fmt.Sprintf("%q is given twice", name))
+		}
+	}
+	return nil
 }
 
 func checkFractions(fractions map[string]float64, path string, wrong *violations) {

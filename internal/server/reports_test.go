@@ -10,6 +10,7 @@ import (
 
 	"armada"
 	"armada/internal/scheduling"
+	"armada/internal/scheduling/placement"
 	"armada/internal/server"
 	"armada/internal/server/peers"
 	"armada/internal/store"
@@ -34,10 +35,14 @@ func (rounds) Reports() []scheduling.Report {
 		{Queue: "idle", Weight: 1},
 		{Queue: "other", Weight: 0.5, AdjustedShare: 333_333, FairShare: 333_333, Share: 250_000, Demand: 2_000_000, Queued: 70, Placed: 3, Cost: 1 << 35, Allocated: armada.Resources{16_000, 1 << 30}, Stopped: armada.Reason{Code: armada.ReasonQueueCordoned}},
 		{Queue: "q", Weight: 1, AdjustedShare: 666_667, Share: 666_600, Demand: 666_600},
+	}, Kept: []scheduling.Reservation{
+		{Queue: "other", Job: "large", Nodes: []placement.NodeRef{{Executor: "e", Name: "n1"}, {Executor: "e", Name: "n2"}}, Until: time.Unix(3600, 0)},
+		{Queue: "other", Job: "larger", Until: time.Unix(600, 0), Lapsed: true},
 	}}, {Pool: "gpu", At: time.Unix(60, 0)}}
 }
 
 const both = `Pool cpu, round of 1970-01-01T00:00:00Z
+  kept until 1970-01-01T01:00:00Z for job large of queue other, which has waited for long: n1 of e, n2 of e
   QUEUE  WEIGHT  ENTITLED TO  HOLDS  WANTS   QUEUED  NEXT JOB WAITS BECAUSE
   other  0.5     33.3%        25.0%  200.0%  70      the queue is cordoned
   q      1       66.7%        66.7%  66.7%   0       -
@@ -79,6 +84,7 @@ Pool gpu, round of 1970-01-01T00:01:00Z
 	}
 	const detailed = `Pool cpu, round of 1970-01-01T00:00:00Z
   capacity: cpu=64,memory=256Gi
+  kept until 1970-01-01T01:00:00Z for job large of queue other, which has waited for long: n1 of e, n2 of e
   QUEUE  WEIGHT  ENTITLED TO  HOLDS  WANTS   QUEUED  FAIR SHARE  COST  PLACED  AMOUNTS HELD       NEXT JOB WAITS BECAUSE
   other  0.5     33.3%        25.0%  200.0%  70      33.3%       0.5   3       cpu=16,memory=1Gi  the queue is cordoned
   q      1       66.7%        66.7%  66.7%   0       0.0%        0     0       none               -

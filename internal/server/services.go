@@ -27,6 +27,7 @@ func register(r grpc.ServiceRegistrar, config Config, deps Deps, health *health,
 	}
 	submit.register(r)
 	api.RegisterQueueServiceServer(r, &queueService{queues: shared})
+	api.RegisterRetryPolicyServiceServer(r, &policyService{auth: deps.Authorizer, store: deps.Store})
 	api.RegisterEventServer(r, &eventService{
 		auth: deps.Authorizer, store: deps.Store, submitted: &submitted{store: deps.Store, specs: specs}, stopping: stopping, health: health,
 	})
@@ -51,7 +52,6 @@ func register(r grpc.ServiceRegistrar, config Config, deps Deps, health *health,
 	lookout.RegisterLookoutServer(r, looking)
 	healthpb.RegisterHealthServer(r, health.grpc)
 
-	api.RegisterRetryPolicyServiceServer(r, api.UnimplementedRetryPolicyServiceServer{})
 	api.RegisterExecutorServer(r, api.UnimplementedExecutorServer{})
 	api.RegisterNodeServer(r, api.UnimplementedNodeServer{})
 	api.RegisterAggregatedQueueServer(r, api.UnimplementedAggregatedQueueServer{})

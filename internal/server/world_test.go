@@ -53,7 +53,7 @@ type options struct {
 // newWorld starts a server on free ports, with the queue "q".
 func newWorld(t testing.TB, o options) *world {
 	t.Helper()
-	kept, err := sqlite.Open(t.Context(), sqlite.Config{Path: filepath.Join(t.TempDir(), "armada.db")})
+	kept, err := sqlite.Open(t.Context(), sqlite.Config{Path: filepath.Join(t.TempDir(), "armada.db"), Retries: store.Retries{Most: 5}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -162,7 +162,10 @@ func (w *world) change(job string, c lifecycle.Change) {
 	w.t.Helper()
 	c.Job = armada.JobID(job)
 	if c.Kind.FromExecutor() {
-		c.Run, c.Executor = armada.NewRunID(c.Job, 1), "e1"
+		full, err := w.store.Job(w.t.Context(), c.Job)
+		ok(w.t, err)
+		c.Run, _ = full.Job.Run()
+		c.Executor = "e1"
 	}
 	results, err := w.store.Transition(w.t.Context(), store.Fence{}, []store.Unit{{c}})
 	if err != nil {

@@ -12,6 +12,7 @@ import (
 // them asks for the part that it uses.
 type Store interface {
 	Queues
+	RetryPolicies
 	Jobs
 	Events
 	Leadership
@@ -40,6 +41,29 @@ type Queues interface {
 	Queue(ctx context.Context, name string) (armada.Queue, error)
 	// Queues returns all queues, ordered by name.
 	Queues(ctx context.Context) ([]armada.Queue, error)
+}
+
+// RetryPolicies keeps the retry policies. A transition asks those of the job's
+// queue whether an attempt that it ends is repeated; a name without a policy says
+// nothing, and a queue without names has the policy [Retries.Default].
+type RetryPolicies interface {
+	// PutRetryPolicy creates the policy or replaces it whole.
+	PutRetryPolicy(ctx context.Context, p armada.RetryPolicy) error
+	// UpdateRetryPolicy replaces an existing policy; NotFound when there is none.
+	UpdateRetryPolicy(ctx context.Context, p armada.RetryPolicy) error
+	// DeleteRetryPolicy forgets a policy and takes it off every queue. It succeeds
+	// when there is none.
+	DeleteRetryPolicy(ctx context.Context, name string) error
+	// RetryPolicy returns one policy; NotFound when there is none.
+	RetryPolicy(ctx context.Context, name string) (armada.RetryPolicy, error)
+	// RetryPolicies returns all policies, ordered by name.
+	RetryPolicies(ctx context.Context) ([]armada.RetryPolicy, error)
+}
+
+// Retries is how attempts are repeated whatever policies say.
+type Retries struct {
+	Most    int    // attempts that policies may give to a job; 0 is none at all
+	Default string // the policy of queues that name none; may be empty
 }
 
 // Jobs takes jobs in and moves them through their lives.

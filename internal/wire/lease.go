@@ -47,10 +47,12 @@ func Tolerating(spec *corev1.PodSpec, more []armada.Toleration) *corev1.PodSpec 
 
 // Lease writes the order to start a run. The spec is what the pod is made from;
 // it is shared and must not be changed. Labels and annotations stand where
-// executors of 2026 look for them, and the object that holds them is always
+// executors of 2026 look for them, the memory that the job's attempts have taught it
+// to ask for is in the spec, and the object that holds them is always
 // there because those executors do not check.
 func Lease(o *store.Order, spec *corev1.PodSpec, preemptible bool) *executorapi.JobRunLease {
 	job, run, details := &o.Job, &o.Run, &o.Details
+	spec = grown(spec, job.Lessons)
 	labels, annotations := maps.Clone(details.Labels), maps.Clone(details.Annotations)
 	if labels == nil {
 		labels = map[string]string{}

@@ -1742,9 +1742,9 @@ type RetryPolicy struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// A DNS label, at most 63.
 	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
-	// Most attempts after the first.
+	// Most attempts that it gives to a job after the first.
 	RetryLimit uint32 `protobuf:"varint,2,opt,name=retry_limit,json=retryLimit,proto3" json:"retry_limit,omitempty"`
-	// When no rule matches.
+	// When no rule matches. A job that lost its place needs a rule for that.
 	DefaultAction RetryAction `protobuf:"varint,3,opt,name=default_action,json=defaultAction,proto3,enum=api.RetryAction" json:"default_action,omitempty"`
 	// The first that matches decides.
 	Rules         []*RetryRule `protobuf:"bytes,4,rep,name=rules,proto3" json:"rules,omitempty"`
@@ -1810,7 +1810,8 @@ func (x *RetryPolicy) GetRules() []*RetryRule {
 	return nil
 }
 
-// What to do about one class of failure.
+// What to do about one kind of failure: one of which everything is true that the rule
+// names. It names at least one thing.
 type RetryRule struct {
 	state  protoimpl.MessageState `protogen:"open.v1"`
 	Action RetryAction            `protobuf:"varint,1,opt,name=action,proto3,enum=api.RetryAction" json:"action,omitempty"`
@@ -1819,9 +1820,15 @@ type RetryRule struct {
 	// Only this subcategory; empty means any.
 	OnSubcategory string `protobuf:"bytes,6,opt,name=on_subcategory,json=onSubcategory,proto3" json:"on_subcategory,omitempty"`
 	// What to change for the next attempt.
-	Mutate        *RetryMutation `protobuf:"bytes,7,opt,name=mutate,proto3" json:"mutate,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Mutate *RetryMutation `protobuf:"bytes,7,opt,name=mutate,proto3" json:"mutate,omitempty"`
+	// A container ended with one of these exit codes.
+	OnExitCodes []int32 `protobuf:"varint,1000,rep,packed,name=on_exit_codes,json=onExitCodes,proto3" json:"on_exit_codes,omitempty"`
+	// It ended in one of these ways: OOMKilled, Evicted, DeadlineExceeded or Preempted.
+	OnConditions []string `protobuf:"bytes,1001,rep,name=on_conditions,json=onConditions,proto3" json:"on_conditions,omitempty"`
+	// A regular expression (RE2) that the termination message of a container matches.
+	OnTerminationMessage string `protobuf:"bytes,1002,opt,name=on_termination_message,json=onTerminationMessage,proto3" json:"on_termination_message,omitempty"`
+	unknownFields        protoimpl.UnknownFields
+	sizeCache            protoimpl.SizeCache
 }
 
 func (x *RetryRule) Reset() {
@@ -1880,6 +1887,27 @@ func (x *RetryRule) GetMutate() *RetryMutation {
 		return x.Mutate
 	}
 	return nil
+}
+
+func (x *RetryRule) GetOnExitCodes() []int32 {
+	if x != nil {
+		return x.OnExitCodes
+	}
+	return nil
+}
+
+func (x *RetryRule) GetOnConditions() []string {
+	if x != nil {
+		return x.OnConditions
+	}
+	return nil
+}
+
+func (x *RetryRule) GetOnTerminationMessage() string {
+	if x != nil {
+		return x.OnTerminationMessage
+	}
+	return ""
 }
 
 // Changes to the next attempt.
@@ -3390,13 +3418,16 @@ const file_pkg_api_submit_proto_rawDesc = "" +
 	"\vretry_limit\x18\x02 \x01(\rR\n" +
 	"retryLimit\x127\n" +
 	"\x0edefault_action\x18\x03 \x01(\x0e2\x10.api.RetryActionR\rdefaultAction\x12$\n" +
-	"\x05rules\x18\x04 \x03(\v2\x0e.api.RetryRuleR\x05rules\"\xbb\x01\n" +
+	"\x05rules\x18\x04 \x03(\v2\x0e.api.RetryRuleR\x05rules\"\xbd\x02\n" +
 	"\tRetryRule\x12(\n" +
 	"\x06action\x18\x01 \x01(\x0e2\x10.api.RetryActionR\x06action\x12\x1f\n" +
 	"\von_category\x18\x05 \x01(\tR\n" +
 	"onCategory\x12%\n" +
 	"\x0eon_subcategory\x18\x06 \x01(\tR\ronSubcategory\x12*\n" +
-	"\x06mutate\x18\a \x01(\v2\x12.api.RetryMutationR\x06mutateJ\x04\b\x02\x10\x03J\x04\b\x03\x10\x04J\x04\b\x04\x10\x05\"\x81\x01\n" +
+	"\x06mutate\x18\a \x01(\v2\x12.api.RetryMutationR\x06mutate\x12#\n" +
+	"\ron_exit_codes\x18\xe8\a \x03(\x05R\vonExitCodes\x12$\n" +
+	"\ron_conditions\x18\xe9\a \x03(\tR\fonConditions\x125\n" +
+	"\x16on_termination_message\x18\xea\a \x01(\tR\x14onTerminationMessageJ\x04\b\x02\x10\x03J\x04\b\x03\x10\x04J\x04\b\x04\x10\x05\"\x81\x01\n" +
 	"\rRetryMutation\x126\n" +
 	"\baffinity\x18\x01 \x01(\v2\x1a.api.RetryAffinityMutationR\baffinity\x128\n" +
 	"\tresources\x18\x02 \x01(\v2\x1a.api.RetryResourceMutationR\tresources\"?\n" +

@@ -30,6 +30,7 @@ import (
 type Client struct {
 	Submitter api.SubmitClient
 	Queuer    api.QueueServiceClient
+	Policies  api.RetryPolicyServiceClient
 	Events    api.EventClient
 	Lookout   lookout.LookoutClient
 	Reporter  schedulerobjects.SchedulerReportingClient
@@ -82,6 +83,7 @@ func New(config Config, options ...grpc.DialOption) (*Client, error) {
 	c.conn = conn
 	c.Submitter = api.NewSubmitClient(conn)
 	c.Queuer = api.NewQueueServiceClient(conn)
+	c.Policies = api.NewRetryPolicyServiceClient(conn)
 	c.Events = api.NewEventClient(conn)
 	c.Lookout = lookout.NewLookoutClient(conn)
 	c.Reporter = schedulerobjects.NewSchedulerReportingClient(conn)

@@ -53,15 +53,23 @@ func dial(address string) (*client.Client, error) {
 	return client.New(client.Config{ArmadaURL: address, ForceNoTLS: true, Uncompressed: true})
 }
 
-// prepare makes the queues.
+// prepare makes the queues. What ends badly in the first one is tried again.
 func (u *users) prepare(ctx context.Context) error {
 	c, err := dial(u.common)
 	if err != nil {
 		return err
 	}
 	defer c.Close()
+	again := &api.RetryPolicy{Name: "again", RetryLimit: 2, DefaultAction: api.RetryAction_RETRY_ACTION_RETRY}
+	if err := c.CreateRetryPolicy(ctx, again); err != nil {
+		return err
+	}
 	for i, name := range queues {
-		if err := c.CreateQueue(ctx, &api.Queue{Name: name, PriorityFactor: float64(i + 1)}); err != nil {
+		queue := &api.Queue{Name: name, PriorityFactor: float64(i + 1)}
+		if i == 0 {
+			queue.RetryPolicies = []string{again.GetName()}
+		}
+		if err := c.CreateQueue(ctx, queue); err != nil {
 			return err
 		}
 	}

@@ -39,6 +39,8 @@
 //
 //   - at most one attempt runs at a time, and none whose end the store knows or
 //     assumes: what has succeeded is not run again;
+//   - an attempt that a retry policy repeats has ended, or is over for its executor,
+//     before the next one runs;
 //   - a job ends once, with one terminal event, and does not change afterwards;
 //   - no decision of a deposed leader commits;
 //   - a job whose cancel was acknowledged is not leased again and ends cancelled,

@@ -25,6 +25,19 @@ func TestWithoutDeathsEveryInterleavingKeepsThePromises(t *testing.T) {
 	t.Logf("%d states, %d transitions", r.States, r.Transitions)
 }
 
+func TestNoAttemptIsRepeatedBesideTheOneBefore(t *testing.T) {
+	t.Parallel()
+	plain := modelcheck.Check(modelcheck.Protocol(modelcheck.Flawless, modelcheck.Scope{Preemptions: true}), limit)
+	r := modelcheck.Check(modelcheck.Protocol(modelcheck.Flawless, modelcheck.Scope{Preemptions: true, Retries: true}), limit)
+	if r.Violation != "" {
+		t.Fatalf("after %d states:\n%s", r.States, r.Story(modelcheck.Describe))
+	}
+	if r.States <= plain.States {
+		t.Errorf("%d states, and %d without retries: nothing is repeated", r.States, plain.States)
+	}
+	t.Logf("%d states, %d transitions", r.States, r.Transitions)
+}
+
 func TestEveryRuleOfTheProtocolIsNeeded(t *testing.T) {
 	t.Parallel()
 	// An attempt that the store has given up is found before the next one runs

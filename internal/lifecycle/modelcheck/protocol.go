@@ -58,15 +58,16 @@ type protocol struct {
 }
 
 // Scope is what may happen beyond users, leases, messages and time. All of it
-// makes about a million states.
+// makes about three million states.
 type Scope struct {
 	Preemptions bool // leaders preempt
 	Deaths      bool // an executor dies, and may be back
 	Takeover    bool // another leader takes over
+	Retries     bool // a retry policy repeats what ends badly
 }
 
 // Everything may happen.
-var Everything = Scope{Preemptions: true, Deaths: true, Takeover: true}
+var Everything = Scope{Preemptions: true, Deaths: true, Takeover: true, Retries: true}
 
 // Protocol is the machine of the protocol with a flaw, or with none.
 func Protocol(flaw Flaw, scope Scope) Machine[State, Action] {
@@ -155,7 +156,7 @@ func (p *protocol) change(s *State, kind lifecycle.ChangeKind, attempt, by uint8
 	q.store.Epoch, q.store.Session, q.store.Silence = 0, [executors]uint8{}, [executors]uint8{} // it does not see these
 	a, seen := p.known[q]
 	if !seen {
-		a = decide(q)
+		a = p.decide(q)
 		p.known[q] = a
 	}
 	if p.flaw == ForgetsCancels && kind == lifecycle.Cancel {
@@ -169,14 +170,27 @@ func (p *protocol) change(s *State, kind lifecycle.ChangeKind, attempt, by uint8
 	return a.verdict
 }
 
-func decide(q question) answer {
+// again is a retry policy that repeats whatever ends badly, once.
+var again = lifecycle.Retrying{Most: 1, Policies: []armada.RetryPolicy{{
+	Name: "again", Limit: 1, Default: armada.RetryAgain,
+	Rules: []armada.RetryRule{{Action: armada.RetryAgain, Conditions: []armada.RetryCondition{armada.RetryOnPreempted}}},
+}}}
+
+func (p *protocol) decide(q question) answer {
 	name := func(e uint8) armada.ExecutorID { return armada.ExecutorID(executorName(e)) }
 	st := q.store
 	job := armada.Job{ID: "job", State: st.Job, Wish: armada.Wish{Kind: st.Wish}, Attempts: int(st.Attempts)}
+	if st.Attempts > 1 { // each attempt before this one was given back or repeated
+		job.Lessons = &armada.Lessons{Returned: int(st.Attempts) - 1, Retried: int(st.Attempts) - 1}
+	}
 	run := armada.Run{ID: armada.NewRunID("job", int(st.Attempts)), State: st.Run, Executor: name(st.Holder)}
+	var retrying lifecycle.Retrying
+	if p.scope.Retries {
+		retrying = again
+	}
 	step := lifecycle.Apply(job, run, lifecycle.Change{
 		Kind: q.kind, Job: "job", Run: armada.NewRunID("job", int(q.attempt)), Executor: name(q.by),
-		Lease: lifecycle.Terms{Executor: name(q.by)}, MaxAttempts: attempts,
+		Lease: lifecycle.Terms{Executor: name(q.by)}, MaxAttempts: attempts, Retrying: retrying,
 	}, time.Time{})
 	a := answer{store: st, verdict: step.Verdict}
 	if step.Verdict != lifecycle.Applied {
@@ -193,10 +207,10 @@ func decide(q question) answer {
 		a.store.Holder = q.by
 	}
 	for _, e := range step.Events {
-		switch e.Kind {
-		case armada.EventSucceeded, armada.EventFailed, armada.EventCancelled:
+		switch {
+		case e.Retryable:
+		case e.Kind == armada.EventSucceeded, e.Kind == armada.EventFailed, e.Kind == armada.EventCancelled:
 			a.store.Ends++
-		default:
 		}
 	}
 	return a

@@ -15,10 +15,6 @@ import (
 // errLeaving is answered to who comes too late; the client tries the next one.
 var errLeaving = errors.New("the supervisor ends")
 
-// errSpent is answered for a run that has ended and was forgotten: nobody would
-// ever tell of it again. A server whose store was restored may ask for it.
-var errSpent = errors.New("a run of this id has ended here before")
-
 // start begins a run, if nobody ever has. It returns when the run's folder is
 // on the disk, also when another call has made it.
 func (s *supervisor) start(o *runs.Order) error {
@@ -48,7 +44,7 @@ func (s *supervisor) enter(o *runs.Order) (*run, error) {
 		return nil, errLeaving
 	}
 	if s.known.forgotten[o.Run] || s.known.pruned[o.Run] {
-		return nil, errSpent
+		return nil, runs.ErrSpent
 	}
 	if s.live[o.Run] != nil || s.found[o.Run] || s.known.over(o.Run) {
 		return nil, nil

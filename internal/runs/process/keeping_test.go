@@ -374,7 +374,7 @@ func TestPrunedRunsAreGoneAndStillNeverStartedAgain(t *testing.T) {
 	runstest.AwaitPhase(t, r, ids[3], runs.Succeeded)
 	killSupervisor(t, r) // what it knows must be on the disk
 	for n := range 3 {
-		if err := r.Start(context.Background(), p.order(t, n)); err == nil || !strings.Contains(err.Error(), "has ended here before") {
+		if err := r.Start(context.Background(), p.order(t, n)); !errors.Is(err, runs.ErrSpent) {
 			t.Errorf("an order for a run that was forgotten is answered with %v", err)
 		}
 	}

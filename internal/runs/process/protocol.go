@@ -63,6 +63,7 @@ type failure string
 const (
 	failed         failure = "failed"  // nothing was done
 	failureUnknown failure = "unknown" // the run is not known
+	failureSpent   failure = "spent"   // the run has ended and was forgotten
 	failureBusy    failure = "busy"    // runs live
 	failureLeaving failure = "leaving" // the supervisor ends; the next one can be asked
 )

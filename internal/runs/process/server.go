@@ -113,6 +113,8 @@ func (s *supervisor) answer(req *request) reply {
 	switch {
 	case errors.Is(err, runs.ErrUnknownRun):
 		rep.Failure, rep.Text = failureUnknown, err.Error()
+	case errors.Is(err, runs.ErrSpent):
+		rep.Failure, rep.Text = failureSpent, err.Error()
 	case errors.Is(err, errLeaving):
 		rep.Failure, rep.Text = failureLeaving, err.Error()
 	case err != nil:

@@ -145,6 +145,8 @@ func (r reply) err() error {
 		return nil
 	case failureUnknown:
 		return runs.ErrUnknownRun
+	case failureSpent:
+		return runs.ErrSpent
 	case failureBusy:
 		return ErrBusy
 	case failed, failureLeaving:

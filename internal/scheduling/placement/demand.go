@@ -47,6 +47,7 @@ type position struct {
 
 // forget voids the search positions.
 func (d *Demand) forget() {
+	d.explained = 0
 	for l := range d.at {
 		d.at[l].epoch = 0
 	}

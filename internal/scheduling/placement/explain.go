@@ -24,22 +24,31 @@ func (s *Space) Explain(d *Demand) armada.Reason {
 
 func (s *Space) explain(d *Demand) armada.Reason {
 	e := explanation{space: s, need: &d.needs.Resources, nearest: nowhereNear}
-	open := 0
+	open, reserved := 0, 0
 	for i := range s.types {
 		open += s.types[i].index.count
-		if !d.pinned && d.accepted[i] {
+		switch {
+		case d.pinned || !d.accepted[i]:
+		case !s.through(int32(i)):
+			reserved += s.types[i].index.count
+		default:
 			for b := range s.types[i].index.blocks {
 				e.lookAtBlock(&s.types[i].index.blocks[b])
 			}
 		}
 	}
 	for _, node := range d.nodes {
+		if !s.through(s.typeOf[node]) {
+			reserved++
+			continue
+		}
 		e.lookAt(node)
 	}
 	small, large, nearest := e.small, e.large, e.nearest
 	reason := armada.Reason{Nodes: len(s.nodes)}
 	for _, e := range []armada.Excluded{
 		{Code: armada.ReasonInsufficient, Nodes: small},
+		{Code: armada.ReasonReserved, Nodes: reserved},
 		{Code: armada.ReasonTooLarge, Nodes: large},
 		{Code: armada.ReasonTooSmall, Nodes: d.mismatches.small},
 		{Code: armada.ReasonTaints, Nodes: d.mismatches.taints},
@@ -84,6 +93,9 @@ func (s *Space) wouldDo(d *Demand, nearest miss) int {
 	}
 	count := 0
 	for _, t := range d.types {
+		if !s.through(t) {
+			continue
+		}
 		for b := range s.types[t].index.blocks {
 			block := &s.types[t].index.blocks[b]
 			if full && !need.Fits(&block.most) || !full && !need.Fits(&block.large) {
@@ -97,7 +109,7 @@ func (s *Space) wouldDo(d *Demand, nearest miss) int {
 		}
 	}
 	for _, node := range d.nodes {
-		if fits(node) {
+		if s.through(s.typeOf[node]) && fits(node) {
 			count++
 		}
 	}

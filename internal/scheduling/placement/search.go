@@ -52,8 +52,12 @@ func (s *Space) usable(d *Demand, node int32) bool {
 	return d.accepted[t]
 }
 
-// through tells whether the filter lets nodes of the type through.
-func (s *Space) through(t int32) bool { return s.filter == nil || s.filter[t] == s.filterValue }
+// through tells whether the filter lets nodes of the type through, and they are not
+// kept for somebody else.
+func (s *Space) through(t int32) bool {
+	holder := s.types[t].holder
+	return (holder == Nobody || holder == s.holder) && (s.filter == nil || s.filter[t] == s.filterValue)
+}
 
 func (s *Space) searchAll(d *Demand, level int) spot {
 	best, free := nowhere, s.free[level]

@@ -62,6 +62,9 @@ type Space struct {
 	isTouched   []bool
 	filter      []int32 // value by type, nil for none
 	filterValue int32
+	holder      int32 // who looks for a place
+
+	reserved []*node // what is kept for holders
 
 	backlogLimit int
 }
@@ -73,6 +76,8 @@ type node struct {
 	runs  int                // with those that leave
 	held  []armada.Resources // by level
 	at    int32              // its position when settled and known
+	// holder is for whom it is kept.
+	holder int32
 }
 
 // taking is one step of the working view: room was taken, or its holder was
@@ -85,8 +90,9 @@ type taking struct {
 
 // nodeType is a group of open nodes that every demand accepts or refuses alike.
 type nodeType struct {
-	like  armada.Node // one of its nodes: the others are equal as far as that matters
-	index index
+	like   armada.Node // one of its nodes: the others are equal as far as that matters
+	holder int32       // for whom they are kept
+	index  index
 }
 
 // NewSpace makes an empty space.
@@ -324,7 +330,7 @@ func (s *Space) typeFor(n *node) int32 {
 	t, ok := s.typeByID[id]
 	if !ok {
 		t = int32(len(s.types))
-		s.types = append(s.types, nodeType{like: n.spec})
+		s.types = append(s.types, nodeType{like: n.spec, holder: n.holder})
 		s.typeByID[id] = t
 	}
 	return t

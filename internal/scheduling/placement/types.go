@@ -21,7 +21,7 @@ func (s *Space) typeID(n *node) string {
 		word(t.Value)
 		word(string(t.Effect))
 	}
-	id = append(id, '|')
+	id = append(strconv.AppendInt(append(id, '|'), int64(n.holder), 10), '|')
 	for _, least := range n.spec.MinimumJob {
 		id = append(strconv.AppendInt(id, least, 10), ' ')
 	}

@@ -38,10 +38,15 @@ func (s *Service) ReportEvents(ctx context.Context, list *executorapi.EventList)
 	return &emptypb.Empty{}, nil
 }
 
-// blameless tells whether a lease came back for a reason that is the executor's:
-// it says nothing about the job, which may try as often as that happens.
+// blameless tells whether a lease came back for a reason that is the executor's
+// or the store's: it says nothing about the job, which may try as often as that happens.
 func blameless(subcategory string) bool {
-	return subcategory == armada.SubcategoryDrained || subcategory == armada.SubcategoryLeaseExpired
+	switch subcategory {
+	case armada.SubcategoryDrained, armada.SubcategoryLeaseExpired, armada.SubcategoryRunSpent:
+		return true
+	default:
+		return false
+	}
 }
 
 // lost records the end of runs that the executor should hold and does not.

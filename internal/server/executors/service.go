@@ -18,7 +18,8 @@ type Config struct {
 	// Lease is how long an executor may run its runs after an acknowledged
 	// request.
 	Lease time.Duration
-	// MaxAttempts bounds the runs of a job whose leases are given back.
+	// MaxAttempts is how many leases of a job are given back for its own sake
+	// until it fails.
 	MaxAttempts int
 	// Away are the tolerations of runs that are away from home, by the type of the
 	// node.

@@ -25,8 +25,19 @@ import (
 const patience = time.Second
 
 // Waits tells in words why each of the queued jobs waits, the most hopeful pool
-// first; empty for a job of which nobody can be asked.
+// first, and what its next attempt does otherwise; empty for a job of which nobody
+// can be asked.
 func (p *Peers) Waits(ctx context.Context, jobs []armada.Job) []string {
+	reasons := p.waits(ctx, jobs)
+	for i := range reasons {
+		if otherwise := jobs[i].Lessons.String(); reasons[i] != "" && otherwise != "" {
+			reasons[i] += "; " + otherwise
+		}
+	}
+	return reasons
+}
+
+func (p *Peers) waits(ctx context.Context, jobs []armada.Job) []string {
 	if p.parts.Explanations.Leading() {
 		return explain(p.parts.Explanations, jobs)
 	}
@@ -36,7 +47,7 @@ func (p *Peers) Waits(ctx context.Context, jobs []armada.Job) []string {
 	}
 	request := &peersapi.WaitsRequest{Jobs: make([]*peersapi.Job, len(jobs))}
 	for i, j := range jobs {
-		request.Jobs[i] = &peersapi.Job{Queue: j.Queue, JobSet: string(j.JobSet), Shape: string(j.Shape), Gang: j.Gang.ID}
+		request.Jobs[i] = &peersapi.Job{Queue: j.Queue, JobSet: string(j.JobSet), Shape: string(j.Lessons.Shape(j.Shape)), Gang: j.Gang.ID}
 	}
 	reasons, err := p.askLeader(ctx, leader.Addr, request)
 	if err != nil {

@@ -11,6 +11,7 @@ import (
 
 	"armada"
 	"armada/internal/scheduling"
+	"armada/internal/scheduling/placement"
 	peersapi "armada/pkg/api/peers"
 )
 
@@ -64,6 +65,11 @@ func (p *Parts) shares(queue string, verbosity int) string {
 			fmt.Fprintf(&text, "  capacity: %s\n", p.amounts(pool.Capacity))
 		}
 		writePrices(&text, pool.Market, verbosity)
+		for _, k := range pool.Kept {
+			if !k.Lapsed && (queue == "" || queue == k.Queue) {
+				fmt.Fprintf(&text, "  kept until %s for job %s of queue %s, which has waited for long: %s\n", k.Until.UTC().Format(time.RFC3339), k.Job, k.Queue, nodes(k.Nodes))
+			}
+		}
 		queues := slices.DeleteFunc(slices.Clone(pool.Queues), func(q scheduling.QueueReport) bool {
 			return queue != "" && q.Queue != queue || q.Demand == 0 && q.Share == 0 && q.Queued == 0
 		})
@@ -149,6 +155,21 @@ func writeWaiting(text io.Writer, waiting []scheduling.Waiting, queue string) {
 		}
 		fmt.Fprintf(text, "  queue %s: %s: %s\n", w.Queue, jobs, w.Reason)
 	}
+}
+
+// maxNamed is how many nodes a report names.
+const maxNamed = 10
+
+// nodes names nodes, or the first of them.
+func nodes(refs []placement.NodeRef) string {
+	var names []string
+	for _, n := range refs[:min(len(refs), maxNamed)] {
+		names = append(names, fmt.Sprintf("%s of %s", n.Name, n.Executor))
+	}
+	if more := len(refs) - maxNamed; more > 0 {
+		names = append(names, fmt.Sprintf("and %d more nodes", more))
+	}
+	return strings.Join(names, ", ")
 }
 
 // amounts writes what there is of each resource.

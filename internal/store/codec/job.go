@@ -2,6 +2,7 @@ package codec
 
 import (
 	"fmt"
+	"math"
 
 	"armada"
 )
@@ -74,7 +75,8 @@ func readGang(f *fields, g *armada.Gang) {
 // for a job that was never leased.
 //
 // Fields: version 1, priority 2, transitioned 3, attempts 4, reason 5, wish 6
-// (kind 1, by 2, why 3, for 4, at 5), run 7 (see AppendRun).
+// (kind 1, by 2, why 3, for 4, at 5), run 7 (see AppendRun), lessons 8 (returned
+// 1, retried 2, avoid 3 (repeated), memory's factor 4 and extra 5).
 func AppendLife(b []byte, job *armada.Job, run *armada.Run) []byte {
 	r := record(append(b, version))
 	r.int(1, job.Version)
@@ -93,6 +95,9 @@ func AppendLife(b []byte, job *armada.Job, run *armada.Run) []byte {
 	}
 	if job.Attempts > 0 && run != nil {
 		r.nested(7, func(r *record) { appendRun(r, run) })
+	}
+	if l := job.Lessons; l != nil {
+		r.nested(8, func(r *record) { appendLessons(r, l) })
 	}
 	return r
 }
@@ -120,6 +125,9 @@ func DecodeLife(b []byte, job *armada.Job, run *armada.Run) error {
 			f.nested(func(f *fields) { readWish(f, &job.Wish) })
 		case 7:
 			f.nested(func(f *fields) { readRun(f, job.ID, run) })
+		case 8:
+			job.Lessons = &armada.Lessons{}
+			f.nested(func(f *fields) { readLessons(f, job.Lessons) })
 		}
 	}
 	return wrap("job's life", f.err)
@@ -138,6 +146,33 @@ func readWish(f *fields, w *armada.Wish) {
 			w.For = armada.JobID(f.str())
 		case 5:
 			w.At = f.time()
+		}
+	}
+}
+
+func appendLessons(r *record, l *armada.Lessons) {
+	r.int(1, int64(l.Returned))
+	r.int(2, int64(l.Retried))
+	for _, node := range l.Avoid {
+		r.alwaysString(3, node)
+	}
+	r.uint(4, math.Float64bits(l.Memory.Factor))
+	r.int(5, l.Memory.Extra)
+}
+
+func readLessons(f *fields, l *armada.Lessons) {
+	for f.next() {
+		switch f.number {
+		case 1:
+			l.Returned = int(f.int())
+		case 2:
+			l.Retried = int(f.int())
+		case 3:
+			l.Avoid = append(l.Avoid, f.str())
+		case 4:
+			l.Memory.Factor = math.Float64frombits(f.uint())
+		case 5:
+			l.Memory.Extra = f.int()
 		}
 	}
 }

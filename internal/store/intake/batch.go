@@ -29,15 +29,21 @@ type Form interface {
 	// Job returns a job, nil when it is unknown, and the same entry for the
 	// same job.
 	Job(id armada.JobID) (*Entry, error)
+	// PoliciesOf returns the names of a queue's retry policies, in order, and
+	// Policy one by its name, false when there is none. They are asked about jobs
+	// of this batch of which a run ends.
+	PoliciesOf(queue string) ([]string, error)
+	Policy(name string) (armada.RetryPolicy, bool, error)
 	// Leads tells whether an epoch of leadership is current.
 	Leads(epoch int64) (bool, error)
 	// Current tells whether a session is the executor's current one.
 	Current(executor armada.ExecutorID, session armada.SessionID) (bool, error)
 }
 
-// Limits are those of submissions.
+// Limits are those of submissions and of repeated attempts.
 type Limits struct {
 	MaxQueuedPerQueue int // 0 is no limit
+	Retries           store.Retries
 }
 
 // Entry is a job in memory with its current or latest run.

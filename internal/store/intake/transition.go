@@ -116,6 +116,13 @@ func (b *Batch) apply(u store.Unit) (store.UnitResult, error) {
 				return refused("executor %s is back in another session", d.run.Executor), nil
 			}
 		}
+		if change.Kind.EndsBadly() {
+			retrying, err := b.retrying(d.job.Queue)
+			if err != nil {
+				return store.UnitResult{}, err
+			}
+			change.Retrying = retrying
+		}
 		change.At = change.At.Truncate(time.Microsecond).UTC()
 		step := lifecycle.Apply(d.job, d.run, change, b.Now)
 		switch step.Verdict {
@@ -137,6 +144,29 @@ func (b *Batch) apply(u store.Unit) (store.UnitResult, error) {
 		b.emit(e.set, e.events...)
 	}
 	return result, nil
+}
+
+// retrying is what the retry policies of a queue are; a name without a policy says
+// nothing.
+func (b *Batch) retrying(queue string) (lifecycle.Retrying, error) {
+	retrying := lifecycle.Retrying{Most: b.limits.Retries.Most}
+	names, err := b.form.PoliciesOf(queue)
+	if err != nil {
+		return retrying, err
+	}
+	if len(names) == 0 && b.limits.Retries.Default != "" {
+		names = []string{b.limits.Retries.Default}
+	}
+	for _, name := range names {
+		policy, known, err := b.form.Policy(name)
+		if err != nil {
+			return retrying, err
+		}
+		if known {
+			retrying.Policies = append(retrying.Policies, policy)
+		}
+	}
+	return retrying, nil
 }
 
 // take takes over the outcome of a change.

@@ -15,6 +15,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"armada"
+	"armada/internal/store"
 )
 
 // Config is which database is used and how. Zero fields other than URL stand
@@ -45,6 +46,7 @@ type Config struct {
 	ClientIDRetention time.Duration
 	// MaxQueuedPerQueue bounds the queued jobs of a queue; 0 is no limit.
 	MaxQueuedPerQueue int
+	Retries           store.Retries
 	// Hold is for how long nothing is started in a database that turns out to
 	// have been restored; at least as long as executors' leases. 2 min 5 s by default.
 	Hold        time.Duration
@@ -93,6 +95,8 @@ func (c Config) Validate() error {
 		return errors.New("clientIDRetention: must not be negative")
 	case c.MaxQueuedPerQueue < 0:
 		return errors.New("maxQueuedPerQueue: must not be negative")
+	case c.Retries.Most < 0:
+		return errors.New("retries.most: must not be negative")
 	case c.Hold < 0:
 		return errors.New("hold: must not be negative")
 	case c.Connections < 0 || c.Connections == 1:

@@ -377,6 +377,43 @@ func (l *load) check() {
 	l.Logf("%d submissions taken, %d answered Unavailable", l.answered.Load(), len(l.denied))
 }
 
+// TestACommitIsSettledTheSameHoweverOftenItIsAsked: the answer of who settles it
+// may be lost, too.
+func TestACommitIsSettledTheSameHoweverOftenItIsAsked(t *testing.T) {
+	t.Parallel()
+	url := pgtest.Database(t)
+	s := opened(t, url)
+	if err := s.PutQueue(t.Context(), armada.Queue{Name: "q", PriorityFactor: 1}); err != nil {
+		t.Fatal(err)
+	}
+	sub := jobs("set", 1)
+	names := map[bool][]byte{false: []byte("never done")}
+	for _, write := range []func() error{ // new jobs, and none
+		func() error { _, err := s.Submit(t.Context(), sub); return err },
+		func() error {
+			_, err := s.Transition(t.Context(), store.Fence{}, []store.Unit{{{Kind: lifecycle.Reprioritise, Job: sub.Jobs[0].Job.ID, Priority: 7}}})
+			return err
+		},
+	} {
+		if err := write(); err != nil {
+			t.Fatal(err)
+		}
+		var name []byte
+		c := session(t, url)
+		if err := c.QueryRow(t.Context(), "SELECT commit FROM armada.change WHERE commit IS NOT NULL ORDER BY seq DESC LIMIT 1").Scan(&name); err != nil {
+			t.Fatal(err)
+		}
+		names[true] = name
+		for want, name := range names {
+			for range 3 {
+				if done, err := postgres.Settle(s, name); err != nil || done != want {
+					t.Errorf("whether %q was done is answered by %t, %v; want %t", name, done, err, want)
+				}
+			}
+		}
+	}
+}
+
 // TestAServerThatDiesUnderLoadLosesAndDoublesNothing kills the database again
 // and again while two stores work on it.
 func TestAServerThatDiesUnderLoadLosesAndDoublesNothing(t *testing.T) {

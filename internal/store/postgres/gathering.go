@@ -26,6 +26,8 @@ type gathering struct {
 	sets     map[int64]*intake.JobSet
 	open     map[store.JobSetKey]*intake.JobSet
 	queued   map[string]int64
+	named    map[string][]string // names of the policies of queues
+	policies map[string]armada.RetryPolicy
 	first    map[string]map[string]armada.JobID // by queue and client id
 
 	fenced fences // what the decisions hang on
@@ -44,6 +46,7 @@ var _ intake.Form = (*gathering)(nil)
 // needs are what a group makes necessary to read.
 type needs struct {
 	jobs   []string
+	ends   bool     // and with their queues the retry policies
 	queues []string // whose rows or counts are to be read
 	names  map[string][]string
 }
@@ -54,6 +57,7 @@ func (g *gathering) needs(group []*request) needs {
 	limited := g.writer.store.config.MaxQueuedPerQueue > 0
 	for _, r := range group {
 		w := &r.Work
+		n.ends = n.ends || w.endings
 		for _, id := range w.jobs {
 			if _, again := seen[id]; !again {
 				seen[id] = struct{}{}
@@ -78,6 +82,7 @@ func (g *gathering) needs(group []*request) needs {
 func (g *gathering) read(ctx context.Context, group []*request) error {
 	g.sessions, g.jobs, g.turns = map[armada.ExecutorID]armada.SessionID{}, map[armada.JobID]*intake.Entry{}, map[*intake.Entry]int64{}
 	g.sets, g.open = map[int64]*intake.JobSet{}, map[store.JobSetKey]*intake.JobSet{}
+	g.named, g.policies = map[string][]string{}, map[string]armada.RetryPolicy{}
 	g.queued, g.first = map[string]int64{}, map[string]map[string]armada.JobID{}
 	g.fenced.sessions = map[armada.ExecutorID]armada.SessionID{}
 	s := g.writer.store
@@ -142,6 +147,9 @@ func (g *gathering) queue(batch *pgx.Batch, n *needs) {
 	if len(n.jobs) == 0 {
 		return
 	}
+	if n.ends {
+		g.queuePolicies(batch, n.jobs)
+	}
 	batch.Queue("SELECT replica, epoch FROM armada.leader").QueryRow(func(r pgx.Row) error { return r.Scan(&g.leader.Replica.Name, &g.leader.Epoch) })
 	batch.Queue("SELECT id, session FROM armada.executor WHERE NOT deleted").Query(func(rows pgx.Rows) error {
 		return eachRow(rows, func(r pgx.Rows) error {
@@ -153,6 +161,26 @@ func (g *gathering) queue(batch *pgx.Batch, n *needs) {
 	})
 	batch.Queue("SELECT "+jobColumns+", j.queue, j.job_set, s.closed, coalesce(a.turn, 0) FROM "+jobSource+" WHERE j.id = ANY ($1)", n.jobs).Query(func(rows pgx.Rows) error {
 		return eachRow(rows, g.keep)
+	})
+}
+
+// queuePolicies adds the statements for the retry policies and, if there are any,
+// the queues of the jobs.
+func (g *gathering) queuePolicies(batch *pgx.Batch, jobs []string) {
+	batch.Queue(selectPolicies).Query(func(rows pgx.Rows) error {
+		return eachRow(rows, func(r pgx.Rows) error {
+			p, err := scanPolicy(r)
+			g.policies[p.Name] = p
+			return err
+		})
+	})
+	batch.Queue(`SELECT name, body FROM armada.queue WHERE NOT deleted AND EXISTS (SELECT FROM armada.retry_policy)
+		AND id IN (SELECT queue FROM armada.job WHERE id = ANY ($1))`, jobs).Query(func(rows pgx.Rows) error {
+		return eachRow(rows, func(r pgx.Rows) error {
+			q, err := scanQueue(r)
+			g.named[q.Name] = q.RetryPolicies
+			return err
+		})
 	})
 }
 
@@ -183,6 +211,15 @@ func (g *gathering) Queue(name string) (int64, bool, error) {
 
 // QueuedJobs returns how many jobs of a queue are queued.
 func (g *gathering) QueuedJobs(queue string) (int64, error) { return g.queued[queue], nil }
+
+// PoliciesOf returns the names of a queue's retry policies.
+func (g *gathering) PoliciesOf(queue string) ([]string, error) { return g.named[queue], nil }
+
+// Policy returns a retry policy.
+func (g *gathering) Policy(name string) (armada.RetryPolicy, bool, error) {
+	p, known := g.policies[name]
+	return p, known, nil
+}
 
 // FirstWith returns the jobs that were submitted with client ids.
 func (g *gathering) FirstWith(queue string, clientIDs []string) (map[string]armada.JobID, error) {

@@ -26,7 +26,7 @@ func file(place string) string { return filepath.Join(place, "armada.db") }
 func sqliteForm(t *testing.T, c storetest.Config) store.Store {
 	t.Helper()
 	s, err := sqlite.Open(t.Context(), sqlite.Config{
-		Path: file(c.Place), Clock: c.Clock, Resources: c.Resources, ClientIDRetention: c.ClientIDRetention, MaxQueuedPerQueue: c.MaxQueuedPerQueue,
+		Path: file(c.Place), Clock: c.Clock, Resources: c.Resources, ClientIDRetention: c.ClientIDRetention, MaxQueuedPerQueue: c.MaxQueuedPerQueue, Retries: c.Retries,
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -88,14 +88,19 @@ func (s *Store) Queues(ctx context.Context) ([]armada.Queue, error) {
 func (s *Store) readQueues(ctx context.Context) ([]armada.Queue, error) {
 	var queues []armada.Queue
 	err := s.each(ctx, func(r pgx.Rows) error {
-		var name string
-		var body []byte
-		if err := r.Scan(&name, &body); err != nil {
-			return err
-		}
-		q, err := codec.DecodeQueue(body, name)
+		q, err := scanQueue(r)
 		queues = append(queues, q)
 		return err
 	}, "SELECT name, body FROM armada.queue WHERE NOT deleted ORDER BY name")
 	return queues, err
+}
+
+// scanQueue reads the columns name and body.
+func scanQueue(r pgx.Rows) (armada.Queue, error) {
+	var name string
+	var body []byte
+	if err := r.Scan(&name, &body); err != nil {
+		return armada.Queue{}, err
+	}
+	return codec.DecodeQueue(body, name)
 }

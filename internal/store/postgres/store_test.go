@@ -89,7 +89,7 @@ func formOf(p *places) storetest.Form {
 func openForm(t *testing.T, c storetest.Config, config postgres.Config) store.Store {
 	t.Helper()
 	config.Clock, config.Resources, config.Connections = c.Clock, c.Resources, 4
-	config.ClientIDRetention, config.MaxQueuedPerQueue = c.ClientIDRetention, c.MaxQueuedPerQueue
+	config.ClientIDRetention, config.MaxQueuedPerQueue, config.Retries = c.ClientIDRetention, c.MaxQueuedPerQueue, c.Retries
 	s, err := postgres.Open(t.Context(), config)
 	if err != nil {
 		t.Fatal(err)

@@ -18,6 +18,7 @@ type work struct {
 	queue     string
 	clientIDs []string
 	jobs      []armada.JobID
+	endings   bool // a run may end so that retry policies are asked
 	do        func(*intake.Batch) error
 }
 
@@ -57,6 +58,7 @@ func (s *Store) Transition(ctx context.Context, fence store.Fence, units []store
 	for _, u := range units {
 		for i := range u {
 			w.jobs = append(w.jobs, u[i].Job)
+			w.endings = w.endings || u[i].Kind.EndsBadly()
 		}
 	}
 	var results []store.UnitResult
@@ -182,7 +184,7 @@ func (g *gathering) once(ctx context.Context, group []*request) ([]error, error)
 		return nil, err
 	}
 	c := g.writer.store.config
-	b := intake.NewBatch(g, g.now, intake.Limits{MaxQueuedPerQueue: c.MaxQueuedPerQueue}, c.Resources)
+	b := intake.NewBatch(g, g.now, intake.Limits{MaxQueuedPerQueue: c.MaxQueuedPerQueue, Retries: c.Retries}, c.Resources)
 	answers := make([]error, len(group))
 	for i, r := range group {
 		answers[i] = r.Work.do(b)

@@ -36,7 +36,7 @@ func newBatch(w *writer, now time.Time) *batch {
 		fed: map[feed.Element]struct{}{}, woke: map[store.JobSetKey]struct{}{},
 	}
 	c := w.store.config
-	b.Batch = intake.NewBatch(b, now, intake.Limits{MaxQueuedPerQueue: c.MaxQueuedPerQueue}, c.Resources)
+	b.Batch = intake.NewBatch(b, now, intake.Limits{MaxQueuedPerQueue: c.MaxQueuedPerQueue, Retries: c.Retries}, c.Resources)
 	return b
 }
 

@@ -112,6 +112,7 @@ type export struct {
 // changes and their lives.
 var exports = []export{
 	{table: "queue", columns: "id name deleted body", flags: "deleted", from: "queue"},
+	{table: "retry_policy", columns: "name body", from: "retry_policy"},
 	{table: "job_set", columns: "id queue name closed last pruned", flags: "closed", from: "job_set"},
 	{table: "template", columns: "id hash uses body", from: "template"},
 	{table: "shape", columns: "id hash uses body", from: "shape"},

@@ -23,6 +23,7 @@ type memory struct {
 	dataVersion int64
 
 	queues   map[string]*queueRow
+	policies map[string]armada.RetryPolicy
 	setsByID map[int64]*jobSet
 	sets     map[store.JobSetKey]*jobSet    // the ones that take jobs
 	entries  map[armada.JobID]*intake.Entry // active jobs
@@ -59,14 +60,14 @@ type jobSet struct {
 // forget drops everything.
 func (w *writer) forget() {
 	w.memory = memory{
-		queues: map[string]*queueRow{}, setsByID: map[int64]*jobSet{}, sets: map[store.JobSetKey]*jobSet{},
+		queues: map[string]*queueRow{}, policies: map[string]armada.RetryPolicy{}, setsByID: map[int64]*jobSet{}, sets: map[store.JobSetKey]*jobSet{},
 		entries: map[armada.JobID]*intake.Entry{}, queued: map[string]int64{},
 		templates: map[armada.TemplateID]int64{}, shapes: map[armada.ShapeID]int64{}, names: newNames(w.store.config.Resources),
 		executors: map[armada.ExecutorID]*executorRow{},
 	}
 }
 
-// load reads what must always be known: queues, executors, the leader and the
+// load reads what must always be known: queues, retry policies, executors, the leader and the
 // latest numbers.
 func (w *writer) load() error {
 	err := w.conn.each("SELECT id, name, deleted, body FROM queue", func(r row) error {
@@ -74,6 +75,10 @@ func (w *writer) load() error {
 		w.queues[r.str(1)] = &queueRow{id: r.int(0), deleted: r.int(2) != 0, queue: q}
 		return err
 	})
+	if err != nil {
+		return err
+	}
+	err = eachPolicy(w.conn, func(p armada.RetryPolicy) { w.policies[p.Name] = p })
 	if err != nil {
 		return err
 	}

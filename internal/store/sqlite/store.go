@@ -27,6 +27,7 @@ type Config struct {
 	ClientIDRetention time.Duration
 	// MaxQueuedPerQueue bounds the queued jobs of a queue; 0 is no limit.
 	MaxQueuedPerQueue int
+	Retries           store.Retries
 	Readers           int // connections for reading; 4 by default
 
 	maxLog int64 // see boundLog
@@ -60,6 +61,8 @@ func (c Config) Validate() error {
 		return errors.New("clientIDRetention: must not be negative")
 	case c.MaxQueuedPerQueue < 0:
 		return errors.New("maxQueuedPerQueue: must not be negative")
+	case c.Retries.Most < 0:
+		return errors.New("retries.most: must not be negative")
 	case c.Readers < 0:
 		return errors.New("readers: must not be negative")
 	}

@@ -19,7 +19,7 @@ func openForm(t *testing.T, c storetest.Config) store.Store {
 	t.Helper()
 	s, err := sqlite.Open(t.Context(), sqlite.Config{
 		Path: filepath.Join(c.Place, "armada.db"), Clock: c.Clock, Resources: c.Resources,
-		ClientIDRetention: c.ClientIDRetention, MaxQueuedPerQueue: c.MaxQueuedPerQueue, Readers: 2,
+		ClientIDRetention: c.ClientIDRetention, MaxQueuedPerQueue: c.MaxQueuedPerQueue, Retries: c.Retries, Readers: 2,
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -60,6 +60,21 @@ func (b *batch) Queue(name string) (int64, bool, error) {
 	return q.id, true, nil
 }
 
+// PoliciesOf returns the names of a queue's retry policies.
+func (b *batch) PoliciesOf(queue string) ([]string, error) {
+	q := b.w.queues[queue]
+	if q == nil || q.deleted {
+		return nil, nil
+	}
+	return q.queue.RetryPolicies, nil
+}
+
+// Policy returns a retry policy.
+func (b *batch) Policy(name string) (armada.RetryPolicy, bool, error) {
+	p, known := b.w.policies[name]
+	return p, known, nil
+}
+
 // QueuedJobs counts on first use.
 func (b *batch) QueuedJobs(queue string) (int64, error) {
 	if n, ok := b.w.queued[queue]; ok {

@@ -52,6 +52,7 @@ func (w *world) fill() filled {
 	w.t.Helper()
 	f := filled{}
 	w.ok(w.Restored(w.ctx, time.Hour)) // its cursors are of another life
+	w.ok(w.PutRetryPolicy(w.ctx, fullPolicy("once")))
 	w.ok(w.PutQueue(w.ctx, armada.Queue{
 		Name: "a", PriorityFactor: 2.5, Cordoned: true, Labels: map[string]string{"team": "ä"}, RetryPolicies: []string{"once"},
 		Permissions: []armada.Permission{{Subjects: []armada.Subject{{Kind: armada.SubjectGroup, Name: "staff"}}, Verbs: []armada.Verb{"submit"}}},
@@ -132,7 +133,7 @@ func (w *world) fillStates(set armada.JobSet) []armada.JobID {
 			}
 			c := report(kind, id, attempt)
 			if kind == lifecycle.ReportFailed {
-				c.End = armada.RunEnd{Reason: "exit 3", Containers: []armada.ContainerEnd{{Name: "main", ExitCode: 3}}}
+				c.End = armada.RunEnd{Reason: "exit 4", Containers: []armada.ContainerEnd{{Name: "main", ExitCode: 4}}}
 			}
 			if kind == lifecycle.ReportUsage {
 				c.Usage = &armada.Usage{}
@@ -143,7 +144,7 @@ func (w *world) fillStates(set armada.JobSet) []armada.JobID {
 			w.must(c)
 		}
 	}
-	ids := w.submit("a", set, 12)
+	ids := w.submit("a", set, 13)
 	w.must(lifecycle.Change{Kind: lifecycle.Reprioritise, Job: ids[1], Priority: 3, By: "bob"})
 	kinds(ids[2], 1, lifecycle.Lease)
 	kinds(ids[3], 1, lifecycle.Lease, lifecycle.ReportPending)
@@ -159,6 +160,9 @@ func (w *world) fillStates(set armada.JobSet) []armada.JobID {
 	w.must(lifecycle.Change{Kind: lifecycle.Preempt, Job: ids[10], For: ids[0], Reason: "make room", Announce: true, By: "ann"})
 	kinds(ids[11], 1, lifecycle.Lease, lifecycle.ReportRunning)
 	w.must(lifecycle.Change{Kind: lifecycle.Cancel, Job: ids[11], By: "ann"})
+	if w.fails(ids[12], 3) != armada.JobQueued {
+		w.t.Errorf("the policy repeats it and the job is %+v", w.job(ids[12]))
+	}
 	preempted := w.submit("a", set, 1)[0]
 	kinds(preempted, 1, lifecycle.Lease, lifecycle.ReportRunning)
 	w.must(lifecycle.Change{Kind: lifecycle.Preempt, Job: preempted, Reason: "make room"})
@@ -185,6 +189,7 @@ func (w *world) states(set armada.JobSet) {
 // everything is what a store tells.
 type everything struct {
 	Queues       []armada.Queue
+	Policies     []armada.RetryPolicy
 	Jobs         []store.FullJob
 	ByID         []store.FullJob
 	Counts       []store.JobSetCount
@@ -207,6 +212,8 @@ func (w *world) everything(sets []store.JobSetKey) everything {
 	e := everything{Templates: map[armada.TemplateID]string{}, Requirements: map[armada.ShapeID]*armada.Requirements{}}
 	var err error
 	e.Queues, err = w.Queues(w.ctx)
+	w.ok(err)
+	e.Policies, err = w.RetryPolicies(w.ctx)
 	w.ok(err)
 	e.Held, err = w.Held(w.ctx)
 	w.ok(err)

@@ -30,6 +30,7 @@ type Config struct {
 	Resources         armada.ResourceTable
 	ClientIDRetention time.Duration
 	MaxQueuedPerQueue int
+	Retries           store.Retries
 }
 
 // Form opens a store and fails the test when it cannot. The suite closes it.
@@ -45,7 +46,7 @@ type scenario struct {
 func Run(t *testing.T, form Form) {
 	t.Helper()
 	for _, part := range [][]scenario{
-		durability, submissions, transitions, eventLog, feedTests, fences, queueTests, executorTests, kindTests, asking, retention, restoration, concurrency,
+		durability, submissions, transitions, eventLog, feedTests, fences, queueTests, retryTests, executorTests, kindTests, asking, retention, restoration, concurrency,
 	} {
 		for _, s := range part {
 			t.Run(s.name, func(t *testing.T) {
@@ -94,7 +95,7 @@ func open(t *testing.T, form Form, adjust ...func(*Config)) *world {
 	t.Helper()
 	clock := NewClock()
 	w := &world{t: t, ctx: t.Context(), form: form, clock: clock, config: Config{
-		Place: t.TempDir(), Clock: clock.Now, Resources: armada.DefaultResourceTable(), ClientIDRetention: 24 * time.Hour,
+		Place: t.TempDir(), Clock: clock.Now, Resources: armada.DefaultResourceTable(), ClientIDRetention: 24 * time.Hour, Retries: store.Retries{Most: 5},
 	}}
 	for _, a := range adjust {
 		a(&w.config)
@@ -273,13 +274,13 @@ func whole(events []armada.Event) string {
 			return fmt.Sprintf("event %d of job %s goes back in time", e.Number, e.Job)
 		}
 		created[e.Job] = e.Created
-		switch e.Kind {
-		case armada.EventSucceeded, armada.EventCancelled, armada.EventFailed:
+		switch {
+		case e.Retryable:
+		case e.Kind == armada.EventSucceeded, e.Kind == armada.EventCancelled, e.Kind == armada.EventFailed:
 			if ended[e.Job] {
 				return fmt.Sprintf("event %d is a second end of job %s", e.Number, e.Job)
 			}
 			ended[e.Job] = true
-		default:
 		}
 	}
 	return ""

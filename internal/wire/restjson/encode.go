@@ -135,7 +135,7 @@ func appendValue(b []byte, field protoreflect.FieldDescriptor, value protoreflec
 		return appendMessage(b, value.Message(), false)
 	case protoreflect.EnumKind:
 		if known := field.Enum().Values().ByNumber(value.Enum()); known != nil {
-			return appendString(b, string(known.Name())), nil
+			return appendString(b, enumName(field.Enum(), known)), nil
 		}
 		return strconv.AppendInt(b, int64(value.Enum()), 10), nil
 	case protoreflect.BoolKind:

@@ -268,6 +268,9 @@ func TestEnumsAreReadByNameAndByNumber(t *testing.T) {
 		&api.JobSetCancelRequest{Filter: &api.JobSetFilter{States: []api.JobState{0, 0, 2, 2}}})
 	same(t, decoded(t, `{"defaultAction":"Fail","rules":[{"action":"retry"},{"action":"RETRY_ACTION_RETRY"},{"action":2}]}`, &api.RetryPolicy{}),
 		&api.RetryPolicy{DefaultAction: api.RetryAction_RETRY_ACTION_FAIL, Rules: []*api.RetryRule{{Action: 2}, {Action: 2}, {Action: 2}}})
+	if got, want := encoded(t, &api.RetryRule{Action: api.RetryAction_RETRY_ACTION_RETRY}), `{"action":"Retry",`; !strings.HasPrefix(got, want) {
+		t.Errorf("got %s, want it to begin with %s", got, want)
+	}
 	if got, want := encoded(t, &api.JobSetFilter{States: []api.JobState{0, 2, 77}}), `{"states":["QUEUED","RUNNING",77]}`; got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}

@@ -163,33 +163,42 @@ func (d *decoder) enum(e protoreflect.EnumDescriptor, token json.Token) (protore
 		}
 		return protoreflect.ValueOfEnum(protoreflect.EnumNumber(n)), nil
 	case string:
-		prefix := screaming(string(e.Name())) + "_"
+		var names []string
 		for i := range e.Values().Len() {
 			v := e.Values().Get(i)
-			name := string(v.Name())
-			if strings.EqualFold(t, name) || strings.HasPrefix(name, prefix) && strings.EqualFold(t, name[len(prefix):]) {
+			name := enumName(e, v)
+			if strings.EqualFold(t, string(v.Name())) || strings.EqualFold(t, name) {
 				return protoreflect.ValueOfEnum(v.Number()), nil
 			}
-		}
-		names := make([]string, e.Values().Len())
-		for i := range names {
-			names[i] = string(e.Values().Get(i).Name())
+			if name != "Unspecified" {
+				names = append(names, name)
+			}
 		}
 		return protoreflect.Value{}, d.fail(fmt.Errorf("must be one of %s, not %q", strings.Join(names, ", "), clip(t)))
 	}
 	return protoreflect.Value{}, d.want("a name or a number", token)
 }
 
-// screaming turns RetryAction into RETRY_ACTION.
-func screaming(name string) string {
-	var b strings.Builder
-	for i, r := range name {
+// enumName is how a value of an enum is written: Fail for RETRY_ACTION_FAIL of
+// RetryAction, and its name where that does not begin with the enum's.
+func enumName(e protoreflect.EnumDescriptor, v protoreflect.EnumValueDescriptor) string {
+	rest := string(v.Name())
+	for i, r := range string(e.Name()) {
 		if i > 0 && unicode.IsUpper(r) {
-			b.WriteByte('_')
+			if rest == "" || rest[0] != '_' {
+				return string(v.Name())
+			}
+			rest = rest[1:]
 		}
-		b.WriteRune(unicode.ToUpper(r))
+		if rest == "" || rune(rest[0]) != unicode.ToUpper(r) {
+			return string(v.Name())
+		}
+		rest = rest[1:]
 	}
-	return b.String()
+	if len(rest) < 2 || rest[0] != '_' {
+		return string(v.Name())
+	}
+	return rest[1:2] + strings.ToLower(rest[2:])
 }
 
 // mapKey reads the key of a map, which in JSON is always a string.

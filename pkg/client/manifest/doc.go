@@ -1,5 +1,5 @@
 // Package manifest reads what users write, in YAML or JSON: files of jobs,
-// pod specs and queues. It turns them into the messages that package client
+// pod specs, queues and retry policies. It turns them into the messages that package client
 // sends.
 //
 //	file, err := manifest.ReadJobs(data)

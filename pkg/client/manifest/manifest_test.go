@@ -12,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 
 	"armada"
+	"armada/pkg/api"
 )
 
 const good = `queue: demo
@@ -167,6 +168,30 @@ func TestAPodSpecIsTheSameFromYAMLAndFromGo(t *testing.T) {
 	_, err = ReadPodSpec([]byte("containers:\n- nam: a\n"))
 	if err == nil || err.Error() != "line 2: containers[0].nam: unknown field, the nearest known one is name" {
 		t.Errorf("%v", err)
+	}
+}
+
+func TestAFileDescribesAQueueOrARetryPolicy(t *testing.T) {
+	t.Parallel()
+	policy := "kind: RetryPolicy\nname: p\nretryLimit: 2\ndefaultAction: fail\nrules: [{action: Retry, onExitCodes: [3], mutate: {resources: {memory: {factor: 1.5}}}}]\n"
+	for _, read := range []func([]byte) (Thing, error){Read, func(data []byte) (Thing, error) { return ReadRetryPolicy(data) }} {
+		thing, err := read([]byte(policy))
+		p, is := thing.(*api.RetryPolicy)
+		if err != nil || !is || p.GetName() != "p" || p.GetRules()[0].GetOnExitCodes()[0] != 3 || p.GetRules()[0].GetMutate().GetResources().GetMemory().GetFactor() != 1.5 {
+			t.Errorf("%v, %v", thing, err)
+		}
+	}
+	if thing, err := Read([]byte("kind: Queue\nname: a\n")); err != nil || thing.GetName() != "a" {
+		t.Errorf("%v, %v", thing, err)
+	}
+	for text, want := range map[string]string{
+		"name: a\n": "kind: is missing, must be Queue or RetryPolicy",
+		"kind: RetryPolicy\nname: p\nretrylimit: x\n":              "line 3: retrylimit: \"x\" is not a whole number",
+		"kind: RetryPolicy\nname: p\nrules: [{onExitCode: [3]}]\n": "line 3: rules[0].onExitCode: unknown field, the nearest known one is onExitCodes",
+	} {
+		if _, err := Read([]byte(text)); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: %v", text, err)
+		}
 	}
 }
 

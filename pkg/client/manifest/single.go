@@ -3,6 +3,7 @@ package manifest
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"unicode"
 
@@ -44,22 +45,54 @@ func FromKubernetes(spec *corev1.PodSpec) (*PodSpec, error) {
 	return message, nil
 }
 
-// APIVersion and KindQueue are what a file that describes a queue begins with.
+// APIVersion and a kind are what a file that describes a thing begins with.
 const (
-	APIVersion = "armadaproject.io/v1beta1"
-	KindQueue  = "Queue"
+	APIVersion      = "armadaproject.io/v1beta1"
+	KindQueue       = "Queue"
+	KindRetryPolicy = "RetryPolicy"
 )
+
+// Thing is what a file describes: an api.Queue or an api.RetryPolicy.
+type Thing interface {
+	proto.Message
+	GetName() string
+}
+
+// things are empty ones, by kind.
+var things = map[string]func() Thing{
+	KindQueue:       func() Thing { return &api.Queue{} },
+	KindRetryPolicy: func() Thing { return &api.RetryPolicy{} },
+}
 
 // ReadQueue reads a file that describes a queue: kind, optionally apiVersion,
 // and what api.Queue has. The error is an [*Error].
 func ReadQueue(data []byte) (*api.Queue, error) {
+	thing, err := read(data, KindQueue)
+	queue, _ := thing.(*api.Queue)
+	return queue, err
+}
+
+// ReadRetryPolicy reads a file that describes a retry policy, as ReadQueue does a
+// queue.
+func ReadRetryPolicy(data []byte) (*api.RetryPolicy, error) {
+	thing, err := read(data, KindRetryPolicy)
+	policy, _ := thing.(*api.RetryPolicy)
+	return policy, err
+}
+
+// Read reads a file that describes a queue or a retry policy, whichever it says.
+func Read(data []byte) (Thing, error) { return read(data, KindQueue, KindRetryPolicy) }
+
+// read reads a file that describes a thing of one of the kinds.
+func read(data []byte, kinds ...string) (Thing, error) {
 	d, err := parse(data)
 	if err != nil {
 		return nil, err
 	}
+	may := strings.Join(kinds, " or ")
 	var top map[string]json.RawMessage
 	if err := json.Unmarshal(d.json, &top); err != nil || top == nil {
-		return nil, &Error{[]Problem{{Line: 1, Message: "must have the keys kind: Queue and name"}}}
+		return nil, &Error{[]Problem{{Line: 1, Message: "must have the keys kind: " + may + " and name"}}}
 	}
 	var version, kind string
 	problems := d.text(orNull(top["apiVersion"]), "apiVersion", &version)
@@ -70,10 +103,10 @@ func ReadQueue(data []byte) (*api.Queue, error) {
 	if version != "" && version != APIVersion {
 		problems = append(problems, d.problem("apiVersion", fmt.Sprintf("is %q, must be %s", version, APIVersion)))
 	}
-	if kind != KindQueue {
-		message := fmt.Sprintf("is %q, must be %s", kind, KindQueue)
+	if !slices.Contains(kinds, kind) {
+		message := fmt.Sprintf("is %q, must be %s", kind, may)
 		if kind == "" {
-			message = "is missing, must be " + KindQueue
+			message = "is missing, must be " + may
 		}
 		return nil, &Error{append(problems, d.problem("kind", message))}
 	}
@@ -81,22 +114,22 @@ func ReadQueue(data []byte) (*api.Queue, error) {
 	delete(top, "kind")
 	body, err := json.Marshal(top)
 	if err != nil {
-		return nil, fmt.Errorf("read a queue: %w", err)
+		return nil, fmt.Errorf("read a file of kind %s: %w", kind, err)
 	}
-	queue := &api.Queue{}
-	problems = append(problems, d.message(body, "", queue)...)
-	if queue.GetName() == "" && len(problems) == 0 {
+	thing := things[kind]()
+	problems = append(problems, d.message(body, "", thing)...)
+	if thing.GetName() == "" && len(problems) == 0 {
 		problems = append(problems, d.absent("name", top))
 	}
 	if len(problems) > 0 {
 		return nil, &Error{problems}
 	}
-	return queue, nil
+	return thing, nil
 }
 
-// LocateInQueue finds the lines of violations in a file that [ReadQueue] has
-// read. Their paths are those of a request.
-func LocateInQueue(data []byte, wrong []armada.Violation) []Problem {
+// Locate finds the lines of violations in a file that [Read] has read. Their paths
+// are those of a request.
+func Locate(data []byte, wrong []armada.Violation) []Problem {
 	d, err := parse(data)
 	problems := make([]Problem, len(wrong))
 	for i, v := range wrong {

@@ -330,9 +330,8 @@ func (s *Server) try(deadline time.Time) error {
 	}
 	for {
 		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
-		c, err := pgx.Connect(ctx, s.URL("postgres"))
+		err := s.answers(ctx)
 		if err == nil {
-			_ = c.Close(ctx)
 			cancel()
 			s.process, s.gone = command.Process, gone
 			return nil
@@ -350,6 +349,24 @@ func (s *Server) try(deadline time.Time) error {
 			return fmt.Errorf("pgtest: the server does not answer: %w", err)
 		}
 	}
+}
+
+// answers is nil when this server answers, and no other one that took its port
+// while it was down.
+func (s *Server) answers(ctx context.Context) error {
+	c, err := pgx.Connect(ctx, s.URL("postgres"))
+	if err != nil {
+		return err
+	}
+	defer func() { _ = c.Close(ctx) }()
+	var data string
+	if err := c.QueryRow(ctx, "SELECT current_setting('data_directory')").Scan(&data); err != nil {
+		return err
+	}
+	if data != s.data() {
+		return fmt.Errorf("the server of %s answers at port %d", data, s.port)
+	}
+	return nil
 }
 
 // startOnThread starts a command that dies with this process, and closes gone
