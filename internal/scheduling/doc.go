@@ -21,19 +21,22 @@
 //
 // Everything is a gang; a lone job is a gang of one. What gangs look alike to
 // placement are of one kind: where one of them has no place, none has, for room
-// only shrinks within a step. So each queue keeps a lane per kind, and passes
-// over all that a lane holds in one step. Within a queue the higher priority
+// only shrinks within a step; where runs may be preempted, none has of queues that
+// cost as much or more. So each queue keeps a lane per kind, and passes over all
+// that a lane holds in one step. Within a queue the higher priority
 // class goes first, then the lower priority number, then the earlier submit; a
 // gang's turn is that of its last member. Between queues the higher class goes
 // first, then the lower cost, then the name.
 //
-// Apart from rounds, [Config.CouldRun] and [Config.WhyNever] tell whether a job could ever run
-// on what is known of nodes, and why it could not (known.go).
+// Apart from rounds, [Config.CouldRun] and [Config.WhyNever] tell whether a job
+// could ever run on what is known of nodes, and why it could not (known.go).
 //
 // The package must never read a clock, iterate over a map where order shows,
 // use floating point where sums depend on order, or do I/O. Its behaviour is
 // told by the scenarios in testdata, which a user can read, and checked against
 // a naive round (reference_test.go). Start at contract.go, then pool.go, queue.go
-// and gang.go for the state, round.go and preempt.go for the decisions, and outcome.go for what
-// is said about them. Why it is built so: docs/adr/0005-scheduling-round.md.
+// and gang.go for the state, round.go and preempt.go for the decisions, memory.go
+// for what queues pay besides what they hold, and outcome.go and losses.go for what
+// is said about the decisions. Why it is built so: docs/adr/0005-scheduling-round.md
+// and 0019-preemption.md.
 package scheduling
