@@ -104,10 +104,10 @@ type Scheduling struct {
 	Fairness   Fairness
 	Preemption Preemption
 	Pools      map[string]Pool
-	// Reservations keeps nodes for gangs that have waited for long.
-	Reservations Reservations
 	// Pricing says who tells the bids of the queues in market-driven pools.
 	Pricing pricing.Config
+	// Reservations keeps nodes for gangs that have waited for long.
+	Reservations Reservations
 	// MaxQueuedJobsPerQueue bounds the queued jobs of a queue; 0 is no bound.
 	MaxQueuedJobsPerQueue int
 	// NodeTypes are kinds of nodes that clusters may begin at any time, such as
@@ -198,9 +198,10 @@ func DefaultConfig() Config {
 		Executors: Executors{Lease: serve.Lease, LostTimeout: lead.Expiry.LostTimeout, MaxAttempts: serve.MaxAttempts, MaxUnacknowledged: 2500},
 		Retries:   Retries{Most: 5},
 		Scheduling: Scheduling{
-			MinRoundInterval: lead.MinRoundInterval, Pricing: pricing.DefaultConfig(),
-			Preemption:   Preemption{FairShare: true, Urgency: true, ProtectedFractionOfFairShare: 1},
-			Reservations: Reservations{After: 10 * time.Minute, For: time.Hour, MaximumFractionOfNodes: 0.2},
+			MinRoundInterval: lead.MinRoundInterval,
+			Pricing:          pricing.DefaultConfig(),
+			Preemption:       Preemption{FairShare: true, Urgency: true, ProtectedFractionOfFairShare: 1},
+			Reservations:     Reservations{After: 10 * time.Minute, For: time.Hour, MaximumFractionOfNodes: 0.2},
 		},
 		Jobs:     podspec.DefaultConfig(),
 		Store:    Store{Connections: 8, KeepFinished: 14 * 24 * time.Hour, KeepClientIDs: 14 * 24 * time.Hour},

@@ -18,7 +18,7 @@ func TestAPoolMayBeAMarket(t *testing.T) {
 	t.Parallel()
 	c, err := configured(t, `
 scheduling:
-  pricing: {service: {address: "bids.example:50051", tls: true}, interval: 30s}
+  pricing: {service: {address: "bids.example:50051", tls: true}, refresh: 30s}
   pools:
     gpu:
       marketDriven: true
@@ -44,7 +44,7 @@ scheduling:
 	if diff := gocmp.Diff(want, c.RoundConfig().Pools["gpu"].Market); diff != "" {
 		t.Errorf("the market (-want +got):\n%s", diff)
 	}
-	asked := pricing.Config{Service: pricing.Service{Address: "bids.example:50051", TLS: true}, Interval: 30 * time.Second}
+	asked := pricing.Config{Service: pricing.Service{Address: "bids.example:50051", TLS: true}, Refresh: 30 * time.Second}
 	if c.Scheduling.Pricing != asked {
 		t.Errorf("bids come from %+v, want %+v", c.Scheduling.Pricing, asked)
 	}
@@ -54,7 +54,7 @@ func TestEverythingThatIsWrongWithMarketsIsTold(t *testing.T) {
 	t.Parallel()
 	_, err := configured(t, `
 scheduling:
-  pricing: {interval: 0s, service: {tls: true}}
+  pricing: {refresh: 0s, service: {tls: true}}
   pools:
     fair: {market: {secondPrice: true}}
     gpu:
@@ -63,7 +63,7 @@ scheduling:
       market: {spotPriceCutoff: 1.5, shapes: [{name: a, resources: cpu=1}, {name: a, resources: cpu=x, jobs: 0}, {name: b}]}
 `)
 	for _, want := range []string{
-		"scheduling.pricing.interval: must be more than nothing",
+		"scheduling.pricing.refresh: must be more than nothing",
 		"scheduling.pricing.service.tls: must be left out",
 		"scheduling.pricing: must name the file or service.address",
 		"scheduling.pools.fair.market: must be left out, for scheduling.pools.fair.marketDriven is not true",

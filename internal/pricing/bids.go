@@ -23,8 +23,8 @@ type Config struct {
 	File string
 	// Service is asked for the bids.
 	Service Service
-	// Interval is how often the file is read, or the service asked.
-	Interval time.Duration
+	// Refresh is how often the file is read, or the service asked.
+	Refresh time.Duration
 }
 
 // Service is a server of api.BidRetrieverService.
@@ -34,7 +34,7 @@ type Service struct {
 }
 
 // DefaultConfig asks nobody, and would every 10 s.
-func DefaultConfig() Config { return Config{Interval: 10 * time.Second} }
+func DefaultConfig() Config { return Config{Refresh: 10 * time.Second} }
 
 // Configured tells whether there is anybody to be asked.
 func (c Config) Configured() bool { return c.File != "" || c.Service.Address != "" }
@@ -45,8 +45,8 @@ func (c Config) Validate() error {
 	if c.File != "" && c.Service.Address != "" {
 		errs = append(errs, errors.New("file: must be empty when service.address is set: bids come from one place"))
 	}
-	if c.Interval <= 0 {
-		errs = append(errs, fmt.Errorf("interval: must be more than nothing, such as 10s, is %v", c.Interval))
+	if c.Refresh <= 0 {
+		errs = append(errs, fmt.Errorf("refresh: must be more than nothing, such as 10s, is %v", c.Refresh))
 	}
 	if addr := c.Service.Address; addr != "" {
 		host, port, err := net.SplitHostPort(addr)
@@ -93,7 +93,7 @@ type Bids struct {
 // Nobody is asked before Run.
 func New(config Config, parts Parts) (*Bids, error) {
 	b := &Bids{
-		interval: config.Interval, log: parts.Log, changed: make(chan struct{}, 1), learnt: time.Now(),
+		interval: config.Refresh, log: parts.Log, changed: make(chan struct{}, 1), learnt: time.Now(),
 		lastAnswer: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "armada_pricing_last_answer_timestamp_seconds", Help: "When the bids were last learnt; 0 before the first time.",
 		}),

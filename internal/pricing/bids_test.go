@@ -49,7 +49,7 @@ func write(t *testing.T, path, text string) {
 // watch runs bids until the test ends.
 func watch(t *testing.T, config Config, parts Parts) *Bids {
 	t.Helper()
-	config.Interval = time.Millisecond
+	config.Refresh = time.Millisecond
 	if err := config.Validate(); err != nil {
 		t.Fatal(err)
 	}
@@ -322,10 +322,10 @@ func TestAPlainServiceIsNotAskedOverTLS(t *testing.T) {
 func TestSettingsOfBidsNameTheFieldAndWhatWouldBeRight(t *testing.T) {
 	t.Parallel()
 	for want, c := range map[string]Config{
-		"file: must be empty when service.address is set": {File: "f", Service: Service{Address: "a:1"}, Interval: 1},
-		"interval: must be more than nothing":             {},
-		"service.address: must be host:port":              {Service: Service{Address: "bids.example"}, Interval: 1},
-		"service.tls: must be left out":                   {Service: Service{TLS: true}, Interval: 1},
+		"file: must be empty when service.address is set": {File: "f", Service: Service{Address: "a:1"}, Refresh: 1},
+		"refresh: must be more than nothing":              {},
+		"service.address: must be host:port":              {Service: Service{Address: "bids.example"}, Refresh: 1},
+		"service.tls: must be left out":                   {Service: Service{TLS: true}, Refresh: 1},
 	} {
 		if err := c.Validate(); err == nil || !strings.HasPrefix(err.Error(), want) {
 			t.Errorf("the error is %v, want %q", err, want)

@@ -25,8 +25,9 @@ type book struct {
 	sellers []*queue           // heap: who offers next
 	// whole makes it be written at once; tests show that nothing changes by that.
 	whole bool
-	// spent is the least cost at which a claim was found to be owed nothing.
-	spent uint64
+	// spent is the least cost at which a claim was found to be owed nothing, and
+	// spentWithin that of one that stays within its queue's share.
+	spent, spentWithin uint64
 }
 
 // offer is a run that may be taken.
@@ -50,7 +51,8 @@ func (r *round) openBook() {
 		return
 	}
 	b.number++
-	b.open, b.spent = true, math.MaxUint64
+	b.open = true
+	b.refill()
 	for len(b.latest) < r.pool.space.Nodes() {
 		b.latest, b.on = append(b.latest, -1), append(b.on, armada.Resources{})
 	}
@@ -67,6 +69,22 @@ func (r *round) openBook() {
 	heapify(b.sellers, (*queue).offersBefore)
 	for b.whole && r.writeOffer(true) {
 	}
+}
+
+// refill forgets that nothing was owed: a queue got something.
+func (b *book) refill() { b.spent, b.spentWithin = math.MaxUint64, math.MaxUint64 }
+
+// spend notes that nothing is owed to a claim, and so to none that costs more.
+func (b *book) spend(c *claim) {
+	b.spent = min(b.spent, c.cost)
+	if c.owed {
+		b.spentWithin = min(b.spentWithin, c.cost)
+	}
+}
+
+// isSpent tells whether a claim is known to be owed nothing.
+func (b *book) isSpent(c *claim) bool {
+	return c.cost >= b.spentWithin || !c.owed && c.cost >= b.spent
 }
 
 // closeBook makes the next reader begin a new one.
@@ -191,7 +209,7 @@ func (r *round) fromBook(part int) (int32, bool) {
 	m, d := &c.kind.members[part], c.kind.parts[part].Demand
 	r.openBook()
 	b := &r.book
-	if c.cost >= b.spent {
+	if b.isSpent(c) {
 		return 0, false
 	}
 	if _, could := r.pool.space.Search(d, r.atMost(c.kind.rank)); !could {
@@ -210,7 +228,7 @@ func (r *round) fromBook(part int) (int32, bool) {
 	for m.cost = c.cost; ; m.page++ {
 		if m.page == len(b.offers) && !r.writeOffer(false) {
 			if !owing {
-				b.spent = min(b.spent, c.cost)
+				b.spend(c)
 			}
 			return 0, false
 		}

@@ -11,7 +11,7 @@
 //  3. admit: while gangs remain, the queue with the lowest cost offers its next
 //     gang, and placement finds nodes for all its members or for none
 //     (placement/); where nothing is free, preempt.go looks for room that somebody
-//     leaves already, that queues owe (book.go), or that less urgent runs hold;
+//     leaves already, that queues owe (book.go), or that less urgent runs hold.
 //     In a market-driven pool the highest price goes first, and room is made by runs
 //     that bid less (market.go);
 //  4. where fairness preempts nobody, small runs may make room for a large job
@@ -25,8 +25,9 @@
 //
 // Everything is a gang; a lone job is a gang of one. What gangs look alike to
 // placement are of one kind: where one of them has no place, none has, for room
-// only shrinks within a step. So each queue keeps a lane per kind, and passes
-// over all that a lane holds in one step. Within a queue the higher priority
+// only shrinks within a step; where runs may be preempted, none has of queues that
+// cost as much or more. So each queue keeps a lane per kind, and passes over all
+// that a lane holds in one step. Within a queue the higher priority
 // class goes first, then the lower priority number, then the earlier submit; a
 // gang's turn is that of its last member. Between queues the higher class goes
 // first, then the lower cost, then the name.
@@ -46,7 +47,8 @@
 // use floating point where sums depend on order, or do I/O. Its behaviour is
 // told by the scenarios in testdata, which a user can read, and checked against
 // a naive round (reference_test.go). Start at contract.go, then pool.go, queue.go
-// and gang.go for the state, round.go and preempt.go for the decisions, and outcome.go for what
-// is said about them. Why it is built so: docs/adr/0005-scheduling-round.md
-// and 0020-limits-and-nodes.md.
+// and gang.go for the state, round.go and preempt.go for the decisions, memory.go
+// for what queues pay besides what they hold, and outcome.go and losses.go for what
+// is said about the decisions. Why it is built so: docs/adr/0005-scheduling-round.md,
+// 0019-preemption.md, 0020-limits-and-nodes.md and 0023-markets.md.
 package scheduling

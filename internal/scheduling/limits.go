@@ -256,7 +256,7 @@ func (r *round) give(q *queue, k *kind) {
 	}
 	t.given += k.size
 	r.leases += k.size
-	r.book.spent = math.MaxUint64
+	r.book.refill()
 	t.tokens.given += int64(k.size)
 	r.tokens.given += int64(k.size)
 }

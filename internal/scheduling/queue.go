@@ -15,8 +15,8 @@ type job struct {
 	id        armada.JobID
 	number    int64
 	priority  uint32
-	submitted uint32           // in seconds since 1970
 	band      armada.PriceBand // in a market
+	submitted uint32           // in seconds since 1970
 	queue     *queue
 	shape     *shape
 	gang      *gang  // nil for a lone job

@@ -40,7 +40,7 @@ func newScript() *script {
 // run does one command and returns what it answers.
 func (s *script) run(words []string) (string, error) {
 	name, args := words[0], parseArguments(words[1:])
-	configures := map[string]func(*arguments) error{"class": s.class, "multiplier": s.multiplier, "limit": s.limit, "preempt": s.preempt, "fairness": s.fairness, "rate": s.rate, "floating": s.floating, "pods": s.pods, "away": s.away, "market": s.market, "quote": s.quote, "optimise": s.optimise, "keep": s.keep}
+	configures := map[string]func(*arguments) error{"class": s.class, "multiplier": s.multiplier, "limit": s.limit, "preempt": s.preempt, "fairness": s.fairness, "rate": s.rate, "floating": s.floating, "pods": s.pods, "away": s.away, "keep": s.keep, "market": s.market, "quote": s.quote, "optimise": s.optimise}
 	if f, ok := configures[name]; ok {
 		if s.pool != nil {
 			return "", fmt.Errorf("the configuration comes before everything else")

@@ -24,7 +24,7 @@ func TestWhoBidsMoreTakesThePlacesOfAMarket(t *testing.T) {
 	}
 	bids := write("bids.yaml", "pools: {default: {poor: {B: 1.5}, rich: {B: 1.5}}}")
 	config := write("armada.yaml", fmt.Sprintf(
-		"scheduling: {pricing: {file: %q, interval: 50ms}, pools: {default: {marketDriven: true, market: {shapes: [{name: core, resources: cpu=1}]}}}}", bids))
+		"scheduling: {pricing: {file: %q, refresh: 50ms}, pools: {default: {marketDriven: true, market: {shapes: [{name: core, resources: cpu=1}]}}}}", bids))
 	four := func(queue string) string {
 		return write(queue+".yaml", "queue: "+queue+"\njobSetId: sales\njobs:\n"+strings.Repeat(`
   - annotations: {armadaproject.io/simulate-runtime: 1h, armadaproject.io/priceBand: B}

@@ -64,12 +64,12 @@ func (p *Parts) shares(queue string, verbosity int) string {
 		if verbosity >= thorough {
 			fmt.Fprintf(&text, "  capacity: %s\n", p.amounts(pool.Capacity))
 		}
+		writePrices(&text, pool.Market, verbosity)
 		for _, k := range pool.Kept {
 			if !k.Lapsed && (queue == "" || queue == k.Queue) {
 				fmt.Fprintf(&text, "  kept until %s for job %s of queue %s, which has waited for long: %s\n", k.Until.UTC().Format(time.RFC3339), k.Job, k.Queue, nodes(k.Nodes))
 			}
 		}
-		writePrices(&text, pool.Market, verbosity)
 		queues := slices.DeleteFunc(slices.Clone(pool.Queues), func(q scheduling.QueueReport) bool {
 			return queue != "" && q.Queue != queue || q.Demand == 0 && q.Share == 0 && q.Queued == 0
 		})
