@@ -173,8 +173,7 @@ func (r *round) writeOffer(all bool) bool {
 	if at := r.pool.position(j.run.site); at >= 0 {
 		o.node, o.before = at, b.latest[at]
 		b.latest[at] = int32(len(b.offers))
-		b.on[at] = b.on[at].Add(*j.shape.demand.Resources())
-		j.run.offered = b.number
+		r.count(j, at)
 	}
 	b.offers = append(b.offers, o)
 	s := &q.turn.seller
@@ -186,6 +185,28 @@ func (r *round) writeOffer(all bool) bool {
 		b.sellers = pop(b.sellers, (*queue).offersBefore)
 	}
 	return true
+}
+
+// count adds a run on a node to what is offered there, and those of its gang, for
+// who takes one takes all.
+func (r *round) count(j *job, at int32) {
+	b := &r.book
+	mates := r.one(j)
+	if j.gang != nil {
+		mates = j.gang.running
+	}
+	for _, m := range mates {
+		if m.run.site == j.run.site && m.run.offered != b.number && m.loose() && (m.run.lost != r.number || m.run.lostIn == b.number) {
+			m.run.offered = b.number
+			b.on[at] = b.on[at].Add(*m.shape.demand.Resources())
+		}
+	}
+}
+
+// one is a gang of one.
+func (r *round) one(j *job) []*job {
+	r.mates = append(r.mates[:0], j)
+	return r.mates
 }
 
 // taken tells the book that a run on a node was taken.

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"math"
 	"slices"
+	"time"
 
 	"armada"
 	"armada/internal/scheduling/placement"
@@ -34,8 +35,11 @@ type claim struct {
 	mark  int // victims of others
 	// number is of the claim, in the state of what queues hold that it is made in.
 	number uint64
-	// limited tells that it would have room if more might be preempted now.
-	limited bool
+	// limited tells that it would have room if more might be preempted now. refused
+	// tells the same of the last run that was asked for, and until when; zero is for
+	// as long as the round lasts.
+	limited, refused bool
+	until            time.Time
 }
 
 // displaces tells whether the round may preempt for a lane's next gang at all, and
@@ -146,12 +150,19 @@ func (r *round) runsOn(node int32) []*job {
 // enough it preempts none.
 func (r *round) makeRoom(needs *armada.Resources, node int32, why Cause) bool {
 	mark, room := len(r.victims), *r.pool.space.Room(1, node)
+	var kept armada.Resources // by runs that the limits of preemption keep where they are
 	for _, j := range r.candidates {
 		if needs.Fits(&room) {
 			break
 		}
 		from := len(r.victims)
-		if j.run.lost == r.number || !r.take(j, why) {
+		if j.run.lost == r.number {
+			continue
+		}
+		if !r.take(j, why) {
+			if r.claim.refused {
+				kept = kept.Add(*j.shape.demand.Resources())
+			}
 			continue
 		}
 		for _, v := range r.victims[from:] {
@@ -162,6 +173,9 @@ func (r *round) makeRoom(needs *armada.Resources, node int32, why Cause) bool {
 	}
 	if !needs.Fits(&room) {
 		r.spare(mark)
+		if room = room.Add(kept); needs.Fits(&room) {
+			r.limited()
+		}
 		return false
 	}
 	r.spareNeedless(needs, &room, mark)
@@ -176,8 +190,17 @@ func (r *round) makeRoom(needs *armada.Resources, node int32, why Cause) bool {
 	return true
 }
 
+// limited notes that the claim would have room but for the limits of preemption.
+func (r *round) limited() {
+	r.claim.limited = true
+	if !r.claim.until.IsZero() {
+		r.wakeAt(r.claim.until)
+	}
+}
+
 // take preempts a run with its gang, if it may be.
 func (r *round) take(j *job, why Cause) bool {
+	r.claim.refused = false
 	r.mates = append(r.mates[:0], j)
 	if j.gang != nil {
 		r.mates = r.mates[:0]
@@ -255,12 +278,11 @@ func (r *round) withinLimits(more int, why Cause) bool {
 	}
 	most := r.Preemption.MaxPerRound
 	if most > 0 && r.moved.given > 0 && int(r.moved.given)+more > most {
-		r.claim.limited = true
+		r.claim.refused = true
 		return false
 	}
 	if !r.moved.allow(more) {
-		r.claim.limited = true
-		r.wakeAt(r.moved.when(more))
+		r.claim.refused, r.claim.until = true, r.moved.when(more)
 		return false
 	}
 	return true
