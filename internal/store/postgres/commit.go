@@ -200,13 +200,13 @@ func (g *gathering) addChanged(a *arguments, b *intake.Batch) {
 
 // settleOnce tells whether a commit was done; when it was not it never will be.
 func (s *Store) settleOnce(ctx context.Context, name []byte) (done bool, err error) {
-	bounded, cancel := context.WithTimeout(ctx, s.config.Patience)
-	defer cancel()
-	c, err := s.pool.Acquire(bounded)
+	c, err := s.acquire(ctx)
 	if err != nil {
 		return false, err
 	}
 	defer c.Release()
+	bounded, cancel := context.WithTimeout(ctx, s.config.Patience)
+	defer cancel()
 	err = c.QueryRow(bounded, "SELECT armada.settle($1)", name).Scan(&done)
 	return done, written(c.Conn().PgConn(), err)
 }

@@ -125,11 +125,14 @@ func wrongURL(key string, err error) error {
 // settings are made for every connection, by its start-up message, unless the
 // URL makes them; what the promises hang on is checked in the lane.
 var settings = map[string]string{
-	"application_name":                    "armada",
-	"default_transaction_isolation":       "read committed",
-	"synchronous_commit":                  "on",
-	"statement_timeout":                   "30s",
-	"lock_timeout":                        "5s",
+	"application_name":              "armada",
+	"default_transaction_isolation": "read committed",
+	"synchronous_commit":            "on",
+	"statement_timeout":             "30s",
+	// Where others queue for the lane a statement waits twice, for its turn and for
+	// who holds it. Both together must end within Patience, on a slow link too: who
+	// is told in time knows that nothing was written.
+	"lock_timeout":                        "4s",
 	"idle_in_transaction_session_timeout": "2s",
 	"jit":                                 "off",
 	// Statements are planned once for each connection, perhaps while a table is

@@ -208,13 +208,15 @@ func (s *Store) call(ctx context.Context, what string, scan []any, query string,
 }
 
 func (s *Store) callOnce(ctx context.Context, scan []any, query string, args ...any) error {
-	bounded, cancel := context.WithTimeout(ctx, s.config.Patience)
-	defer cancel()
-	c, err := s.pool.Acquire(bounded)
+	c, err := s.acquire(ctx)
 	if err != nil {
 		return &notAcquired{err}
 	}
 	defer c.Release()
+	// Waiting for a connection has not used up the time of the statement, which must
+	// be long enough to be told that somebody else holds the lane.
+	bounded, cancel := context.WithTimeout(ctx, s.config.Patience)
+	defer cancel()
 	if scan == nil {
 		_, err = c.Exec(bounded, query, args...)
 	} else {
@@ -224,6 +226,13 @@ func (s *Store) callOnce(ctx context.Context, scan []any, query string, args ...
 		s.pool.Reset()
 	}
 	return written(c.Conn().PgConn(), err)
+}
+
+// acquire waits for a connection, but not for ever.
+func (s *Store) acquire(ctx context.Context) (*pgxpool.Conn, error) {
+	bounded, cancel := context.WithTimeout(ctx, s.config.Patience)
+	defer cancel()
+	return s.pool.Acquire(bounded)
 }
 
 // pause waits a little before the next try, longer each time.
