@@ -31,6 +31,8 @@ type Client struct {
 	Submitter api.SubmitClient
 	Queuer    api.QueueServiceClient
 	Policies  api.RetryPolicyServiceClient
+	Executors api.ExecutorClient
+	Nodes     api.NodeClient
 	Events    api.EventClient
 	Lookout   lookout.LookoutClient
 	Reporter  schedulerobjects.SchedulerReportingClient
@@ -84,6 +86,8 @@ func New(config Config, options ...grpc.DialOption) (*Client, error) {
 	c.Submitter = api.NewSubmitClient(conn)
 	c.Queuer = api.NewQueueServiceClient(conn)
 	c.Policies = api.NewRetryPolicyServiceClient(conn)
+	c.Executors = api.NewExecutorClient(conn)
+	c.Nodes = api.NewNodeClient(conn)
 	c.Events = api.NewEventClient(conn)
 	c.Lookout = lookout.NewLookoutClient(conn)
 	c.Reporter = schedulerobjects.NewSchedulerReportingClient(conn)

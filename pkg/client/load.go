@@ -13,7 +13,7 @@ import (
 
 	"gopkg.in/yaml.v3"
 
-	"armada/internal/settings"
+	"armada/pkg/nearest"
 )
 
 // File is what a config file says. It has one of two forms: several contexts by
@@ -184,8 +184,8 @@ func spell(node *yaml.Node, t reflect.Type, path string) []string {
 		}
 		member, known := fields[name]
 		if !known {
-			nearest := settings.Nearest(name, slices.Sorted(maps.Keys(fields)))
-			problems = append(problems, fmt.Sprintf("line %d: %s: unknown key, the nearest known one is %s", key.Line, at, nearest))
+			near := nearest.Path(name, slices.Sorted(maps.Keys(fields)))
+			problems = append(problems, fmt.Sprintf("line %d: %s: unknown key, the nearest known one is %s", key.Line, at, near))
 			continue
 		}
 		key.Value = name
