@@ -3,7 +3,6 @@ package client
 import (
 	"cmp"
 	"context"
-	"crypto/tls"
 	"encoding/base64"
 	"fmt"
 	"strings"
@@ -11,8 +10,6 @@ import (
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/credentials"
-	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/encoding/gzip"
 	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/metadata"
@@ -59,13 +56,17 @@ func New(config Config, options ...grpc.DialOption) (*Client, error) {
 	if err := config.Validate(); err != nil {
 		return nil, err
 	}
+	secured, err := transport(&config)
+	if err != nil {
+		return nil, err
+	}
 	c := &Client{address: config.Address(), pauses: defaultPauses}
 	calls := []grpc.CallOption{grpc.MaxCallRecvMsgSize(mostReceived)}
 	if !config.Uncompressed {
 		calls = append(calls, grpc.UseCompressor(gzip.Name))
 	}
 	all := []grpc.DialOption{
-		grpc.WithTransportCredentials(transport(&config)),
+		grpc.WithTransportCredentials(secured),
 		grpc.WithDefaultCallOptions(calls...),
 		grpc.WithKeepaliveParams(keepalive.ClientParameters{
 			Time:    cmp.Or(config.GRPCKeepAliveTime, 30*time.Second),
@@ -145,13 +146,6 @@ func (c *Client) Address() string { return c.address }
 
 // Close ends the connection and every call on it.
 func (c *Client) Close() error { return c.conn.Close() }
-
-func transport(config *Config) credentials.TransportCredentials {
-	if config.UsesTLS() {
-		return credentials.NewTLS(&tls.Config{MinVersion: tls.VersionTLS12})
-	}
-	return insecure.NewCredentials()
-}
 
 // basic sends a name and a password with every call.
 type basic struct {

@@ -22,6 +22,8 @@ type Config struct {
 	ArmadaRESTURL string `yaml:"armadaRestUrl"`
 	// ForceNoTLS switches TLS off; see UsesTLS.
 	ForceNoTLS bool `yaml:"forceNoTls"`
+	// TLS says whom to trust, and as whom to appear; nil trusts whom the machine does.
+	TLS *TLS `yaml:"tls"`
 	// GRPCKeepAliveTime is how long a connection with calls may be silent before it
 	// is asked for a sign of life, at least 10s; 0 means 30s. GRPCKeepAliveTimeout
 	// is how long the sign may take; 0 means 10s.
@@ -127,9 +129,12 @@ func (c *Config) Address() string {
 }
 
 // UsesTLS tells whether the connection is encrypted: always, unless ForceNoTLS
-// is set, or the address contains the word localhost, or its host is a loopback
-// address such as 127.0.0.1 or ::1.
+// is set, or there is no TLS section and the address contains the word localhost or
+// is a loopback address such as 127.0.0.1 or ::1.
 func (c *Config) UsesTLS() bool {
+	if c.TLS != nil {
+		return !c.ForceNoTLS
+	}
 	if c.ForceNoTLS || strings.Contains(c.Address(), "localhost") {
 		return false
 	}
@@ -148,6 +153,9 @@ func (c *Config) Validate() error {
 	}
 	if t := c.GRPCKeepAliveTime; t != 0 && t < 10*time.Second {
 		return fmt.Errorf("grpcKeepAliveTime: %s is less than 10s", t)
+	}
+	if err := c.TLS.validate(c.ForceNoTLS); err != nil {
+		return err
 	}
 	if c.GRPCKeepAliveTimeout < 0 {
 		return fmt.Errorf("grpcKeepAliveTimeout: %s is negative", c.GRPCKeepAliveTimeout)
