@@ -217,6 +217,28 @@ func TestChoosingAContextChangesOneLineOfTheFile(t *testing.T) {
 	}
 }
 
+func TestDefaultsBesideTheProgramHaveContextsOfTheirOwn(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	path, defaults := filepath.Join(dir, "mine.yaml"), filepath.Join(dir, "defaults.yaml")
+	if err := os.WriteFile(defaults, []byte("currentContext: a\ncontexts: {a: {armadaUrl: \"a:1\"}, b: {armadaUrl: \"b:1\"}}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"a", "b"} {
+		r := runIn(t, &cli{defaults: defaults}, "--config", path, "config", "current-context")
+		if r.out != want+"\n" || r.code != exitOK {
+			t.Errorf("the current one is %q, not %q: %s", r.out, want, r.errors)
+		}
+		if r := runIn(t, &cli{defaults: defaults}, "--config", path, "config", "use-context", "b"); r.code != exitOK {
+			t.Error(r.errors)
+		}
+	}
+	r := runIn(t, &cli{defaults: defaults, environment: environment("ARMADA_CONFIG", path)}, "config", "get-contexts", "-o", "name")
+	if r.out != "a\nb\n" {
+		t.Errorf("there are %q", r.out)
+	}
+}
+
 func TestWatchSaysThatItWaitsForAJobSetThatHasNoJobs(t *testing.T) {
 	t.Parallel()
 	for set, want := range map[string]string{"first": "", "none": "Queue demo has no job set none, or has forgotten it; waiting for its first job.\n"} {

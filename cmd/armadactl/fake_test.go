@@ -406,7 +406,7 @@ func runIn(t *testing.T, c *cli, args ...string) ran {
 	if c.signals == nil {
 		c.signals = func(ctx context.Context) (context.Context, func() error) { return ctx, func() error { return nil } }
 	}
-	if !strings.Contains(strings.Join(args, " "), "--config") {
+	if !strings.Contains(strings.Join(args, " "), "--config") && c.environment("ARMADA_CONFIG") == "" {
 		args = append([]string{"--config", filepath.Join("testdata", "config.yaml")}, args...)
 	}
 	code := c.run(t.Context(), args)

@@ -19,6 +19,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"syscall"
 	"time"
 
@@ -35,7 +36,7 @@ func main() {
 		out: os.Stdout, errors: os.Stderr,
 		in: os.Stdin, environment: os.Getenv, now: time.Now, zone: time.Local,
 		connect:  func(config client.Config) (*client.Client, error) { return client.New(config) },
-		terminal: terminal, signals: signals,
+		terminal: terminal, signals: signals, defaults: defaults(),
 	}
 	code := c.run(context.Background(), os.Args[1:])
 	switch code {
@@ -45,6 +46,15 @@ func main() {
 		die(syscall.SIGTERM)
 	}
 	os.Exit(code) // where a process cannot send itself a signal, too
+}
+
+// defaults is the file that whoever installed the program may have put beside it.
+func defaults() string {
+	self, err := os.Executable()
+	if err != nil {
+		return ""
+	}
+	return filepath.Join(filepath.Dir(self), "armadactl-defaults.yaml")
 }
 
 // die ends the process by a signal that it has heard: a shell goes on with its
@@ -73,6 +83,9 @@ type cli struct {
 	// it returns has to be called, and tells then by an interruptedError whether
 	// the user did.
 	signals func(context.Context) (context.Context, func() error)
+
+	// defaults is a config file for what the user's says nothing about; empty for none.
+	defaults string
 
 	// What the flags of all commands say.
 	url, configFile, context string

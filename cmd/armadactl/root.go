@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -143,14 +144,21 @@ func arguments(names ...string) cobra.PositionalArgs {
 	}
 }
 
+// chosen are the config file and the context that the flags or the environment
+// name.
+func (c *cli) chosen() (file, context string) {
+	return cmp.Or(c.configFile, c.environment("ARMADA_CONFIG")), cmp.Or(c.context, c.environment("ARMADA_CONTEXT"))
+}
+
 // config is what the file, the environment and the flags say; a later one wins.
 func (c *cli) config() (client.Config, error) {
-	config, err := client.Load(c.configFile, c.context)
+	file, context := c.chosen()
+	config, err := client.LoadOver(file, c.defaults, context)
 	if err != nil {
 		return config, err
 	}
-	if url := c.environment("ARMADAURL"); url != "" {
-		config.ArmadaURL = url
+	if err := config.Environment(c.environment); err != nil {
+		return config, err
 	}
 	if c.url != "" {
 		config.ArmadaURL = c.url
