@@ -19,7 +19,7 @@ func TestWhatUsersSee(t *testing.T) {
 	t.Parallel()
 	for name, lines := range map[string][]string{
 		"queues": {
-			"create queue a", "create queue a --priority-factor 0.5", "update queue demo", "update queue nope", "delete queue a", "delete queue demo",
+			"create queue a", "create queue a --priority-factor 0.5", "create queue a --limits cpu=0.5", "create queue a --limits batch:cpu=2", "update queue demo", "update queue nope", "delete queue a", "delete queue demo",
 			"get queue demo", "get queue demo -o json", "get queue demo -o wide", "get queue nope", "get queues", "get queues -o yaml", "get queues -o wide", "get queues -o name",
 			"get queues -l team=x", "get queues --inverse -l team",
 			"get queues other-queue", "get queues --only-cordoned", "get queues none", "create -f testdata/queue.yaml", "create -f testdata/queue.yaml --dry-run",
@@ -57,6 +57,15 @@ func TestWhatUsersSee(t *testing.T) {
 			"describe job " + job(1) + " -o name", "logs -o name " + job(0), "watch demo first --exit-if-inactive -o name",
 		},
 		"cancel": {"cancel job " + job(2), "cancel job demo first " + job(2) + " --reason enough", "cancel job " + job(0), "cancel job-set demo first", "cancel job-set demo none", "cancel job-set nope first"},
+		"operators": {
+			"cordon queue demo", "cordon queues demo other-queue", "cordon queues nope", "cordon queues", "cordon queues demo --dry-run", "uncordon queue demo", "uncordon queue demo -o json",
+			"cordon executor local broken", "cordon executor remote broken", "cordon executor local", "uncordon executor local", "delete executor local", "delete executor remote",
+			"cancel queues demo -s queued,running -a", "cancel queues --selector team=x -s leased -p batch --pools gpu --dry-run", "cancel queues demo", "cancel queues --selector team=y -s queued -a",
+			"cancel executor local -a", "cancel executor remote -q demo -p batch", "cancel executor local", "cancel node n1 -e local -q demo,other-queue -p batch,best", "cancel node n1 -a", "cancel node n1 -e local -a -o yaml",
+			"preempt job demo first " + job(2) + " room", "preempt job " + job(2), "preempt job " + job(0), "preempt job nope first " + job(2) + " room", "preempt job x", "preempt job",
+			"preempt queues demo -a", "preempt executor local -a", "preempt node n1 -e local -a", "preempt", "cordon demo",
+			"__complete cordon queues d", "__complete cancel executor ", "__complete cancel queues -s ", "__complete preempt executor local -q ", "__complete cancel node n --executor ",
+		},
 		"reprioritize": {
 			"reprioritize job demo first " + job(2) + " 5", "reprioritize job demo first " + job(1) + " 5", "reprioritize job " + job(2) + " 5", "reprioritize job x 5", "reprioritize job-set demo first 0.5",
 			"reprioritize job-set demo second 1", "reprioritize job-set demo first soon",
@@ -109,6 +118,20 @@ func TestFlagsOfAQueueReachTheServer(t *testing.T) {
 	r := run(t, "create", "queue", "q", "--priority-factor", "2.5", "--owners", "a,b", "--group-owners", "g", "--cordon", "-l", "x=y,z=w", "--retry-policies", "p")
 	if want := []string{"create q 2.5 a+b g yes x=y, z=w p"}; !slices.Equal(r.said, want) {
 		t.Errorf("asked for %q, not %q", r.said, want)
+	}
+}
+
+func TestLimitsOfAQueueReachTheServer(t *testing.T) {
+	t.Parallel()
+	r := run(t, "update", "queue", "q", "--limits", "batch:cpu=0.5,memory=25%", "--limits", "batch@gpu:nvidia.com/gpu=100%", "--limits", "batch@gpu:cpu=0", "--limits", "best@cpu:cpu=1")
+	want := []string{"batch: 50% of cpu, 25% of memory", "batch@gpu: 0% of cpu, 100% of nvidia.com/gpu", "best: ", "best@cpu: 100% of cpu"}
+	if !slices.Equal(r.said, want) {
+		t.Errorf("asked for %q, not %q: %s", r.said, want, r.errors)
+	}
+	for _, wrong := range []string{"cpu=0.5", "batch:", ":cpu=1", "batch@:cpu=1", "batch:cpu", "batch:cpu=2", "batch:cpu=101%", "batch:cpu=-1", "batch:cpu=NaN", "batch:=1", "batch:cpu=1,cpu=1"} {
+		if r := run(t, "update", "queue", "q", "--limits", wrong); r.code != exitUsage || len(r.said) > 0 || !strings.Contains(r.errors, "--limits") {
+			t.Errorf("%s: exit code %d: %s", wrong, r.code, r.errors)
+		}
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"context"
 	"flag"
+	"maps"
 	"net"
 	"os"
 	"path/filepath"
@@ -92,6 +93,14 @@ func (s *server) CreateQueue(_ context.Context, q *api.Queue) (*emptypb.Empty, e
 }
 
 func (s *server) UpdateQueue(_ context.Context, q *api.Queue) (*emptypb.Empty, error) {
+	byClass := q.GetResourceLimitsByPriorityClassName()
+	for _, class := range slices.Sorted(maps.Keys(byClass)) {
+		s.note(class+":", fractions(byClass[class].GetMaximumResourceFraction()))
+		byPool := byClass[class].GetMaximumResourceFractionByPool()
+		for _, pool := range slices.Sorted(maps.Keys(byPool)) {
+			s.note(class+"@"+pool+":", fractions(byPool[pool].GetMaximumResourceFraction()))
+		}
+	}
 	return &emptypb.Empty{}, known(q.GetName())
 }
 
@@ -369,6 +378,9 @@ func serve(t *testing.T) (func(client.Config) (*client.Client, error), *server) 
 	s := &server{}
 	api.RegisterSubmitServer(grpcServer, s)
 	api.RegisterRetryPolicyServiceServer(grpcServer, policyServer{main: s})
+	api.RegisterQueueServiceServer(grpcServer, queueServer{main: s})
+	api.RegisterExecutorServer(grpcServer, executorServer{main: s})
+	api.RegisterNodeServer(grpcServer, nodeServer{main: s})
 	api.RegisterEventServer(grpcServer, eventServer{main: s})
 	lookout.RegisterLookoutServer(grpcServer, lookoutServer{main: s})
 	schedulerobjects.RegisterSchedulerReportingServer(grpcServer, reportServer{})

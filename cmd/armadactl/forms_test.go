@@ -111,6 +111,8 @@ var commandLines = map[string]string{
 	"armadactl create retry-policy":    "create retry-policy -f testdata/policy.yaml",
 	"armadactl update retry-policy":    "update retry-policy -f RULES",
 	"armadactl delete retry-policy":    "delete retry-policy POLICY",
+	"armadactl cordon queues":          "cordon queues QUEUE",
+	"armadactl uncordon queues":        "uncordon queues QUEUE",
 	"armadactl cancel job":             "cancel job WAITING",
 	"armadactl cancel job-set":         "cancel job-set held SET",
 	"armadactl reprioritize job":       "reprioritize job WAITING 5",
@@ -118,6 +120,21 @@ var commandLines = map[string]string{
 	"armadactl config get-contexts":    "config get-contexts",
 	"armadactl config current-context": "", // a name
 	"armadactl config use-context":     "", // silence
+}
+
+// fakeLines are those of the commands whose calls armada up has no use for: they
+// are run against the server of the golden files.
+var fakeLines = map[string]string{
+	"armadactl cancel executor":   "cancel executor local -a",
+	"armadactl cancel node":       "cancel node n1 -e local -a",
+	"armadactl cancel queues":     "cancel queues demo -s queued -a",
+	"armadactl cordon executor":   "cordon executor local broken",
+	"armadactl delete executor":   "delete executor local",
+	"armadactl preempt executor":  "preempt executor local -a",
+	"armadactl preempt job":       "preempt job " + job(2),
+	"armadactl preempt node":      "preempt node n1 -e local -a",
+	"armadactl preempt queues":    "preempt queues demo -a",
+	"armadactl uncordon executor": "uncordon executor local",
 }
 
 // fill replaces the words in capitals by what they say: the first of the ended
@@ -161,6 +178,11 @@ func TestEveryCommandThatAnswersTakesEveryForm(t *testing.T) {
 	tried := 0
 	for _, path := range answering((&cli{}).root()) {
 		line, known := commandLines[path]
+		in := func(form string) string { return l.must(t, l.fill(t, line)+" -o "+form) }
+		if faked, is := fakeLines[path]; is {
+			line, known = faked, true
+			in = func(form string) string { return run(t, strings.Fields(line+" -o "+form)...).out }
+		}
 		if !known {
 			t.Errorf("%s is not tried: give it a line", path)
 		}
@@ -168,7 +190,6 @@ func TestEveryCommandThatAnswersTakesEveryForm(t *testing.T) {
 			continue
 		}
 		tried++
-		in := func(form string) string { return l.must(t, l.fill(t, line)+" -o "+form) }
 		things := map[string]int{}
 		for form, read := range map[string]func(string) (int, error){formJSON: readJSON, formYAML: readYAML, formName: readNames} {
 			out := in(form)

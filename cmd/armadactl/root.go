@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -43,8 +44,13 @@ func (c *cli) root() *cobra.Command {
 		c.createCommand(),
 		group("update", "Change a queue or a retry policy", c.queueCommand("update", "Replace a queue: what the flags leave out is gone", (*client.Client).UpdateQueue, "updated"),
 			c.retryPolicyCommand("update", "Replace a retry policy", updateThing, "updated")),
-		group("delete", "Delete a queue or a retry policy", c.deleteQueueCommand(), c.deleteRetryPolicyCommand()),
-		group("cancel", "Cancel jobs", c.cancelJobCommand(), c.cancelJobSetCommand()),
+		group("delete", "Delete a queue, a retry policy or an executor", c.deleteQueueCommand(), c.deleteRetryPolicyCommand(), c.deleteExecutorCommand()),
+		group("cancel", "Cancel jobs", c.cancelJobCommand(), c.cancelJobSetCommand(), c.cancelling().queuesCommand(), c.cancelling().executorCommand(), c.cancelling().nodeCommand()),
+		group("preempt", "Preempt jobs", c.preemptJobCommand(), c.preempting().queuesCommand(), c.preempting().executorCommand(), c.preempting().nodeCommand()),
+		group("cordon", "Keep the jobs of queues queued, or new jobs from an executor",
+			c.cordonQueuesCommand("cordon", "Keep the queued jobs of queues queued", "its queued jobs stay queued", (*client.Client).CordonQueue), c.cordonExecutorCommand()),
+		group("uncordon", "End what cordon began",
+			c.cordonQueuesCommand("uncordon", "Let the queued jobs of queues start again", "its queued jobs may start", (*client.Client).UncordonQueue), c.uncordonExecutorCommand()),
 		group("reprioritize", "Change the priority of jobs", c.reprioritizeJobCommand(), c.reprioritizeJobSetCommand()),
 		group("config", "Show and choose the contexts of the config file", c.useContextCommand(), c.getContextsCommand(), c.currentContextCommand()),
 		c.versionCommand(), exitCodesTopic(),
@@ -141,6 +147,19 @@ func arguments(names ...string) cobra.PositionalArgs {
 		default:
 			return nil
 		}
+	}
+}
+
+// jobArguments demands a job by its id, with or without its queue and job set, and
+// what has to stand behind it. Names in brackets are for the longer form.
+func jobArguments(behind ...string) cobra.PositionalArgs {
+	long := append([]string{"QUEUE", "JOB-SET", "ID"}, behind...)
+	short := append([]string{"ID"}, slices.DeleteFunc(slices.Clone(behind), func(name string) bool { return strings.HasPrefix(name, "[") })...)
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) <= len(short) {
+			return arguments(short...)(cmd, args)
+		}
+		return arguments(long...)(cmd, args)
 	}
 }
 
