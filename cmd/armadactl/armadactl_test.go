@@ -66,6 +66,13 @@ func TestWhatUsersSee(t *testing.T) {
 			"preempt queues demo -a", "preempt executor local -a", "preempt node n1 -e local -a", "preempt", "cordon demo",
 			"__complete cordon queues d", "__complete cancel executor ", "__complete cancel queues -s ", "__complete preempt executor local -q ", "__complete cancel node n --executor ",
 		},
+		"ancient": {
+			"create-queue a --priorityFactor 2 --owners x --groupOwners g --resourceLimits cpu=0.3,memory=0.2", "create-queue a --resourceLimits cpu=3", "delete-queue a", "delete-queue demo",
+			"info demo", "info other-queue", "cancel --jobId " + job(2), "cancel --queue demo --jobSet first", "cancel --queue demo", "analyze demo first", "analyze nope first", "resources demo first",
+			"kube logs --tail=50 -c main --jobId " + job(0) + " --queue demo --jobSet first", "kube describe pod --jobId=" + job(0), "kube logs --jobId " + job(2), "kube logs --jobId x --queue demo --jobSet first",
+			"--context home kube exec -it --jobId " + job(0), "kube logs", "kube --jobId " + job(0), "kube logs --jobId", "kube --help", "--help",
+			"__complete info ", "__complete analyze demo ",
+		},
 		"reprioritize": {
 			"reprioritize job demo first " + job(2) + " 5", "reprioritize job demo first " + job(1) + " 5", "reprioritize job " + job(2) + " 5", "reprioritize job x 5", "reprioritize job-set demo first 0.5",
 			"reprioritize job-set demo second 1", "reprioritize job-set demo first soon",

@@ -134,6 +134,14 @@ func (s *server) GetQueue(_ context.Context, r *api.QueueGetRequest) (*api.Queue
 	return demo(), known(r.GetName())
 }
 
+func (s *server) GetQueueInfo(_ context.Context, r *api.QueueInfoRequest) (*api.QueueInfo, error) {
+	info := &api.QueueInfo{Name: r.GetName()}
+	if r.GetName() == "demo" {
+		info.ActiveJobSets = []*api.JobSetInfo{{Name: "second", QueuedJobs: 1}, {Name: "first", QueuedJobs: 3, LeasedJobs: 2}}
+	}
+	return info, nil
+}
+
 func (s *server) GetQueues(_ *api.StreamingQueueGetRequest, stream grpc.ServerStreamingServer[api.StreamingQueueMessage]) error {
 	for _, q := range []*api.Queue{demo(), other()} {
 		if err := stream.Send(&api.StreamingQueueMessage{Event: &api.StreamingQueueMessage_Queue{Queue: q}}); err != nil {
@@ -203,7 +211,13 @@ func (s *server) SubmitJobs(_ context.Context, r *api.JobSubmitRequest) (*api.Jo
 }
 
 func (s *server) CancelJobs(_ context.Context, r *api.JobCancelRequest) (*api.CancellationResult, error) {
+	if id := r.GetJobId(); id != "" {
+		r.JobIds = append(r.JobIds, id)
+	}
 	s.note("cancel", r.GetQueue(), r.GetJobSetId(), strings.Join(r.GetJobIds(), "+"), r.GetReason())
+	if len(r.GetJobIds()) == 0 {
+		return &api.CancellationResult{CancelledIds: []string{job(1), job(2)}}, nil
+	}
 	if r.GetJobIds()[0] != job(2) {
 		return &api.CancellationResult{}, nil
 	}

@@ -45,7 +45,7 @@ func (c *cli) root() *cobra.Command {
 		group("update", "Change a queue or a retry policy", c.queueCommand("update", "Replace a queue: what the flags leave out is gone", (*client.Client).UpdateQueue, "updated"),
 			c.retryPolicyCommand("update", "Replace a retry policy", updateThing, "updated")),
 		group("delete", "Delete a queue, a retry policy or an executor", c.deleteQueueCommand(), c.deleteRetryPolicyCommand(), c.deleteExecutorCommand()),
-		group("cancel", "Cancel jobs", c.cancelJobCommand(), c.cancelJobSetCommand(), c.cancelling().queuesCommand(), c.cancelling().executorCommand(), c.cancelling().nodeCommand()),
+		c.cancelCommand(),
 		group("preempt", "Preempt jobs", c.preemptJobCommand(), c.preempting().queuesCommand(), c.preempting().executorCommand(), c.preempting().nodeCommand()),
 		group("cordon", "Keep the jobs of queues queued, or new jobs from an executor",
 			c.cordonQueuesCommand("cordon", "Keep the queued jobs of queues queued", "its queued jobs stay queued", (*client.Client).CordonQueue), c.cordonExecutorCommand()),
@@ -55,6 +55,7 @@ func (c *cli) root() *cobra.Command {
 		group("config", "Show and choose the contexts of the config file", c.useContextCommand(), c.getContextsCommand(), c.currentContextCommand()),
 		c.versionCommand(), exitCodesTopic(),
 	)
+	root.AddCommand(c.ancientCommands()...)
 	root.Long = `armadactl is the command line of Armada. Jobs wait in queues; jobs of one queue with the same
 job set are watched together.
 

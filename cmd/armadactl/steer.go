@@ -20,6 +20,23 @@ const (
 	kindJobSet = "JobSet"
 )
 
+// cancelCommand has what can be cancelled as commands of its own, and the flags
+// that it had in 2020.
+func (c *cli) cancelCommand() *cobra.Command {
+	var ancient ancientCancel
+	cancel := group("cancel", "Cancel jobs", c.cancelJobCommand(), c.cancelJobSetCommand(),
+		c.cancelling().queuesCommand(), c.cancelling().executorCommand(), c.cancelling().nodeCommand())
+	choose := cancel.RunE
+	cancel.RunE = func(cmd *cobra.Command, args []string) error {
+		if ancient.given() {
+			return c.ancientCancel(cmd.Context(), ancient)
+		}
+		return choose(cmd, args)
+	}
+	ancient.flags(cancel)
+	return cancel
+}
+
 func (c *cli) cancelJobCommand() *cobra.Command {
 	var reason, form string
 	cmd := &cobra.Command{
