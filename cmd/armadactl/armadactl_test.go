@@ -38,7 +38,7 @@ func TestWhatUsersSee(t *testing.T) {
 			"submit testdata/jobs.yaml --wait", "submit testdata/jobs.yaml --wait -o json", "submit testdata/jobs.yaml --wait -o name",
 			"submit testdata/second.yaml --wait",
 		},
-		"watch": {"watch demo first --exit-if-inactive", "watch nope first", "watch demo first --from s --exit-if-inactive", "watch demo first --from s --exit-if-inactive -o name"},
+		"watch": {"watch demo first --exit-if-inactive", "watch nope first", "watch demo first --from s --exit-if-inactive", "watch demo first --from s --exit-if-inactive -o name", "watch demo first --exit-if-inactive --force-new-events --force-legacy-events --from s"},
 		"jobs": {
 			"get jobs", "get jobs --limit 1", "get jobs --queue other-queue", "get jobs --queue dmeo", "get jobs --job-set none", "get jobs --state running,Failed", "get jobs -o wide", "get jobs -o name", "get jobs -o json --state failed",
 			"get jobs -o yaml --limit 2", "get jobs --reverse -o name", "get jobs --sort state -o name", "get jobs --sort priority", "get jobs --sort changed --reverse -o name", "get jobs --since 90m -o name", "get job " + job(1), "get job -o name " + job(1) + " " + job(2), "get job x",

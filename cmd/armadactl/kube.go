@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -37,7 +38,7 @@ func (c *cli) kubeCommand() *cobra.Command {
 				return &usageError{err.Error()}
 			}
 			switch {
-			case p.help:
+			case p.help || slices.Equal(args, []string{"-h"}):
 				return cmd.Help()
 			case p.job == "":
 				return &usageError{"missing: --jobId"}
@@ -103,7 +104,7 @@ func (c *cli) kube(ctx context.Context, server *client.Client, p podOf, verb str
 	}
 	at.cluster = cmp.Or(config.ExecutorClusters[at.cluster], at.cluster)
 	template := cmp.Or(config.KubectlCommandTemplate, kubectlTemplate)
-	c.printf("%s\n", strings.NewReplacer("{{cluster}}", at.cluster, "{{namespace}}", at.namespace, "{{cmd}}", verb, "{{pod}}", at.pod).Replace(template))
+	c.printf("%s\n", strings.NewReplacer("{{cluster}}", at.cluster, "{{namespace}}", cmp.Or(at.namespace, "default"), "{{cmd}}", verb, "{{pod}}", at.pod).Replace(template))
 	return nil
 }
 
