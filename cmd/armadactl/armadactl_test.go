@@ -47,6 +47,10 @@ func TestWhatUsersSee(t *testing.T) {
 			"describe job " + job(0), "describe job " + job(1), "describe job " + job(2), "describe job " + job(2) + " --events=false", "describe job " + job(0) + " -o yaml", "describe job x",
 			"describe queue demo", "describe queue demo -o json", "describe queue demo -o yaml", "describe queue demo -o name", "describe queue other-queue", "describe queue nope",
 		},
+		"explain": {
+			"explain job " + job(0), "explain job " + job(1), "explain job " + job(2), "explain job " + job(3), "explain job x", "explain job", "explain job " + job(1) + " -o json",
+			"explain job " + job(2) + " -o yaml", "explain job " + job(2) + " -o name", "explain " + job(1), "why", "__complete explain job ",
+		},
 		"logs": {
 			"logs " + job(0), "logs --tail 1 --timestamps " + job(0), "logs " + job(1), "logs --since 1m " + job(0), "logs --since 2026-11-23T12:00:00.5Z -o json " + job(0),
 			"logs --container side " + job(0), "logs --since yesterday " + job(0), "logs -f " + job(1), "logs -f " + job(3),

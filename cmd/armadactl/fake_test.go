@@ -318,7 +318,7 @@ func (lookoutServer) GetJob(_ context.Context, r *lookout.GetJobRequest) (*looko
 
 func (s lookoutServer) GetLogs(r *lookout.LogsRequest, stream grpc.ServerStreamingServer[lookout.LogLine]) error {
 	s.main.mu.Lock()
-	started := r.GetJobId() == job(0) || r.GetJobId() == job(3) && s.main.seen
+	started := r.GetJobId() == job(0) || r.GetJobId() == job(1) && !r.GetFollow() && r.GetTailLines() == explainedLines || r.GetJobId() == job(3) && s.main.seen
 	s.main.mu.Unlock()
 	if !started {
 		return status.Error(codes.FailedPrecondition, "the job is queued and was never started: there is no log")
@@ -333,7 +333,7 @@ func (s lookoutServer) GetLogs(r *lookout.LogsRequest, stream grpc.ServerStreami
 		return l.GetContainer() != container || l.GetTimestamp().AsTime().Before(r.GetSince().AsTime())
 	})
 	if n := r.GetTailLines(); n > 0 {
-		lines = lines[len(lines)-int(n):]
+		lines = lines[max(len(lines)-int(n), 0):]
 	}
 	for _, line := range lines {
 		if err := stream.Send(line); err != nil {
@@ -349,6 +349,10 @@ func (reportServer) GetSchedulingReport(context.Context, *schedulerobjects.Sched
 
 func (reportServer) GetQueueReport(_ context.Context, r *schedulerobjects.QueueReportRequest) (*schedulerobjects.QueueReport, error) {
 	return &schedulerobjects.QueueReport{Report: "Pool cpu\n  " + r.GetQueueName() + " 50%\n"}, known(r.GetQueueName())
+}
+
+func (reportServer) GetJobReport(_ context.Context, r *schedulerobjects.JobReportRequest) (*schedulerobjects.JobReport, error) {
+	return &schedulerobjects.JobReport{Report: "Job " + r.GetJobId() + " is queued\n  no node has 8 free cpu\n  number 12 of 340 that wait in queue demo\n"}, nil
 }
 
 func known(queue string) error {

@@ -100,6 +100,7 @@ var commandLines = map[string]string{
 	"armadactl get scheduling-report":  "get scheduling-report",
 	"armadactl get queue-report":       "get queue-report demo",
 	"armadactl get job-report":         "get job-report WAITING",
+	"armadactl explain job":            "explain job ENDED",
 	"armadactl describe job":           "describe job ENDED",
 	"armadactl describe queue":         "describe queue demo",
 	"armadactl create":                 "create -f testdata/queue.yaml",

@@ -41,6 +41,7 @@ func (c *cli) root() *cobra.Command {
 		group("get", "Show queues, retry policies and jobs, and how the queues share the nodes", c.getQueueCommand(), c.getQueuesCommand(), c.getRetryPolicyCommand(), c.getRetryPoliciesCommand(), c.getJobsCommand(), c.getJobCommand(),
 			c.getSchedulingReportCommand(), c.getQueueReportCommand(), c.getJobReportCommand()),
 		group("describe", "Show everything about a job or a queue", c.describeJobCommand(), c.describeQueueCommand()),
+		group("explain", "Say why a job is where it is", c.explainJobCommand()),
 		c.createCommand(),
 		group("update", "Change a queue or a retry policy", c.queueCommand("update", "Replace a queue: what the flags leave out is gone", (*client.Client).UpdateQueue, "updated"),
 			c.retryPolicyCommand("update", "Replace a retry policy", updateThing, "updated")),
@@ -63,7 +64,7 @@ job set are watched together.
   armadactl submit examples/demo.yaml        # prints the id of each job; submit --help shows such a file
   armadactl watch demo first-steps           # what happens to them; Ctrl-C ends it
   armadactl get jobs --queue demo            # find them
-  armadactl describe job ID                  # why one waits or failed
+  armadactl explain job ID                   # why one waits or failed
   armadactl logs ID                          # what one wrote
   armadactl cancel job ID
 
@@ -117,7 +118,8 @@ func group(use, short string, commands ...*cobra.Command) *cobra.Command {
 // otherNames are words that people try before they know ours.
 var otherNames = map[string][]string{
 	"get":      {"list", "ls", "ps", "status", "job", "jobs", "queue", "queues"},
-	"describe": {"explain", "show", "inspect", "why"},
+	"describe": {"show", "inspect"},
+	"explain":  {"why"},
 	"cancel":   {"stop", "kill", "rm", "remove"},
 }
 
