@@ -51,6 +51,9 @@ func TestWhatUsersSee(t *testing.T) {
 			"explain job " + job(0), "explain job " + job(1), "explain job " + job(2), "explain job " + job(3), "explain job x", "explain job", "explain job " + job(1) + " -o json",
 			"explain job " + job(2) + " -o yaml", "explain job " + job(2) + " -o name", "explain " + job(1), "why", "__complete explain job ",
 		},
+		"top": {
+			"top queues", "top queues -o wide", "top queues -o json", "top queues --interval 1ms", "top nodes", "top nodes -o wide", "top nodes -o yaml", "top nodes -o name", "top",
+		},
 		"logs": {
 			"logs " + job(0), "logs --tail 1 --timestamps " + job(0), "logs " + job(1), "logs --since 1m " + job(0), "logs --since 2026-11-23T12:00:00.5Z -o json " + job(0),
 			"logs --container side " + job(0), "logs --since yesterday " + job(0), "logs -f " + job(1), "logs -f " + job(3),

@@ -101,6 +101,7 @@ var commandLines = map[string]string{
 	"armadactl get queue-report":       "get queue-report demo",
 	"armadactl get job-report":         "get job-report WAITING",
 	"armadactl explain job":            "explain job ENDED",
+	"armadactl top queues":             "top queues",
 	"armadactl describe job":           "describe job ENDED",
 	"armadactl describe queue":         "describe queue demo",
 	"armadactl create":                 "create -f testdata/queue.yaml",
@@ -131,6 +132,7 @@ var fakeLines = map[string]string{
 	"armadactl cancel queues":     "cancel queues demo -s queued -a",
 	"armadactl cordon executor":   "cordon executor local broken",
 	"armadactl delete executor":   "delete executor local",
+	"armadactl top nodes":         "top nodes",
 	"armadactl preempt executor":  "preempt executor local -a",
 	"armadactl preempt job":       "preempt job " + job(2),
 	"armadactl preempt node":      "preempt node n1 -e local -a",
@@ -303,6 +305,9 @@ func readWide(out string) error {
 			continue // no column begins here
 		}
 		for _, line := range lines[1:] {
+			if line == "" {
+				break // what follows is another one
+			}
 			if len(line) > at && line[at-1] != ' ' {
 				return fmt.Errorf("the column at %d is not kept by %q", at, line)
 			}

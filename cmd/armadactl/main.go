@@ -36,7 +36,7 @@ func main() {
 		out: os.Stdout, errors: os.Stderr,
 		in: os.Stdin, environment: os.Getenv, now: time.Now, zone: time.Local,
 		connect:  func(config client.Config) (*client.Client, error) { return client.New(config) },
-		terminal: terminal, signals: signals, defaults: defaults(),
+		terminal: terminal, rows: rows, signals: signals, defaults: defaults(),
 	}
 	code := c.run(context.Background(), os.Args[1:])
 	switch code {
@@ -79,6 +79,8 @@ type cli struct {
 	connect func(client.Config) (*client.Client, error)
 	// terminal tells whether out is a terminal, and how many columns it has now.
 	terminal func() (columns int, is bool)
+	// rows is how many lines the terminal has now.
+	rows func() int
 	// signals is a context that ends when the user wants the program to end. What
 	// it returns has to be called, and tells then by an interruptedError whether
 	// the user did.
@@ -101,6 +103,14 @@ func terminal() (columns int, is bool) {
 		columns = 80
 	}
 	return columns, true
+}
+
+func rows() int {
+	_, rows, err := term.GetSize(int(os.Stdout.Fd()))
+	if err != nil || rows <= 0 {
+		rows = 24
+	}
+	return rows
 }
 
 // signals listens for Ctrl-C and SIGTERM. Only the first is heard: a second one

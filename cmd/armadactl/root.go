@@ -41,6 +41,7 @@ func (c *cli) root() *cobra.Command {
 		group("get", "Show queues, retry policies and jobs, and how the queues share the nodes", c.getQueueCommand(), c.getQueuesCommand(), c.getRetryPolicyCommand(), c.getRetryPoliciesCommand(), c.getJobsCommand(), c.getJobCommand(),
 			c.getSchedulingReportCommand(), c.getQueueReportCommand(), c.getJobReportCommand()),
 		group("describe", "Show everything about a job or a queue", c.describeJobCommand(), c.describeQueueCommand()),
+		group("top", "Show what goes on now", c.topQueuesCommand(), c.topNodesCommand()),
 		group("explain", "Say why a job is where it is", c.explainJobCommand()),
 		c.createCommand(),
 		group("update", "Change a queue or a retry policy", c.queueCommand("update", "Replace a queue: what the flags leave out is gone", (*client.Client).UpdateQueue, "updated"),
