@@ -122,6 +122,7 @@ var commandLines = map[string]string{
 	"armadactl config get-contexts":    "config get-contexts",
 	"armadactl config current-context": "", // a name
 	"armadactl config use-context":     "", // silence
+	"armadactl docs":                   "", // files
 }
 
 // fakeLines are those of the commands whose calls armada up has no use for: they

@@ -28,6 +28,8 @@ import (
 	"armada/pkg/client"
 )
 
+//go:generate go run . docs ../../docs/reference/armadactl
+
 // version is set by the linker.
 var version = "unknown"
 

@@ -55,7 +55,7 @@ func (c *cli) root() *cobra.Command {
 			c.cordonQueuesCommand("uncordon", "Let the queued jobs of queues start again", "its queued jobs may start", (*client.Client).UncordonQueue), c.uncordonExecutorCommand()),
 		group("reprioritize", "Change the priority of jobs", c.reprioritizeJobCommand(), c.reprioritizeJobSetCommand()),
 		group("config", "Show and choose the contexts of the config file", c.useContextCommand(), c.getContextsCommand(), c.currentContextCommand()),
-		c.versionCommand(), exitCodesTopic(),
+		c.versionCommand(), c.docsCommand(), exitCodesTopic(),
 	)
 	root.AddCommand(c.ancientCommands()...)
 	root.Long = `armadactl is the command line of Armada. Jobs wait in queues; jobs of one queue with the same
