@@ -321,10 +321,12 @@ func TestWhatIsWrongInAConfigIsNamed(t *testing.T) {
 	t.Parallel()
 	no := false
 	for want, edit := range map[string]func(*auth.Config){
-		"anonymousAuth: is false and no other method":                      func(c *auth.Config) { c.AnonymousAuth = &no },
-		"permissionGroupMapping: must give create_queue to somebody":       func(c *auth.Config) { c.ClientCertificates.Enabled = true },
-		"permissionScopeMapping.submit_jobs: there is no such permission":  func(c *auth.Config) { c.PermissionScopeMapping = map[string][]string{"submit_jobs": {"x"}} },
-		"basicAuth.users.ada.password: is a hash of a kind":                func(c *auth.Config) { c.BasicAuth.Users = map[string]auth.User{"ada": {Password: settings.NewSecret("$apr1$x")}} },
+		"anonymousAuth: is false and no other method":                     func(c *auth.Config) { c.AnonymousAuth = &no },
+		"permissionGroupMapping: must give create_queue to somebody":      func(c *auth.Config) { c.ClientCertificates.Enabled = true },
+		"permissionScopeMapping.submit_jobs: there is no such permission": func(c *auth.Config) { c.PermissionScopeMapping = map[string][]string{"submit_jobs": {"x"}} },
+		"basicAuth.users.ada.password: is a hash of a kind": func(c *auth.Config) {
+			c.BasicAuth.Users = map[string]auth.User{"ada": {Password: settings.NewSecret("$apr1$x")}}
+		},
 		"basicAuth.users.ada.password: must not be empty":                  func(c *auth.Config) { c.BasicAuth.Users = map[string]auth.User{"ada": {}} },
 		"openIdAuth.clientId: must name the client":                        func(c *auth.Config) { c.OpenIDAuth.ProviderURL = "https://id.example" },
 		"openIdAuth.providerUrl: must begin with https://":                 func(c *auth.Config) { c.OpenIDAuth.ProviderURL = "http://id.example" },

@@ -213,7 +213,9 @@ func (strangers) Challenges() []string { return nil }
 
 func TestNobodyIsServedWithoutAnIdentity(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, options{deps: func(d *server.Deps) { d.Authenticator = &switched{first: auth.Anonymous{}, then: strangers{}, calls: 1} }})
+	w := newWorld(t, options{deps: func(d *server.Deps) {
+		d.Authenticator = &switched{first: auth.Anonymous{}, then: strangers{}, calls: 1}
+	}})
 	_, err := w.submit.GetQueue(t.Context(), &api.QueueGetRequest{Name: "q"})
 	wantCode(t, err, codes.Unauthenticated)
 	_, err = w.history(&api.JobSetRequest{Queue: "q", Id: "set"})

@@ -365,7 +365,10 @@ func TestKerberosAnswersWithATokenOverBoth(t *testing.T) {
 func TestCredentialsThatMetadataCannotCarryAreNotTakenForNone(t *testing.T) {
 	t.Parallel()
 	yes := true
-	g := newGuarded(t, func(c *auth.Config) { c.AnonymousAuth = &yes; c.PermissionGroupMapping["watch_all_events"] = []string{auth.Everyone} })
+	g := newGuarded(t, func(c *auth.Config) {
+		c.AnonymousAuth = &yes
+		c.PermissionGroupMapping["watch_all_events"] = []string{auth.Everyone}
+	})
 	for _, h := range []header{"Basic Ünïcode", "Bearer \xff", "Basic", " ", "unheard-of x"} {
 		if answer, body := g.rest(t, h, nil, "GET", "/v1/queue/q", ""); answer.StatusCode != http.StatusUnauthorized {
 			t.Errorf("%q is answered %s: %s", h, answer.Status, body)

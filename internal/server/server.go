@@ -111,8 +111,8 @@ type Server struct {
 	health  *health
 	outside *grpc.Server // at the address
 	inside  *grpc.Server // in the pipe, for REST and executors of this process
-	pipe    *pipe // of the gateway
-	own     *pipe // of the executor in this process
+	pipe    *pipe        // of the gateway
+	own     *pipe        // of the executor in this process
 	ui      http.Handler
 	front   *gateway // while it serves
 	http    *http.Server
