@@ -43,6 +43,7 @@ describe job shows everything that is known of a job.`,
 					e.report = c.reportOf(ctx, server, job.GetJobId())
 				case armada.JobFailed:
 					e.log = c.lastWords(ctx, server, job.GetJobId())
+				default: // its reason and its runs say all there is
 				}
 				if form != formText {
 					return c.explainForPrograms(form, &e)
