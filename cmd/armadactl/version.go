@@ -17,9 +17,9 @@ func (c *cli) versionCommand() *cobra.Command {
 		Short: "Show the version of this program, and of the server if it can be reached",
 		Args:  arguments(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			commit, built := source()
+			commit, committed := source()
 			if form == formText {
-				c.pairs("", "Client", version, "Commit", commit, "Go", runtime.Version(), "Built", built)
+				c.pairs("", "Client", version, "Commit", phrases("", commit, "of ", committed), "Go", runtime.Version())
 			}
 			config, err := c.config()
 			if err != nil {
@@ -34,13 +34,13 @@ func (c *cli) versionCommand() *cobra.Command {
 				return nil
 			}
 			return (&machine{cli: c, form: form}).addValue(version, struct {
-				Client string `json:"client"`
-				Commit string `json:"commit"` // empty when it was not built in a clone
-				Go     string `json:"go"`
-				Built  string `json:"built"`  // when the commit was made; empty as the commit
-				Server string `json:"server"` // empty when it cannot be reached or does not tell
-				URL    string `json:"armadaUrl"`
-			}{version, commit, runtime.Version(), built, server, config.Address()})
+				Client    string `json:"client"`
+				Commit    string `json:"commit"`    // empty when it was not built in a clone
+				Committed string `json:"committed"` // when; empty as the commit
+				Go        string `json:"go"`
+				Server    string `json:"server"` // empty when it cannot be reached or does not tell
+				URL       string `json:"armadaUrl"`
+			}{version, commit, committed, runtime.Version(), server, config.Address()})
 		},
 	}
 	outputFlag(cmd, &form, asText...)
