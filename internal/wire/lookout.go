@@ -32,7 +32,7 @@ func LookoutJob(full *store.FullJob, r *armada.Requirements, table armada.Resour
 	if why != "" {
 		out.Reason = why
 	}
-	out.CancelUser, out.CancelReason, _ = cancellation(job)
+	out.CancelUser, out.CancelReason, _ = job.Cancellation()
 	if r != nil {
 		out.PriorityClass, out.Resources = r.PriorityClass, podspec.FormatResources(r.Resources, table)
 	}
