@@ -31,8 +31,8 @@ type Asking interface {
 	// Group groups the jobs that match by a column. Limit bounds the groups, the
 	// largest are told; After and Order do not matter.
 	Group(ctx context.Context, q Query, by Column, times bool) (Groups, error)
-	// JobSets lists job sets with their jobs by state.
-	JobSets(ctx context.Context, q JobSetQuery) (JobSetPage, error)
+	// ListJobSets lists job sets with their jobs by state.
+	ListJobSets(ctx context.Context, q JobSetQuery) (JobSetPage, error)
 	// Count groups active jobs of a queue (all queues when empty) by queue, job
 	// set and state, in that order.
 	Count(ctx context.Context, queue string) ([]JobSetCount, error)

@@ -226,3 +226,37 @@ func (w *Walk) list(s Stretch) ([]Candidate, bool) {
 
 // everywhere is the range of all numbers.
 const everywhere = math.MaxInt64
+
+// Each is how many candidates of each stream of a walk are worth asking for at once.
+func (s Stretch) Each(w *Walk) int {
+	const few = 25
+	return min(s.Limit, max(few, 4*s.Limit/max(1, w.streams())))
+}
+
+// Gathered are the candidates of several streams, of each the first ones.
+type Gathered struct {
+	stretch Stretch
+	each    int
+	parts   map[int64]int
+	list    []Candidate
+	more    bool
+}
+
+// NewGathered gathers candidates of streams that were asked for so many of each.
+func NewGathered(s Stretch, each int) *Gathered {
+	return &Gathered{stretch: s, each: each, parts: map[int64]int{}}
+}
+
+// Add adds the next candidate of a stream, which is not before those of any other.
+func (g *Gathered) Add(part int64, c Candidate) {
+	if g.more {
+		return // what comes now may lie behind something that was not asked for
+	}
+	g.list = append(g.list, c)
+	g.parts[part]++
+	g.more = g.parts[part] == g.each || len(g.list) == g.stretch.Limit
+}
+
+// List are the candidates that are known to follow each other, and whether there
+// may be more.
+func (g *Gathered) List() ([]Candidate, bool) { return g.list, g.more }

@@ -26,8 +26,8 @@ func (s *Store) Group(ctx context.Context, q store.Query, by store.Column, times
 	return listing.Group(ctx, looking{ctx, s}, q, by, times, s.config.Resources)
 }
 
-// JobSets lists job sets.
-func (s *Store) JobSets(ctx context.Context, q store.JobSetQuery) (store.JobSetPage, error) {
+// ListJobSets lists job sets.
+func (s *Store) ListJobSets(ctx context.Context, q store.JobSetQuery) (store.JobSetPage, error) {
 	return listing.JobSets(ctx, looking{ctx, s}, q)
 }
 

@@ -43,7 +43,7 @@ CREATE INDEX job_ended ON job (queue, state) WHERE ended != 0;
 -- number since on have their marks; a name without since is not indexed any more.
 -- The name of the owners is empty.
 CREATE TABLE mark_key (
-    id    INTEGER PRIMARY KEY,
+    id    INTEGER PRIMARY KEY AUTOINCREMENT,
     name  TEXT NOT NULL UNIQUE,
     since INTEGER
 );
