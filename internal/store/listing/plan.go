@@ -18,7 +18,7 @@ const (
 	// listMost is how many numbers are listed beforehand.
 	listMost = 20_000
 	// maxValues is how many values of a mark a walk merges.
-	maxValues = 64
+	maxValues = 200
 )
 
 // option is a way to find all jobs that match, with how many candidates it has.
@@ -382,6 +382,8 @@ func (p *planner) marked(name string, c *store.Condition) (*Walk, int64, error) 
 	if len(values) == 0 {
 		return &Walk{Kind: Listed}, 0, nil
 	}
-	n, err := p.view.CountMarked(name, values, probe)
+	within := p.stretch
+	within.Limit = probe
+	n, err := p.view.CountMarked(name, values, within)
 	return &Walk{Kind: Marked, Mark: name, Values: values}, n, err
 }

@@ -43,9 +43,10 @@ type View interface {
 	FirstSince(t time.Time) (int64, error)
 	// MarkedSince is the number from which on all jobs have their marks of a name.
 	MarkedSince(name string) (since int64, known bool, err error)
-	// CountMarked counts jobs with a mark of one of the values, up to a limit.
-	CountMarked(name string, values []string, limit int) (int64, error)
-	// MarkedPrefix are the values of marks that begin with a text, and the numbers of
+	// CountMarked counts jobs with a mark of one of the values within the stretch, up
+	// to its limit.
+	CountMarked(name string, values []string, s Stretch) (int64, error)
+	// MarkValues and MarkedPrefix are the values of marks that begin with a text, and the numbers of
 	// the jobs that have them, each at most as many as its limit.
 	MarkValues(name, prefix string, limit int) ([]string, error)
 	MarkedPrefix(name, prefix string, limit int) ([]int64, error)

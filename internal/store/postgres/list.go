@@ -309,9 +309,9 @@ func (v view) MarkedSince(name string) (int64, bool, error) {
 
 const ofMark = " FROM armada.mark WHERE key = (SELECT id FROM armada.mark_key WHERE name = $1)"
 
-// CountMarked counts jobs with a mark, up to a limit.
-func (v view) CountMarked(name string, values []string, limit int) (int64, error) {
-	return v.number("SELECT count(*) FROM (SELECT"+ofMark+" AND value = ANY ($2) LIMIT $3) m", name, values, limit)
+// CountMarked counts jobs with a mark within the stretch, up to its limit.
+func (v view) CountMarked(name string, values []string, s listing.Stretch) (int64, error) {
+	return v.number("SELECT count(*) FROM (SELECT"+ofMark+" AND value = ANY ($2) AND number BETWEEN $3 AND $4 LIMIT $5) m", name, values, s.Low, s.High, s.Limit)
 }
 
 // MarkValues are values that begin with a text: the index is skipped through from

@@ -77,7 +77,7 @@ func TestAnOlderStoreIsExportedAndStaysOlder(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "older")
 	later := []string{
-		"DROP TABLE mark", "DROP TABLE mark_key", "DROP TABLE tally", "DROP INDEX job_ended", "DROP INDEX job_set_name",
+		"DROP TABLE mark", "DROP TABLE mark_key", "DROP TABLE tally", "DROP INDEX job_ended", "DROP INDEX job_set_name", "DROP INDEX job_set_active",
 		"DROP TABLE retry_policy", "DROP TABLE restoration", "ALTER TABLE executor DROP COLUMN reported", "ALTER TABLE executor DROP COLUMN kinds",
 	}
 	for _, state := range armada.JobStates() {

@@ -118,28 +118,16 @@ func (v view) Sets(q listing.SetFilter, limit int) ([]listing.Set, error) {
 	return sets, err
 }
 
-// ActiveSets are the job sets with active jobs: the index of those is skipped
-// through from one job set to the next.
+// ActiveSets are the job sets with active jobs, which have an index of their own.
 func (v view) ActiveSets(queues []int64) ([]listing.Set, error) {
 	var sets []listing.Set
-	queue, set := int64(-1), int64(-1)
-	for {
-		r, err := v.c.one("SELECT queue, job_set FROM job WHERE ended = 0 AND (queue, job_set) > (?, ?) ORDER BY queue, job_set LIMIT 1", queue, set)
-		if err != nil || r == nil {
-			return sets, err
+	err := v.c.each("SELECT "+setColumns+" FROM job_set s WHERE s.queued + s.leased + s.pending + s.running > 0", func(r row) error {
+		if set := readSet(r); queues == nil || slices.Contains(queues, set.QueueID) {
+			sets = append(sets, set)
 		}
-		queue, set = r.int(0), r.int(1)
-		if queues != nil && !slices.Contains(queues, queue) {
-			set = 1<<63 - 1
-			continue
-		}
-		if r, err = v.c.one("SELECT "+setColumns+" FROM job_set s WHERE s.id = ?", set); err != nil {
-			return nil, err
-		}
-		if r != nil {
-			sets = append(sets, readSet(r))
-		}
-	}
+		return nil
+	})
+	return sets, err
 }
 
 // Walk returns the next candidates of a walk.
@@ -184,23 +172,39 @@ func (v view) parts(w *listing.Walk) (from string, streams int, args func(i int)
 	}
 }
 
+// jobsPerRead is how many jobs a statement reads by number.
+const jobsPerRead = 100
+
 // Load returns jobs that are still there.
 func (v view) Load(numbers []int64, parts listing.Parts) ([]store.FullJob, error) {
-	query := "SELECT " + jobColumns + " FROM job WHERE number = ?"
+	query := "SELECT " + jobColumns + " FROM job WHERE number IN "
 	if parts.Details {
-		query = "SELECT " + jobColumns + ", details FROM job WHERE number = ?"
+		query = "SELECT " + jobColumns + ", details FROM job WHERE number IN "
 	}
-	jobs := make([]store.FullJob, 0, len(numbers))
-	for _, number := range numbers {
-		err := v.c.each(query, func(r row) error {
-			jobs = append(jobs, store.FullJob{})
-			return v.s.readFull(v.c, r, parts, &jobs[len(jobs)-1])
-		}, number)
-		if err != nil {
+	jobs := make([]store.FullJob, len(numbers))
+	places := make(map[int64]int, len(numbers))
+	for i, number := range numbers {
+		places[number] = i
+	}
+	read := func(r row) error { return v.s.readFull(v.c, r, parts, &jobs[places[r.int(0)]]) }
+	args := make([]any, 0, jobsPerRead)
+	for part := range slices.Chunk(numbers, jobsPerRead) {
+		args = args[:0]
+		for _, number := range part {
+			args = append(args, number)
+		}
+		list := inList(1)
+		if len(part) > 1 {
+			list = inList(jobsPerRead)
+		}
+		for len(part) > 1 && len(args) < jobsPerRead { // a short part repeats its last
+			args = append(args, part[len(part)-1])
+		}
+		if err := v.c.each(query+list, read, args...); err != nil {
 			return nil, err
 		}
 	}
-	return jobs, nil
+	return slices.DeleteFunc(jobs, func(full store.FullJob) bool { return full.Job.Number == 0 }), nil
 }
 
 // Numbers are those of jobs by id.
@@ -278,15 +282,15 @@ func (v view) MarkedSince(name string) (int64, bool, error) {
 
 const ofMark = " FROM mark WHERE key = (SELECT id FROM mark_key WHERE name = ?)"
 
-// CountMarked counts jobs with a mark, up to a limit.
-func (v view) CountMarked(name string, values []string, limit int) (int64, error) {
+// CountMarked counts jobs with a mark within the stretch, up to its limit.
+func (v view) CountMarked(name string, values []string, s listing.Stretch) (int64, error) {
 	total := int64(0)
 	for _, value := range values {
-		r, err := v.c.one("SELECT count(*) FROM (SELECT 1"+ofMark+" AND value = ? LIMIT ?)", name, value, limit)
+		r, err := v.c.one("SELECT count(*) FROM (SELECT 1"+ofMark+" AND value = ? AND number BETWEEN ? AND ? LIMIT ?)", name, value, s.Low, s.High, s.Limit)
 		if err != nil {
 			return 0, err
 		}
-		if total += r.int(0); total >= int64(limit) {
+		if total += r.int(0); total >= int64(s.Limit) {
 			break
 		}
 	}

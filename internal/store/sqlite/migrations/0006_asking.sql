@@ -34,6 +34,8 @@ INSERT INTO tally SELECT queue, state, sum(jobs) FROM counted GROUP BY queue, st
 DROP TABLE counted;
 
 CREATE INDEX job_set_name ON job_set (name);
+-- An entry comes with a job set's first active job and goes with its last.
+CREATE INDEX job_set_active ON job_set (queue) WHERE queued + leased + pending + running > 0;
 
 -- Finished jobs by their state, which is written once: while a job is active no
 -- entry of it is here.
