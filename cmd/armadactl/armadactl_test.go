@@ -19,7 +19,7 @@ func TestWhatUsersSee(t *testing.T) {
 	t.Parallel()
 	for name, lines := range map[string][]string{
 		"queues": {
-			"create queue a", "create queue a --priority-factor 0.5", "create queue a --limits cpu=0.5", "create queue a --limits batch:cpu=2", "update queue demo", "update queue nope", "delete queue a", "delete queue demo",
+			"create queue a", "create queue a --priority-factor 0.5", "create queue a --priority-factor 0", "create queue a --limits cpu=0.5", "create queue a --limits batch:cpu=2", "update queue demo", "update queue nope", "delete queue a", "delete queue demo",
 			"get queue demo", "get queue demo -o json", "get queue demo -o wide", "get queue nope", "get queues", "get queues -o yaml", "get queues -o wide", "get queues -o name",
 			"get queues -l team=x", "get queues --inverse -l team",
 			"get queues other-queue", "get queues --only-cordoned", "get queues none", "create -f testdata/queue.yaml", "create -f testdata/queue.yaml --dry-run",
@@ -69,7 +69,7 @@ func TestWhatUsersSee(t *testing.T) {
 			"cordon executor local broken", "cordon executor remote broken", "cordon executor local", "uncordon executor local", "delete executor local", "delete executor remote",
 			"cancel queues demo -s queued,running -a", "cancel queues --selector team=x -s leased -p batch --pools gpu --dry-run", "cancel queues demo", "cancel queues --selector team=y -s queued -a",
 			"cancel executor local -a", "cancel executor remote -q demo -p batch", "cancel executor local", "cancel node n1 -e local -q demo,other-queue -p batch,best", "cancel node n1 -a", "cancel node n1 -e local -a -o yaml",
-			"preempt job demo first " + job(2) + " room", "preempt job " + job(2), "preempt job " + job(0), "preempt job nope first " + job(2) + " room", "preempt job x", "preempt job",
+			"preempt job demo first " + job(2) + " room", "preempt job " + job(2), "preempt job " + job(0), "preempt job nope first " + job(2) + " room", "preempt job x", "preempt job", "preempt job demo first " + job(0),
 			"preempt queues demo -a", "preempt executor local -a", "preempt node n1 -e local -a", "preempt", "cordon demo",
 			"__complete cordon queues d", "__complete cancel executor ", "__complete cancel queues -s ", "__complete preempt executor local -q ", "__complete cancel node n --executor ",
 		},

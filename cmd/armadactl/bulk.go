@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"google.golang.org/grpc/codes"
 
 	"armada"
 	"armada/pkg/api"
@@ -131,12 +132,15 @@ func (b *bulk) somewhere(ctx context.Context, kind, name string, do func(context
 	if err := b.classes(); err != nil {
 		return err
 	}
-	meant := b.meant()
+	meant, named := b.meant(), len(b.work.Queues) > 0
 	return b.cli.connected(ctx, func(ctx context.Context, server *client.Client) (err error) {
 		if b.work.Queues, err = allQueues(ctx, server, b.work.Queues); err != nil {
 			return err
 		}
 		if err := do(ctx, server); err != nil {
+			if named {
+				return advise(err, codes.NotFound, "See which there are: armadactl get queues, armadactl top nodes")
+			}
 			return unknownExecutor(err)
 		}
 		to := machine{cli: b.cli, form: b.form}
