@@ -59,6 +59,6 @@ func register(r grpc.ServiceRegistrar, config Config, deps Deps, health *health,
 	api.RegisterNodeServer(r, &nodeService{picking: picks})
 	api.RegisterAggregatedQueueServer(r, api.UnimplementedAggregatedQueueServer{})
 	api.RegisterUsageServer(r, api.UnimplementedUsageServer{})
-	binoculars.RegisterBinocularsServer(r, binoculars.UnimplementedBinocularsServer{})
+	binoculars.RegisterBinocularsServer(r, &binocularsService{looking: looking, now: deps.now()})
 	schedulerobjects.RegisterSchedulerReportingServer(r, &reportService{looking: looking, peers: deps.Peers})
 }
