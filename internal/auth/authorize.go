@@ -11,6 +11,7 @@ const (
 	VerbCreateQueue    armada.Verb = "create_queue" // replaces and updates too
 	VerbDeleteQueue    armada.Verb = "delete_queue"
 	VerbCordonQueue    armada.Verb = "cordon_queue"
+	VerbCordonNodes    armada.Verb = "cordon_nodes"
 	VerbSeeQueues      armada.Verb = "see_queues" // their settings and figures
 	VerbSeeJobs        armada.Verb = "see_jobs"   // states and details of any job
 	VerbExecuteJobs    armada.Verb = "execute_jobs"

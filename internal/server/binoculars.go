@@ -7,7 +7,10 @@ import (
 	"strings"
 	"time"
 
+	"google.golang.org/protobuf/types/known/emptypb"
+
 	"armada"
+	"armada/internal/auth"
 	"armada/internal/runs"
 	"armada/internal/store"
 	"armada/pkg/api/binoculars"
@@ -20,6 +23,49 @@ type binocularsService struct {
 
 	looking *lookoutService
 	now     func() time.Time
+}
+
+// Cordon closes a node, so that nothing new is placed there, or opens it again.
+func (s *binocularsService) Cordon(ctx context.Context, r *binoculars.CordonRequest) (*emptypb.Empty, error) {
+	return &emptypb.Empty{}, s.cordon(ctx, r.GetNodeName(), !r.GetUncordon())
+}
+
+// cordon closes or opens the nodes of the name. One that was closed and is gone
+// can be opened: that of every executor is.
+func (s *binocularsService) cordon(ctx context.Context, node string, closed bool) error {
+	if _, err := s.looking.auth.Authorize(ctx, auth.VerbCordonNodes, ""); err != nil {
+		return err
+	}
+	var wrong violations
+	if err := store.CheckNodeName(node); err != nil {
+		wrong.add("node_name", "must be the name of a node")
+	}
+	if err := wrong.err("no node was changed"); err != nil {
+		return err
+	}
+	all, err := s.looking.store.Executors(ctx)
+	if err != nil {
+		return fmt.Errorf("list the executors: %w", err)
+	}
+	found := false
+	var names []string
+	for i := range all {
+		has := false
+		for n := range all[i].Nodes {
+			names = append(names, all[i].Nodes[n].Name)
+			has = has || all[i].Nodes[n].Name == node
+		}
+		found = found || has
+		if has || !closed {
+			if err := s.looking.store.CordonNode(ctx, all[i].Executor.ID, node, closed); err != nil {
+				return fmt.Errorf("change a node of executor %q: %w", all[i].Executor.ID, err)
+			}
+		}
+	}
+	if !found && closed {
+		return &armada.Error{Code: armada.CodeNotFound, Message: fmt.Sprintf("could not find node %q%s", clip(node, 100), meant(node, names))}
+	}
+	return nil
 }
 
 // mostLogBytes bounds one answer.

@@ -255,3 +255,41 @@ func TestAnExecutorIsClosedOpenedAndForgotten(t *testing.T) {
 		t.Errorf("forgotten, it is there: %v", err)
 	}
 }
+
+func TestANodeIsClosedInEveryExecutorThatHasItAndOpened(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, options{})
+	w.known("east", "west", "south")
+	for id, node := range map[armada.ExecutorID]string{"east": "n1", "west": "n1", "south": "n2"} {
+		ok(t, w.store.PutNodes(t.Context(), id, armada.SessionID("s-"+string(id)), []armada.Node{{Name: node, Executor: id, Pool: "default"}}))
+	}
+	closed := func() string {
+		all, err := w.store.Executors(t.Context())
+		ok(t, err)
+		var names []string
+		for _, e := range all {
+			if e.Nodes[0].Unschedulable {
+				names = append(names, string(e.Executor.ID))
+			}
+		}
+		return strings.Join(names, " ")
+	}
+	for _, c := range []struct {
+		body, want, says string
+		code             int
+	}{
+		{`{"nodeName":"n1"}`, "east west", "{}", http.StatusOK},
+		{`{"nodeName":"n9"}`, "east west", `could not find node \"n9\", did you mean`, http.StatusNotFound},
+		{`{}`, "east west", "node_name: must be the name of a node", http.StatusBadRequest},
+		{`{"nodeName":"n9","uncordon":true}`, "east west", "{}", http.StatusOK},
+		{`{"nodeName":"n1","uncordon":true}`, "", "{}", http.StatusOK},
+	} {
+		answer, body := w.call(http.MethodPost, "/v1/binoculars/cordon", c.body)
+		if answer.StatusCode != c.code || !strings.Contains(body, c.says) {
+			t.Errorf("%s: %d %s", c.body, answer.StatusCode, body)
+		}
+		if got := closed(); got != c.want {
+			t.Errorf("after %s closed in %q, want %q", c.body, got, c.want)
+		}
+	}
+}
