@@ -11,7 +11,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 
 	"armada/internal/auth"
@@ -21,15 +20,21 @@ import (
 // panics become errors, errors become statuses, and it is counted.
 type calls struct {
 	authenticator auth.Authenticator
+	peerSecret    string
+	authorizer    *auth.Authorizer
 	log           *slog.Logger
+	audit         *audit
 	total         *prometheus.CounterVec
 	seconds       *prometheus.HistogramVec
 }
 
-func newCalls(authenticator auth.Authenticator, log *slog.Logger, registry prometheus.Registerer) (*calls, error) {
+func newCalls(deps Deps) (*calls, error) {
 	c := &calls{
-		authenticator: authenticator,
-		log:           log,
+		authenticator: deps.Authenticator,
+		peerSecret:    deps.PeerSecret,
+		authorizer:    deps.Authorizer,
+		log:           deps.Log,
+		audit:         newAudit(deps.Audit),
 		total: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "armada_server_calls_total", Help: "Calls answered, by method and gRPC code.",
 		}, []string{"method", "code"}),
@@ -38,11 +43,11 @@ func newCalls(authenticator auth.Authenticator, log *slog.Logger, registry prome
 			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10},
 		}, []string{"method"}),
 	}
-	if registry == nil {
+	if deps.Registry == nil {
 		return c, nil
 	}
 	for _, metric := range []prometheus.Collector{c.total, c.seconds} {
-		if err := registry.Register(metric); err != nil {
+		if err := deps.Registry.Register(metric); err != nil {
 			return nil, fmt.Errorf("register a metric of calls: %w", err)
 		}
 	}
@@ -57,11 +62,14 @@ func (c *calls) unary(ctx context.Context, request any, info *grpc.UnaryServerIn
 			err = c.panicked(info.FullMethod, p)
 		}
 		err = c.finish(ctx, info.FullMethod, err)
+		c.audit.record(ctx, info.FullMethod, request, answer, err)
 		c.seconds.WithLabelValues(info.FullMethod).Observe(time.Since(began).Seconds())
 	}()
-	if ctx, err = c.identify(ctx); err != nil {
+	known, err := c.identify(ctx, info.FullMethod)
+	if err != nil {
 		return nil, err
 	}
+	ctx = known
 	return handle(ctx, request)
 }
 
@@ -73,10 +81,13 @@ func (c *calls) stream(service any, s grpc.ServerStream, info *grpc.StreamServer
 			err = c.panicked(info.FullMethod, p)
 		}
 		err = c.finish(ctx, info.FullMethod, err)
+		c.audit.record(ctx, info.FullMethod, nil, nil, err)
 	}()
-	if ctx, err = c.identify(ctx); err != nil {
+	known, err := c.identify(ctx, info.FullMethod)
+	if err != nil {
 		return err
 	}
+	ctx = known
 	return handle(service, &identified{ServerStream: s, ctx: ctx})
 }
 
@@ -93,24 +104,6 @@ func (s *identified) Context() context.Context { return s.ctx }
 func (s *identified) RecvMsg(message any) error {
 	return (&letter{message: message}).read(s.ServerStream.RecvMsg)
 }
-
-func (c *calls) identify(ctx context.Context) (context.Context, error) {
-	md, _ := metadata.FromIncomingContext(ctx)
-	p, known, err := c.authenticator.Authenticate(ctx, headers(md))
-	if err != nil {
-		return nil, fmt.Errorf("authenticate the caller: %w", err)
-	}
-	if !known {
-		return nil, status.Error(codes.Unauthenticated, "no accepted credentials were given")
-	}
-	return auth.With(ctx, p), nil
-}
-
-// headers are the credentials of a call.
-type headers metadata.MD
-
-// Values returns what the call says under a name.
-func (h headers) Values(name string) []string { return metadata.MD(h).Get(name) }
 
 // finish counts the call and turns its error into a status. What is nobody's
 // fault but ours is logged, once and here.

@@ -12,6 +12,11 @@ type Config struct {
 	// one.
 	GRPCAddr string
 	HTTPAddr string
+	// TLS encrypts what goes over both addresses.
+	TLS TLS
+	// AllowPlainText says that credentials may come in plain text from elsewhere than
+	// this machine, because something before the server encrypts.
+	AllowPlainText bool
 	// MaxMessageBytes bounds a request over gRPC, after decompression.
 	MaxMessageBytes int
 	// MaxBodyBytes bounds a request over REST.
@@ -62,6 +67,9 @@ func (c Config) Validate() error {
 	}
 	if c.HTTPAddr == "" {
 		wrong = append(wrong, errors.New("httpAddr: must not be empty"))
+	}
+	if err := c.TLS.Validate(); err != nil {
+		wrong = append(wrong, err)
 	}
 	positive("maxMessageBytes", int64(c.MaxMessageBytes))
 	positive("maxBodyBytes", c.MaxBodyBytes)

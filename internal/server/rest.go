@@ -20,6 +20,12 @@ func (g *gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	w = &onceWriter{ResponseWriter: w}
+	if err := g.pages.Check(r); err != nil {
+		w.Header().Set("Content-Type", restjson.ContentType)
+		w.WriteHeader(http.StatusForbidden)
+		_, _ = io.WriteString(w, `{"code":7,"message":"a page of another origin may not call; server.corsAllowedOrigins names those that may","details":[]}`) // the caller may be gone
+		return
+	}
 	switch path := r.URL.Path; {
 	case path == "/health":
 		g.health.ServeHTTP(w, r)
