@@ -36,6 +36,7 @@ import (
 	"armada/pkg/api/executorapi"
 )
 
+// Statement 1 of the compatibility notes.
 func TestAClientMayPingOftenAndWithoutACall(t *testing.T) {
 	t.Parallel()
 	if most := server.DefaultConfig().KeepaliveMinTime; most > 5*time.Second {
@@ -64,6 +65,7 @@ func TestAClientMayPingOftenAndWithoutACall(t *testing.T) {
 	}
 }
 
+// Statement 2 of the compatibility notes.
 func TestCompressedAndPlainRequestsAreAnswered(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, options{})
@@ -104,6 +106,7 @@ func (f *fakeExecutors) Logs(_ context.Context, executor armada.ExecutorID, run 
 	return nil
 }
 
+// Statements 3 and 5 of the compatibility notes.
 func TestAReportOf10MiBAndWithBrokenTextIsAccepted(t *testing.T) {
 	t.Parallel()
 	f := &fakeExecutors{reported: make(chan *executorapi.EventList, 1)}
@@ -213,7 +216,9 @@ func (strangers) Challenges() []string { return nil }
 
 func TestNobodyIsServedWithoutAnIdentity(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, options{deps: func(d *server.Deps) { d.Authenticator = &switched{first: auth.Anonymous{}, then: strangers{}, calls: 1} }})
+	w := newWorld(t, options{deps: func(d *server.Deps) {
+		d.Authenticator = &switched{first: auth.Anonymous{}, then: strangers{}, calls: 1}
+	}})
 	_, err := w.submit.GetQueue(t.Context(), &api.QueueGetRequest{Name: "q"})
 	wantCode(t, err, codes.Unauthenticated)
 	_, err = w.history(&api.JobSetRequest{Queue: "q", Id: "set"})

@@ -173,7 +173,10 @@ func TestWhoCancelsByPlaceIsToldWhatIsWrong(t *testing.T) {
 			_, err := w.queue.CancelOnQueue(ctx, &api.QueueCancelRequest{Name: "q", JobStates: []api.JobState{api.JobState_QUEUED}, Pools: []string{"gpu"}})
 			return err
 		}, codes.InvalidArgument, "pools: queued jobs are in no pool"},
-		{func() error { _, err := w.queue.PreemptOnQueue(ctx, &api.QueuePreemptRequest{Name: "nope"}); return err }, codes.NotFound, "could not find queue"},
+		{func() error {
+			_, err := w.queue.PreemptOnQueue(ctx, &api.QueuePreemptRequest{Name: "nope"})
+			return err
+		}, codes.NotFound, "could not find queue"},
 	} {
 		err := c.call()
 		wantCode(t, err, c.code)

@@ -16,7 +16,7 @@ import (
 // and the server's health. It compares paths as they are: a path that a cleaner
 // would change may name a job set.
 func (g *gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if g.share(w, r) {
+	if g.cors.share(w, r) {
 		return
 	}
 	w = &onceWriter{ResponseWriter: w}
@@ -74,29 +74,6 @@ func unslash(ctx context.Context, name string) string {
 		return name
 	}
 	return strings.ReplaceAll(name, slashInName, "/")
-}
-
-// share tells browsers which pages of other origins may call, and answers their
-// question whether they may: then it returns true.
-func (g *gateway) share(w http.ResponseWriter, r *http.Request) bool {
-	origin := r.Header.Get("Origin")
-	if origin == "" {
-		return false
-	}
-	w.Header().Add("Vary", "Origin")
-	asks := r.Method == http.MethodOptions && r.Header.Get("Access-Control-Request-Method") != ""
-	if g.cors[origin] {
-		w.Header().Set("Access-Control-Allow-Origin", origin)
-		w.Header().Set("Access-Control-Allow-Credentials", "true")
-		if asks {
-			w.Header().Set("Access-Control-Allow-Methods", "GET, HEAD, POST, PUT, DELETE")
-			w.Header().Set("Access-Control-Allow-Headers", "Content-Type, Accept, Authorization")
-		}
-	}
-	if asks {
-		w.WriteHeader(http.StatusNoContent)
-	}
-	return asks
 }
 
 // onceWriter takes the first status of an answer and no other: the gateway
