@@ -83,6 +83,7 @@ type gateway struct {
 	conn   *grpc.ClientConn
 	calls  http.Handler // what is below /v1
 	health http.Handler
+	docs   *apiDocs
 	ui     http.Handler
 	cors   cors
 	pages  *http.CrossOriginProtection // keeps pages of others from using a browser's credentials
@@ -113,7 +114,7 @@ func newGateway(config Config, p *pipe, health, ui http.Handler) (*gateway, erro
 			return nil, fmt.Errorf("register REST handlers: %w", err)
 		}
 	}
-	g := &gateway{conn: conn, health: health, ui: ui, cors: newCORS(config), pages: http.NewCrossOriginProtection()}
+	g := &gateway{conn: conn, health: health, docs: newAPIDocs(), ui: ui, cors: newCORS(config), pages: http.NewCrossOriginProtection()}
 	// The limit stands outside: the marshaler knows the body that FieldValidation made.
 	g.calls = http.MaxBytesHandler(restjson.FieldValidation(mux), config.MaxBodyBytes)
 	for _, origin := range config.CORSAllowedOrigins {

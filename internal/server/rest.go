@@ -9,7 +9,6 @@ import (
 	"strings"
 
 	"armada/internal/wire/restjson"
-	"armada/pkg/api"
 )
 
 // ServeHTTP serves the REST interface below /v1 and /api/v1, its description,
@@ -29,9 +28,7 @@ func (g *gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch path := r.URL.Path; {
 	case path == "/health":
 		g.health.ServeHTTP(w, r)
-	case path == "/swagger.json", path == "/api/swagger.json":
-		w.Header().Set("Content-Type", "application/json")
-		_, _ = w.Write(api.Swagger) // the caller may be gone
+	case g.docs.serve(w, r):
 	case strings.HasPrefix(path, "/v1/"):
 		g.calls.ServeHTTP(w, below(r, ""))
 	case strings.HasPrefix(path, "/api/v1/"):
@@ -47,7 +44,7 @@ func (g *gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func notFound(w http.ResponseWriter) {
 	w.Header().Set("Content-Type", restjson.ContentType)
 	w.WriteHeader(http.StatusNotFound)
-	_, _ = io.WriteString(w, `{"code":5,"message":"Not Found: REST is below /api/v1, and /api/swagger.json describes it","details":[]}`) // the caller may be gone
+	_, _ = io.WriteString(w, `{"code":5,"message":"Not Found: REST is below /api/v1, and /api/docs describes it","details":[]}`) // the caller may be gone
 }
 
 // below returns the request with the prefix taken from its path, and with

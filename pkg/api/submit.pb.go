@@ -201,7 +201,7 @@ func (JobState) EnumDescriptor() ([]byte, []int) {
 	return file_pkg_api_submit_proto_rawDescGZIP(), []int{2}
 }
 
-// Whether to try again. JSON also accepts Fail and Retry.
+// Whether to try again. In JSON the names are Fail and Retry, and these are accepted too.
 type RetryAction int32
 
 const (

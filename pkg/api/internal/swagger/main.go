@@ -14,6 +14,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"unicode"
 )
 
 // object is any JSON object; all of the document is passed on as it came,
@@ -50,6 +51,7 @@ func run(in io.Reader, out io.Writer) error {
 	document["security"] = []any{object{}, object{"basic": []any{}}, object{"token": []any{}}}
 	describeKubernetes(definitions)
 	describeErrors(definitions)
+	shortEnums(definitions)
 	wholeNumbers(document)
 	wrapQueueStream(definitions)
 	paths, ok := document["paths"].(object)
@@ -67,6 +69,38 @@ func run(in io.Reader, out io.Writer) error {
 		return fmt.Errorf("writing the document: %w", err)
 	}
 	return nil
+}
+
+// shortEnums writes values of enums without the name of their enum before them:
+// Fail for RETRY_ACTION_FAIL of RetryAction.
+func shortEnums(definitions object) {
+	for name, definition := range definitions {
+		definition, _ := definition.(object)
+		values, _ := definition["enum"].([]any)
+		prefix := ""
+		for _, r := range strings.TrimLeftFunc(name, unicode.IsLower) { // behind the package
+			if unicode.IsUpper(r) && prefix != "" {
+				prefix += "_"
+			}
+			prefix += string(unicode.ToUpper(r))
+		}
+		prefix += "_"
+		for i, value := range values {
+			long, _ := value.(string)
+			rest, begins := strings.CutPrefix(long, prefix)
+			if !begins || rest == "" {
+				continue
+			}
+			short := rest[:1] + strings.ToLower(rest[1:])
+			values[i] = short
+			if definition["default"] == long {
+				definition["default"] = short
+			}
+			if text, is := definition["description"].(string); is {
+				definition["description"] = strings.ReplaceAll(text, "- "+long+":", "- "+short+":")
+			}
+		}
+	}
 }
 
 // wholeNumbers undoes protobuf's habit of 64-bit integers in quotes.
