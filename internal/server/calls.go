@@ -17,22 +17,25 @@ import (
 )
 
 // calls is what happens to every call, of either kind: who calls is found out,
-// panics become errors, errors become statuses, and it is counted.
+// it is kept within the caller's limits, panics become errors, errors become
+// statuses, and it is counted.
 type calls struct {
 	authenticator auth.Authenticator
 	peerSecret    string
 	authorizer    *auth.Authorizer
+	limits        *limiter
 	log           *slog.Logger
 	audit         *audit
 	total         *prometheus.CounterVec
 	seconds       *prometheus.HistogramVec
 }
 
-func newCalls(deps Deps) (*calls, error) {
+func newCalls(limits Limits, deps Deps) (*calls, error) {
 	c := &calls{
 		authenticator: deps.Authenticator,
 		peerSecret:    deps.PeerSecret,
 		authorizer:    deps.Authorizer,
+		limits:        newLimiter(limits),
 		log:           deps.Log,
 		audit:         newAudit(deps.Audit),
 		total: prometheus.NewCounterVec(prometheus.CounterOpts{
@@ -70,6 +73,9 @@ func (c *calls) unary(ctx context.Context, request any, info *grpc.UnaryServerIn
 		return nil, err
 	}
 	ctx = known
+	if err := c.limits.take(ctx, info.FullMethod); err != nil {
+		return nil, err
+	}
 	return handle(ctx, request)
 }
 
@@ -88,6 +94,14 @@ func (c *calls) stream(service any, s grpc.ServerStream, info *grpc.StreamServer
 		return err
 	}
 	ctx = known
+	if err := c.limits.take(ctx, info.FullMethod); err != nil {
+		return err
+	}
+	done, err := c.limits.open(ctx, info.FullMethod)
+	if err != nil {
+		return err
+	}
+	defer done()
 	return handle(service, &identified{ServerStream: s, ctx: ctx})
 }
 

@@ -37,6 +37,7 @@ import (
 	"armada/pkg/api/executorapi"
 )
 
+// Statement 1 of the compatibility notes.
 func TestAClientMayPingOftenAndWithoutACall(t *testing.T) {
 	t.Parallel()
 	if most := server.DefaultConfig().KeepaliveMinTime; most > 5*time.Second {
@@ -65,6 +66,7 @@ func TestAClientMayPingOftenAndWithoutACall(t *testing.T) {
 	}
 }
 
+// Statement 2 of the compatibility notes.
 func TestCompressedAndPlainRequestsAreAnswered(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, options{})
@@ -110,6 +112,7 @@ func (f *fakeExecutors) Logs(_ context.Context, executor armada.ExecutorID, run 
 	return nil
 }
 
+// Statements 3 and 5 of the compatibility notes.
 func TestAReportOf10MiBAndWithBrokenTextIsAccepted(t *testing.T) {
 	t.Parallel()
 	f := &fakeExecutors{reported: make(chan *executorapi.EventList, 1)}

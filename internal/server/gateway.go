@@ -3,15 +3,20 @@ package server
 import (
 	"context"
 	"fmt"
+	"math"
 	"net"
 	"net/http"
 	"net/textproto"
+	"strconv"
 	"strings"
+	"time"
 
 	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/peer"
+	"google.golang.org/grpc/status"
 	"google.golang.org/grpc/test/bufconn"
 	"google.golang.org/protobuf/proto"
 
@@ -78,8 +83,9 @@ type gateway struct {
 	conn   *grpc.ClientConn
 	calls  http.Handler // what is below /v1
 	health http.Handler
+	docs   *apiDocs
 	ui     http.Handler
-	cors   map[string]bool
+	cors   cors
 	pages  *http.CrossOriginProtection // keeps pages of others from using a browser's credentials
 }
 
@@ -108,11 +114,10 @@ func newGateway(config Config, p *pipe, health, ui http.Handler) (*gateway, erro
 			return nil, fmt.Errorf("register REST handlers: %w", err)
 		}
 	}
-	g := &gateway{conn: conn, health: health, ui: ui, cors: map[string]bool{}, pages: http.NewCrossOriginProtection()}
+	g := &gateway{conn: conn, health: health, docs: newAPIDocs(), ui: ui, cors: newCORS(config), pages: http.NewCrossOriginProtection()}
 	// The limit stands outside: the marshaler knows the body that FieldValidation made.
 	g.calls = http.MaxBytesHandler(restjson.FieldValidation(mux), config.MaxBodyBytes)
 	for _, origin := range config.CORSAllowedOrigins {
-		g.cors[origin] = true
 		if err := g.pages.AddTrustedOrigin(origin); err != nil {
 			return nil, fmt.Errorf("corsAllowedOrigins: %w", err)
 		}
@@ -123,7 +128,20 @@ func newGateway(config Config, p *pipe, health, ui http.Handler) (*gateway, erro
 // handleError answers errors. The gateway takes the message of a call that was not
 // authenticated for a challenge, which it is not; it comes before the real ones.
 func handleError(ctx context.Context, mux *runtime.ServeMux, m runtime.Marshaler, w http.ResponseWriter, r *http.Request, err error) {
+	if wait := retryAfter(err); wait > 0 {
+		w.Header().Set("Retry-After", strconv.FormatInt(int64(math.Ceil(wait.Seconds())), 10))
+	}
 	restjson.HandleError(ctx, mux, m, &challenging{w}, r, err)
+}
+
+// retryAfter is how long an error asks to wait; 0 when it does not.
+func retryAfter(err error) time.Duration {
+	for _, detail := range status.Convert(err).Details() {
+		if info, is := detail.(*errdetails.RetryInfo); is {
+			return info.GetRetryDelay().AsDuration()
+		}
+	}
+	return 0
 }
 
 type challenging struct{ http.ResponseWriter }

@@ -15,6 +15,7 @@ import (
 	"google.golang.org/grpc/credentials"
 	_ "google.golang.org/grpc/encoding/gzip" // clients of 2026 send every request compressed
 	"google.golang.org/grpc/keepalive"
+	"google.golang.org/grpc/reflection"
 
 	"armada/internal/auth"
 	"armada/internal/podspec"
@@ -129,7 +130,7 @@ func New(config Config, at *Addresses, deps Deps) (*Server, error) {
 	if err := config.Validate(); err != nil {
 		return nil, fmt.Errorf("server config: %w", err)
 	}
-	calls, err := newCalls(deps)
+	calls, err := newCalls(config.Limits, deps)
 	if err != nil {
 		return nil, err
 	}
@@ -153,6 +154,7 @@ func New(config Config, at *Addresses, deps Deps) (*Server, error) {
 	}
 	s.outside, s.inside = grpc.NewServer(append(secured, options...)...), grpc.NewServer(options...)
 	register(readable{both{s.outside, s.inside}, calls}, config, deps, s.health, s.stopping)
+	reflection.Register(s.outside)
 	s.http = &http.Server{
 		ReadHeaderTimeout: 10 * time.Second,
 		ErrorLog:          slog.NewLogLogger(deps.Log.Handler(), slog.LevelDebug),

@@ -269,6 +269,11 @@ type Executors interface {
 	Executors(ctx context.Context) ([]ExecutorNodes, error)
 	// CordonExecutor records the setting; NotFound for an unknown executor.
 	CordonExecutor(ctx context.Context, id armada.ExecutorID, cordoned bool, reason string) error
+	// CordonNode closes a node of an executor, or opens it: from then on the node
+	// is told as unschedulable, whatever its executor says, until it is opened.
+	// Sessions and lists of nodes do not change that; the node need not be there.
+	// NotFound for an unknown executor, Invalid for a name with a line break.
+	CordonNode(ctx context.Context, id armada.ExecutorID, node string, cordoned bool) error
 	// DeleteExecutor forgets an executor; Precondition while it has runs.
 	DeleteExecutor(ctx context.Context, id armada.ExecutorID) error
 	// RunsOf returns the active runs of an executor with their jobs, ordered by
