@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"golang.org/x/sys/unix"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/protobuf/proto"
@@ -101,6 +102,8 @@ func BenchmarkHistory(b *testing.B) {
 	}
 	w := newWorld(b, options{})
 	w.lives("set", jobs)
+	var before, after unix.Rusage
+	ok(b, unix.Getrusage(unix.RUSAGE_SELF, &before))
 	for b.Loop() {
 		stream, err := w.event.GetJobSetEvents(b.Context(), &api.JobSetRequest{Queue: "q", Id: "set"})
 		ok(b, err)
@@ -117,6 +120,9 @@ func BenchmarkHistory(b *testing.B) {
 			b.Fatalf("read %d events of %d jobs", read, jobs)
 		}
 	}
+	ok(b, unix.Getrusage(unix.RUSAGE_SELF, &after))
+	used := after.Utime.Nano() + after.Stime.Nano() - before.Utime.Nano() - before.Stime.Nano()
+	b.ReportMetric(float64(used)/1000/float64(perJob*jobs*b.N), "cpu-us/event")
 	b.ReportMetric(float64(perJob*jobs*b.N)/b.Elapsed().Seconds(), "events/s")
 	b.ReportMetric(atLeast, "min-limit")
 }

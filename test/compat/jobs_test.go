@@ -47,7 +47,7 @@ func (c *client) state(id string) string {
 	return c.states(id)[id]
 }
 
-// Statement 27.
+// Statement 27 of the compatibility notes.
 func TestAJobHasOneShapeHoweverItIsWritten(t *testing.T) {
 	t.Parallel()
 	onEachForm(t, func(t *testing.T, w *world) {
@@ -75,7 +75,7 @@ func TestAJobHasOneShapeHoweverItIsWritten(t *testing.T) {
 	})
 }
 
-// Statement 28.
+// Statement 28 of the compatibility notes.
 func TestTheAnswerToASubmitHasAnIDForEachJobInOrder(t *testing.T) {
 	t.Parallel()
 	ulid := regexp.MustCompile(`^[0-7][0-9a-hjkmnp-tv-z]{25}$`)
@@ -109,7 +109,7 @@ func TestTheAnswerToASubmitHasAnIDForEachJobInOrder(t *testing.T) {
 	})
 }
 
-// Statement 29.
+// Statement 29 of the compatibility notes.
 func TestABareIDIsEnoughToCancelAJob(t *testing.T) {
 	t.Parallel()
 	onEachForm(t, func(t *testing.T, w *world) {
@@ -132,7 +132,7 @@ func TestABareIDIsEnoughToCancelAJob(t *testing.T) {
 	})
 }
 
-// Statement 30.
+// Statement 30 of the compatibility notes.
 func TestCancellingAJobSetAnswersTheRealIDs(t *testing.T) {
 	t.Parallel()
 	onEachForm(t, func(t *testing.T, w *world) {
@@ -159,7 +159,7 @@ func TestCancellingAJobSetAnswersTheRealIDs(t *testing.T) {
 	})
 }
 
-// Statement 31.
+// Statement 31 of the compatibility notes.
 func TestAnEmptyFilterCancelsAllStates(t *testing.T) {
 	t.Parallel()
 	onEachForm(t, func(t *testing.T, w *world) {
@@ -194,7 +194,7 @@ func TestAnEmptyFilterCancelsAllStates(t *testing.T) {
 	})
 }
 
-// Statement 32.
+// Statement 32 of the compatibility notes.
 func TestReprioritisingAJobSetAnswersAndTellsOfEachJob(t *testing.T) {
 	t.Parallel()
 	onEachForm(t, func(t *testing.T, w *world) {
@@ -223,7 +223,7 @@ func TestReprioritisingAJobSetAnswersAndTellsOfEachJob(t *testing.T) {
 	})
 }
 
-// Statement 33.
+// Statement 33 of the compatibility notes.
 func TestTheSameGangInALaterJobSetIsAnother(t *testing.T) {
 	t.Parallel()
 	onEachForm(t, func(t *testing.T, w *world) {
@@ -250,7 +250,7 @@ func TestTheSameGangInALaterJobSetIsAnother(t *testing.T) {
 	})
 }
 
-// Statement 34.
+// Statement 34 of the compatibility notes.
 func TestEveryIDThatIsAskedForHasAState(t *testing.T) {
 	t.Parallel()
 	onEachForm(t, func(t *testing.T, w *world) {

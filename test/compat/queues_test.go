@@ -29,7 +29,7 @@ func onBothServices(t *testing.T, test func(t *testing.T, w *world, service stri
 	})
 }
 
-// Statement 19.
+// Statement 19 of the compatibility notes.
 func TestCreatingAQueueAgainReplacesIt(t *testing.T) {
 	t.Parallel()
 	onBothServices(t, func(t *testing.T, w *world, service string) {
@@ -47,7 +47,7 @@ func TestCreatingAQueueAgainReplacesIt(t *testing.T) {
 	})
 }
 
-// Statement 20.
+// Statement 20 of the compatibility notes.
 func TestAnUpdatedQueueIsExactlyWhatWasSet(t *testing.T) {
 	t.Parallel()
 	onBothServices(t, func(t *testing.T, w *world, service string) {
@@ -60,7 +60,7 @@ func TestAnUpdatedQueueIsExactlyWhatWasSet(t *testing.T) {
 	})
 }
 
-// Statement 21.
+// Statement 21 of the compatibility notes.
 func TestAListOfQueuesEndsWithItsMarkerAndThenOK(t *testing.T) {
 	t.Parallel()
 	onBothServices(t, func(t *testing.T, w *world, service string) {
@@ -90,7 +90,7 @@ func TestAListOfQueuesEndsWithItsMarkerAndThenOK(t *testing.T) {
 	})
 }
 
-// Statement 22.
+// Statement 22 of the compatibility notes.
 func TestAQueueIsThereForAnotherReplicaAtOnce(t *testing.T) {
 	t.Parallel()
 	url := pgtest.Database(t)
@@ -106,7 +106,7 @@ func TestAQueueIsThereForAnotherReplicaAtOnce(t *testing.T) {
 	}
 }
 
-// Statement 23.
+// Statement 23 of the compatibility notes.
 func TestAQueueCanBeDeletedRightAfterItsJobsWereCancelled(t *testing.T) {
 	t.Parallel()
 	onBothServices(t, func(t *testing.T, w *world, service string) {
@@ -120,7 +120,7 @@ func TestAQueueCanBeDeletedRightAfterItsJobsWereCancelled(t *testing.T) {
 	})
 }
 
-// Statement 24.
+// Statement 24 of the compatibility notes.
 func TestDeletingAQueueThatIsNotThereIsFine(t *testing.T) {
 	t.Parallel()
 	onBothServices(t, func(t *testing.T, w *world, service string) {
@@ -129,7 +129,7 @@ func TestDeletingAQueueThatIsNotThereIsFine(t *testing.T) {
 	})
 }
 
-// Statement 25.
+// Statement 25 of the compatibility notes.
 func TestAQueueIsActiveInItsPoolWhenItsJobIsSeenToRun(t *testing.T) {
 	t.Parallel()
 	config := app.DefaultConfig()
@@ -179,7 +179,7 @@ func startUp(t *testing.T, config app.Config) string {
 	return up.GRPCAddr()
 }
 
-// Statement 26.
+// Statement 26 of the compatibility notes.
 func TestQueuesInBatchesNameOnlyThoseThatFailed(t *testing.T) {
 	t.Parallel()
 	onBothServices(t, func(t *testing.T, w *world, service string) {

@@ -32,7 +32,7 @@ func (s *stream) event() event {
 	return eventOf(m)
 }
 
-// Statement 7.
+// Statement 7 of the compatibility notes.
 func TestAWatchingStreamEndsWithUnavailableWhenTheServerStops(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -53,7 +53,7 @@ func TestAWatchingStreamEndsWithUnavailableWhenTheServerStops(t *testing.T) {
 	}
 }
 
-// Statement 8.
+// Statement 8 of the compatibility notes.
 func TestAStreamThatDoesNotWatchEndsWithOKAfterTheLastEventThereWas(t *testing.T) {
 	t.Parallel()
 	onEachForm(t, func(t *testing.T, w *world) {
@@ -69,7 +69,7 @@ func TestAStreamThatDoesNotWatchEndsWithOKAfterTheLastEventThereWas(t *testing.T
 	})
 }
 
-// Statement 9.
+// Statement 9 of the compatibility notes.
 func TestEverySubmittedEventCarriesTheWholeJob(t *testing.T) {
 	t.Parallel()
 	onEachForm(t, func(t *testing.T, w *world) {
@@ -97,7 +97,7 @@ func TestEverySubmittedEventCarriesTheWholeJob(t *testing.T) {
 	})
 }
 
-// Statement 10.
+// Statement 10 of the compatibility notes.
 func TestTheFirstEventsOfEachJobAreSubmittedAndQueued(t *testing.T) {
 	t.Parallel()
 	onEachForm(t, func(t *testing.T, w *world) {
@@ -108,7 +108,7 @@ func TestTheFirstEventsOfEachJobAreSubmittedAndQueued(t *testing.T) {
 	})
 }
 
-// Statement 11.
+// Statement 11 of the compatibility notes.
 func TestTheTimesOfAJobsEventsNeverGoBack(t *testing.T) {
 	t.Parallel()
 	onEachForm(t, func(t *testing.T, w *world) {
@@ -131,7 +131,7 @@ func TestTheTimesOfAJobsEventsNeverGoBack(t *testing.T) {
 	})
 }
 
-// Statement 12. That reports of kinds that only 2020 has make no message is with
+// Statement 12 of the compatibility notes. That reports of kinds that only 2020 has make no message is with
 // the executors of that year.
 func TestEveryMessageHasAnIDAndAnEventThatIsKnown(t *testing.T) {
 	t.Parallel()
@@ -169,7 +169,7 @@ func (w *world) everything(set string) {
 	w.must("api.Submit/CancelJobs", Fields{"job_id": ids[5]})
 }
 
-// Statement 13.
+// Statement 13 of the compatibility notes.
 func TestAPreemptedJobFailsForGoodAndIsNotCancelled(t *testing.T) {
 	t.Parallel()
 	onEachForm(t, func(t *testing.T, w *world) {
@@ -193,7 +193,7 @@ func TestAPreemptedJobFailsForGoodAndIsNotCancelled(t *testing.T) {
 	})
 }
 
-// Statement 14.
+// Statement 14 of the compatibility notes.
 func TestCancellingAQueuedJobGivesExactlyFourEvents(t *testing.T) {
 	t.Parallel()
 	onEachForm(t, func(t *testing.T, w *world) {
@@ -211,7 +211,7 @@ func TestCancellingAQueuedJobGivesExactlyFourEvents(t *testing.T) {
 	})
 }
 
-// Statement 15.
+// Statement 15 of the compatibility notes.
 func TestAJobEndsOnceHoweverItIsReported(t *testing.T) {
 	t.Parallel()
 	reports := []lifecycle.Change{
@@ -248,7 +248,7 @@ func TestAJobEndsOnceHoweverItIsReported(t *testing.T) {
 	})
 }
 
-// Statement 16.
+// Statement 16 of the compatibility notes.
 func TestAJobSetThatDoesNotExistYetIsWaitedForUnlessItMust(t *testing.T) {
 	t.Parallel()
 	onEachForm(t, func(t *testing.T, w *world) {
@@ -271,7 +271,7 @@ func TestAJobSetThatDoesNotExistYetIsWaitedForUnlessItMust(t *testing.T) {
 	})
 }
 
-// Statement 17.
+// Statement 17 of the compatibility notes.
 func TestAStreamGoesOnAfterTheMessageThatWasSeen(t *testing.T) {
 	t.Parallel()
 	onEachForm(t, func(t *testing.T, w *world) {
@@ -316,7 +316,7 @@ func TestTheDeprecatedWatchIsAStreamThatGoesOn(t *testing.T) {
 	})
 }
 
-// Statement 18.
+// Statement 18 of the compatibility notes.
 func TestAFailureTellsOfTheContainersInTheFormOfBothYears(t *testing.T) {
 	t.Parallel()
 	onEachForm(t, func(t *testing.T, w *world) {
