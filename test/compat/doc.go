@@ -3,7 +3,6 @@
 // of their field numbers (wiretable), against a real server with a real store.
 //
 //	golden_test.go       every message of both tables, byte for byte, and every method
-//	transport_test.go    statements 1 to 6: pings, compression, sizes, credentials, text
 //	stream_test.go       statements 7 to 18: what watchers rely on
 //	orders_test.go       the order of events of each scenario there is
 //	queues_test.go       statements 19 to 26
@@ -11,9 +10,9 @@
 //	world_test.go        the server, and a client of a year
 //
 // A statement is a promise with a number: the tests that hold it have the number
-// in their name. Statements about executors are held in executor2020 and
-// executor2026, beside the executors that they are about; those about REST in
-// internal/server.
+// beside their name. Those about executors are held in executor2020 and
+// executor2026; those about connections and REST, 1 to 6 and from 65 up, in
+// internal/server and internal/auth.
 //
 // No test here may use a generated message to say or to hear what a client does.
 package compat
