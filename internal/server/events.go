@@ -193,6 +193,9 @@ func (r *reading) drain(ctx context.Context, stream grpc.ServerStreamingServer[a
 			}
 		default:
 		}
+		if len(events) < eventsPerRead { // whatever came meanwhile is signalled
+			return !r.watch, nil
+		}
 	}
 }
 
