@@ -13,6 +13,7 @@ import (
 
 	"armada"
 	"armada/internal/lifecycle"
+	"armada/internal/store"
 	"armada/test/compat/wiretable"
 )
 
@@ -104,6 +105,55 @@ func TestTheFirstEventsOfEachJobAreSubmittedAndQueued(t *testing.T) {
 		w.submit("set", items(3)...)
 		if got, want := kinds(w.history("set"), ""), strings.TrimSpace(strings.Repeat("submitted queued ", 3)); got != want {
 			t.Errorf("the events are %s, want %s", got, want)
+		}
+	})
+}
+
+// A replay never begins inside the life of a job: clients of 2020 fall over the
+// job that they have not seen submitted.
+func TestAReplayLeavesOutJobsWhoseBeginningIsNotKept(t *testing.T) {
+	t.Parallel()
+	onEachForm(t, func(t *testing.T, w *world) {
+		gone := w.submit("set", items(2)...)
+		w.do(gone[0], leased, pending)
+		stays := w.submit("set", items(1)...)[0]
+		w.do(stays, leased, pending, running)
+		w.do(gone[0], running, succeeded)
+		w.must("api.Submit/CancelJobs", Fields{"job_id": gone[1]})
+		next := w.submit("set", items(1)...)[0]
+		whole := w.history("set")
+
+		forgotten := store.Forgotten{More: true}
+		for forgotten.More {
+			done, err := w.store.Prune(t.Context(), store.Keep{Since: time.Now().Add(time.Hour)}, 100)
+			ok(t, err)
+			done.Jobs, done.Events = done.Jobs+forgotten.Jobs, done.Events+forgotten.Events
+			forgotten = done
+		}
+		if forgotten.Jobs != len(gone) || forgotten.Events == 0 {
+			t.Fatalf("forgotten are %+v", forgotten)
+		}
+		w.do(stays, succeeded)
+		w.do(next, leased, pending, running, succeeded)
+		events := w.history("set")
+		for _, id := range gone {
+			if got := kinds(events, id); got != "" {
+				t.Errorf("of a job that is forgotten is told %s", got)
+			}
+		}
+		for _, id := range []string{stays, next} {
+			if got := kinds(events, id); got != begun+" succeeded" {
+				t.Errorf("of a job that is kept is told %s", got)
+			}
+		}
+		// Who has seen the beginning goes on to the end.
+		for i, e := range whole {
+			if e.text("job_id") == gone[0] && e.kind == "running" {
+				rest := w.read(Fields{"queue": "q", "id": "set", "from_message_id": whole[i-1].id})
+				if got := kinds(rest, gone[0]); got != "running succeeded" {
+					t.Errorf("who goes on is told %s", got)
+				}
+			}
 		}
 	})
 }
