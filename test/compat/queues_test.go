@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -43,6 +44,32 @@ func TestCreatingAQueueAgainReplacesIt(t *testing.T) {
 		old.must("api.Submit/CreateQueue", Fields{"name": "x", "priority_factor": 4.0, "user_owners": []string{"ada"}})
 		if got := w.must(service+"/GetQueue", Fields{"name": "x"}); wiretable.At(got, "priority_factor").Float() != 4 {
 			t.Errorf("%s: the queue that a client of 2020 replaced is %v", service, got)
+		}
+	})
+}
+
+// Owners of 2020 are permissions today; both kinds of limits are taken, and those
+// of 2020 are no obstacle.
+func TestTheOwnersOf2020MayDoEverythingWithTheirQueue(t *testing.T) {
+	t.Parallel()
+	onEachForm(t, func(t *testing.T, w *world) {
+		w.of(wiretable.Year2020()).must("api.Submit/CreateQueue", Fields{
+			"name": "x", "priority_factor": 1.0, "user_owners": []string{"ada"}, "group_owners": []string{"science"},
+			"resource_limits": map[string]any{"cpu": 0.5},
+		})
+		got := w.must("api.Submit/GetQueue", Fields{"name": "x"})
+		subjects := map[string]string{}
+		for _, p := range wiretable.List(got, "permissions") {
+			for _, s := range wiretable.List(p, "subjects") {
+				subjects[wiretable.At(s, "kind").String()+" "+wiretable.At(s, "name").String()] = strings.Join(wiretable.Strings(p, "verbs"), " ")
+			}
+		}
+		const all = "submit cancel preempt reprioritize watch"
+		if want := map[string]string{"User ada": all, "Group science": all}; !maps.Equal(subjects, want) {
+			t.Errorf("the permissions are %q, want %q", subjects, want)
+		}
+		if wiretable.Has(got, "user_owners") || wiretable.Has(got, "group_owners") {
+			t.Errorf("the owners are told twice: %v", got)
 		}
 	})
 }
