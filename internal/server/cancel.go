@@ -81,12 +81,17 @@ func (c *changes) cancelSet(ctx context.Context, key store.JobSetKey, states []a
 	return c.cancel(ctx, jobs, caller.Name, reason)
 }
 
-// cancel returns the ids of the jobs that are cancelled or will be.
+// cancel returns the ids of the jobs that are cancelled or will be, as many as an
+// answer has room for.
 func (c *changes) cancel(ctx context.Context, jobs []armada.JobID, by, reason string) ([]string, error) {
 	var cancelled []string
+	left := roomOfAnswer
 	change := lifecycle.Change{Kind: lifecycle.Cancel, By: by, Reason: reason}
 	err := c.apply(ctx, "cancelled", jobs, change, func(id armada.JobID, r store.UnitResult) {
-		if r.Verdict != lifecycle.Refused {
+		if r.Verdict == lifecycle.Refused {
+			return
+		}
+		if left -= len(id) + beside; left >= 0 {
 			cancelled = append(cancelled, string(id))
 		}
 	})

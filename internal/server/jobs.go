@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 
+	"google.golang.org/protobuf/proto"
+
 	"armada"
 	"armada/internal/auth"
 	"armada/internal/store"
@@ -61,6 +63,13 @@ func (s *jobsService) GetJobStatus(ctx context.Context, r *api.JobStatusRequest)
 	return &api.JobStatusResponse{JobStates: states}, nil
 }
 
+// tooMuch refuses a question whose answer clients would not take, and says how
+// many jobs would have had room.
+func tooMuch(asked, fit int) error {
+	return violations{{Path: "job_ids", Message: fmt.Sprintf(
+		"has %d ids, and the answer would be larger than the 4 MiB that clients take; ask for at most %d at once", asked, max(1, fit))}}.err("nothing is answered")
+}
+
 // GetJobDetails answers the jobs that are known.
 func (s *jobsService) GetJobDetails(ctx context.Context, r *api.JobDetailsRequest) (*api.JobDetailsResponse, error) {
 	found, err := s.find(ctx, r.GetJobIds())
@@ -68,6 +77,7 @@ func (s *jobsService) GetJobDetails(ctx context.Context, r *api.JobDetailsReques
 		return nil, err
 	}
 	details := make(map[string]*api.JobDetails, len(found))
+	left := roomOfAnswer
 	for i := range found {
 		var spec *corev1.PodSpec
 		if r.GetExpandJobSpec() {
@@ -75,7 +85,11 @@ func (s *jobsService) GetJobDetails(ctx context.Context, r *api.JobDetailsReques
 				return nil, err
 			}
 		}
-		details[string(found[i].Job.ID)] = wire.JobDetails(&found[i], spec, r.GetExpandJobRun())
+		one := wire.JobDetails(&found[i], spec, r.GetExpandJobRun())
+		if left -= proto.Size(one) + len(found[i].Job.ID) + 2*beside; left < 0 {
+			return nil, tooMuch(len(r.GetJobIds()), i)
+		}
+		details[string(found[i].Job.ID)] = one
 	}
 	return &api.JobDetailsResponse{JobDetails: details}, nil
 }
@@ -87,12 +101,16 @@ func (s *jobsService) GetJobErrors(ctx context.Context, r *api.JobErrorsRequest)
 		return nil, err
 	}
 	errors := make(map[string]string, len(found))
+	left := roomOfAnswer
 	for i := range found {
 		text := ""
 		switch job := &found[i].Job; job.State {
 		case armada.JobFailed, armada.JobRejected, armada.JobPreempted:
 			text = job.Reason
 		default:
+		}
+		if left -= len(found[i].Job.ID) + len(text) + beside; left < 0 {
+			return nil, tooMuch(len(r.GetJobIds()), i)
 		}
 		errors[string(found[i].Job.ID)] = text
 	}

@@ -151,7 +151,8 @@ type Cursor struct {
 // Events reads and waits for events.
 type Events interface {
 	// ReadEvents returns events after the cursor, at most limit of them, in
-	// order, and the cursor of the last one. The zero cursor, and one of an
+	// order, and the cursor of the last one; fewer only when there were no more
+	// as the call began. The zero cursor, and one of an
 	// incarnation that is gone, begin with the first event kept. OutOfRange
 	// when events after the cursor were pruned already or its number is beyond
 	// the last one written in its incarnation. NotFound when nothing was ever
