@@ -30,7 +30,7 @@ func TestTextsThatAreNotUTF8AreMendedAndNothingElseChanges(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	broken := bytes.ReplaceAll(raw, []byte("BAD"), []byte("\xff\xfe"))
+	broken := bytes.ReplaceAll(raw, []byte("BAD"), []byte("\xff\xfe\xfd"))
 	got := &executorapi.LeaseRequest{}
 	if proto.Unmarshal(broken, got) == nil {
 		t.Fatal("the library takes what is not UTF-8: there is nothing to mend")
