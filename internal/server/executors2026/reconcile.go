@@ -80,9 +80,10 @@ func (s *Service) reconcile(ctx context.Context, p *peer, session armada.Session
 	var waiting []store.JobAndRun
 	var changes []lifecycle.Change
 	for _, j := range wanted {
-		active[j.Run.ID] = true
 		change := lifecycle.Change{Job: j.Job.ID, Run: j.Run.ID, Executor: id}
-		switch wish, held := j.Job.Wish.Kind != armada.WishNone, listed.runs[j.Run.ID]; {
+		wish, held := j.Job.Wish.Kind != armada.WishNone, listed.runs[j.Run.ID]
+		active[j.Run.ID] = held || !wish // otherwise it ends with this request
+		switch {
 		case wish && held:
 			out.cancel = append(out.cancel, j.Run.ID)
 		case wish:
