@@ -102,7 +102,7 @@ func (e *Executor) ask(ctx context.Context) {
 	var unassigned []string
 	for id, r := range e.runs {
 		switch {
-		case r.pod != nil && !r.pod.vanished && slices.Contains(pods, r.pod) && !(r.pod.ended && r.pod.told()):
+		case r.pod != nil && !r.pod.vanished && slices.Contains(pods, r.pod) && (!r.pod.ended || !r.pod.told()):
 			if onNode[r.pod.node] == nil {
 				onNode[r.pod.node] = map[string]any{}
 			}
