@@ -45,10 +45,7 @@ func (c Config) Validate() error {
 	if c.MaxAttempts < 1 {
 		errs = append(errs, fmt.Errorf("maxAttempts: must be at least 1, is %d", c.MaxAttempts))
 	}
-	if err := c.Original2026.Validate(); err != nil {
-		errs = append(errs, fmt.Errorf("original2026: %w", err))
-	}
-	return errors.Join(errs...)
+	return errors.Join(append(errs, c.Original2026.Validate())...)
 }
 
 // Store is the part of the store that serving executors needs.
@@ -98,7 +95,7 @@ func New(config Config, table armada.ResourceTable, classes []armada.PriorityCla
 	var err error
 	s.original, err = executors2026.New(config.Original2026, executors2026.Parts{Store: st, Table: table, Lease: s.lease, Authorize: authorize, Log: log})
 	if err != nil {
-		return nil, fmt.Errorf("executors config: original2026: %w", err)
+		return nil, fmt.Errorf("executors config: %w", err)
 	}
 	return s, nil
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"armada"
+	"armada/internal/podspec"
 	"armada/internal/store"
 	"armada/internal/wire"
 	"armada/pkg/api/executorapi"
@@ -34,13 +35,13 @@ func DefaultConfig() Config {
 func (c Config) Validate() error {
 	var errs []error
 	if c.ClosedAfter < 15*time.Second {
-		errs = append(errs, fmt.Errorf("closedAfter: must be at least 15s, three times the pause between two requests, is %s", c.ClosedAfter))
+		errs = append(errs, fmt.Errorf("original2026.closedAfter: must be at least 15s, three times the pause between two requests, is %s", c.ClosedAfter))
 	}
 	if c.MaxAttempts < 1 {
-		errs = append(errs, fmt.Errorf("maxAttempts: must be at least 1, is %d", c.MaxAttempts))
+		errs = append(errs, fmt.Errorf("original2026.maxAttempts: must be at least 1, is %d", c.MaxAttempts))
 	}
-	if c.Pinning.NodeIDLabel == "" {
-		errs = append(errs, errors.New("nodeIDLabel: must name the label that tells nodes apart, as "+armada.LabelHostname))
+	for _, v := range podspec.ValidateLabel(c.Pinning.NodeIDLabel, "", func() string { return "" }) {
+		errs = append(errs, fmt.Errorf("original2026.nodeIDLabel: %s", v.Message))
 	}
 	return errors.Join(errs...)
 }

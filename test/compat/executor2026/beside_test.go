@@ -13,8 +13,10 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/encoding/gzip"
+	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 	corev1 "k8s.io/api/core/v1"
@@ -23,6 +25,8 @@ import (
 	"armada/internal/app"
 	"armada/internal/settings"
 	"armada/internal/store/postgres/pgtest"
+	"armada/pkg/api/lookout"
+	"armada/pkg/client"
 	"armada/test/compat/wiretable"
 )
 
@@ -239,6 +243,14 @@ func TestAnExecutorOf2026RunsJobsToTheEndBesideOurOwnInOnePool(t *testing.T) {
 		}
 		if theirs == len(jobs) {
 			s.Error("no job ran on our own executor, which was there first")
+		}
+		logs := errors.New("no log was read")
+		if c, err := client.New(client.Config{ArmadaURL: s.conn.Target(), ForceNoTLS: true}); err == nil {
+			logs = c.Logs(s.Context(), client.LogQuery{Job: jobs[1]}, func(*lookout.LogLine) error { return nil })
+			_ = c.Close()
+		}
+		if status.Code(logs) != codes.FailedPrecondition || !strings.Contains(logs.Error(), "kubectl logs") {
+			s.Errorf("the log of a pod there: %v", logs)
 		}
 		// It forgets its runs only because it is told to.
 		s.until("all runs are forgotten", func() bool { return e.Remembers() == 0 })
