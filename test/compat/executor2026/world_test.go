@@ -97,7 +97,7 @@ func inWorldWith(t *testing.T, change func(*executors.Config), test func(w *worl
 	t.Helper()
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		kept, err := sqlite.Open(t.Context(), sqlite.Config{Path: filepath.Join(t.TempDir(), "armada.db"), Resources: resources()})
+		kept, err := sqlite.Open(t.Context(), sqlite.Config{Path: filepath.Join(t.TempDir(), "armada.db"), Resources: resources(), Retries: store.Retries{Most: 5}})
 		w := &world{T: t, store: kept, log: slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelInfo}))}
 		w.ok(err)
 		t.Cleanup(func() { w.ok(kept.Close()) })
