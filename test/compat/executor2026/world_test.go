@@ -81,7 +81,7 @@ func resources() armada.ResourceTable {
 // world is a store with a queue "q", and a server of executors on it, in virtual
 // time.
 type world struct {
-	*testing.T
+	testing.TB
 	store *sqlite.Store
 	conn  *grpc.ClientConn
 	log   *slog.Logger
@@ -98,7 +98,7 @@ func inWorldWith(t *testing.T, change func(*executors.Config), test func(w *worl
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		kept, err := sqlite.Open(t.Context(), sqlite.Config{Path: filepath.Join(t.TempDir(), "armada.db"), Resources: resources(), Retries: store.Retries{Most: 5}})
-		w := &world{T: t, store: kept, log: slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelInfo}))}
+		w := &world{TB: t, store: kept, log: slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelInfo}))}
 		w.ok(err)
 		t.Cleanup(func() { w.ok(kept.Close()) })
 		w.ok(kept.PutQueue(t.Context(), armada.Queue{Name: "q", PriorityFactor: 1}))
@@ -163,8 +163,12 @@ func pod() corev1.PodSpec {
 // submit takes a job in, a small one unless more is said.
 func (w *world) submit(j job) armada.JobID {
 	w.Helper()
-	w.jobs++
-	id := armada.JobID(fmt.Sprintf("01job%021d", w.jobs))
+	return w.submitMany(j, 1)[0]
+}
+
+// submitMany takes jobs in that are alike.
+func (w *world) submitMany(j job, n int) []armada.JobID {
+	w.Helper()
 	if len(j.spec.Containers) == 0 {
 		j.spec = pod()
 	}
@@ -178,13 +182,22 @@ func (w *world) submit(j job) armada.JobID {
 	w.ok(err)
 	requirements := &armada.Requirements{PriorityClass: j.class, Resources: armada.Resources{1000, 1 << 30}}
 	shape, name := requirements.Shape(resources()), podspec.TemplateID(template)
-	_, err = w.store.Submit(w.Context(), store.Submission{
+	submission := store.Submission{
 		Queue: "q", JobSet: "set",
 		Templates: map[armada.TemplateID][]byte{name: template}, Shapes: map[armada.ShapeID]*armada.Requirements{shape: requirements},
-		Jobs: []store.NewJob{{Job: armada.Job{ID: id, Owner: "ann", Groups: []string{"staff"}, Template: name, Shape: shape, Gang: j.gang}, Details: j.details}},
-	})
+	}
+	ids := make([]armada.JobID, n)
+	for i := range ids {
+		w.jobs++
+		ids[i] = armada.JobID(fmt.Sprintf("01job%021d", w.jobs))
+		submission.Jobs = append(submission.Jobs, store.NewJob{
+			Job:     armada.Job{ID: ids[i], Owner: "ann", Groups: []string{"staff"}, Template: name, Shape: shape, Gang: j.gang},
+			Details: j.details,
+		})
+	}
+	_, err = w.store.Submit(w.Context(), submission)
 	w.ok(err)
-	return id
+	return ids
 }
 
 // change makes one change, which must not be refused.
