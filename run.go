@@ -53,7 +53,7 @@ type Run struct {
 	State   RunState
 	Version int64
 	Pod     Pod
-	End     RunEnd // what is known of its end; zero while active
+	End     RunEnd // what is known of its end; while active only Debug may be told
 
 	Leased, Pending, Started, Finished time.Time // zero while not reached
 }

@@ -72,6 +72,8 @@ type Executors struct {
 	// and has not said to begin. With more it gets nothing new until it has worked
 	// off half of them. 0 is no bound.
 	MaxUnacknowledged int
+	// Original2026 sets how executors of the original of 2026 are served.
+	Original2026 Original2026
 }
 
 // Scheduling sets what rounds decide from.
@@ -198,7 +200,7 @@ func DefaultConfig() Config {
 		Telemetry: quiet,
 		Server:    server.DefaultConfig(),
 		Auth:      auth.DefaultConfig(),
-		Executors: Executors{Lease: serve.Lease, LostTimeout: lead.Expiry.LostTimeout, MaxAttempts: serve.MaxAttempts, MaxUnacknowledged: 2500},
+		Executors: Executors{Lease: serve.Lease, LostTimeout: lead.Expiry.LostTimeout, MaxAttempts: serve.MaxAttempts, MaxUnacknowledged: 2500, Original2026: defaultOriginal2026()},
 		Retries:   Retries{Most: 5},
 		Scheduling: Scheduling{
 			MinRoundInterval: lead.MinRoundInterval,
@@ -233,7 +235,7 @@ func (c Config) Validate() error {
 		}
 	}
 	positive("executors.lostTimeout", c.Executors.LostTimeout)
-	errs = append(errs, c.Retries.validate())
+	errs = append(errs, c.Executors.Original2026.validate(), c.Retries.validate())
 	positive("scheduling.minRoundInterval", c.Scheduling.MinRoundInterval)
 	_, err := c.nodeTypes()
 	errs = append(errs, err, c.validateLimits(), c.validateAway(), c.Scheduling.validatePoolRules(), c.validatePools())
@@ -377,7 +379,7 @@ func (c Config) leader() leader.Config {
 	return leader.Config{
 		NodeTypes:        types,
 		MinRoundInterval: c.Scheduling.MinRoundInterval, MaxUnacknowledged: c.Executors.MaxUnacknowledged,
-		Expiry:     leader.Expiry{Lease: c.Executors.Lease, LostTimeout: c.Executors.LostTimeout},
+		Expiry:     leader.Expiry{Lease: c.Executors.Lease, LostTimeout: c.Executors.LostTimeout, Original2026: c.Executors.Original2026.timeouts()},
 		Scheduling: c.scheduling(),
 	}
 }
@@ -400,6 +402,7 @@ func (c Config) hold() time.Duration {
 func (c Config) executors() executors.Config {
 	config := executors.DefaultConfig()
 	config.Lease, config.MaxAttempts = c.Executors.Lease, c.Executors.MaxAttempts
+	config.Original2026 = c.Executors.Original2026.service(c.Executors.MaxAttempts)
 	config.Away = map[string][]armada.Toleration{}
 	for _, away := range c.away() {
 		config.Away[away.NodeType] = away.Tolerations()

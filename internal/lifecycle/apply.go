@@ -1,6 +1,7 @@
 package lifecycle
 
 import (
+	"cmp"
 	"fmt"
 	"time"
 
@@ -51,11 +52,15 @@ func Apply(job armada.Job, run armada.Run, c Change, now time.Time) Step {
 	if !found {
 		return unruled(job, run, c)
 	}
-	if c.Kind == Reprioritise && job.Priority == c.Priority {
+	if c.Kind == Reprioritise && job.Priority == c.Priority || c.Kind == ReportDebug && run.End.Debug == c.End.Debug {
 		return Step{Verdict: Already, Job: job, Run: run}
 	}
 	at := clamp(c.At, job.Transitioned, now)
 	step := Step{Verdict: Applied, Job: job, Run: run}
+	if c.Kind == ReportDebug {
+		step.Run.End.Debug = c.End.Debug
+		return step
+	}
 	step.perform(r, &c, at)
 	why := step.reason(r, &c, &retry)
 	if step.Job.State.Terminal() {
@@ -147,7 +152,9 @@ func (s *Step) perform(r *Rule, c *Change, at time.Time) {
 		run.Version++
 		stamp(run, at)
 		if r.Run.Terminal() {
+			debug := run.End.Debug
 			run.End = c.End
+			run.End.Debug = cmp.Or(run.End.Debug, debug)
 			if r.Guard == Exhausted {
 				run.End.Category, run.End.Subcategory = armada.CategoryInternal, armada.SubcategoryMaxRuns
 			}

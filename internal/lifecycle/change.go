@@ -30,11 +30,12 @@ const (
 	ReportUnknown   // the run is gone and nobody saw its end
 	ReportUsage     // what the run used
 	ReportIngress   // where the run can be reached
+	ReportDebug     // what helps to find out how the run ends; of no use once the job has ended
 )
 
 var changeNames = [...]string{
 	"none", "cancel", "reprioritise", "lease", "preempt", "reject", "expire", "abandon", "report pending", "report running",
-	"report succeeded", "report failed", "report stopped", "report returned", "report unknown", "report usage", "report ingress",
+	"report succeeded", "report failed", "report stopped", "report returned", "report unknown", "report usage", "report ingress", "report debug",
 }
 
 // ChangeKinds lists every kind.
@@ -94,7 +95,7 @@ type Change struct {
 	Executor    armada.ExecutorID // reports: who reports; refused unless it holds the run
 	Node        string            // reports: the node's name as the executor knows it; may be empty
 	Pod         armada.Pod        // reports: what is known of the pod
-	End         armada.RunEnd     // Expire and the reports of an end
+	End         armada.RunEnd     // Expire and the reports of an end; ReportDebug: its Debug
 	Attempted   bool              // ReportReturned: the pod may have run
 	MaxAttempts int               // ReportReturned: when so many leases were given back the job fails; 0 does not count this one
 	Retrying    Retrying          // of those that [ChangeKind.EndsBadly]

@@ -15,7 +15,7 @@ import (
 func every() []Change {
 	var changes []Change
 	for _, kind := range ChangeKinds() {
-		changes = append(changes, Change{Kind: kind, By: "ann", Reason: "because", Priority: 9})
+		changes = append(changes, Change{Kind: kind, By: "ann", Reason: "because", Priority: 9, End: armada.RunEnd{Debug: kind.String()}})
 	}
 	for _, kind := range ChangeKinds() {
 		if kind.EndsBadly() {
@@ -25,8 +25,10 @@ func every() []Change {
 	return append(changes, Change{Kind: ReportReturned, MaxAttempts: 2}, Change{Kind: Preempt, Announce: true})
 }
 
-// observes tells of changes that are told to watchers and change nothing.
-func observes(kind ChangeKind) bool { return kind == ReportUsage || kind == ReportIngress }
+// observes tells of changes that move neither the job nor its run.
+func observes(kind ChangeKind) bool {
+	return kind == ReportUsage || kind == ReportIngress || kind == ReportDebug
+}
 
 // check compares a life before and after one change against what always holds.
 func check(t interface {
@@ -47,6 +49,14 @@ func check(t interface {
 	}
 	if before.job.State.Terminal() {
 		t.Fatalf("%s was applied to a job that is %s", c.Kind, before.job.State)
+	}
+	if c.Kind == ReportDebug {
+		want := before.run
+		want.End.Debug = c.End.Debug
+		if len(fresh) > 0 || !reflect.DeepEqual(before.job, after.job) || !reflect.DeepEqual(want, after.run) {
+			t.Fatalf("%s changed more than what it tells: %s", c.Kind, cmp.Diff(want, after.run))
+		}
+		return
 	}
 	versions := int64(1)
 	if observes(c.Kind) {

@@ -95,6 +95,7 @@ var rules = []Rule{
 
 	{On: ReportUsage, From: started, Wish: AnyWish, Emits: emits(armada.EventUtilisation)},
 	{On: ReportIngress, From: started, Wish: AnyWish, Emits: emits(armada.EventIngressInfo)},
+	{On: ReportDebug, From: active, Wish: AnyWish}, // of the latest run; a job that has ended is not written any more
 }
 
 // Rules returns the table, in order of precedence. The caller must not change it.

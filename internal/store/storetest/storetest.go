@@ -188,9 +188,14 @@ func (w *world) submit(queue string, set armada.JobSet, n int) []armada.JobID {
 
 func (w *world) job(id armada.JobID) armada.Job {
 	w.t.Helper()
+	return w.fullJob(id).Job
+}
+
+func (w *world) fullJob(id armada.JobID) store.FullJob {
+	w.t.Helper()
 	full, err := w.Job(w.ctx, id)
 	w.ok(err)
-	return full.Job
+	return full
 }
 
 // change applies one change as a unit of its own.
