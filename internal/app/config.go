@@ -20,6 +20,7 @@ import (
 	"armada/internal/scheduling"
 	"armada/internal/server"
 	"armada/internal/server/executors"
+	"armada/internal/server/executors2020"
 	"armada/internal/settings"
 	"armada/internal/store"
 	"armada/internal/store/postgres"
@@ -70,6 +71,8 @@ type Executors struct {
 	// and has not said to begin. With more it gets nothing new until it has worked
 	// off half of them. 0 is no bound.
 	MaxUnacknowledged int
+	// Original2020 is about the executors of the original of 2020.
+	Original2020 Original2020
 }
 
 // Scheduling sets what rounds decide from.
@@ -195,8 +198,9 @@ func DefaultConfig() Config {
 		DataDir:   defaultDataDir(),
 		Telemetry: quiet,
 		Server:    server.DefaultConfig(),
-		Executors: Executors{Lease: serve.Lease, LostTimeout: lead.Expiry.LostTimeout, MaxAttempts: serve.MaxAttempts, MaxUnacknowledged: 2500},
-		Retries:   Retries{Most: 5},
+		Executors: Executors{Lease: serve.Lease, LostTimeout: lead.Expiry.LostTimeout, MaxAttempts: serve.MaxAttempts, MaxUnacknowledged: 2500,
+			Original2020: Original2020{Lease: executors2020.DefaultConfig().Lease}},
+		Retries: Retries{Most: 5},
 		Scheduling: Scheduling{
 			MinRoundInterval: lead.MinRoundInterval,
 			Pricing:          pricing.DefaultConfig(),
@@ -260,6 +264,7 @@ func (c Config) Validate() error {
 		{"telemetry", c.Telemetry.Validate()},
 		{"server", c.Server.Validate()},
 		{"executors", c.executors().Validate()},
+		{"executors.original2020", c.executors2020().Validate()},
 		{"scheduling", c.leader().WithDefaults().Validate()},
 	} {
 		if section.err != nil {
@@ -371,10 +376,14 @@ func (c Config) scheduling() scheduling.Config {
 
 func (c Config) leader() leader.Config {
 	types, _ := c.nodeTypes() // Validate tells what is wrong
+	of2020 := c.executors2020()
 	return leader.Config{
 		NodeTypes:        types,
 		MinRoundInterval: c.Scheduling.MinRoundInterval, MaxUnacknowledged: c.Executors.MaxUnacknowledged,
-		Expiry:     leader.Expiry{Lease: c.Executors.Lease, LostTimeout: c.Executors.LostTimeout},
+		Expiry: leader.Expiry{
+			Lease: c.Executors.Lease, LostTimeout: c.Executors.LostTimeout,
+			Original2020: leader.Timeouts{ClosedAfter: of2020.ClosedAfter, GivenUp: of2020.GivenUp()},
+		},
 		Scheduling: c.scheduling(),
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"armada/internal/leader"
 	"armada/internal/server"
 	"armada/internal/server/executors"
+	"armada/internal/server/executors2020"
 	"armada/internal/server/peers"
 	"armada/internal/store"
 	"armada/internal/store/postgres"
@@ -54,6 +55,10 @@ func (s *System) openServer(ctx context.Context, version string) error {
 		mayExecute(authorizer), s.log.With("part", "executors")); err != nil {
 		return err
 	}
+	of2020, err := executors2020.New(s.config.executors2020(), s.config.resources(), s.store, mayExecute(authorizer), s.log.With("part", "executors2020"))
+	if err != nil {
+		return err
+	}
 	s.peers = peers.New(peers.Parts{
 		Replica: s.replica.Name, Executors: s.executors, Explanations: s.leader.Explanations(), Resources: s.config.resources(),
 		Leader: s.leader.Known, Executor: s.store.Executor, Log: s.log.With("part", "peers"),
@@ -64,7 +69,7 @@ func (s *System) openServer(ctx context.Context, version string) error {
 	}
 	s.server, err = server.New(s.config.Server, s.addresses, server.Deps{
 		Store: s.store, Rules: rules, Authenticator: auth.Chain{auth.Anonymous{}}, Authorizer: authorizer,
-		Executors: s.executors, Peers: s.peers, Log: s.log.With("part", "server"), Registry: s.registry, Version: version,
+		Executors: s.executors, Executors2020: of2020, Peers: s.peers, Log: s.log.With("part", "server"), Registry: s.registry, Version: version,
 		Now: s.config.Rehearsal.now,
 	})
 	return err
@@ -141,7 +146,7 @@ func reachable(bound, host string) (string, error) {
 	return net.JoinHostPort(at, port), nil
 }
 
-func mayExecute(authorizer *auth.Authorizer) executors.Authorize {
+func mayExecute(authorizer *auth.Authorizer) func(context.Context, armada.ExecutorID) error {
 	return func(ctx context.Context, _ armada.ExecutorID) error {
 		_, err := authorizer.Authorize(ctx, auth.VerbExecuteJobs, "")
 		return err

@@ -13,10 +13,12 @@ import (
 	"google.golang.org/grpc"
 	_ "google.golang.org/grpc/encoding/gzip" // clients of 2026 send every request compressed
 	"google.golang.org/grpc/keepalive"
+	"google.golang.org/protobuf/types/known/emptypb"
 
 	"armada/internal/auth"
 	"armada/internal/podspec"
 	"armada/internal/store"
+	"armada/pkg/api"
 	"armada/pkg/api/executorapi"
 	"armada/pkg/api/peers"
 )
@@ -25,6 +27,15 @@ import (
 type Executors interface {
 	executorapi.ExecutorApiServer
 	executorapi.ExecutorAgentServer
+}
+
+// Executors2020 is the side of the executors of 2020.
+type Executors2020 interface {
+	api.AggregatedQueueServer
+	api.UsageServer
+	// Report and ReportMultiple are those of [api.EventServer].
+	Report(ctx context.Context, m *api.EventMessage) (*emptypb.Empty, error)
+	ReportMultiple(ctx context.Context, list *api.EventList) (*emptypb.Empty, error)
 }
 
 // Peers are the replicas of the server, this one included: what one of them
@@ -39,14 +50,15 @@ type Peers interface {
 	Service() peers.PeersServer
 }
 
-// Deps are what a server works with. Executors, Peers, Registry and UI may
-// be nil.
+// Deps are what a server works with. Executors, Executors2020, Peers,
+// Registry and UI may be nil.
 type Deps struct {
 	Store         store.Store
 	Rules         *podspec.Rules
 	Authenticator auth.Authenticator
 	Authorizer    *auth.Authorizer
 	Executors     Executors
+	Executors2020 Executors2020
 	Peers         Peers
 	Log           *slog.Logger
 	Registry      prometheus.Registerer
