@@ -74,6 +74,8 @@ func lessons(run *armada.Run, job *armada.Job, c *Change, r *retry) *armada.Less
 	switch {
 	case r.again():
 		return job.Lessons.WithRetry(run.Node, &r.rule, c.Kind == ReportFailed && job.Wish.Kind == armada.WishNone)
+	case c.Kind == ReportReturned && c.MaxAttempts > 0 && !run.Polled.Delivered.IsZero():
+		return job.Lessons.WithReturn("") // which node its cluster has tried nobody knows
 	case c.Kind == ReportReturned && c.MaxAttempts > 0:
 		return job.Lessons.WithReturn(run.Node)
 	default:

@@ -44,6 +44,8 @@ func (s *Service) keepActive(id armada.ExecutorID, job *armada.Job, run, before 
 		// Nobody tells of the end of a pod that this answer kills.
 		about.Kind = lifecycle.ReportStopped
 		return kept{unit: store.Unit{about}}
+	case p.Delivered.IsZero() && before != nil:
+		return kept{keep: true, unit: resumed(about, before)}
 	case p.Delivered.IsZero() || p.Renewed.IsZero() || !p.Done.IsZero() || now.Sub(p.Renewed) >= s.config.recorded():
 		about.Kind, about.Mark = lifecycle.ReportMark, lifecycle.MarkRenewed
 		return kept{keep: true, unit: store.Unit{about}}
@@ -53,14 +55,20 @@ func (s *Service) keepActive(id armada.ExecutorID, job *armada.Job, run, before 
 }
 
 // adopt leases a job again to the executor that has its pod, after the lease was
-// given up: the work goes on. What was known of the pod is known again.
+// given up: the work goes on.
 func adopt(id armada.ExecutorID, lost *armada.Run) kept {
-	run := armada.NewRunID(lost.Job, lost.Attempt+1)
-	about := lifecycle.Change{Job: lost.Job, Run: run, Executor: id, Node: lost.Node, Pod: lost.Pod}
-	lease, renewed := about, about
+	about := lifecycle.Change{Job: lost.Job, Run: armada.NewRunID(lost.Job, lost.Attempt+1), Executor: id}
+	lease := about
 	lease.Kind, lease.Lease = lifecycle.Lease, lifecycle.Terms{Executor: id, Node: lost.Node, Pool: lost.Pool, Away: lost.Away}
-	renewed.Kind, renewed.Mark = lifecycle.ReportMark, lifecycle.MarkRenewed
-	unit := store.Unit{lease, renewed}
+	return kept{keep: true, unit: append(store.Unit{lease}, resumed(about, lost)...)}
+}
+
+// resumed is what is known of a run whose pod is that of the run before, which was
+// given up: what was known of that.
+func resumed(about lifecycle.Change, lost *armada.Run) store.Unit {
+	about.Kind, about.Mark = lifecycle.ReportMark, lifecycle.MarkRenewed
+	unit := store.Unit{about}
+	about.Node, about.Pod = lost.Node, lost.Pod
 	for _, reached := range []struct {
 		at   time.Time
 		kind lifecycle.ChangeKind
@@ -70,5 +78,5 @@ func adopt(id armada.ExecutorID, lost *armada.Run) kept {
 			unit = append(unit, about)
 		}
 	}
-	return kept{keep: true, unit: unit}
+	return unit
 }
