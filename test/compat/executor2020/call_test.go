@@ -6,11 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"testing"
 	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/types/dynamicpb"
 )
@@ -182,7 +184,7 @@ func (c caller) watch(t testing.TB, queue, set string, enough func([]told) bool)
 	for !enough(all) {
 		m := dynamicpb.NewMessage(described("EventStreamMessage"))
 		if err := stream.RecvMsg(m); errors.Is(err, io.EOF) || err != nil {
-			t.Fatalf("the stream of %s has ended after %d events: %v", set, len(all), err)
+			t.Fatalf("the stream of %s has ended after %d events: %v; on their way are %v", set, len(all), err, underWay(all))
 		}
 		var read struct {
 			ID      string       `json:"id"`
@@ -198,6 +200,17 @@ func (c caller) watch(t testing.TB, queue, set string, enough func([]told) bool)
 	return all
 }
 
+// underWay are the jobs that have not ended, with the kinds of their events.
+func underWay(all []told) map[string]string {
+	open := map[string]string{}
+	for _, e := range all {
+		if open[e.JobID] = kinds(all, e.JobID); ended(1)(slices.DeleteFunc(slices.Clone(all), func(o told) bool { return o.JobID != e.JobID })) {
+			delete(open, e.JobID)
+		}
+	}
+	return open
+}
+
 // patience bounds what a failing test waits for; it is no measure of speed.
 const patience = time.Minute
 
@@ -207,3 +220,6 @@ func ok(t testing.TB, err error) {
 		t.Fatal(err)
 	}
 }
+
+// unmarshal reads a message of ours.
+func unmarshal(raw []byte, into proto.Message) error { return proto.Unmarshal(raw, into) }

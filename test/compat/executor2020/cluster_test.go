@@ -37,6 +37,7 @@ type pod struct {
 // cluster is nodes of one kind, with pods. It outlives the executor.
 type cluster struct {
 	mu    sync.Mutex
+	name  string
 	cores int64
 	nodes []string
 	pods  map[string]*pod // by job
@@ -50,7 +51,7 @@ type cluster struct {
 }
 
 func newCluster(name string, nodes int, cores int64, lives time.Duration) *cluster {
-	c := &cluster{cores: cores, pods: map[string]*pod{}, lives: lives, fails: map[string]int32{}}
+	c := &cluster{name: name, cores: cores, pods: map[string]*pod{}, lives: lives, fails: map[string]int32{}}
 	for i := range nodes {
 		c.nodes = append(c.nodes, name+"-node-"+strconv.Itoa(i+1))
 	}
@@ -90,15 +91,15 @@ func (c *cluster) create(j job, now time.Time) bool {
 	return true
 }
 
-// live lets pods become what is due: each is bound where there is room, runs, and
-// ends.
+// live lets pods become what is due: each is bound where there is room once it is
+// told of, runs, and ends.
 func (c *cluster) live(now time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, id := range c.names() {
 		p := c.pods[id]
 		switch {
-		case p.phase == pending && p.node == "":
+		case p.phase == pending && p.reported[pending]:
 			for _, node := range c.nodes {
 				if c.free(node) >= p.cpu {
 					p.node, p.phase, p.since = node, running, now
@@ -151,7 +152,7 @@ func (c *cluster) told() (free, capacity quantities, nodes []node) {
 	for _, name := range c.nodes {
 		left := c.free(name)
 		all += left
-		nodes = append(nodes, node{Name: name, Labels: map[string]string{"kubernetes.io/hostname": name}, Allocatable: amounts(c.cores, 1), Available: amounts(left, 1)})
+		nodes = append(nodes, node{Name: name, Labels: map[string]string{"kubernetes.io/hostname": name, "cluster": c.name}, Allocatable: amounts(c.cores, 1), Available: amounts(left, 1)})
 	}
 	for _, p := range c.pods {
 		if p.node == "" && p.phase == pending {
@@ -172,7 +173,8 @@ type executor struct {
 }
 
 // run works in cycles until the context ends: usage each second, jobs each five,
-// leases each fifteen. What fails is tried again in the next cycle.
+// leases each fifteen. What fails is tried again in the next cycle, and what is
+// begun is ended before it stops.
 func (x *executor) run(ctx context.Context) {
 	x.startAnew()
 	var cycles sync.WaitGroup
@@ -186,7 +188,7 @@ func (x *executor) run(ctx context.Context) {
 			ticker := time.NewTicker(c.every)
 			defer ticker.Stop()
 			for ctx.Err() == nil {
-				if err := c.do(ctx); err != nil && ctx.Err() == nil {
+				if err := c.do(context.WithoutCancel(ctx)); err != nil {
 					x.log("executor %s: %v", x.id, err)
 				}
 				select {
