@@ -198,8 +198,10 @@ func DefaultConfig() Config {
 		DataDir:   defaultDataDir(),
 		Telemetry: quiet,
 		Server:    server.DefaultConfig(),
-		Executors: Executors{Lease: serve.Lease, LostTimeout: lead.Expiry.LostTimeout, MaxAttempts: serve.MaxAttempts, MaxUnacknowledged: 2500,
-			Original2020: Original2020{Lease: executors2020.DefaultConfig().Lease}},
+		Executors: Executors{
+			Lease: serve.Lease, LostTimeout: lead.Expiry.LostTimeout, MaxAttempts: serve.MaxAttempts, MaxUnacknowledged: 2500,
+			Original2020: Original2020{Lease: executors2020.DefaultConfig().Lease},
+		},
 		Retries: Retries{Most: 5},
 		Scheduling: Scheduling{
 			MinRoundInterval: lead.MinRoundInterval,

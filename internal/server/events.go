@@ -79,7 +79,7 @@ func (s *eventService) Health(context.Context, *emptypb.Empty) (*api.HealthCheck
 // Report takes an event of an executor of 2020.
 func (s *eventService) Report(ctx context.Context, m *api.EventMessage) (*emptypb.Empty, error) {
 	if s.reports == nil {
-		return nil, unimplemented("this server takes no events")
+		return s.UnimplementedEventServer.Report(ctx, m)
 	}
 	return s.reports.Report(ctx, m)
 }
@@ -87,7 +87,7 @@ func (s *eventService) Report(ctx context.Context, m *api.EventMessage) (*emptyp
 // ReportMultiple takes events of an executor of 2020.
 func (s *eventService) ReportMultiple(ctx context.Context, list *api.EventList) (*emptypb.Empty, error) {
 	if s.reports == nil {
-		return nil, unimplemented("this server takes no events")
+		return s.UnimplementedEventServer.ReportMultiple(ctx, list)
 	}
 	return s.reports.ReportMultiple(ctx, list)
 }

@@ -208,12 +208,16 @@ func kinds(all []told, id string) string {
 // until waits for a condition.
 func (s *system) until(what string, condition func() bool) {
 	s.t.Helper()
-	deadline := time.Now().Add(patience)
+	ctx, cancel := context.WithTimeout(s.t.Context(), patience)
+	defer cancel()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
 	for !condition() {
-		if time.Now().After(deadline) {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
 			s.t.Fatalf("not within %s: %s", patience, what)
 		}
-		time.Sleep(5 * time.Millisecond)
 	}
 }
 
@@ -294,6 +298,36 @@ func TestAJobThatFailsOnAnExecutorOf2020TellsItsExitCode(t *testing.T) {
 		}
 		if all[0].Job == nil || all[0].Job.Namespace != "default" || len(all[0].Job.PodSpec) == 0 {
 			t.Errorf("the submitted job is %+v", all[0].Job)
+		}
+	})
+}
+
+// Statement 5, of executors of 2020.
+func TestAReasonThatIsNoTextFailsNoOtherEventOfItsList(t *testing.T) {
+	onEachForm(t, func(t *testing.T, s *system) {
+		r := offer("east", 2)
+		r.Nodes[0].Labels = map[string]string{"cluster": "east"}
+		_, err := s.lease(t.Context(), r)
+		ok(t, err)
+		ids := s.submit("bad", 2, map[string]string{"cluster": "east"})
+		leased := map[string]bool{}
+		s.until("both jobs are leased", func() bool {
+			jobs, err := s.lease(t.Context(), r)
+			ok(t, err)
+			for _, j := range jobs {
+				leased[j.ID] = true
+			}
+			return len(leased) == 2
+		})
+		var events []event
+		for _, id := range ids {
+			events = append(events, event{JobID: id, Cluster: "east", Created: time.Now(), Reason: "cut at "})
+		}
+		ok(t, s.reportBroken(t.Context(), events...))
+		for _, e := range s.watch(t, "q", "bad", ended(2)) {
+			if e.Kind == "failed" && e.Reason != "cut at \uFFFD" {
+				t.Errorf("job %s failed since %q", e.JobID, e.Reason)
+			}
 		}
 	})
 }
