@@ -55,7 +55,7 @@ func inWorld(t *testing.T, test func(t *testing.T, w *world)) {
 	t.Helper()
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		kept, err := sqlite.Open(t.Context(), sqlite.Config{Path: filepath.Join(t.TempDir(), "armada.db")})
+		kept, err := sqlite.Open(t.Context(), sqlite.Config{Path: filepath.Join(t.TempDir(), "armada.db"), Retries: store.Retries{Most: 3}})
 		ok(t, err)
 		w := &world{t: t, kept: kept, log: slog.New(slog.NewTextHandler(t.Output(), nil))}
 		ok(t, kept.PutQueue(t.Context(), armada.Queue{Name: "q", PriorityFactor: 1}))
