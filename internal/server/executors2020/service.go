@@ -30,7 +30,7 @@ type Config struct {
 	// that one. Twice as long a job waits for room that the executor says it has not.
 	PodsGone time.Duration
 	// MaxAttempts is how many leases of a job are given back for its own sake
-	// until it fails.
+	// until it fails; 0 is no bound.
 	MaxAttempts int
 	// Pools are the pools of executors, by their ids; [armada.DefaultPool] is that
 	// of those not named.
@@ -65,9 +65,6 @@ func (c Config) Validate() error {
 		if d.value <= 0 {
 			errs = append(errs, fmt.Errorf("%s: must be longer than 0, is %s", d.key, d.value))
 		}
-	}
-	if c.MaxAttempts < 1 {
-		errs = append(errs, fmt.Errorf("maxAttempts: must be at least 1, is %d", c.MaxAttempts))
 	}
 	for _, id := range slices.Sorted(maps.Keys(c.Pools)) {
 		if err := armada.ValidateQueueName(string(id)); err != nil {
