@@ -54,8 +54,30 @@ type Run struct {
 	Version int64
 	Pod     Pod
 	End     RunEnd // what is known of its end; while active only Debug may be told
+	Polled  Polled // of runs of [Executor2020]
 
 	Leased, Pending, Started, Finished time.Time // zero while not reached
+}
+
+// Polled is what is known of a run by the calls of an executor of 2020, which
+// leases jobs, names those that it holds, and knows no runs.
+type Polled struct {
+	Delivered time.Time // it was handed out, and never is again
+	Renewed   time.Time // the executor named it; calls that follow soon are not recorded
+	Done      time.Time // the executor has done with it, and has not told how it ended
+	Returned  time.Time // the executor has given it back, and has not told why
+	Stuck     string    // why its pod could not begin
+}
+
+// Latest is when the executor last told of the run, as far as it is recorded.
+func (p *Polled) Latest() time.Time {
+	latest := p.Delivered
+	for _, t := range []time.Time{p.Renewed, p.Done, p.Returned} {
+		if t.After(latest) {
+			latest = t
+		}
+	}
+	return latest
 }
 
 // Pod is what the executor knows the run's pod by.

@@ -21,6 +21,7 @@ import (
 	"armada/internal/scheduling"
 	"armada/internal/server"
 	"armada/internal/server/executors"
+	"armada/internal/server/executors2020"
 	"armada/internal/settings"
 	"armada/internal/store"
 	"armada/internal/store/postgres"
@@ -74,6 +75,8 @@ type Executors struct {
 	MaxUnacknowledged int
 	// Original2026 sets how executors of the original of 2026 are served.
 	Original2026 Original2026
+	// Original2020 is about the executors of the original of 2020.
+	Original2020 Original2020
 }
 
 // Scheduling sets what rounds decide from.
@@ -200,8 +203,11 @@ func DefaultConfig() Config {
 		Telemetry: quiet,
 		Server:    server.DefaultConfig(),
 		Auth:      auth.DefaultConfig(),
-		Executors: Executors{Lease: serve.Lease, LostTimeout: lead.Expiry.LostTimeout, MaxAttempts: serve.MaxAttempts, MaxUnacknowledged: 2500, Original2026: defaultOriginal2026()},
-		Retries:   Retries{Most: 5},
+		Executors: Executors{
+			Lease: serve.Lease, LostTimeout: lead.Expiry.LostTimeout, MaxAttempts: serve.MaxAttempts, MaxUnacknowledged: 2500,
+			Original2020: Original2020{Lease: executors2020.DefaultConfig().Lease}, Original2026: defaultOriginal2026(),
+		},
+		Retries: Retries{Most: 5},
 		Scheduling: Scheduling{
 			MinRoundInterval: lead.MinRoundInterval,
 			Pricing:          pricing.DefaultConfig(),
@@ -265,6 +271,7 @@ func (c Config) Validate() error {
 		{"telemetry", c.Telemetry.Validate()},
 		{"server", c.Server.Validate()},
 		{"executors", c.executors().Validate()},
+		{"executors.original2020", c.executors2020().Validate()},
 		{"scheduling", c.leader().WithDefaults().Validate()},
 	} {
 		if section.err != nil {
@@ -376,10 +383,14 @@ func (c Config) scheduling() scheduling.Config {
 
 func (c Config) leader() leader.Config {
 	types, _ := c.nodeTypes() // Validate tells what is wrong
+	of2020 := c.executors2020()
 	return leader.Config{
 		NodeTypes:        types,
 		MinRoundInterval: c.Scheduling.MinRoundInterval, MaxUnacknowledged: c.Executors.MaxUnacknowledged,
-		Expiry:     leader.Expiry{Lease: c.Executors.Lease, LostTimeout: c.Executors.LostTimeout, Original2026: c.Executors.Original2026.timeouts()},
+		Expiry: leader.Expiry{
+			Lease: c.Executors.Lease, LostTimeout: c.Executors.LostTimeout, Original2026: c.Executors.Original2026.timeouts(),
+			Original2020: leader.Timeouts{ClosedAfter: of2020.ClosedAfter, GivenUp: of2020.GivenUp()},
+		},
 		Scheduling: c.scheduling(),
 	}
 }

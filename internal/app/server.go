@@ -12,6 +12,7 @@ import (
 	"armada/internal/leader"
 	"armada/internal/server"
 	"armada/internal/server/executors"
+	"armada/internal/server/executors2020"
 	"armada/internal/server/peers"
 	"armada/internal/store"
 	"armada/internal/store/postgres"
@@ -58,6 +59,10 @@ func (s *System) openServer(ctx context.Context, version string) error {
 	if err != nil {
 		return err
 	}
+	of2020, err := executors2020.New(s.config.executors2020(), s.config.resources(), s.store, s.door.authorizer.AuthorizeExecutor, s.log.With("part", "executors2020"))
+	if err != nil {
+		return err
+	}
 	s.peers = peers.New(peers.Parts{
 		TLS: secured, Authorization: s.config.peerAuthorization(),
 		Replica: s.replica.Name, Executors: s.executors, Explanations: s.leader.Explanations(), Resources: s.config.resources(),
@@ -70,7 +75,7 @@ func (s *System) openServer(ctx context.Context, version string) error {
 	s.server, err = server.New(s.config.Server, s.addresses, server.Deps{
 		Store: s.store, Rules: rules, Authenticator: s.door.methods, Authorizer: s.door.authorizer,
 		PeerSecret: s.config.Auth.PeerSecret.Reveal(), Audit: s.door.audit,
-		Executors: s.executors, Peers: s.peers, Log: s.log.With("part", "server"), Registry: s.registry, Version: version,
+		Executors: s.executors, Executors2020: of2020, Peers: s.peers, Log: s.log.With("part", "server"), Registry: s.registry, Version: version,
 		Now: s.config.Rehearsal.now,
 	})
 	return err

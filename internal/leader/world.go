@@ -83,6 +83,7 @@ type entry struct {
 	until    time.Time   // withheld until then; zero if it is not
 	suspect  bool        // it is among the suspects
 	awaits   *agent      // that was given its run and has not said to begin it
+	told     time.Time   // when we learned of its run, or of the run's latest mark
 }
 
 // intent is the decision about a job that is in flight.
@@ -254,20 +255,19 @@ func (w *world) learn(e *entry, job armada.Job, run *armada.Run) {
 	if job.State == armada.JobQueued {
 		run = nil
 	}
+	was := e.run
 	e.job, e.run, e.refusals, e.until = job, run, 0, time.Time{}
 	w.reshape(e, w.shapeOf(&job))
 	var holder *agent
 	if run != nil {
 		holder = w.agent(run.Executor)
 	}
-	if e.agent == holder {
-		return
-	}
-	if e.agent != nil {
+	if e.agent != nil && e.agent != holder {
 		delete(e.agent.runs, job.ID)
 	}
 	if e.agent = holder; holder != nil {
 		holder.runs[job.ID] = e
+		w.hear(e, was)
 	}
 }
 

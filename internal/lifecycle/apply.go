@@ -55,6 +55,9 @@ func Apply(job armada.Job, run armada.Run, c Change, now time.Time) Step {
 	if c.Kind == Reprioritise && job.Priority == c.Priority || c.Kind == ReportDebug && run.End.Debug == c.End.Debug {
 		return Step{Verdict: Already, Job: job, Run: run}
 	}
+	if c.Kind == ReportMark {
+		return marked(job, run, c, now)
+	}
 	at := clamp(c.At, job.Transitioned, now)
 	step := Step{Verdict: Applied, Job: job, Run: run}
 	if c.Kind == ReportDebug {
@@ -87,6 +90,9 @@ func misdirected(job *armada.Job, run *armada.Run, c *Change) string {
 	if c.Kind.FromExecutor() && run.Executor != c.Executor {
 		return fmt.Sprintf("run %q belongs to executor %q", c.Run, run.Executor)
 	}
+	if c.RunVersion != 0 && c.RunVersion != run.Version {
+		return fmt.Sprintf("there is news of run %q", c.Run)
+	}
 	return ""
 }
 
@@ -109,7 +115,7 @@ func unruled(job armada.Job, run armada.Run, c Change) Step {
 		if run.State == armada.RunSucceeded {
 			verdict = Already
 		}
-	case ReportFailed, ReportStopped, ReportReturned, ReportUnknown, Expire:
+	case ReportFailed, ReportStopped, ReportReturned, ReportUnknown, ReportMark, Expire:
 		if run.State.Terminal() {
 			verdict = Already
 		}

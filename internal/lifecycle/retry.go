@@ -24,11 +24,12 @@ type retry struct {
 // judge asks the policies about the end that a change tells of. The first policy
 // of which a rule matches decides, by that rule; when there is none, the first
 // one's default action does. Members of gangs and jobs that fail fast are not
-// tried again, and given back leases are no matter of policies.
+// tried again, and given back leases are no matter of
+// policies, nor are those that are queued again in any case.
 func judge(job *armada.Job, c *Change) retry {
 	preempted := job.Wish.Kind == armada.WishPreempt
 	policies := c.Retrying.Policies
-	if !c.Kind.EndsBadly() || c.Kind == ReportReturned && !preempted ||
+	if !c.Kind.EndsBadly() || (c.Kind == ReportReturned || c.Kind == Expire && c.Again) && !preempted ||
 		!job.Gang.Alone() || job.Gang.FailFast || len(policies) == 0 {
 		return retry{}
 	}
@@ -73,6 +74,8 @@ func lessons(run *armada.Run, job *armada.Job, c *Change, r *retry) *armada.Less
 	switch {
 	case r.again():
 		return job.Lessons.WithRetry(run.Node, &r.rule, c.Kind == ReportFailed && job.Wish.Kind == armada.WishNone)
+	case c.Kind == ReportReturned && c.MaxAttempts > 0 && !run.Polled.Delivered.IsZero():
+		return job.Lessons.WithReturn("") // which node its cluster has tried nobody knows
 	case c.Kind == ReportReturned && c.MaxAttempts > 0:
 		return job.Lessons.WithReturn(run.Node)
 	default:

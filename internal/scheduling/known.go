@@ -69,6 +69,9 @@ func obstacle(needs *armada.Requirements, label string, kind *armada.NodeKind) a
 	if !kind.MinimumJob.Fits(&needs.Resources) {
 		return armada.ReasonTooSmall
 	}
+	if needs.MoreThanPod && kind.PodsOnly {
+		return armada.ReasonPodsOnly
+	}
 	return armada.ReasonNone
 }
 
@@ -133,6 +136,8 @@ func whyNot(needs *armada.Requirements, label string, kinds []*armada.NodeKind, 
 			r.Format(needs.Resources[i]), r.Name, with, r.Format(max(nearest.Allocatable[i], 0)))
 	case found[armada.ReasonTooSmall]:
 		return "it is smaller than the jobs that the nodes are for"
+	case found[armada.ReasonPodsOnly]:
+		return "the executors run pods without services, ingresses and gangs, and it has some"
 	case found[armada.ReasonTaints]:
 		return "the nodes have taints that it does not tolerate"
 	case found[armada.ReasonNodeSelector]:

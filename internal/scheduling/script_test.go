@@ -109,7 +109,7 @@ func (s *script) limit(a *arguments) error {
 func (s *script) node(a *arguments) (err error) {
 	n := armada.Node{
 		Name: a.word(0), Executor: armada.ExecutorID(cmp.Or(a.value("executor"), "cluster")),
-		Labels: a.prefixed("label."), Unschedulable: a.flag("unschedulable"),
+		Labels: a.prefixed("label."), Unschedulable: a.flag("unschedulable"), PodsOnly: a.flag("pods-only"),
 	}
 	n.Labels["kubernetes.io/hostname"] = n.Name
 	n.Taints = taints(a)

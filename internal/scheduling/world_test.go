@@ -146,7 +146,7 @@ func (w world) free(n armada.Node) armada.Resources {
 // accepts tells whether the node may get the job as far as room is no matter.
 func (w world) accepts(n armada.Node, needs *armada.Requirements) bool {
 	_, tolerated := needs.Tolerates(n.Taints)
-	return !n.Unschedulable && w.executorOpen(n.Executor) && tolerated && needs.Matches(n.Labels, n.Name) && n.MinimumJob.Fits(&needs.Resources)
+	return !n.Unschedulable && w.executorOpen(n.Executor) && tolerated && needs.Matches(n.Labels, n.Name) && n.MinimumJob.Fits(&needs.Resources) && !(n.PodsOnly && needs.MoreThanPod)
 }
 
 // drawWorld draws a small world in which every feature occurs.
@@ -163,6 +163,7 @@ func drawWorld(t *rapid.T) world {
 			n.Taints = []armada.Taint{{Key: "special", Value: "yes", Effect: armada.NoSchedule}}
 		}
 		n.Unschedulable = pick("unschedulable", 10) == 0
+		n.PodsOnly = pick("pods only", 6) == 0
 		if pick("minimum", 8) == 0 {
 			n.MinimumJob = armada.Resources{1000}
 		}
@@ -226,6 +227,7 @@ func drawRequirements(t *rapid.T, pick func(string, int) int) *armada.Requiremen
 		PriorityClass: []string{"armada-default", "armada-preemptible"}[pick("class", 2)],
 		Resources:     armada.Resources{int64(1+pick("job cpu", 6)) * 500, int64(pick("job memory", 6)) * gib / 2, 0, int64(pick("job gpu", 6)) / 5},
 	}
+	needs.MoreThanPod = pick("more than a pod", 4) == 0
 	if pick("select", 4) == 0 {
 		needs.NodeSelector = []armada.Label{{Key: "zone", Value: string(rune('a' + pick("job zone", 3)))}}
 	}

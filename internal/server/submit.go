@@ -91,7 +91,7 @@ func (s *submitService) submit(ctx context.Context, request *submitview.JobSubmi
 		it := &items[i]
 		batch.Jobs[i] = newJob(made[i], asked, it, caller)
 		batch.Templates[it.spec.template] = it.spec.canonical
-		batch.Shapes[it.spec.shape] = it.spec.requirements
+		batch.Shapes[it.needs.shape] = it.needs.requirements
 	}
 	taken, err := s.store.Submit(ctx, batch)
 	if armada.CodeOf(err) == armada.CodeNotFound {
@@ -166,7 +166,7 @@ func newJob(id armada.JobID, asked *submitview.JobSubmitRequestItem, it *item, o
 			ClientID: asked.GetClientId(),
 			Priority: it.priority,
 			Template: it.spec.template,
-			Shape:    it.spec.shape,
+			Shape:    it.needs.shape,
 			Gang:     it.gang,
 			Band:     it.band,
 		},

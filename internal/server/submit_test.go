@@ -75,6 +75,29 @@ func TestAllWaysToWriteAJobLeadToTheSameShape(t *testing.T) {
 	}
 }
 
+// Executors that make pods and nothing else do not get what needs more.
+func TestAShapeTellsWhetherAJobIsMoreThanItsPod(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, options{})
+	gang := func(size string) map[string]string {
+		return map[string]string{"armadaproject.io/gangId": "g" + size, "armadaproject.io/gangCardinality": size}
+	}
+	ids := w.submitted("set", []*api.JobSubmitRequestItem{
+		{PodSpec: pod()},
+		{PodSpec: pod(), Annotations: gang("1")},
+		{PodSpec: pod(), Services: []*api.ServiceConfig{{Ports: []uint32{80}}}},
+		{PodSpec: pod(), Ingress: []*api.IngressConfig{{Ports: []uint32{80}}}},
+		{PodSpec: pod(), Annotations: gang("2")},
+	})
+	for i, id := range ids {
+		r, err := w.store.Requirements(t.Context(), w.job(id).Job.Shape)
+		ok(t, err)
+		if want := i >= 2; r.MoreThanPod != want {
+			t.Errorf("item %d: more than a pod is %t, want %t", i, r.MoreThanPod, want)
+		}
+	}
+}
+
 // job returns what the store knows of a job.
 func (w *world) job(id string) store.FullJob {
 	w.t.Helper()

@@ -93,7 +93,7 @@ func New(config Config, table armada.ResourceTable, classes []armada.PriorityCla
 		streams: map[armada.ExecutorID]*stream{}, orders: map[string]*logOrder{},
 	}
 	var err error
-	s.original, err = executors2026.New(config.Original2026, executors2026.Parts{Store: st, Table: table, Lease: s.lease, Authorize: authorize, Log: log})
+	s.original, err = executors2026.New(config.Original2026, executors2026.Parts{Store: st, Table: table, Lease: s.Lease, Authorize: authorize, Log: log})
 	if err != nil {
 		return nil, fmt.Errorf("executors config: %w", err)
 	}
