@@ -138,7 +138,9 @@ func (b *Batch) apply(u store.Unit) (store.UnitResult, error) {
 	result := store.UnitResult{Verdict: verdict, Jobs: make([]armada.Job, len(u))}
 	for i, d := range drafts {
 		result.Jobs[i] = d.job
-		b.keep(d)
+		if err := b.keep(d); err != nil {
+			return store.UnitResult{}, err
+		}
 	}
 	for _, e := range emissions {
 		b.emit(e.set, e.events...)
@@ -181,9 +183,9 @@ func (d *draft) take(step lifecycle.Step) {
 }
 
 // keep makes a draft what the batch will write.
-func (b *Batch) keep(d *draft) {
+func (b *Batch) keep(d *draft) error {
 	if !d.applied {
-		return
+		return nil
 	}
 	d.applied = false // its later changes share it
 	e := d.entry
@@ -194,6 +196,11 @@ func (b *Batch) keep(d *draft) {
 			b.Queued[e.Job.Queue]++
 		}
 	}
+	if e.Job.State.Active() && d.job.State.Terminal() && d.job.Attempts == 0 {
+		if err := b.leave(e.Set, &d.job); err != nil {
+			return err
+		}
+	}
 	e.Told = e.Told || d.job.Version != e.Job.Version
 	e.Job, e.Run = d.job, d.run
 	e.Earlier, e.Held = append(e.Earlier, d.earlier...), e.Held || d.held
@@ -201,4 +208,5 @@ func (b *Batch) keep(d *draft) {
 		e.Dirty = true
 		b.Changed = append(b.Changed, e)
 	}
+	return nil
 }

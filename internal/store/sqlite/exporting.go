@@ -128,6 +128,7 @@ var exports = []export{
 	{table: "ended", columns: "number queue at state life", from: "(SELECT *, ended AS at FROM job WHERE ended <> 0)"},
 	{table: "run", columns: "job attempt body", from: "run"},
 	{table: "event_block", columns: "job_set last count at events", from: "event_block"},
+	{table: "gang", columns: "job_set id members cardinality at", from: "gang"},
 	{
 		table: "client_id", columns: "queue name job at",
 		from: "(SELECT q.id AS queue, c.name, c.job, c.at FROM client_id c JOIN queue q ON q.name = c.queue)",

@@ -76,7 +76,7 @@ func made(t *testing.T, path string, statements ...string) {
 func TestAnOlderStoreIsExportedAndStaysOlder(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "older")
-	made(t, path, "DROP TABLE retry_policy", "DROP TABLE restoration", "ALTER TABLE executor DROP COLUMN reported", "ALTER TABLE executor DROP COLUMN kinds", "PRAGMA user_version = 2")
+	made(t, path, "DROP TABLE gang", "DROP TABLE retry_policy", "DROP TABLE restoration", "ALTER TABLE executor DROP COLUMN reported", "ALTER TABLE executor DROP COLUMN kinds", "PRAGMA user_version = 2")
 	queues := int64(0)
 	if err := Export(t.Context(), path, func(c *store.Contents) error {
 		for _, table := range c.Tables {
