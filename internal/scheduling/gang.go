@@ -30,6 +30,7 @@ type kind struct {
 	failedAt int    // after so many leases
 	refused  uint64 // for queues that cost so much with it, and more
 	again    uint64 // the pass in which it is offered again
+	chance   uint64 // the pass in which it was first offered
 	reason   armada.Reason
 	quoted   uint64 // the round in which its price was asked for
 }

@@ -64,9 +64,8 @@ func (r *round) report() Report {
 	report := Report{Pool: r.pool.name, At: r.in.Now, Capacity: r.capacity, Market: r.prices}
 	for _, q := range r.pool.byName {
 		t := &q.turn
-		if t.given > 0 {
-			q.sortLanes()
-		}
+		q.unsorted = q.unsorted || t.given > 0
+		q.sortLanes()
 		if !q.known {
 			continue
 		}
@@ -118,14 +117,13 @@ func (r *round) waiting(out []Waiting, q *queue) []Waiting {
 			continue
 		}
 		left := l.count - l.taken
-		first := l.next.job
-		if first.gang == nil {
+		if l.kind.signature == "" {
 			out = append(out, Waiting{
-				Queue: q.name, Shape: first.shape.id, Jobs: left, First: first.id, Reason: r.reason(l),
+				Queue: q.name, Shape: l.kind.members[0].shape.id, Jobs: left, First: l.first(), Reason: r.reason(l),
 			})
 			continue
 		}
-		members := first.gang.due
+		members := l.next.job.gang.due
 		for _, m := range l.kind.members {
 			out = append(out, Waiting{
 				Queue: q.name, Shape: m.shape.id, Jobs: left * m.count, First: members[0].id, Reason: r.reason(l),
