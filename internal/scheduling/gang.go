@@ -168,7 +168,7 @@ func (p *Pool) kindOf(g *gang) *kind {
 		case b.shape.demand.Larger(a.shape.demand):
 			return 1
 		}
-		return cmp.Compare(a.shape.id, b.shape.id)
+		return cmp.Or(cmp.Compare(a.shape.id, b.shape.id), cmp.Compare(a.shape.nodeType, b.shape.nodeType))
 	})
 	k := kind{rank: g.due[0].shape.rank, size: len(g.due), uniform: p.uniform(g)}
 	for _, j := range g.due {
@@ -187,7 +187,7 @@ func (p *Pool) kindOf(g *gang) *kind {
 	id = append(id, k.uniform.Value...)
 	for _, m := range k.members {
 		id = append(strconv.AppendInt(append(id, ' '), int64(m.count), 10), '*')
-		id = append(id, m.shape.id...)
+		id = append(append(id, m.shape.id...), m.shape.nodeType...)
 	}
 	k.signature = string(id)
 	if known, ok := p.kinds[k.signature]; ok {

@@ -1,6 +1,7 @@
 package scheduling
 
 import (
+	"cmp"
 	"slices"
 
 	"armada"
@@ -47,7 +48,7 @@ func (r *round) decisions() []Decision {
 		}
 		for m, j := range r.members {
 			executor, name := r.pool.space.Node(nodes[m])
-			l := Lease{Job: j.id, Executor: executor, Node: name, Away: p.away}
+			l := Lease{Job: j.id, Executor: executor, Node: name, Away: cmp.Or(p.away, j.shape.nodeType)}
 			if len(waits) > 0 && waits[0].lease == len(leases) {
 				l.After, waits = waits[0].after, waits[1:]
 			}

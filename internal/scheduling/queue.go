@@ -46,10 +46,12 @@ type shape struct {
 	jobs   int
 
 	// What runs away from home has a form of the shape of its own, which waits
-	// nowhere; home is the shape itself elsewhere.
+	// nowhere; and so have guests, who wait. home is the shape itself elsewhere.
 	home     *shape
 	away     []*shape
-	nodeType string // where it is away
+	guests   []*shape
+	nodeType string            // where it is away
+	livesIn  map[string]string // whose guest it is, by the label that a gang must share
 
 	// Whether a queue's run of this shape may be taken for a claim of the round.
 	asked   uint64

@@ -29,7 +29,9 @@ func (e *GangError) Why() string {
 }
 
 // Error names the job.
-func (e *GangError) Error() string { return fmt.Sprintf("job %d of the submission: %s", e.Job, e.Why()) }
+func (e *GangError) Error() string {
+	return fmt.Sprintf("job %d of the submission: %s", e.Job, e.Why())
+}
 
 // Unwrap gives the code.
 func (e *GangError) Unwrap() error { return &armada.Error{Code: armada.CodePrecondition} }
