@@ -125,6 +125,8 @@ type UnitResult struct {
 	// Jobs are the jobs as they are after the unit, one per change in order;
 	// empty when the unit was refused.
 	Jobs []armada.Job
+	// Retries is what retry policies said about attempts that the unit ended.
+	Retries []lifecycle.RetryDecision
 }
 
 // Fence is what must still be true when a transition commits. The zero value

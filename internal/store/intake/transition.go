@@ -91,6 +91,7 @@ func (b *Batch) apply(u store.Unit) (store.UnitResult, error) {
 	drafts := make([]*draft, 0, len(u)) // one per change; changes of one job share theirs
 	byJob := make(map[armada.JobID]*draft, len(u))
 	var emissions []emission
+	var retries []lifecycle.RetryDecision
 	verdict := lifecycle.Already
 	for i := range u {
 		d := byJob[u[i].Job]
@@ -131,11 +132,14 @@ func (b *Batch) apply(u store.Unit) (store.UnitResult, error) {
 		case lifecycle.Applied:
 			verdict = lifecycle.Applied
 			d.take(step)
+			if step.Retry != nil {
+				retries = append(retries, *step.Retry)
+			}
 			emissions = append(emissions, emission{d.entry.Set, step.Events})
 		case lifecycle.Already:
 		}
 	}
-	result := store.UnitResult{Verdict: verdict, Jobs: make([]armada.Job, len(u))}
+	result := store.UnitResult{Verdict: verdict, Jobs: make([]armada.Job, len(u)), Retries: retries}
 	for i, d := range drafts {
 		result.Jobs[i] = d.job
 		if err := b.keep(d); err != nil {
