@@ -1,6 +1,9 @@
 package armada
 
-import "time"
+import (
+	"strings"
+	"time"
+)
 
 // RunState is where one attempt stands. The zero value is no state.
 type RunState uint8
@@ -48,7 +51,7 @@ type Run struct {
 	Node     string
 	Pool     string
 	After    []RunID // victims: this run starts only when they have ended
-	Away     string  // the type of its node if the job is not at home there, and tolerates it all the same
+	Away     string  // the type of its node if the job is not at home there, and tolerates it all the same; or see GuestOf
 
 	State   RunState
 	Version int64
@@ -79,6 +82,16 @@ func (p *Polled) Latest() time.Time {
 	}
 	return latest
 }
+
+// guestMark begins what Away says of a guest.
+const guestMark = "pool:"
+
+// GuestFrom is what a run's Away says of a job that is at home in another pool.
+func GuestFrom(pool string) string { return guestMark + pool }
+
+// GuestOf returns the pool in which a run's job is at home, if it is a guest in the
+// run's own.
+func (r *Run) GuestOf() (pool string, guest bool) { return strings.CutPrefix(r.Away, guestMark) }
 
 // Pod is what the executor knows the run's pod by.
 type Pod struct {

@@ -372,7 +372,7 @@ func (c Config) scheduling() scheduling.Config {
 		Resources: c.resources(), Classes: c.Jobs.PriorityClasses,
 		MaxQueueLookback: c.Scheduling.MaxQueueLookback, MaxLeasesPerRound: c.Scheduling.MaxJobsPerRound,
 		RoundLimits: c.Scheduling.RoundLimits, Rate: c.Scheduling.Rate, QueueRate: c.Scheduling.QueueRate,
-		Budgets: c.Scheduling.budgets(), Away: c.away(),
+		Budgets: c.Scheduling.budgets(), Away: c.away(), AwayPools: c.Scheduling.awayPools(),
 	}
 	s.PoolRules, s.Pools = c.Scheduling.poolRules(s.Resources)
 	for i := range s.Resources.Len() {

@@ -27,6 +27,9 @@ func (s *System) openServer(ctx context.Context, version string) error {
 			return fmt.Errorf("opening the store: %w", err)
 		}
 	}
+	if s.store, err = countRetries(s.store, s.registry); err != nil {
+		return err
+	}
 	if s.addresses, err = server.Bind(ctx, s.config.Server); err != nil {
 		return fmt.Errorf("%w; choose other addresses with --grpc-addr and --http-addr", err)
 	}

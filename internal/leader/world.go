@@ -20,6 +20,7 @@ type planner interface {
 	RemoveNode(executor armada.ExecutorID, name string)
 	SetExecutor(id armada.ExecutorID, open bool)
 	SetBids(bids map[string]armada.QueueBids) bool
+	SetKnown(known []scheduling.KnownKind) bool
 	Enqueue(job armada.Job, requirements *armada.Requirements)
 	Occupy(job armada.Job, run armada.Run, requirements *armada.Requirements)
 	Ended(job armada.Job, run armada.Run)
@@ -313,6 +314,22 @@ func (w *world) setBids(bids armada.Bids) {
 	}
 }
 
+// inTurn are the pools in the order in which their rounds should be.
+func (w *world) inTurn() []*pool {
+	if len(w.rules.AwayPools) == 0 {
+		return w.pools
+	}
+	names, byName := make([]string, len(w.pools)), map[string]*pool{}
+	for i, p := range w.pools {
+		names[i], byName[p.name] = p.name, p
+	}
+	turns := make([]*pool, len(w.pools))
+	for i, name := range w.rules.InTurn(names) {
+		turns[i] = byName[name]
+	}
+	return turns
+}
+
 // pool returns the pool of a name. A pool that is new learns the queues, the
 // executors and the jobs that wait.
 func (w *world) pool(name string) *pool {
@@ -326,6 +343,7 @@ func (w *world) pool(name string) *pool {
 		p.plan.SetQueue(q)
 	}
 	p.plan.SetBids(w.bids[name])
+	p.plan.SetKnown(w.survey.known)
 	for id, x := range w.executors {
 		p.plan.SetExecutor(id, x.open())
 	}

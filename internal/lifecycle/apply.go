@@ -27,6 +27,7 @@ type Step struct {
 	Job     armada.Job
 	Run     armada.Run // meaningful if the job has a run
 	Events  []armada.Event
+	Retry   *RetryDecision // what policies said; nil when none was asked, or it did not matter
 }
 
 // Begin returns the state of a job that was just submitted, and its events.
@@ -74,6 +75,7 @@ func Apply(job armada.Job, run armada.Run, c Change, now time.Time) Step {
 		step.Job.Wish = armada.Wish{} // it was granted
 		step.Job.Lessons = lessons(&step.Run, &job, &c, &retry)
 	}
+	step.Retry = retry.decision(&job, &c, step.Job.State)
 	return step
 }
 

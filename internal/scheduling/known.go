@@ -25,13 +25,18 @@ type KnownKind struct {
 func (c *Config) CouldRun(needs *armada.Requirements, label string, known []KnownKind) (where KnownKind, yes bool) {
 	for _, form := range append(c.Elsewhere(needs), needs) {
 		for i := range known {
-			kind := c.withBudget(&known[i])
-			if form.Resources.Fits(&kind.Allocatable) && obstacle(form, label, kind) == armada.ReasonNone {
+			if c.fits(form, label, &known[i]) {
 				return known[i], true
 			}
 		}
 	}
 	return KnownKind{}, false
+}
+
+// fits tells whether a job could run on an empty node of a kind.
+func (c *Config) fits(needs *armada.Requirements, label string, known *KnownKind) bool {
+	kind := c.withBudget(known)
+	return needs.Resources.Fits(&kind.Allocatable) && obstacle(needs, label, kind) == armada.ReasonNone
 }
 
 // withBudget is a kind with what its pool may use of floating resources, as if

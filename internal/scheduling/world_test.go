@@ -20,6 +20,7 @@ type world struct {
 	closed []armada.ExecutorID
 	jobs   []worldJob
 	bids   map[string]armada.QueueBids // in a market
+	known  []KnownKind                 // where pools have guests
 }
 
 type worldJob struct {
@@ -41,7 +42,7 @@ func (w world) pool(seed uint64) *Pool {
 	for _, id := range w.closed {
 		patches = append(patches, func() { p.SetExecutor(id, false) })
 	}
-	patches = append(patches, func() { p.SetBids(w.bids) })
+	patches = append(patches, func() { p.SetBids(w.bids) }, func() { p.SetKnown(w.known) })
 	for _, j := range w.jobs {
 		patches = append(patches, func() {
 			if j.run != nil {

@@ -48,7 +48,7 @@ type scenario struct {
 func Run(t *testing.T, form Form) {
 	t.Helper()
 	for _, part := range [][]scenario{
-		durability, submissions, transitions, eventLog, feedTests, fences, queueTests, retryTests, executorTests, kindTests, asking, looking, retention, restoration, concurrency,
+		durability, submissions, gangs, transitions, eventLog, feedTests, fences, queueTests, retryTests, executorTests, kindTests, asking, looking, retention, restoration, concurrency,
 	} {
 		for _, s := range part {
 			t.Run(s.name, func(t *testing.T) {
