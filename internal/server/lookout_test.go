@@ -9,9 +9,11 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	"armada"
@@ -295,4 +297,30 @@ func TestAWatcherOfMoreThanIsRememberedListsAnew(t *testing.T) {
 			return
 		}
 	}
+}
+
+func FuzzAFilterIsAnsweredOrToldWhatIsWrong(f *testing.F) {
+	w := newWorld(f, options{})
+	w.submitted("set", items(2))
+	client := lookout.NewLookoutClient(w.conn)
+	f.Add("state", int32(0), "QUEUED", false)
+	f.Add("cpu", int32(7), "1.5", false)
+	f.Add("submitted", int32(4), "2026-01-01T00:00:00Z", false)
+	f.Add("example.com/run", int32(2), "r\x00", true)
+	f.Add("priority", int32(8), "-9223372036854775808", false)
+	f.Fuzz(func(t *testing.T, field string, match int32, value string, annotation bool) {
+		if !utf8.ValidString(field) || !utf8.ValidString(value) {
+			return // no message has such a text
+		}
+		filter := where(field, lookout.Match(match), value)
+		filter.IsAnnotation = annotation
+		page, err := client.GetJobs(t.Context(), &lookout.GetJobsRequest{Filters: []*lookout.Filter{filter}})
+		if code := status.Code(err); code != codes.OK && code != codes.InvalidArgument || len(page.GetJobs()) > 2 {
+			t.Errorf("%v: %d jobs, %v", filter, len(page.GetJobs()), err)
+		}
+		_, err = client.GroupJobs(t.Context(), &lookout.GroupJobsRequest{By: field, IsAnnotation: annotation})
+		if code := status.Code(err); code != codes.OK && code != codes.InvalidArgument {
+			t.Errorf("by %q: %v", field, err)
+		}
+	})
 }
