@@ -156,6 +156,11 @@ type Store struct {
 	KeepFinishedJobs int
 	// KeepClientIDs is how long client ids are known, for deduplication.
 	KeepClientIDs time.Duration
+	// IndexedAnnotations are keys of annotations by which jobs are found at once among
+	// any number: [example.com/run]. A key is indexed for jobs submitted after it was
+	// named; each costs some room and time per job that has it. All servers of a
+	// database should have the same.
+	IndexedAnnotations []string
 }
 
 // Executor sets the executor of this process, which armada up and armada
@@ -316,6 +321,10 @@ func (s Store) keep(now time.Time) store.Keep {
 	return keep
 }
 
+// mostIndexed bounds the annotations that are indexed: each is an entry more that is
+// written with a job.
+const mostIndexed = 10
+
 func (s Store) validate() error {
 	var errs []error
 	for _, url := range []struct {
@@ -332,6 +341,14 @@ func (s Store) validate() error {
 	}
 	if s.KeepFinishedJobs < 0 {
 		errs = append(errs, fmt.Errorf("store.keepFinishedJobs: must not be negative, is %d", s.KeepFinishedJobs))
+	}
+	for i, key := range s.IndexedAnnotations {
+		for _, wrong := range podspec.ValidateAnnotationKey(key, func() string { return "store.indexedAnnotations" }) {
+			errs = append(errs, fmt.Errorf("store.indexedAnnotations[%d]: %s", i, wrong.Message))
+		}
+	}
+	if len(s.IndexedAnnotations) > mostIndexed {
+		errs = append(errs, fmt.Errorf("store.indexedAnnotations: has %d keys, may have %d", len(s.IndexedAnnotations), mostIndexed))
 	}
 	if s.Database.IsEmpty() && s.SkipMigrations {
 		errs = append(errs, errors.New("store.skipMigrations: goes with store.database, which is empty"))
@@ -400,7 +417,7 @@ func (c Config) postgres(log *slog.Logger) postgres.Config {
 		URL: c.Store.Database.Reveal(), DirectURL: c.Store.DirectDatabase.Reveal(), PasswordFile: c.Store.PasswordFile,
 		TransactionPooler: c.Store.TransactionPooler, SkipMigrations: c.Store.SkipMigrations, Connections: c.Store.Connections,
 		Resources: c.resources(), ClientIDRetention: c.Store.KeepClientIDs, MaxQueuedPerQueue: c.Scheduling.MaxQueuedJobsPerQueue, Retries: c.Retries.store(), Logger: log,
-		Hold: c.hold(),
+		Hold: c.hold(), IndexedAnnotations: c.Store.IndexedAnnotations,
 	}
 }
 

@@ -104,11 +104,12 @@ func (s *System) openStore(ctx context.Context) (store.Store, error) {
 			return nil, fmt.Errorf("the store of %s was moved to %s: give that with --database; to go back to what there was before, delete %s", s.dir.path, place, s.dir.file(movedName))
 		}
 		kept, err := sqlite.Open(ctx, sqlite.Config{
-			Path:              s.dir.file(storeName),
-			Resources:         s.config.resources(),
-			ClientIDRetention: s.config.Store.KeepClientIDs,
-			MaxQueuedPerQueue: s.config.Scheduling.MaxQueuedJobsPerQueue,
-			Retries:           s.config.Retries.store(),
+			Path:               s.dir.file(storeName),
+			Resources:          s.config.resources(),
+			ClientIDRetention:  s.config.Store.KeepClientIDs,
+			MaxQueuedPerQueue:  s.config.Scheduling.MaxQueuedJobsPerQueue,
+			Retries:            s.config.Retries.store(),
+			IndexedAnnotations: s.config.Store.IndexedAnnotations,
 		})
 		if err != nil {
 			return nil, err
