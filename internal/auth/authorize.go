@@ -201,4 +201,3 @@ func Namespaces(q armada.Queue) ([]string, bool) {
 	}
 	return names, true
 }
-

@@ -131,7 +131,7 @@ type basic struct {
 	users   map[string]password
 	groups  map[string][]string
 	file    *watched[map[string]password] // may be nil
-	nobody  password  // compared with when there is no such user, to take as long
+	nobody  password                      // compared with when there is no such user, to take as long
 	guesses *guesses
 	hashing chan struct{} // how many hashes are computed at once
 

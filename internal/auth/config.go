@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"armada/internal/settings"
+	"armada/pkg/nearest"
 )
 
 // Config sets who is let in, and what they may do. The names of its keys are
@@ -112,7 +113,7 @@ func (c Config) Validate() error {
 			for i, p := range known {
 				names[i] = string(p)
 			}
-			errs = append(errs, fmt.Errorf("%s.%s: there is no such permission, did you mean %s?", mapping.name, name, settings.Nearest(name, names)))
+			errs = append(errs, fmt.Errorf("%s.%s: there is no such permission, did you mean %s?", mapping.name, name, nearest.Path(name, names)))
 		}
 	}
 	if c.methods() && c.holders(CreateQueue) == 0 {

@@ -55,7 +55,9 @@ func OwnExecutor() Principal {
 
 // Replica is another replica of the server, which has shown the secret that they
 // share.
-func Replica() Principal { return Principal{Name: "armada", Method: MethodInside, only: VerbAskReplica} }
+func Replica() Principal {
+	return Principal{Name: "armada", Method: MethodInside, only: VerbAskReplica}
+}
 
 // Credentials are what a call carries to prove who makes it.
 type Credentials struct {

@@ -8,8 +8,8 @@ import (
 
 	"armada"
 	"armada/internal/auth"
-	"armada/internal/settings"
 	"armada/internal/store"
+	"armada/pkg/nearest"
 )
 
 // longestGuess is how long a name may be that others are compared with: queues
@@ -47,7 +47,7 @@ func nearQueues(ctx context.Context, may *auth.Authorizer, known store.Queues, n
 			seen = append(seen, all[i].Name)
 		}
 	}
-	near := settings.Similar(name, seen)
+	near := nearest.Names(name, seen)
 	for i := range near {
 		near[i] = strconv.Quote(near[i])
 	}

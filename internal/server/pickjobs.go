@@ -10,8 +10,8 @@ import (
 	"armada/internal/auth"
 	"armada/internal/lifecycle"
 	"armada/internal/podspec"
-	"armada/internal/settings"
 	"armada/internal/store"
+	"armada/pkg/nearest"
 )
 
 // picking finds the jobs that an operator means by where they are, and changes
@@ -217,7 +217,7 @@ func meant(name string, known []string) string {
 	if name == "" || len(name) > longestGuess {
 		return ""
 	}
-	near := settings.Similar(name, known)
+	near := nearest.Names(name, known)
 	if len(near) == 0 {
 		return ""
 	}

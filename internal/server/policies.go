@@ -10,10 +10,10 @@ import (
 
 	"armada"
 	"armada/internal/auth"
-	"armada/internal/settings"
 	"armada/internal/store"
 	"armada/internal/wire"
 	"armada/pkg/api"
+	"armada/pkg/nearest"
 )
 
 // policyService is api.RetryPolicyService.
@@ -71,7 +71,7 @@ func thereIsNoPolicy(name string, all []armada.RetryPolicy) string {
 	if len(name) > longestGuess {
 		return message
 	}
-	near := settings.Similar(name, names)
+	near := nearest.Names(name, names)
 	for i := range near {
 		near[i] = strconv.Quote(near[i])
 	}

@@ -16,8 +16,9 @@
 // What the network does to a call is dealt with here: every call has a
 // deadline, and within it UNAVAILABLE and RESOURCE_EXHAUSTED are tried again
 // with growing pauses. That is safe because every call can be repeated: [Client.Submit]
-// gives each job a client id by which the server knows it again. Other errors
-// are returned at once, wrapped; status.Code and [Violations] look into them.
+// gives each job a client id by which the server knows it again, and jobs without
+// one, sent by Client.Submitter, are sent once. Other errors are returned at once,
+// wrapped; status.Code and [Violations] look into them.
 //
 // The package prints and logs nothing, reads no file but the one that [Load] is
 // pointed to, and starts no goroutine that [Client.Close] does not end.
