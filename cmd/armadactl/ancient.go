@@ -155,11 +155,11 @@ func (c *cli) analyze(ctx context.Context, server *client.Client, stream client.
 	events := map[string][]*api.EventMessage{}
 	err := server.History(ctx, stream, func(m *api.EventStreamMessage) error {
 		head := client.Head(m.GetMessage())
-		switch {
-		case head.Kind == armada.EventSucceeded:
+		if head.Kind == armada.EventSucceeded {
 			delete(events, head.Job)
 			return nil
-		case head.Kind == armada.EventSubmitted:
+		}
+		if head.Kind == armada.EventSubmitted {
 			order = append(order, head.Job)
 		}
 		events[head.Job] = append(events[head.Job], m.GetMessage())

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"google.golang.org/grpc/codes"
 
 	"armada"
 	"armada/pkg/api"
@@ -120,6 +121,7 @@ func (b *bulk) nodeCommand() *cobra.Command {
 	b.queueFlag(cmd)
 	b.classFlags(cmd)
 	outputFlag(cmd, &b.form, asText...)
+	b.cli.completeArguments(cmd, nodeArgument)
 	register(cmd, "executor", func(cmd *cobra.Command, _ []string, begun string) ([]string, cobra.ShellCompDirective) {
 		return b.cli.suggestions(cmd.Context(), executorArgument, "", nil, begun)
 	})
@@ -131,12 +133,15 @@ func (b *bulk) somewhere(ctx context.Context, kind, name string, do func(context
 	if err := b.classes(); err != nil {
 		return err
 	}
-	meant := b.meant()
+	meant, named := b.meant(), len(b.work.Queues) > 0
 	return b.cli.connected(ctx, func(ctx context.Context, server *client.Client) (err error) {
 		if b.work.Queues, err = allQueues(ctx, server, b.work.Queues); err != nil {
 			return err
 		}
 		if err := do(ctx, server); err != nil {
+			if named {
+				return advise(err, codes.NotFound, "See which there are: armadactl get queues, armadactl get executors")
+			}
 			return unknownExecutor(err)
 		}
 		to := machine{cli: b.cli, form: b.form}

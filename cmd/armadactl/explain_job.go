@@ -43,6 +43,7 @@ describe job shows everything that is known of a job.`,
 					e.report = c.reportOf(ctx, server, job.GetJobId())
 				case armada.JobFailed:
 					e.log = c.lastWords(ctx, server, job.GetJobId())
+				default: // its reason and its runs say all there is
 				}
 				if form != formText {
 					return c.explainForPrograms(form, &e)
@@ -97,14 +98,14 @@ func (c *cli) explain(e *explanation) {
 	if at := j.GetLastTransition(); at != nil && ended(j.GetState()) {
 		when = ", " + c.age(at) + " ago"
 	} else if at != nil {
-		when = " since " + c.age(at)
+		when = ", for " + c.age(at)
 	}
 	state := client.StateOf(j.GetState())
 	is := c.dye(cmp.Or(hasBecome[state], "is "+stateName(j.GetState())), colourOf(state))
 	c.printf("Job %s of queue %s %s%s\n", j.GetJobId(), j.GetQueue(), is, when)
 	c.because(e)
 	if n := len(j.GetRuns()); n > 0 {
-		c.lastRun(n, j.GetRuns()[n-1])
+		c.lastRun(n, j)
 	}
 	if len(e.log) > 0 {
 		c.printf("\nWhat it wrote last\n")
@@ -141,9 +142,14 @@ func (c *cli) because(e *explanation) {
 	}
 }
 
-// lastRun writes where the newest of some runs was, for how long, and how it ended.
-func (c *cli) lastRun(of int, r *lookout.Run) {
-	lasted := ""
+// lastRun writes where the newest of some runs of a job was, for how long, and how it
+// ended, unless the job's reason has said so.
+func (c *cli) lastRun(of int, j *lookout.Job) {
+	r := j.GetRuns()[of-1]
+	lasted, reason := "", oneLine(r.GetReason())
+	if r.GetReason() == j.GetReason() {
+		reason = ""
+	}
 	switch {
 	case r.GetStarted() == nil:
 	case r.GetFinished() == nil:
@@ -152,7 +158,7 @@ func (c *cli) lastRun(of int, r *lookout.Run) {
 		lasted = "for " + span(r.GetFinished().AsTime().Sub(r.GetStarted().AsTime()))
 	}
 	c.printf("  Run %d: %s\n", of, phrases("", runStateName(r.GetState()), "on node ", r.GetNode(), "executor ", r.GetExecutor(), "", lasted,
-		"", oneLine(r.GetReason()), "category ", strings.Trim(r.GetCategory()+"/"+r.GetSubcategory(), "/")))
+		"", reason, "category ", strings.Trim(r.GetCategory()+"/"+r.GetSubcategory(), "/")))
 	c.containers(r)
 }
 

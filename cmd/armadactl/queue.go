@@ -27,6 +27,9 @@ func (c *cli) queueCommand(verb, short string, put func(*client.Client, context.
 		Args: arguments("NAME"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			queue.Name = args[0]
+			if queue.PriorityFactor == 0 { // to a server nobody said anything then
+				return &usageError{"--priority-factor is 0, must be a number from 1 up"}
+			}
 			return c.connected(cmd.Context(), func(ctx context.Context, server *client.Client) error {
 				if err := put(server, ctx, queue); err != nil {
 					return advise(err, codes.NotFound, "Create it: armadactl create queue %s", queue.GetName())

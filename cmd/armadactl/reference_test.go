@@ -10,6 +10,8 @@ import (
 	gocmp "github.com/google/go-cmp/cmp"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"armada/pkg/client"
 )
 
 // pagesIn are the texts of the pages in a folder, by name.
@@ -77,6 +79,103 @@ func TestThePagesCanBeReadAsManPagesAndAtOnce(t *testing.T) {
 	}
 	if r := run(t, "docs", "-p", folder); r.code != exitUsage {
 		t.Errorf("exit code %d: %s", r.code, r.errors)
+	}
+}
+
+// written are the command lines of armadactl in the howtos and the README, each with
+// the file that has it.
+func written(t *testing.T) map[string]string {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join("..", "..", "docs", "howto", "*.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := map[string]string{}
+	for _, file := range append(files, filepath.Join("..", "..", "README.md")) {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, block := range strings.Split(string(text), "```") {
+			if i%2 == 0 || !strings.HasPrefix(block, "sh\n") && !strings.HasPrefix(block, "console\n") {
+				continue
+			}
+			for line := range strings.Lines(block) {
+				line = strings.TrimPrefix(strings.TrimPrefix(strings.TrimSpace(line), "$ "), "bin/")
+				if command, is := strings.CutPrefix(line, "armadactl "); is {
+					lines[command] = filepath.Base(file)
+				}
+			}
+		}
+	}
+	return lines
+}
+
+// shellWords are the words of a command line up to where another one begins, or
+// where a shell sends what it writes.
+func shellWords(line string) []string {
+	var all []string
+	for line = strings.TrimSpace(line); line != ""; line = strings.TrimSpace(line) {
+		if strings.ContainsAny(line[:1], "#|&>;") {
+			break
+		}
+		end := strings.IndexByte(line+" ", ' ')
+		if quote := line[0]; quote == '"' || quote == '\'' {
+			end = strings.IndexByte(line[1:], quote) + 2
+		}
+		all = append(all, strings.Trim(line[:end], `"'`))
+		line = line[end:]
+	}
+	return all
+}
+
+func TestCommandLinesInTheDocumentsMakeSense(t *testing.T) {
+	t.Parallel()
+	lines := written(t)
+	for line, file := range lines {
+		root := (&cli{}).root()
+		root.InitDefaultCompletionCmd()
+		cmd, args, err := root.Find(shellWords(line))
+		if err == nil {
+			if err = cmd.ParseFlags(args); err == nil {
+				err = cmd.ValidateArgs(cmd.Flags().Args())
+			}
+			if err == nil && cmd.Hidden {
+				t.Errorf("%s: armadactl %s: it is in no list", file, line)
+			}
+		}
+		if err != nil {
+			t.Errorf("%s: armadactl %s: %v", file, line, err)
+		}
+	}
+	if len(lines) < 60 {
+		t.Errorf("there are only %d command lines", len(lines))
+	}
+}
+
+func TestConfigFilesInTheHowtoCanBeRead(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile(filepath.Join("..", "..", "docs", "howto", "armadactl.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	read := 0
+	for _, block := range strings.Split(string(text), "```yaml\n")[1:] {
+		block, _, _ = strings.Cut(block, "```")
+		if !strings.Contains(block, "armadaUrl") {
+			continue
+		}
+		path := filepath.Join(t.TempDir(), "config.yaml")
+		if err := os.WriteFile(path, []byte(block), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := client.ReadFile(path); err != nil {
+			t.Errorf("%v in\n%s", err, block)
+		}
+		read++
+	}
+	if read < 2 {
+		t.Errorf("there are only %d", read)
 	}
 }
 

@@ -148,6 +148,9 @@ func (c *cli) preempt(ctx context.Context, server *client.Client, p preemption) 
 		if err != nil {
 			return err
 		}
+		if ended(job.GetState()) {
+			return &advisedError{fmt.Errorf("job %s was not preempted: it has ended already", p.id), "See: armadactl explain job " + p.id}
+		}
 		p.queue, p.set = job.GetQueue(), job.GetJobSet()
 	}
 	results, err := server.Preempt(ctx, p.queue, p.set, []string{p.id}, p.reason)
@@ -155,7 +158,7 @@ func (c *cli) preempt(ctx context.Context, server *client.Client, p preemption) 
 		return advise(err, codes.NotFound, "See what is known of it: armadactl describe job %s", p.id)
 	}
 	if why := results[p.id]; why != "" {
-		return &advisedError{fmt.Errorf("job %s is not preempted: %s", p.id, why), "See: armadactl describe job " + p.id}
+		return &advisedError{fmt.Errorf("job %s was not preempted: %s", p.id, why), "See: armadactl explain job " + p.id}
 	}
 	to := machine{cli: c, form: p.form}
 	return to.done(kindJob, p.id, "preempting", "Preempting job "+p.id)

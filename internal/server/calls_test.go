@@ -31,6 +31,7 @@ import (
 	"armada/internal/runs"
 	"armada/internal/server"
 	"armada/internal/store"
+	"armada/internal/wire"
 	"armada/pkg/api"
 	"armada/pkg/api/armadaevents"
 	"armada/pkg/api/executorapi"
@@ -86,6 +87,11 @@ type fakeExecutors struct {
 	lines    []runs.LogLine
 	reported chan *executorapi.EventList
 	asked    runs.LogQuery
+}
+
+func (f *fakeExecutors) Lease(_ context.Context, o *store.Order) (*executorapi.JobRunLease, error) {
+	spec, err := wire.PodSpec(o.Template)
+	return wire.Lease(o, spec, false), err
 }
 
 func (f *fakeExecutors) ReportEvents(_ context.Context, list *executorapi.EventList) (*emptypb.Empty, error) {

@@ -27,6 +27,7 @@ import (
 type Executors interface {
 	executorapi.ExecutorApiServer
 	executorapi.ExecutorAgentServer
+	Leaser
 }
 
 // Peers are the replicas of the server, this one included: what one of them
@@ -34,6 +35,7 @@ type Executors interface {
 type Peers interface {
 	LogSource
 	Explainer
+	Sharer
 	// Shares tells how the queues share each pool, in a table for people: of one
 	// queue, or of all that have jobs. Unavailable when nobody can tell.
 	Shares(ctx context.Context, queue string, verbosity int) (string, error)

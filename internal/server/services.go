@@ -4,7 +4,6 @@ import (
 	"google.golang.org/grpc"
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 
-	"armada"
 	"armada/pkg/api"
 	"armada/pkg/api/binoculars"
 	"armada/pkg/api/executorapi"
@@ -34,15 +33,16 @@ func register(r grpc.ServiceRegistrar, config Config, deps Deps, health *health,
 	api.RegisterJobsServer(r, &jobsService{auth: deps.Authorizer, store: deps.Store, specs: specs, most: config.MaxIDsPerQuery})
 	looking := &lookoutService{
 		auth: deps.Authorizer, store: deps.Store, table: deps.Rules.Table(), specs: specs,
-		shapes: newLRU[armada.ShapeID, *armada.Requirements](config.PodSpecCacheBytes / 8), stopping: stopping,
+		changes: &jobChanges{store: deps.Store}, stopping: stopping,
 	}
 	if deps.Peers != nil {
-		looking.logs, looking.explains = deps.Peers, deps.Peers
+		looking.logs, looking.explains, looking.shares = deps.Peers, deps.Peers, deps.Peers
 		peers.RegisterPeersServer(r, deps.Peers.Service())
 	} else {
 		peers.RegisterPeersServer(r, peers.UnimplementedPeersServer{})
 	}
 	if deps.Executors != nil {
+		looking.leases = deps.Executors
 		executorapi.RegisterExecutorApiServer(r, deps.Executors)
 		executorapi.RegisterExecutorAgentServer(r, deps.Executors)
 	} else {

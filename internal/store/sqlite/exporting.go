@@ -127,6 +127,8 @@ var exports = []export{
 	},
 	{table: "ended", columns: "number queue at state life", from: "(SELECT *, ended AS at FROM job WHERE ended <> 0)"},
 	{table: "run", columns: "job attempt body", from: "run"},
+	{table: "mark_key", columns: "id name since", may: "since", from: "mark_key"},
+	{table: "mark", columns: "key value number", from: "mark"},
 	{table: "event_block", columns: "job_set last count at events", from: "event_block"},
 	{
 		table: "client_id", columns: "queue name job at",
