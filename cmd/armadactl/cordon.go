@@ -124,5 +124,5 @@ func (c *cli) deleteExecutorCommand() *cobra.Command {
 
 // unknownExecutor says how to find the executors when there is none of a name.
 func unknownExecutor(err error) error {
-	return advise(err, codes.NotFound, "See which there are: armadactl top nodes")
+	return advise(err, codes.NotFound, "See which there are: armadactl get executors")
 }

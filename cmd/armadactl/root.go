@@ -39,7 +39,8 @@ func (c *cli) run(ctx context.Context, args []string) int {
 func (c *cli) root() *cobra.Command {
 	root := group("armadactl", "The command line of Armada: submit jobs, watch them, look into them",
 		c.submitCommand(), c.watchCommand(), c.logsCommand(),
-		group("get", "Show queues, retry policies and jobs, and how the queues share the nodes", c.getQueueCommand(), c.getQueuesCommand(), c.getRetryPolicyCommand(), c.getRetryPoliciesCommand(), c.getJobsCommand(), c.getJobCommand(),
+		group("get", "Show jobs, job sets, queues, retry policies, executors and nodes, and how the queues share these", c.getQueueCommand(), c.getQueuesCommand(), c.getRetryPolicyCommand(), c.getRetryPoliciesCommand(), c.getJobsCommand(), c.getJobCommand(), c.getJobSpecCommand(),
+			c.getJobSetsCommand(), c.getExecutorsCommand(), c.getNodesCommand(),
 			c.getSchedulingReportCommand(), c.getQueueReportCommand(), c.getJobReportCommand()),
 		group("describe", "Show everything about a job or a queue", c.describeJobCommand(), c.describeQueueCommand()),
 		group("top", "Show what goes on now", c.topQueuesCommand(), c.topNodesCommand()),

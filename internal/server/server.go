@@ -158,6 +158,7 @@ func New(config Config, at *Addresses, deps Deps) (*Server, error) {
 		grpc.ChainUnaryInterceptor(calls.unary),
 		grpc.ChainStreamInterceptor(calls.stream),
 		grpc.MaxRecvMsgSize(config.MaxMessageBytes),
+		grpc.MaxHeaderListSize(maxHeaderBytes),
 		grpc.ForceServerCodecV2(newCodec()),
 		// Clients ping every 10 s, also without a call; connections that carry
 		// nothing for long are kept, since watchers wait in silence.
@@ -169,6 +170,7 @@ func New(config Config, at *Addresses, deps Deps) (*Server, error) {
 	reflection.Register(s.outside)
 	s.http = &http.Server{
 		ReadHeaderTimeout: 10 * time.Second,
+		MaxHeaderBytes:    maxHeaderBytes,
 		ErrorLog:          slog.NewLogLogger(deps.Log.Handler(), slog.LevelDebug),
 	}
 	if s.certificates != nil {
@@ -176,6 +178,10 @@ func New(config Config, at *Addresses, deps Deps) (*Server, error) {
 	}
 	return s, nil
 }
+
+// maxHeaderBytes bounds the headers of a call: callers send them before anybody knows
+// who they are. The longest that means something is a Kerberos ticket.
+const maxHeaderBytes = 256 << 10
 
 // GRPCAddr is where gRPC is served.
 func (s *Server) GRPCAddr() string { return s.at.GRPC() }

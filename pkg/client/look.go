@@ -27,6 +27,8 @@ type JobQuery struct {
 	// States are those of which a job must be in one.
 	States      []armada.JobState
 	Annotations map[string]string
+	// Where are further conditions, on any field that a server can filter by.
+	Where []*lookout.Filter
 	// SubmittedAfter and SubmittedBefore bound the moment of submission.
 	SubmittedAfter, SubmittedBefore time.Time
 	// OldestFirst turns the order round.
@@ -82,13 +84,19 @@ func (c *Client) EachJob(ctx context.Context, q JobQuery, visit func(*lookout.Jo
 
 // request is the query as a server knows it, without a page.
 func (q *JobQuery) request() *lookout.GetJobsRequest {
-	r := &lookout.GetJobsRequest{Order: &lookout.Order{Field: "submitted", Direction: lookout.Direction_DESCENDING}}
+	r := &lookout.GetJobsRequest{Filters: q.filters(), Order: &lookout.Order{Field: "submitted", Direction: lookout.Direction_DESCENDING}}
 	if q.OldestFirst {
 		r.Order.Direction = lookout.Direction_ASCENDING
 	}
+	return r
+}
+
+// filters are the conditions of the query as a server knows them.
+func (q *JobQuery) filters() []*lookout.Filter {
+	var all []*lookout.Filter
 	add := func(field string, match lookout.Match, values ...string) {
 		if len(values) > 0 && values[0] != "" {
-			r.Filters = append(r.Filters, &lookout.Filter{Field: field, Match: match, Values: values})
+			all = append(all, &lookout.Filter{Field: field, Match: match, Values: values})
 		}
 	}
 	add("job_id", lookout.Match_IN, q.IDs...)
@@ -109,9 +117,9 @@ func (q *JobQuery) request() *lookout.GetJobsRequest {
 		add("submitted", lookout.Match_LESS_THAN, q.SubmittedBefore.UTC().Format(time.RFC3339Nano))
 	}
 	for _, key := range slices.Sorted(maps.Keys(q.Annotations)) {
-		r.Filters = append(r.Filters, &lookout.Filter{Field: key, IsAnnotation: true, Values: []string{q.Annotations[key]}})
+		all = append(all, &lookout.Filter{Field: key, IsAnnotation: true, Values: []string{q.Annotations[key]}})
 	}
-	return r
+	return append(all, q.Where...)
 }
 
 // Job returns a job with its runs; NOT_FOUND when there is none of that id, or
