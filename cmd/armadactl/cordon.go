@@ -74,14 +74,18 @@ func (c *cli) cordonExecutorCommand() *cobra.Command {
 func (c *cli) uncordonExecutorCommand() *cobra.Command {
 	return c.executorCommand(&executorDeed{
 		short: "Let an executor have new jobs again", done: "uncordoned", sentence: "Executor %s uncordoned: it may have new jobs.",
-		do: func(server *client.Client, ctx context.Context, name, _ string) error { return server.UncordonExecutor(ctx, name) },
+		do: func(server *client.Client, ctx context.Context, name, _ string) error {
+			return server.UncordonExecutor(ctx, name)
+		},
 	})
 }
 
 func (c *cli) deleteExecutorCommand() *cobra.Command {
 	return c.executorCommand(&executorDeed{
 		short: "Forget an executor that is gone for good", done: "deleted", sentence: "Executor %s deleted.",
-		do: func(server *client.Client, ctx context.Context, name, _ string) error { return server.DeleteExecutor(ctx, name) },
+		do: func(server *client.Client, ctx context.Context, name, _ string) error {
+			return server.DeleteExecutor(ctx, name)
+		},
 	})
 }
 
