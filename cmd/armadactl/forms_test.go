@@ -124,6 +124,9 @@ var commandLines = map[string]string{
 	"armadactl cancel job-set":         "cancel job-set held SET",
 	"armadactl reprioritize job":       "reprioritize job WAITING 5",
 	"armadactl reprioritize job-set":   "reprioritize job-set held SET 5",
+	"armadactl auth whoami":            "auth whoami",
+	"armadactl auth login":             "", // words for people
+	"armadactl auth logout":            "", // words for people
 	"armadactl config get-contexts":    "config get-contexts",
 	"armadactl config current-context": "", // a name
 	"armadactl config use-context":     "", // silence

@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"armada/pkg/client"
+	"armada/pkg/client/credentials"
 )
 
 // run runs a command line and returns the exit code.
@@ -56,7 +57,7 @@ func (c *cli) root() *cobra.Command {
 			c.cordonQueuesCommand("uncordon", "Let the queued jobs of queues start again", "its queued jobs may start", (*client.Client).UncordonQueue), c.uncordonExecutorCommand()),
 		group("reprioritize", "Change the priority of jobs", c.reprioritizeJobCommand(), c.reprioritizeJobSetCommand()),
 		group("config", "Show and choose the contexts of the config file", c.useContextCommand(), c.getContextsCommand(), c.currentContextCommand()),
-		c.versionCommand(), c.docsCommand(), exitCodesTopic(),
+		c.authCommand(), c.versionCommand(), c.docsCommand(), exitCodesTopic(),
 	)
 	root.AddCommand(c.ancientCommands()...)
 	root.Long = `armadactl is the command line of Armada. Jobs wait in queues; jobs of one queue with the same
@@ -188,6 +189,10 @@ func (c *cli) config() (client.Config, error) {
 		config.ArmadaURL = c.url
 	}
 	config.UserAgent = "armadactl/" + version
+	config.Terminal = c.ask()
+	if config.Logins, err = credentials.DefaultCache(); err != nil {
+		config.Logins = nil // there is no home: nothing is kept
+	}
 	return config, nil
 }
 
@@ -215,6 +220,9 @@ func (c *cli) talk(ctx context.Context, f func(context.Context, *client.Client) 
 		return err
 	}
 	defer func() { err = errors.Join(err, connection.Close()) }()
+	if err := connection.Authenticate(ctx); err != nil {
+		return &statusError{err, exitNotAllowed}
+	}
 	ready, cancel := context.WithTimeout(ctx, reach)
 	defer cancel()
 	if err := connection.Ready(ready); err != nil {

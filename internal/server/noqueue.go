@@ -33,13 +33,17 @@ func nearQueues(ctx context.Context, may *auth.Authorizer, known store.Queues, n
 	if name == "" || len(name) > longestGuess {
 		return nil
 	}
+	sight, err := may.Sight(ctx, auth.VerbSeeQueues)
+	if err != nil {
+		return nil
+	}
 	all, err := known.Queues(ctx)
 	if err != nil {
 		return nil
 	}
 	var seen []string
 	for i := range all {
-		if _, err := may.Authorize(ctx, auth.VerbSeeQueues, all[i].Name); err == nil {
+		if sight.Sees(all[i].Name) {
 			seen = append(seen, all[i].Name)
 		}
 	}

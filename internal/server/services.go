@@ -19,13 +19,16 @@ func register(r grpc.ServiceRegistrar, config Config, deps Deps, health *health,
 	shared := &queues{auth: deps.Authorizer, store: deps.Store, defaultClass: class.Name}
 	specs := newDecoded(deps.Store, config.PodSpecCacheBytes)
 
+	changing := &changes{auth: deps.Authorizer, store: deps.Store}
+	picks := &picking{changes: changing, rules: deps.Rules}
+
 	submit := &submitService{
-		queues: shared, changes: &changes{auth: deps.Authorizer, store: deps.Store},
+		queues: shared, changes: changing,
 		auth: deps.Authorizer, store: deps.Store, specs: newSpecs(deps.Rules, config.PodSpecCacheBytes), ids: newIDs(deps.now()),
 		most: config.MaxJobsPerRequest, health: health,
 	}
 	submit.register(r)
-	api.RegisterQueueServiceServer(r, &queueService{queues: shared})
+	api.RegisterQueueServiceServer(r, &queueService{queues: shared, picking: picks})
 	api.RegisterRetryPolicyServiceServer(r, &policyService{auth: deps.Authorizer, store: deps.Store})
 	api.RegisterEventServer(r, &eventService{
 		auth: deps.Authorizer, store: deps.Store, submitted: &submitted{store: deps.Store, specs: specs}, stopping: stopping, health: health,
@@ -52,10 +55,10 @@ func register(r grpc.ServiceRegistrar, config Config, deps Deps, health *health,
 	lookout.RegisterLookoutServer(r, looking)
 	healthpb.RegisterHealthServer(r, health.grpc)
 
-	api.RegisterExecutorServer(r, api.UnimplementedExecutorServer{})
-	api.RegisterNodeServer(r, api.UnimplementedNodeServer{})
+	api.RegisterExecutorServer(r, &executorService{picking: picks})
+	api.RegisterNodeServer(r, &nodeService{picking: picks})
 	api.RegisterAggregatedQueueServer(r, api.UnimplementedAggregatedQueueServer{})
 	api.RegisterUsageServer(r, api.UnimplementedUsageServer{})
-	binoculars.RegisterBinocularsServer(r, binoculars.UnimplementedBinocularsServer{})
+	binoculars.RegisterBinocularsServer(r, &binocularsService{looking: looking, now: deps.now()})
 	schedulerobjects.RegisterSchedulerReportingServer(r, &reportService{looking: looking, peers: deps.Peers})
 }

@@ -3,7 +3,7 @@ package client
 import (
 	"cmp"
 	"context"
-	"encoding/base64"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -19,6 +19,7 @@ import (
 	"armada/pkg/api"
 	"armada/pkg/api/lookout"
 	"armada/pkg/api/schedulerobjects"
+	"armada/pkg/client/credentials"
 )
 
 // Client is a connection to a server. Its methods may be called from many
@@ -39,6 +40,7 @@ type Client struct {
 	Repeated func(err error, pause time.Duration)
 
 	conn    *grpc.ClientConn
+	source  credentials.Source // nil for a caller who is nobody in particular
 	address string
 	pauses  pauses
 }
@@ -76,8 +78,13 @@ func New(config Config, options ...grpc.DialOption) (*Client, error) {
 		grpc.WithUnaryInterceptor(c.insist(config.Timeout)),
 		grpc.WithDisableServiceConfig(),
 	}
-	if config.BasicAuth != nil {
-		all = append(all, grpc.WithPerRPCCredentials(basic{*config.BasicAuth, config.UsesTLS()}))
+	source, err := config.Source()
+	if err != nil {
+		return nil, err
+	}
+	if source != nil {
+		c.source = source
+		all = append(all, grpc.WithPerRPCCredentials(caller{source, config.UsesTLS()}))
 	}
 	conn, err := grpc.NewClient(config.Address(), append(all, options...)...)
 	if err != nil {
@@ -145,21 +152,29 @@ func (c *Client) ServerVersion(ctx context.Context) (string, error) {
 func (c *Client) Address() string { return c.address }
 
 // Close ends the connection and every call on it.
-func (c *Client) Close() error { return c.conn.Close() }
-
-// basic sends a name and a password with every call.
-type basic struct {
-	who BasicAuth
-	tls bool
+func (c *Client) Close() error {
+	err := c.conn.Close()
+	if c.source != nil {
+		err = errors.Join(err, c.source.Close())
+	}
+	return err
 }
 
-// GetRequestMetadata returns the header. The scheme is in lower case as clients
-// of all years send it.
-func (b basic) GetRequestMetadata(context.Context, ...string) (map[string]string, error) {
-	pair := base64.StdEncoding.EncodeToString([]byte(b.who.Username + ":" + b.who.Password))
-	return map[string]string{"authorization": "basic " + pair}, nil
+// caller says with every call who makes it.
+type caller struct {
+	source credentials.Source
+	tls    bool
+}
+
+// GetRequestMetadata returns the header.
+func (c caller) GetRequestMetadata(ctx context.Context, _ ...string) (map[string]string, error) {
+	header, err := c.source.Authorization(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return map[string]string{"authorization": header}, nil
 }
 
 // RequireTransportSecurity is what the config says: a server on this machine,
 // or behind a proxy that ends TLS, takes passwords without.
-func (b basic) RequireTransportSecurity() bool { return b.tls }
+func (c caller) RequireTransportSecurity() bool { return c.tls }

@@ -39,6 +39,8 @@ var rows = map[string]layer{
 	"pkg/nearest":        foundation,
 	"internal/podspec":   foundation,
 	"internal/lifecycle": foundation,
+	// Files of others that binaries contain.
+	"third_party/swaggerui": foundation,
 	// What a round of scheduling is made of.
 	"internal/scheduling": foundation,
 	"internal/store":      foundation,
@@ -69,6 +71,8 @@ var rows = map[string]layer{
 	"internal/server":   shells,
 	"internal/executor": shells,
 	"pkg/client":        shells,
+	// How a client proves who it is; executors do too.
+	"pkg/client/credentials": adapters,
 
 	"internal/app":       wiring,
 	"internal/simulator": wiring,

@@ -117,7 +117,7 @@ var exports = []export{
 	{table: "template", columns: "id hash uses body", from: "template"},
 	{table: "shape", columns: "id hash uses body", from: "shape"},
 	{
-		table: "executor", columns: "number id deleted kind session lease acknowledged replica replica_addr cordoned cordon_reason nodes_hash nodes reported kinds",
+		table: "executor", columns: "number id deleted kind session lease acknowledged replica replica_addr cordoned cordon_reason nodes_hash nodes reported kinds closed_nodes",
 		flags: "deleted cordoned reported", from: "executor",
 	},
 	{table: "job", columns: "number id queue job_set template shape submitted fixed details", from: "job"},
