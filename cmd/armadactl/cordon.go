@@ -119,6 +119,29 @@ func (c *cli) executorCommand(deed *executorDeed) *cobra.Command {
 	return cmd
 }
 
+// cordonNodeCommand is cordon node and uncordon node.
+func (c *cli) cordonNodeCommand(verb, short, meaning string, do func(*client.Client, context.Context, string) error) *cobra.Command {
+	var form string
+	cmd := &cobra.Command{
+		Use:   "node NAME",
+		Short: short,
+		Long:  short + ". Every node of the name is meant, of whichever executor.",
+		Args:  arguments("NAME"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return c.connected(cmd.Context(), func(ctx context.Context, server *client.Client) error {
+				if err := do(server, ctx, args[0]); err != nil {
+					return advise(err, codes.NotFound, "See which there are: armadactl get nodes")
+				}
+				to := machine{cli: c, form: form}
+				return to.done(kindNode, args[0], verb+"ed", fmt.Sprintf("Node %s %sed: %s.", args[0], verb, meaning))
+			})
+		},
+	}
+	outputFlag(cmd, &form, asText...)
+	c.completeArguments(cmd, nodeArgument)
+	return cmd
+}
+
 // unknownExecutor says how to find the executors when there is none of a name.
 func unknownExecutor(err error) error {
 	return advise(err, codes.NotFound, "See which there are: armadactl get executors")
