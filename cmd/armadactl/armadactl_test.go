@@ -71,7 +71,7 @@ func TestWhatUsersSee(t *testing.T) {
 		"cancel": {"cancel job " + job(2), "cancel job demo first " + job(2) + " --reason enough", "cancel job " + job(0), "cancel job-set demo first", "cancel job-set demo none", "cancel job-set nope first"},
 		"operators": {
 			"cordon queue demo", "cordon queues demo other-queue", "cordon queues nope", "cordon queues", "cordon queues demo --dry-run", "uncordon queue demo", "uncordon queue demo -o json",
-			"cordon executor local broken", "cordon executor remote broken", "cordon executor local", "uncordon executor local", "delete executor local", "delete executor remote",
+			"cordon executor local broken", "cordon executor remote broken", "cordon executor local", "uncordon executor local", "cordon node node-1", "cordon node node-3", "uncordon node node-1", "__complete cordon node ", "delete executor local", "delete executor remote",
 			"cancel queues demo -s queued,running -a", "cancel queues --selector team=x -s leased -p batch --pools gpu --dry-run", "cancel queues demo", "cancel queues --selector team=y -s queued -a",
 			"cancel executor local -a", "cancel executor remote -q demo -p batch", "cancel executor local", "cancel node n1 -e local -q demo,other-queue -p batch,best", "cancel node n1 -a", "cancel node n1 -e local -a -o yaml",
 			"preempt job demo first " + job(2) + " room", "preempt job " + job(2), "preempt job " + job(0), "preempt job nope first " + job(2) + " room", "preempt job x", "preempt job", "preempt job demo first " + job(0),

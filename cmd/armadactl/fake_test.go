@@ -28,6 +28,7 @@ import (
 
 	"armada/internal/runs/process"
 	"armada/pkg/api"
+	"armada/pkg/api/binoculars"
 	"armada/pkg/api/lookout"
 	"armada/pkg/api/schedulerobjects"
 	"armada/pkg/client"
@@ -398,6 +399,7 @@ func serve(t *testing.T) (func(client.Config) (*client.Client, error), *server) 
 	api.RegisterRetryPolicyServiceServer(grpcServer, policyServer{main: s})
 	api.RegisterQueueServiceServer(grpcServer, queueServer{main: s})
 	api.RegisterExecutorServer(grpcServer, executorServer{main: s})
+	binoculars.RegisterBinocularsServer(grpcServer, clusterServer{main: s})
 	api.RegisterNodeServer(grpcServer, nodeServer{main: s})
 	api.RegisterEventServer(grpcServer, eventServer{main: s})
 	lookout.RegisterLookoutServer(grpcServer, lookoutServer{main: s})

@@ -13,6 +13,7 @@ import (
 	"google.golang.org/protobuf/types/known/emptypb"
 
 	"armada/pkg/api"
+	"armada/pkg/api/binoculars"
 	corev1 "armada/pkg/api/k8s/core/v1"
 	"armada/pkg/api/lookout"
 )
@@ -25,6 +26,10 @@ type (
 	}
 	executorServer struct {
 		api.UnimplementedExecutorServer
+		main *server
+	}
+	clusterServer struct {
+		binoculars.UnimplementedBinocularsServer
 		main *server
 	}
 	nodeServer struct {
@@ -90,6 +95,14 @@ func (s nodeServer) CancelOnNode(_ context.Context, r *api.NodeCancelRequest) (*
 func (s nodeServer) PreemptOnNode(_ context.Context, r *api.NodePreemptRequest) (*emptypb.Empty, error) {
 	s.main.note("preempt-on-node", r.GetName(), r.GetExecutor(), fmt.Sprint(r.GetQueues(), r.GetPriorityClasses()))
 	return knownExecutor(r.GetExecutor())
+}
+
+func (s clusterServer) Cordon(_ context.Context, r *binoculars.CordonRequest) (*emptypb.Empty, error) {
+	s.main.note("cordon-node", r.GetNodeName(), yesNo(!r.GetUncordon()))
+	if r.GetNodeName() == "node-3" {
+		return nil, status.Error(codes.NotFound, `could not find node "node-3"`)
+	}
+	return &emptypb.Empty{}, nil
 }
 
 func (s *server) PreemptJobs(_ context.Context, r *api.JobPreemptRequest) (*api.PreemptionResult, error) {
@@ -218,6 +231,8 @@ func TestWhatOperatorsAskForReachesTheServer(t *testing.T) {
 		"uncordon queues demo other-queue":                      {"uncordon demo", "uncordon other-queue"},
 		"cordon executor local broken":                          {"settings local yes broken"},
 		"cordon executor local":                                 nil,
+		"cordon node n1":                                        {"cordon-node n1 yes"},
+		"uncordon node n1":                                      {"cordon-node n1 no"},
 		"uncordon executor local":                               {"settings local no "},
 		"cancel queues demo -s queued,running -a":               {"cancel-on-queue demo [QUEUED RUNNING] [] []"},
 		"cancel queue demo -s leased -p batch,best --pools cpu": {"cancel-on-queue demo [LEASED] [batch best] [cpu]"},

@@ -57,26 +57,35 @@ func (c *Client) Jobs(ctx context.Context, q JobQuery) ([]*lookout.Job, error) {
 // that error.
 func (c *Client) EachJob(ctx context.Context, q JobQuery, visit func(*lookout.Job) error) error {
 	request := q.request()
-	for seen := 0; ; {
-		request.PageSize = pageSize
-		if q.Limit > 0 {
-			request.PageSize = int32(min(pageSize, q.Limit-seen))
-		}
+	return eachPage(q.Limit, visit, func(size int32, token string) ([]*lookout.Job, string, error) {
+		request.PageSize, request.PageToken = size, token
 		page, err := c.Lookout.GetJobs(ctx, request)
-		if err != nil {
-			return fmt.Errorf("list jobs: %w", err)
+		return page.GetJobs(), page.GetNextPageToken(), wrapped(err, "list jobs")
+	})
+}
+
+// eachPage calls visit with what the pages of a list have, up to a limit if it is not
+// 0. Get answers a page of at most so many and the token of the next one.
+func eachPage[T any](limit int, visit func(T) error, get func(size int32, token string) ([]T, string, error)) error {
+	for seen, token := 0, ""; ; {
+		size := int32(pageSize)
+		if limit > 0 {
+			size = int32(min(pageSize, limit-seen))
 		}
-		for _, job := range page.GetJobs() {
-			if err := visit(job); err != nil {
+		page, next, err := get(size, token)
+		if err != nil {
+			return err
+		}
+		for _, one := range page {
+			if err := visit(one); err != nil {
 				if errors.Is(err, ErrStop) {
 					return nil
 				}
 				return err
 			}
 		}
-		seen += len(page.GetJobs())
-		request.PageToken = page.GetNextPageToken()
-		if request.PageToken == "" || q.Limit > 0 && seen >= q.Limit {
+		seen, token = seen+len(page), next
+		if token == "" || limit > 0 && seen >= limit {
 			return nil
 		}
 	}

@@ -2,7 +2,6 @@ package client
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"armada/pkg/api/lookout"
@@ -52,29 +51,11 @@ type JobSetQuery struct {
 // [ErrStop], otherwise that error.
 func (c *Client) EachJobSet(ctx context.Context, q JobSetQuery, visit func(*lookout.JobSetSummary) error) error {
 	request := &lookout.ListJobSetsRequest{Queue: q.Queue, StartsWith: q.Prefix, Contains: q.Contains, ActiveOnly: q.Active}
-	for seen := 0; ; {
-		request.PageSize = pageSize
-		if q.Limit > 0 {
-			request.PageSize = int32(min(pageSize, q.Limit-seen))
-		}
+	return eachPage(q.Limit, visit, func(size int32, token string) ([]*lookout.JobSetSummary, string, error) {
+		request.PageSize, request.PageToken = size, token
 		page, err := c.Lookout.ListJobSets(ctx, request)
-		if err != nil {
-			return fmt.Errorf("list job sets: %w", err)
-		}
-		for _, set := range page.GetJobSets() {
-			if err := visit(set); err != nil {
-				if errors.Is(err, ErrStop) {
-					return nil
-				}
-				return err
-			}
-		}
-		seen += len(page.GetJobSets())
-		request.PageToken = page.GetNextPageToken()
-		if request.PageToken == "" || q.Limit > 0 && seen >= q.Limit {
-			return nil
-		}
-	}
+		return page.GetJobSets(), page.GetNextPageToken(), wrapped(err, "list job sets")
+	})
 }
 
 // QueueLoads returns the queues with their jobs by state and what they hold of each
