@@ -182,7 +182,9 @@ func kindsOfLargeJobs(t *testing.T, form Form) {
 	}
 	known := w.executor("east").Kinds
 	if !slices.ContainsFunc(known, func(k armada.NodeKind) bool { return k.PodsOnly && k.Allocatable == alone.Allocatable }) ||
-		!slices.ContainsFunc(known, func(k armada.NodeKind) bool { return !k.PodsOnly && k.Allocatable == sized("n1", 4).Allocatable && k.Gone.IsZero() }) {
+		!slices.ContainsFunc(known, func(k armada.NodeKind) bool {
+			return !k.PodsOnly && k.Allocatable == sized("n1", 4).Allocatable && k.Gone.IsZero()
+		}) {
 		t.Errorf("known are %+v", known) // the smaller one takes what the larger one does not
 	}
 }
