@@ -25,8 +25,8 @@ type retry struct {
 // judge asks the policies about the end that a change tells of. The first policy
 // of which a rule matches decides, by that rule; when there is none, the first
 // one's default action does. Members of gangs and jobs that fail fast are not
-// tried again, and given back leases are no matter of
-// policies, nor are those that are queued again in any case.
+// tried again; leases that are given back, and those that run again in any case,
+// are no matter of policies.
 func judge(job *armada.Job, c *Change) retry {
 	preempted := job.Wish.Kind == armada.WishPreempt
 	policies := c.Retrying.Policies

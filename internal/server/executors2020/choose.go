@@ -20,12 +20,12 @@ import (
 // MiB, and nothing of more.
 const maxAnswer = 3 << 20
 
-// chosen is a run to hand out; without a message it is one that never fits in an
-// answer.
+// chosen is a run to hand out, or one that never can be.
 type chosen struct {
 	job     armada.JobID
 	run     armada.RunID
 	message *api.Job
+	unfit   string // why it cannot be handed out; empty if it can
 }
 
 // choose returns what to hand out, in the order in which it was decided. What the
@@ -51,8 +51,11 @@ func (s *Service) choose(ctx context.Context, id armada.ExecutorID, offer *wire.
 		c := chosen{job: o.Job.ID, run: o.Run.ID, message: wire.Job2020(o, spec)}
 		bytes := proto.Size(c.message) + 8 // with what stands before it in the answer
 		switch {
+		case len(o.Details.Services) > 0 || len(o.Details.Ingresses) > 0 || !o.Job.Gang.Alone():
+			// Placed by a shape from before there was [armada.Requirements.MoreThanPod].
+			c.unfit = "the executor runs pods without services, ingresses and gangs"
 		case bytes > maxAnswer:
-			c.message = nil
+			c.unfit = fmt.Sprintf("the job is too large for the executor, which takes no answer of more than %d bytes", maxAnswer)
 		case size+bytes > maxAnswer:
 			return list, nil
 		default:

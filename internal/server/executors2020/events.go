@@ -24,12 +24,12 @@ func (s *Service) Report(ctx context.Context, m *api.EventMessage) (*emptypb.Emp
 // that is late, repeated, of a kind without a meaning here or about a run that
 // the executor does not hold changes nothing, and is no error.
 func (s *Service) ReportMultiple(ctx context.Context, list *api.EventList) (*emptypb.Empty, error) {
-	var reports []wire.Report2020
-	var names []string
-	asked := map[armada.ExecutorID]bool{"": true}
 	if err := s.authorize(ctx, ""); err != nil {
 		return nil, err
 	}
+	var reports []wire.Report2020
+	var names []string
+	asked := map[armada.ExecutorID]bool{}
 	for _, m := range list.GetEvents() {
 		r, known := wire.ReadReport2020(m)
 		if !known {

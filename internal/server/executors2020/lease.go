@@ -191,10 +191,9 @@ func (s *Service) handOut(ctx context.Context, id armada.ExecutorID, offer *wire
 	units := make([]store.Unit, len(chosen))
 	for i, c := range chosen {
 		units[i] = store.Unit{{Kind: lifecycle.ReportMark, Mark: lifecycle.MarkDelivered, Job: c.job, Run: c.run, Executor: id}}
-		if c.message == nil {
+		if c.unfit != "" {
 			units[i] = store.Unit{{
-				Kind: lifecycle.ReportReturned, Job: c.job, Run: c.run, Executor: id, MaxAttempts: s.config.MaxAttempts,
-				End: armada.RunEnd{Reason: fmt.Sprintf("the job is too large for an executor of 2020, which takes no answer of more than %d bytes", maxAnswer)},
+				Kind: lifecycle.ReportReturned, Job: c.job, Run: c.run, Executor: id, MaxAttempts: s.config.MaxAttempts, End: armada.RunEnd{Reason: c.unfit},
 			}}
 		}
 	}
@@ -204,7 +203,7 @@ func (s *Service) handOut(ctx context.Context, id armada.ExecutorID, offer *wire
 	}
 	var jobs []*api.Job
 	for i, r := range results {
-		if r.Verdict == lifecycle.Applied && chosen[i].message != nil {
+		if r.Verdict == lifecycle.Applied && chosen[i].unfit == "" {
 			jobs = append(jobs, chosen[i].message)
 		}
 	}

@@ -95,10 +95,9 @@ func (s *Service) decide(ctx context.Context, id armada.ExecutorID, ids []armada
 			k = s.keep(id, &full.Job, run, before, now)
 		} else if j := held[job]; j != nil {
 			k = s.keep(id, &j.Job, j.Run, nil, now)
-		} else {
-			foreign = true
 		}
 		keep[job] = k.keep
+		foreign = foreign || !k.keep && held[job] == nil
 		if len(k.unit) > 0 {
 			units, subject = append(units, k.unit), append(subject, job)
 		}

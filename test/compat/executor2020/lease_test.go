@@ -150,6 +150,28 @@ func TestJobsThatAnExecutorOf2020CannotRunStayAway(t *testing.T) {
 	})
 }
 
+// Jobs that an older server took in have shapes that do not tell of services.
+func TestAJobWithServicesIsNotHandedOutWhateverItsShapeSays(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		id := w.submit(wanted{services: []armada.ServiceRequest{{Ports: []uint32{80}}}})
+		w.polls(offer("east", 8))
+		pause(time.Second)
+		if events := w.history(id); len(events) < 2 || events[1].Kind != returned || !strings.Contains(events[1].Reason, "services") {
+			t.Errorf("it is told %v", events)
+		}
+	})
+}
+
+func TestAJobThatNoAnswerCanHoldIsGivenBack(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		id, small := w.submit(wanted{bytes: 3 << 20}), w.submit(wanted{})
+		w.polls(offer("east", 8), small)
+		if events := w.history(id); len(events) < 2 || events[1].Kind != returned || !strings.Contains(events[1].Reason, "too large") {
+			t.Errorf("it is told %v", events)
+		}
+	})
+}
+
 func TestAPollGetsNoMoreThanTheExecutorHasFree(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		first, second := w.submit(wanted{cores: 4}), w.submit(wanted{cores: 4})

@@ -186,6 +186,7 @@ type wanted struct {
 	cores       int64 // 1 when 0
 	class       string
 	moreThanPod bool
+	services    []armada.ServiceRequest
 	bytes       int // how long the pod's command is
 	node        string
 	storage     string // ephemeral-storage that it asks for
@@ -225,7 +226,7 @@ func (w *world) submit(want wanted) string {
 		Shapes:    map[armada.ShapeID]*armada.Requirements{shape: requirements},
 		Jobs: []store.NewJob{{
 			Job:     armada.Job{ID: id, Owner: "ann", Template: template, Shape: shape},
-			Details: armada.JobDetails{Namespace: "space", Labels: map[string]string{"mine": "yes"}, Annotations: map[string]string{"note": "short"}},
+			Details: armada.JobDetails{Namespace: "space", Labels: map[string]string{"mine": "yes"}, Annotations: map[string]string{"note": "short"}, Services: want.services},
 		}},
 	})
 	ok(w.t, err)
