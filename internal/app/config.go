@@ -164,8 +164,15 @@ type Executor struct {
 	// Servers are the addresses of the servers' gRPC, host:port. One may be a DNS
 	// name of all of them. armada up needs none.
 	Servers []string
-	// TLS encrypts what goes to them, for a proxy that ends TLS before them.
+	// TLS encrypts what goes to them.
 	TLS bool
+	// CAFile has the authorities that their certificates are checked against; empty
+	// is those of the system. CertFile and KeyFile are the executor's own certificate.
+	CAFile   string
+	CertFile string
+	KeyFile  string
+	// Auth is how the executor proves to them who it is.
+	Auth ExecutorAuth
 	// Capacity overrides what this machine offers to jobs, such as
 	// cpu=8,memory=16Gi.
 	Capacity string
@@ -347,15 +354,14 @@ func (e Executor) validate() error {
 		errs = append(errs, errors.New("executor.pool: must not be empty"))
 	}
 	if len(e.Servers) > 0 {
-		if err := e.servers().Validate(); err != nil {
+		if err := (executor.Servers{Addresses: e.Servers}).Validate(); err != nil {
 			errs = append(errs, fmt.Errorf("executor: %w", err))
 		}
 	}
+	if err := e.validateAuth(); err != nil {
+		errs = append(errs, fmt.Errorf("executor.%w", err))
+	}
 	return errors.Join(errs...)
-}
-
-func (e Executor) servers() executor.Servers {
-	return executor.Servers{Addresses: e.Servers, TLS: e.TLS}
 }
 
 func (c Config) scheduling() scheduling.Config {
