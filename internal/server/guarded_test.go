@@ -165,6 +165,9 @@ func (g *guarded) rest(t *testing.T, h header, c *tls.Certificate, verb, path, b
 	answer, err := (&http.Client{Transport: transport}).Do(request)
 	ok(t, err)
 	defer func() { _ = answer.Body.Close() }()
+	if answer.ProtoMajor != 2 {
+		t.Errorf("REST over TLS is spoken by %s", answer.Proto)
+	}
 	text, err := io.ReadAll(answer.Body)
 	ok(t, err)
 	return answer, string(text)

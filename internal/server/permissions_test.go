@@ -253,7 +253,7 @@ func TestNobodyNamesItselfBesideItsCredentials(t *testing.T) {
 func TestOnlyWatchersOfAQueueSeeItsJobs(t *testing.T) {
 	t.Parallel()
 	g := newGuarded(t, func(c *auth.Config) {
-		c.Groups["a"], c.Groups["b"] = []string{"ada"}, []string{"bob"}
+		c.Groups["a"], c.Groups["b"], c.Groups["nobodies"] = []string{"ada"}, []string{"bob"}, []string{"eve"}
 		c.PermissionGroupMapping["submit_any_jobs"] = []string{"admins"}
 	})
 	var jobs []string
@@ -296,6 +296,29 @@ func TestOnlyWatchersOfAQueueSeeItsJobs(t *testing.T) {
 	wantCode(t, err, codes.PermissionDenied)
 	_, err = looking.GetJobs(t.Context(), &lookout.GetJobsRequest{Filters: []*lookout.Filter{{Field: "queue", Values: []string{"b"}}}})
 	wantCode(t, err, codes.PermissionDenied)
+	everything, err := looking.GetJobs(t.Context(), &lookout.GetJobsRequest{})
+	ok(t, err)
+	if got := everything.GetJobs(); len(got) != 1 || got[0].GetQueue() != "a" {
+		t.Errorf("in the list of all jobs ada sees %v", got)
+	}
+	_, err = schedulerobjects.NewSchedulerReportingClient(ada).GetSchedulingReport(t.Context(), &schedulerobjects.SchedulingReportRequest{})
+	wantCode(t, err, codes.PermissionDenied)
+	listed, err := looking.ListQueues(t.Context(), &lookout.ListQueuesRequest{})
+	ok(t, err)
+	if got := listed.GetQueues(); len(got) != 1 || got[0].GetName() != "a" {
+		t.Errorf("in the list of queues ada sees %v", got)
+	}
+	counted, err := looking.CountJobs(t.Context(), &lookout.CountJobsRequest{})
+	ok(t, err)
+	if counted.GetCount() != 1 {
+		t.Errorf("ada counts %d jobs", counted.GetCount())
+	}
+	eve := g.as(t, header("basic "+base64.StdEncoding.EncodeToString([]byte("eve:"+password))), nil)
+	nothing, err := lookout.NewLookoutClient(eve).GetJobs(t.Context(), &lookout.GetJobsRequest{})
+	ok(t, err)
+	if len(nothing.GetJobs()) != 0 {
+		t.Errorf("eve, who may watch nothing, sees %v", nothing.GetJobs())
+	}
 	own, err := looking.GetJobs(t.Context(), &lookout.GetJobsRequest{Filters: []*lookout.Filter{{Field: "queue", Values: []string{"a"}}}})
 	ok(t, err)
 	if len(own.GetJobs()) != 1 {

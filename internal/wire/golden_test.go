@@ -181,7 +181,7 @@ func reports() []*armadaevents.EventSequence_Event {
 			JobId: j, RunId: r, ResourceInfo: info, MaxResourcesForPeriod: cpu("2"), AvgResourcesForPeriod: cpu("1"), TotalCumulativeUsage: cpu("9"),
 		}}},
 		// These change nothing.
-		{Event: &armadaevents.EventSequence_Event_JobRunTerminatedDebugInfo{JobRunTerminatedDebugInfo: &armadaevents.JobRunTerminatedDebugInfo{JobId: j, RunId: r}}},
+		{Event: &armadaevents.EventSequence_Event_JobRunTerminatedDebugInfo{JobRunTerminatedDebugInfo: &armadaevents.JobRunTerminatedDebugInfo{JobId: j, RunId: r, DebugMessage: "d"}}},
 		{Event: &armadaevents.EventSequence_Event_PartitionMarker{PartitionMarker: &armadaevents.PartitionMarker{}}},
 		{},
 	}

@@ -145,6 +145,7 @@ func (p *planner) bound() error {
 			p.stretch.Low = max(p.stretch.Low, number)
 		case store.OpLess, store.OpLessEqual, store.OpEqual:
 			p.stretch.High = min(p.stretch.High, number-1)
+		default: // no other means anything for times
 		}
 		if c.Op == store.OpEqual {
 			if number, err = p.view.FirstSince(time.UnixMicro(at - 1)); err != nil {
