@@ -195,6 +195,7 @@ type Market struct {
 	// say so, the most that any other queue bids up to it.
 	SetterPays armada.Price
 	Quotes     []Quote // of the shapes that the rules name
+	Values     []QueueValue
 }
 
 // Quote is what a job of a shape would have to bid to be placed now.

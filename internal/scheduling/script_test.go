@@ -56,7 +56,7 @@ func (s *script) run(words []string) (string, error) {
 		"type": s.nodeType, "requeue": s.requeue, "close": s.executor(false), "open": s.executor(true), "wait": s.wait, "other": s.other, "bid": s.bid,
 	}
 	asks := map[string]func(*arguments) (string, error){
-		"round": s.round, "shares": s.shares, "why": s.why, "nodes": s.printNodes, "pool": s.printPool, "ever": s.ever, "wake": s.wake, "kept": s.kept, "prices": s.prices,
+		"round": s.round, "shares": s.shares, "why": s.why, "nodes": s.printNodes, "pool": s.printPool, "ever": s.ever, "wake": s.wake, "kept": s.kept, "prices": s.prices, "values": s.values,
 	}
 	var answer string
 	var err error
