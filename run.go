@@ -53,7 +53,10 @@ type Run struct {
 	State   RunState
 	Version int64
 	Pod     Pod
-	End     RunEnd // what is known of its end; zero while active
+	// Addresses are where its ports can be reached, host or host:port, by port;
+	// not to be changed.
+	Addresses map[int32]string
+	End       RunEnd // what is known of its end; zero while active
 
 	Leased, Pending, Started, Finished time.Time // zero while not reached
 }

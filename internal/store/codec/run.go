@@ -10,7 +10,8 @@ import (
 //
 // Fields: attempt 1, id 2 (only if it is not the job's attempt-th), executor 3,
 // node 4, pool 5, after 6 (repeated), state 7, version 8, pod 9, end 10,
-// leased 11, pending 12, started 13, finished 14, away 15.
+// leased 11, pending 12, started 13, finished 14, away 15, addresses 16
+// (nested, repeated: port 1, address 2).
 func AppendRun(b []byte, run *armada.Run) []byte {
 	r := record(append(b, version))
 	appendRun(&r, run)
@@ -41,6 +42,7 @@ func appendRun(r *record, run *armada.Run) {
 	r.time(13, run.Started)
 	r.time(14, run.Finished)
 	r.string(15, run.Away)
+	appendAddresses(r, 16, run.Addresses)
 }
 
 // DecodeRun reads what AppendRun wrote of a run of the job.
@@ -89,6 +91,8 @@ func readRun(f *fields, job armada.JobID, run *armada.Run) {
 			run.Finished = f.time()
 		case 15:
 			run.Away = f.str()
+		case 16:
+			readAddress(f, &run.Addresses)
 		}
 	}
 	if !named {
