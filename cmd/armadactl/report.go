@@ -29,6 +29,9 @@ func (c *cli) getSchedulingReportCommand() *cobra.Command {
 		Long:  "Show how the queues share each pool, as the scheduler's latest round left it.\n\n" + whatSharesSay,
 		Args:  arguments(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if queue != "" && job != "" {
+				return &usageError{"give --queue or --job-id, not both"}
+			}
 			return c.connected(cmd.Context(), func(ctx context.Context, server *client.Client) error {
 				request, about := &schedulerobjects.SchedulingReportRequest{Verbosity: int32(verbosity)}, "all"
 				switch {
@@ -50,7 +53,6 @@ func (c *cli) getSchedulingReportCommand() *cobra.Command {
 	verbosityFlag(cmd, &verbosity)
 	cmd.Flags().StringVar(&queue, "queue", "", "only this queue, as get queue-report")
 	cmd.Flags().StringVar(&job, "job-id", "", "why this job waits, as get job-report")
-	cmd.MarkFlagsMutuallyExclusive("queue", "job-id")
 	outputFlag(cmd, &form, asText...)
 	return cmd
 }
@@ -89,7 +91,7 @@ func (c *cli) getJobReportCommand() *cobra.Command {
 			return c.connected(cmd.Context(), func(ctx context.Context, server *client.Client) error {
 				answer, err := server.Reporter.GetJobReport(ctx, &schedulerobjects.JobReportRequest{JobId: args[0]})
 				if err != nil {
-					return fmt.Errorf("get the report of the job %q: %w", args[0], err)
+					return advise(fmt.Errorf("get the report of the job %q: %w", args[0], err), codes.NotFound, "See which there are: armadactl get jobs")
 				}
 				return c.report(form, args[0], answer.GetReport())
 			})

@@ -4,9 +4,11 @@ import (
 	"fmt"
 	"time"
 
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"armada/pkg/api"
+	"armada/pkg/api/k8s/api/resource"
 	"armada/pkg/api/lookout"
 )
 
@@ -31,7 +33,10 @@ func history() []*api.EventMessage {
 		&api.EventMessage{Events: &api.EventMessage_LeaseExpired{LeaseExpired: &api.JobLeaseExpiredEvent{JobId: a, Created: at(2)}}},
 		&api.EventMessage{Events: &api.EventMessage_Pending{Pending: &api.JobPendingEvent{JobId: a, Created: at(2), ClusterId: "local", PodName: "armada-a-0"}}},
 		&api.EventMessage{Events: &api.EventMessage_Running{Running: &api.JobRunningEvent{JobId: a, Created: at(2.25), NodeName: "node-1", PodName: "armada-a-0"}}},
-		&api.EventMessage{Events: &api.EventMessage_Utilisation{Utilisation: &api.JobUtilisationEvent{JobId: a, Created: at(2.5)}}},
+		&api.EventMessage{Events: &api.EventMessage_Utilisation{Utilisation: &api.JobUtilisationEvent{
+			JobId: a, Created: at(2.5),
+			MaxResourcesForPeriod: map[string]*resource.Quantity{"cpu": {String_: proto.String("1500m")}, "memory": {String_: proto.String("1536Mi")}},
+		}}},
 		&api.EventMessage{Events: &api.EventMessage_IngressInfo{IngressInfo: &api.JobIngressInfoEvent{JobId: a, Created: at(2.5), IngressAddresses: map[int32]string{80: "a.example.com"}}}},
 		&api.EventMessage{Events: &api.EventMessage_Succeeded{Succeeded: &api.JobSucceededEvent{JobId: a, Created: at(3), NodeName: "node-1"}}},
 		&api.EventMessage{Events: &api.EventMessage_Reprioritizing{Reprioritizing: &api.JobReprioritizingEvent{JobId: b, Created: at(3), NewPriority: 7, Requestor: "alice"}}},

@@ -20,6 +20,7 @@ import (
 	"armada/internal/server/peers"
 	"armada/internal/store"
 	"armada/internal/telemetry"
+	"armada/pkg/client/credentials"
 )
 
 // Roles are what a process does.
@@ -49,6 +50,7 @@ type System struct {
 	store     store.Store
 	replica   store.Replica
 	addresses *server.Addresses
+	door      *door
 	leader    *leader.Leader
 	executors *executors.Service
 	peers     *peers.Peers
@@ -56,7 +58,8 @@ type System struct {
 	server    *server.Server
 
 	// Of the executor.
-	conn     *grpc.ClientConn // to the server, inside the process or elsewhere
+	conn     *grpc.ClientConn   // to the server, inside the process or elsewhere
+	caller   credentials.Source // what proves who the executor is; nil without
 	clusters []cluster
 	folders  *process.Runtime // nil when jobs are simulated
 	trace    *trace           // nil when nobody asked for one
@@ -199,12 +202,16 @@ func (s *System) Close() error {
 	if s.conn != nil {
 		errs = append(errs, s.conn.Close())
 	}
+	if s.caller != nil {
+		errs = append(errs, s.caller.Close())
+	}
 	if s.bids != nil {
 		errs = append(errs, s.bids.Close())
 	}
 	if s.peers != nil {
 		errs = append(errs, s.peers.Close())
 	}
+	errs = append(errs, s.door.close())
 	if s.addresses != nil {
 		errs = append(errs, s.addresses.Close())
 	}
@@ -233,3 +240,6 @@ func (s *System) holds() int {
 
 // GRPCAddr is where gRPC is served.
 func (s *System) GRPCAddr() string { return s.addresses.GRPC() }
+
+// HTTPAddr is where REST is served.
+func (s *System) HTTPAddr() string { return s.addresses.HTTP() }

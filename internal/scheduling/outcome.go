@@ -1,6 +1,7 @@
 package scheduling
 
 import (
+	"cmp"
 	"slices"
 
 	"armada"
@@ -47,7 +48,7 @@ func (r *round) decisions() []Decision {
 		}
 		for m, j := range r.members {
 			executor, name := r.pool.space.Node(nodes[m])
-			l := Lease{Job: j.id, Executor: executor, Node: name, Away: p.away}
+			l := Lease{Job: j.id, Executor: executor, Node: name, Away: cmp.Or(p.away, j.shape.nodeType)}
 			if len(waits) > 0 && waits[0].lease == len(leases) {
 				l.After, waits = waits[0].after, waits[1:]
 			}
@@ -64,9 +65,8 @@ func (r *round) report() Report {
 	report := Report{Pool: r.pool.name, At: r.in.Now, Capacity: r.capacity, Market: r.prices}
 	for _, q := range r.pool.byName {
 		t := &q.turn
-		if t.given > 0 {
-			q.sortLanes()
-		}
+		q.unsorted = q.unsorted || t.given > 0
+		q.sortLanes()
 		if !q.known {
 			continue
 		}
@@ -118,14 +118,13 @@ func (r *round) waiting(out []Waiting, q *queue) []Waiting {
 			continue
 		}
 		left := l.count - l.taken
-		first := l.next.job
-		if first.gang == nil {
+		if l.kind.signature == "" {
 			out = append(out, Waiting{
-				Queue: q.name, Shape: first.shape.id, Jobs: left, First: first.id, Reason: r.reason(l),
+				Queue: q.name, Shape: l.kind.members[0].shape.id, Jobs: left, First: l.first(), Reason: r.reason(l),
 			})
 			continue
 		}
-		members := first.gang.due
+		members := l.next.job.gang.due
 		for _, m := range l.kind.members {
 			out = append(out, Waiting{
 				Queue: q.name, Shape: m.shape.id, Jobs: left * m.count, First: members[0].id, Reason: r.reason(l),

@@ -45,7 +45,7 @@ func (c *changes) CancelJobSet(ctx context.Context, r *api.JobSetCancelRequest) 
 	var wrong violations
 	needSet(key, &wrong)
 	checkReason(r.GetReason(), &wrong)
-	states := cancellable(r.GetFilter().GetStates(), &wrong)
+	states := cancellable(r.GetFilter().GetStates(), "filter.states", &wrong)
 	if err := wrong.err("nothing was cancelled"); err != nil {
 		return nil, err
 	}
@@ -55,14 +55,14 @@ func (c *changes) CancelJobSet(ctx context.Context, r *api.JobSetCancelRequest) 
 	return &emptypb.Empty{}, nil
 }
 
-// cancellable returns the states to cancel. A leased job is about to be pending
+// cancellable returns the states to cancel, which are given at the path. A leased job is about to be pending
 // and is meant with it: clients cannot name it.
-func cancellable(asked []api.JobState, wrong *violations) []armada.JobState {
+func cancellable(asked []api.JobState, path string, wrong *violations) []armada.JobState {
 	var states []armada.JobState
 	for i, s := range asked {
 		state, known := wire.StateOf(s)
 		if !known || !state.Active() {
-			wrong.add(fmt.Sprintf("filter.states[%d]", i), fmt.Sprintf("is %s, must be QUEUED, LEASED, PENDING or RUNNING", s))
+			wrong.add(fmt.Sprintf("%s[%d]", path, i), fmt.Sprintf("is %s, must be QUEUED, LEASED, PENDING or RUNNING", s))
 			continue
 		}
 		states = append(states, state)

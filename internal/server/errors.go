@@ -170,8 +170,3 @@ func (v violations) err(message string) error {
 	}
 	return &armada.Error{Code: armada.CodeInvalid, Message: message, Violations: v}
 }
-
-// unimplemented says that something does not exist here.
-func unimplemented(what string) error {
-	return &armada.Error{Code: armada.CodeUnimplemented, Message: what}
-}

@@ -25,9 +25,11 @@ type jobsService struct {
 	most  int // ids per request
 }
 
-// find returns the jobs that are known of those asked for.
+// find returns the jobs that are known of those asked for. Those that the caller
+// may not see are as unknown as those that do not exist.
 func (s *jobsService) find(ctx context.Context, asked []string) ([]store.FullJob, error) {
-	if _, err := s.auth.Authorize(ctx, auth.VerbSeeJobs, ""); err != nil {
+	sight, err := s.auth.Sight(ctx, auth.VerbSeeJobs)
+	if err != nil {
 		return nil, err
 	}
 	if n := len(asked); n > s.most {
@@ -39,7 +41,7 @@ func (s *jobsService) find(ctx context.Context, asked []string) ([]store.FullJob
 		if err != nil {
 			return nil, fmt.Errorf("look up %d jobs: %w", len(piece), err)
 		}
-		found = append(found, jobs...)
+		found = append(found, slices.DeleteFunc(jobs, func(j store.FullJob) bool { return !sight.Sees(j.Job.Queue) })...)
 	}
 	return found, nil
 }
@@ -144,7 +146,8 @@ func (s *jobsService) GetJobRunDetails(ctx context.Context, r *api.JobRunDetails
 // running there. A queued job counts for every pool there is, since any may
 // take it; one with a run for the pool of its node.
 func (s *jobsService) GetActiveQueues(ctx context.Context, _ *api.GetActiveQueuesRequest) (*api.GetActiveQueuesResponse, error) {
-	if _, err := s.auth.Authorize(ctx, auth.VerbSeeQueues, ""); err != nil {
+	sight, err := s.auth.Sight(ctx, auth.VerbSeeQueues)
+	if err != nil {
 		return nil, err
 	}
 	counts, err := s.store.Count(ctx, "")
@@ -182,12 +185,14 @@ func (s *jobsService) GetActiveQueues(ctx context.Context, _ *api.GetActiveQueue
 	}
 	answer := &api.GetActiveQueuesResponse{ActiveQueuesByPool: map[string]*api.ActiveQueues{}}
 	for pool, queues := range active {
-		if len(queues) == 0 {
-			continue
-		}
 		names := &api.ActiveQueues{}
 		for name := range queues {
-			names.Queues = append(names.Queues, name)
+			if sight.Sees(name) {
+				names.Queues = append(names.Queues, name)
+			}
+		}
+		if len(names.Queues) == 0 {
+			continue
 		}
 		slices.Sort(names.Queues)
 		answer.ActiveQueuesByPool[pool] = names
@@ -216,9 +221,6 @@ func (s *jobsService) runningIn(ctx context.Context, executors []store.ExecutorN
 // GetJobStatusUsingExternalJobUri answers the states of a job set's jobs that
 // were submitted with an external URI; no match is an empty answer.
 func (s *jobsService) GetJobStatusUsingExternalJobUri(ctx context.Context, r *api.JobStatusUsingExternalJobUriRequest) (*api.JobStatusResponse, error) {
-	if _, err := s.auth.Authorize(ctx, auth.VerbSeeJobs, ""); err != nil {
-		return nil, err
-	}
 	var wrong violations
 	for _, field := range []struct{ name, value string }{{"queue", r.GetQueue()}, {"jobset", r.GetJobset()}, {"external_job_uri", r.GetExternalJobUri()}} {
 		if field.value == "" {
@@ -226,6 +228,9 @@ func (s *jobsService) GetJobStatusUsingExternalJobUri(ctx context.Context, r *ap
 		}
 	}
 	if err := wrong.err("nothing was looked up"); err != nil {
+		return nil, err
+	}
+	if _, err := s.auth.Authorize(ctx, auth.VerbSeeJobs, r.GetQueue()); err != nil {
 		return nil, err
 	}
 	states := map[string]api.JobState{}

@@ -6,30 +6,37 @@ import (
 	"net/http"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
+	"unicode/utf8"
+
+	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
 
 	"armada/internal/wire/restjson"
-	"armada/pkg/api"
 )
 
 // ServeHTTP serves the REST interface below /v1 and /api/v1, its description,
 // and the server's health. It compares paths as they are: a path that a cleaner
 // would change may name a job set.
 func (g *gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if g.share(w, r) {
+	if g.cors.share(w, r) {
 		return
 	}
 	w = &onceWriter{ResponseWriter: w}
+	if err := g.pages.Check(r); err != nil {
+		w.Header().Set("Content-Type", restjson.ContentType)
+		w.WriteHeader(http.StatusForbidden)
+		_, _ = io.WriteString(w, `{"code":7,"message":"a page of another origin may not call; server.corsAllowedOrigins names those that may","details":[]}`) // the caller may be gone
+		return
+	}
 	switch path := r.URL.Path; {
 	case path == "/health":
 		g.health.ServeHTTP(w, r)
-	case path == "/swagger.json", path == "/api/swagger.json":
-		w.Header().Set("Content-Type", "application/json")
-		_, _ = w.Write(api.Swagger) // the caller may be gone
+	case g.docs.serve(w, r):
 	case strings.HasPrefix(path, "/v1/"):
-		g.calls.ServeHTTP(w, below(r, ""))
+		g.call(w, r, "")
 	case strings.HasPrefix(path, "/api/v1/"):
-		g.calls.ServeHTTP(w, below(r, "/api"))
+		g.call(w, r, "/api")
 	case g.ui != nil:
 		g.ui.ServeHTTP(w, r)
 	default:
@@ -37,11 +44,46 @@ func (g *gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+// call makes a call of a request below the prefix, unless it has what no call can
+// carry.
+func (g *gateway) call(w http.ResponseWriter, r *http.Request, prefix string) {
+	if where := uncarried(r); where != "" {
+		w.Header().Set("Content-Type", restjson.ContentType)
+		w.WriteHeader(http.StatusBadRequest)
+		_, _ = io.WriteString(w, `{"code":3,"message":"`+where+`","details":[]}`) // the caller may be gone
+		return
+	}
+	g.calls.ServeHTTP(w, below(r, prefix))
+}
+
+// uncarried says what of a request cannot be in a call; empty when all can.
+func uncarried(r *http.Request) string {
+	if !utf8.ValidString(r.URL.Path) {
+		return "the path must be UTF-8"
+	}
+	for name, values := range r.URL.Query() {
+		if !utf8.ValidString(name) || slices.ContainsFunc(values, func(v string) bool { return !utf8.ValidString(v) }) {
+			return "the query must be UTF-8"
+		}
+	}
+	for name, values := range r.Header {
+		key, passed := strings.CutPrefix(name, runtime.MetadataHeaderPrefix)
+		if passed && !strings.HasSuffix(strings.ToLower(key), "-bin") && slices.ContainsFunc(values, unprintable) {
+			return "headers that begin with " + runtime.MetadataHeaderPrefix + " must be printable ASCII"
+		}
+	}
+	return ""
+}
+
+func unprintable(value string) bool {
+	return strings.ContainsFunc(value, func(c rune) bool { return c < ' ' || c > '~' })
+}
+
 // notFound answers a path that means nothing, in the words of the gateway.
 func notFound(w http.ResponseWriter) {
 	w.Header().Set("Content-Type", restjson.ContentType)
 	w.WriteHeader(http.StatusNotFound)
-	_, _ = io.WriteString(w, `{"code":5,"message":"Not Found: REST is below /api/v1, and /api/swagger.json describes it","details":[]}`) // the caller may be gone
+	_, _ = io.WriteString(w, `{"code":5,"message":"Not Found: REST is below /api/v1, and /api/docs describes it","details":[]}`) // the caller may be gone
 }
 
 // below returns the request with the prefix taken from its path, and with
@@ -68,29 +110,6 @@ func unslash(ctx context.Context, name string) string {
 		return name
 	}
 	return strings.ReplaceAll(name, slashInName, "/")
-}
-
-// share tells browsers which pages of other origins may call, and answers their
-// question whether they may: then it returns true.
-func (g *gateway) share(w http.ResponseWriter, r *http.Request) bool {
-	origin := r.Header.Get("Origin")
-	if origin == "" {
-		return false
-	}
-	w.Header().Add("Vary", "Origin")
-	asks := r.Method == http.MethodOptions && r.Header.Get("Access-Control-Request-Method") != ""
-	if g.cors[origin] {
-		w.Header().Set("Access-Control-Allow-Origin", origin)
-		w.Header().Set("Access-Control-Allow-Credentials", "true")
-		if asks {
-			w.Header().Set("Access-Control-Allow-Methods", "GET, HEAD, POST, PUT, DELETE")
-			w.Header().Set("Access-Control-Allow-Headers", "Content-Type, Accept, Authorization")
-		}
-	}
-	if asks {
-		w.WriteHeader(http.StatusNoContent)
-	}
-	return asks
 }
 
 // onceWriter takes the first status of an answer and no other: the gateway

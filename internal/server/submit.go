@@ -3,6 +3,7 @@ package server
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -12,6 +13,7 @@ import (
 
 	"armada"
 	"armada/internal/auth"
+	"armada/internal/podspec"
 	"armada/internal/store"
 	"armada/internal/wire"
 	"armada/internal/wire/submitview"
@@ -73,6 +75,9 @@ func (s *submitService) submit(ctx context.Context, request *submitview.JobSubmi
 	if err := checked.refusal(); err != nil {
 		return nil, err
 	}
+	if err := s.inNamespaces(ctx, request); err != nil {
+		return nil, err
+	}
 	made, err := s.ids.next(len(items))
 	if err != nil {
 		return nil, err
@@ -88,11 +93,15 @@ func (s *submitService) submit(ctx context.Context, request *submitview.JobSubmi
 		it := &items[i]
 		batch.Jobs[i] = newJob(made[i], asked, it, caller)
 		batch.Templates[it.spec.template] = it.spec.canonical
-		batch.Shapes[it.spec.shape] = it.spec.requirements
+		batch.Shapes[it.needs.shape] = it.needs.requirements
 	}
 	taken, err := s.store.Submit(ctx, batch)
 	if armada.CodeOf(err) == armada.CodeNotFound {
 		return nil, noQueue(ctx, s.auth, s.store, request.GetQueue())
+	}
+	var late *store.GangError
+	if errors.As(err, &late) {
+		return nil, checked.late(late)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("submit %d jobs: %w", len(items), err)
@@ -106,12 +115,51 @@ func (s *submitService) submit(ctx context.Context, request *submitview.JobSubmi
 	return answer, nil
 }
 
+// inNamespaces refuses jobs in namespaces that the queue's jobs may not use.
+func (s *submitService) inNamespaces(ctx context.Context, request *submitview.JobSubmitRequest) error {
+	queue, err := s.store.Queue(ctx, request.GetQueue())
+	if armada.CodeOf(err) == armada.CodeNotFound {
+		return noQueue(ctx, s.auth, s.store, request.GetQueue())
+	}
+	if err != nil {
+		return fmt.Errorf("look up the queue: %w", err)
+	}
+	allowed, limited := auth.Namespaces(queue)
+	if !limited {
+		return nil
+	}
+	for i, asked := range request.GetJobRequestItems() {
+		if name := cmp.Or(asked.GetNamespace(), wire.DefaultNamespace); !slices.Contains(allowed, name) {
+			return &armada.Error{Code: armada.CodeDenied, Message: fmt.Sprintf(
+				"job_request_items[%d].namespace: jobs of the queue %q may not run in the namespace %q, but in %s (the queue's label %s)",
+				i, queue.Name, name, strings.Join(allowed, ", "), auth.NamespacesLabel)}
+		}
+	}
+	return nil
+}
+
 // refusal is the error of a request that is not valid: every violation, and one
 // entry for each bad item as armadactl of 2026 prints it.
 func (s *submission) refusal() error {
 	if len(s.wrong) == 0 {
 		return nil
 	}
+	return s.refuse(armada.CodeInvalid)
+}
+
+// late is the error of a valid request of which one item is a member for whom its
+// gang has no place.
+func (s *submission) late(why *store.GangError) error {
+	annotation := podspec.AnnotationGangID
+	if why.Disagrees() {
+		annotation = podspec.AnnotationGangCardinality
+	}
+	s.wrong.add(fmt.Sprintf("job_request_items[%d].annotations[%s]", why.Job, annotation), why.Why())
+	s.perItem = map[int]int{why.Job: 1}
+	return s.refuse(armada.CodePrecondition)
+}
+
+func (s *submission) refuse(code armada.ErrorCode) error {
 	perItem := &api.JobSubmitResponse{}
 	for _, i := range slices.Sorted(maps.Keys(s.perItem)) {
 		prefix := fmt.Sprintf("job_request_items[%d].", i)
@@ -125,7 +173,8 @@ func (s *submission) refusal() error {
 			JobId: prefix[:len(prefix)-1], Error: clip(strings.Join(texts, "; "), 4096),
 		})
 	}
-	return &detailed{error: s.wrong.err("none of the jobs was submitted"), detail: perItem}
+	refused := &armada.Error{Code: code, Message: "none of the jobs was submitted", Violations: s.wrong}
+	return &detailed{error: refused, detail: perItem}
 }
 
 // newJob puts a job together. Labels and annotations may name the job's id; the
@@ -140,7 +189,7 @@ func newJob(id armada.JobID, asked *submitview.JobSubmitRequestItem, it *item, o
 			ClientID: asked.GetClientId(),
 			Priority: it.priority,
 			Template: it.spec.template,
-			Shape:    it.spec.shape,
+			Shape:    it.needs.shape,
 			Gang:     it.gang,
 			Band:     it.band,
 		},

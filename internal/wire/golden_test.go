@@ -124,13 +124,14 @@ func TestEveryKindOfEventIsWrittenAsWatchersKnowIt(t *testing.T) {
 func TestAJobIsWrittenForEveryAsker(t *testing.T) {
 	t.Parallel()
 	table := armada.DefaultResourceTable()
-	needs := &armada.Requirements{PriorityClass: "armada-default", Resources: armada.Resources{1500, 2 << 30, 0, 1}}
+	needing := full()
+	needing.Needs = &armada.Requirements{PriorityClass: "armada-default", Resources: armada.Resources{1500, 2 << 30, 0, 1}}
 	got := line(t, wire.Job(full(), spec, 3)) +
 		line(t, wire.ForgottenJob(key, event(armada.EventSubmitted))) +
 		line(t, wire.JobDetails(full(), nil, false)) +
 		line(t, wire.JobDetails(full(), spec, true)) +
-		line(t, wire.LookoutJob(full(), needs, table, "")) +
-		line(t, wire.LookoutJob(full(), nil, table, "it waits"))
+		line(t, wire.LookoutJob(needing, table, "", true)) +
+		line(t, wire.LookoutJob(full(), table, "it waits", false))
 	golden(t, "jobs.jsonl", got)
 }
 
@@ -181,7 +182,7 @@ func reports() []*armadaevents.EventSequence_Event {
 			JobId: j, RunId: r, ResourceInfo: info, MaxResourcesForPeriod: cpu("2"), AvgResourcesForPeriod: cpu("1"), TotalCumulativeUsage: cpu("9"),
 		}}},
 		// These change nothing.
-		{Event: &armadaevents.EventSequence_Event_JobRunTerminatedDebugInfo{JobRunTerminatedDebugInfo: &armadaevents.JobRunTerminatedDebugInfo{JobId: j, RunId: r}}},
+		{Event: &armadaevents.EventSequence_Event_JobRunTerminatedDebugInfo{JobRunTerminatedDebugInfo: &armadaevents.JobRunTerminatedDebugInfo{JobId: j, RunId: r, DebugMessage: "d"}}},
 		{Event: &armadaevents.EventSequence_Event_PartitionMarker{PartitionMarker: &armadaevents.PartitionMarker{}}},
 		{},
 	}

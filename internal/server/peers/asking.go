@@ -9,6 +9,7 @@ import (
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/status"
@@ -109,7 +110,7 @@ func (p *Peers) toLeader(addr string) (*grpc.ClientConn, error) {
 	if p.leader != nil && p.addr == addr {
 		return p.leader, nil
 	}
-	conn, err := dial(addr)
+	conn, err := p.dial(addr)
 	if err != nil {
 		return nil, err
 	}
@@ -122,7 +123,8 @@ func (p *Peers) toLeader(addr string) (*grpc.ClientConn, error) {
 
 // Logs calls visit with the lines of a run, oldest first, from whichever replica
 // holds the executor's stream. NotFound when the log is gone, Unavailable when
-// the executor or its replica cannot be reached.
+// the executor or its replica cannot be reached, Precondition when it is one that
+// gives no logs.
 func (p *Peers) Logs(ctx context.Context, id armada.ExecutorID, run armada.RunID, q runs.LogQuery, visit func(runs.LogLine) error) error {
 	if p.parts.Executors.Holds(id) {
 		return p.parts.Executors.Logs(ctx, id, run, q, visit)
@@ -133,10 +135,12 @@ func (p *Peers) Logs(ctx context.Context, id armada.ExecutorID, run armada.RunID
 		return notConnected(id)
 	case err != nil:
 		return fmt.Errorf("look for the replica of executor %q: %w", id, err)
+	case e.Kind != armada.ExecutorNative:
+		return &armada.Error{Code: armada.CodePrecondition, Message: fmt.Sprintf("executor %q is one of the original, from which no logs can be read; ask its cluster, for example with kubectl logs", id)}
 	case e.Replica == p.parts.Replica || e.ReplicaAddr == "":
 		return notConnected(id)
 	}
-	conn, err := dial(e.ReplicaAddr)
+	conn, err := p.dial(e.ReplicaAddr)
 	if err != nil {
 		return unavailable("executor %q is connected to replica %q, whose address %q cannot be used: %v", id, e.Replica, e.ReplicaAddr, err)
 	}
@@ -171,9 +175,29 @@ func readLogs(ctx context.Context, conn *grpc.ClientConn, r *peersapi.LogsReques
 
 // dial prepares a connection to another replica. A link that is dead is noticed
 // within the sum of both times.
-func dial(addr string) (*grpc.ClientConn, error) {
-	return grpc.NewClient("passthrough:///"+addr,
-		grpc.WithTransportCredentials(insecure.NewCredentials()),
+func (p *Peers) dial(addr string) (*grpc.ClientConn, error) {
+	security := insecure.NewCredentials()
+	if p.parts.TLS != nil {
+		security = credentials.NewTLS(p.parts.TLS)
+	}
+	options := []grpc.DialOption{
+		grpc.WithTransportCredentials(security),
 		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: 10 * time.Second, Timeout: 5 * time.Second}),
-		grpc.WithDisableServiceConfig())
+		grpc.WithDisableServiceConfig(),
+	}
+	if p.parts.Authorization != "" {
+		options = append(options, grpc.WithPerRPCCredentials(authorization(p.parts.Authorization)))
+	}
+	return grpc.NewClient("passthrough:///"+addr, options...)
 }
+
+// authorization is what replicas say in the header of that name.
+type authorization string
+
+// GetRequestMetadata returns the header.
+func (a authorization) GetRequestMetadata(context.Context, ...string) (map[string]string, error) {
+	return map[string]string{"authorization": string(a)}, nil
+}
+
+// RequireTransportSecurity leaves it to the config whether replicas encrypt.
+func (authorization) RequireTransportSecurity() bool { return false }

@@ -9,6 +9,7 @@ import (
 	"armada/internal/store/codec"
 	"armada/internal/store/feed"
 	"armada/internal/store/intake"
+	"armada/internal/store/listing"
 )
 
 // maxBlock bounds the events of a block: whoever reads one event decodes all of
@@ -29,10 +30,17 @@ type arguments struct {
 
 func (a *arguments) add(values ...any) { a.list = append(a.list, values...) }
 
-// commitCall calls the function with as many arguments as it has.
-var commitCall = callOf("armada.commit", commitWidth)
+// commitCall calls the function with as many arguments as it has. With gangs it is
+// another one.
+var (
+	commitCall      = callOf("armada.commit", commitWidth)
+	commitGangsCall = callOf("armada.commit_gangs", commitWidth+gangsWidth)
+)
 
-const commitWidth = 54
+const (
+	commitWidth = 58
+	gangsWidth  = 6
+)
 
 // write writes a batch in the lane, if what it hangs on still holds.
 func (g *gathering) write(ctx context.Context, b *intake.Batch) error {
@@ -44,7 +52,12 @@ func (g *gathering) write(ctx context.Context, b *intake.Batch) error {
 	}
 	defer c.Release()
 	var clock int64
-	err = c.QueryRow(ctx, commitCall, a.list...).Scan(&clock)
+	call := commitCall
+	if len(b.Gangs) > 0 {
+		call = commitGangsCall
+		addGangs(a, b)
+	}
+	err = c.QueryRow(ctx, call, a.list...).Scan(&clock)
 	if err := written(c.Conn().PgConn(), err); err != nil {
 		return err
 	}
@@ -74,7 +87,7 @@ func (g *gathering) arguments(b *intake.Batch) *arguments {
 		}
 	}
 	g.woken.feed = g.woken.feed || len(elements) > 0
-	a := &arguments{list: make([]any, 0, commitWidth)}
+	a := &arguments{list: make([]any, 0, commitWidth+gangsWidth)}
 	a.add(g.name, s.clock.given(), feed.AppendRow([]byte{}, elements...))
 	executors, sessions := []string{}, []string{}
 	for id, session := range g.fenced.sessions {
@@ -88,7 +101,24 @@ func (g *gathering) arguments(b *intake.Batch) *arguments {
 	g.addClients(a, b)
 	addFresh(a, b, sets, templates, shapes)
 	g.addChanged(a, b)
+	g.addMarks(a, b)
 	return a
+}
+
+// addMarks adds what new jobs are marked with.
+func (g *gathering) addMarks(a *arguments, b *intake.Batch) {
+	names := g.writer.store.marks
+	places := make(map[string]int32, len(names))
+	for i, name := range names {
+		places[name] = int32(i + 1)
+	}
+	jobs, keys, values := []int32{}, []int32{}, []string{}
+	for i, e := range b.Fresh {
+		for _, m := range listing.MarksOf(names, e.Job.Owner, e.Annotations) {
+			jobs, keys, values = append(jobs, int32(i+1)), append(keys, places[m.Name]), append(values, m.Value)
+		}
+	}
+	a.add(names, jobs, keys, values)
 }
 
 // addQueues adds which queues take jobs, and how many jobs are queued now.
