@@ -60,8 +60,8 @@ func (s *Service) ReportDone(ctx context.Context, r *api.IdList) (*api.IdList, e
 		}
 		answer.Ids = append(answer.Ids, string(id))
 		run, _ := latest(full)
-		if run == nil || !run.State.Active() || run.Polled.Delivered.IsZero() {
-			continue
+		if run == nil || !run.State.Active() || run.Polled.Delivered.IsZero() || s.authorize(ctx, run.Executor) != nil {
+			continue // what the caller may not speak for concerns it as little as what is over
 		}
 		if _, known := kinds[run.Executor]; !known {
 			e, err := s.store.Executor(ctx, run.Executor)
