@@ -76,10 +76,11 @@ func drawLimited(t *rapid.T) world {
 }
 
 // heldBy is what a queue's runs hold, of one class or, when that is empty, of all.
+// Runs of a class that leave do not count for their queue any more.
 func (w world) heldBy(queue, class string) armada.Resources {
 	var held armada.Resources
 	for _, j := range w.jobs {
-		if j.run != nil && j.Queue == queue && (class == "" || j.needs.PriorityClass == class) {
+		if j.run != nil && j.Queue == queue && (class == "" || j.needs.PriorityClass == class && j.Wish.Kind == armada.WishNone) {
 			held = held.Add(j.needs.Resources)
 		}
 	}

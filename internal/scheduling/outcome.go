@@ -92,7 +92,7 @@ func (l *lane) waits() bool { return l.taken < l.count }
 // explain tells why what is left in a lane was not placed.
 func (r *round) explain(l *lane, reason *armada.Reason) {
 	q := l.queue
-	if l.kind.failed == r.number && !(q.known && q.settings.Cordoned) {
+	if l.kind.failed == r.number && (!q.known || !q.settings.Cordoned) {
 		if *reason = l.kind.reason; reason.Code == armada.ReasonOutbid {
 			reason.Have = int64(l.price)
 		}

@@ -173,7 +173,7 @@ func (l *lane) remove(e entry) {
 // begins offers what stands first.
 func (l *lane) begins() {
 	if first := l.blocks[0][0]; first != l.next {
-		l.next, l.queue.unsorted = first, true
+		l.next, l.of, l.queue.unsorted = first, nil, true
 	}
 }
 
