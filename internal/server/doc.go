@@ -13,7 +13,7 @@
 //	cancel.go, reprioritize.go changing jobs, in pieces (pieces.go)
 //	queues.go, queueservice.go queues, under both names of the service
 //	events.go                  streams of events; submitted.go completes them
-//	jobs.go, lookout.go        asking; reports.go tells of the scheduler's rounds
+//	jobs.go, lookout*.go       asking; reports.go tells of the scheduler's rounds
 //	executors/                 the executors' side, a package of its own
 //	health.go, ids.go, lru.go  what several of them use
 //	gateway.go, rest.go        REST, over a connection inside the process
