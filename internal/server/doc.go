@@ -14,7 +14,7 @@
 //	executorservice.go         changing jobs by executor and node, found by pickjobs.go
 //	queues.go, queueservice.go queues, under both names of the service
 //	events.go                  streams of events; submitted.go completes them
-//	jobs.go, lookout.go        asking; reports.go tells of the scheduler's rounds
+//	jobs.go, lookout*.go       asking; reports.go tells of the scheduler's rounds
 //	binoculars.go              logs and closed nodes, for clients of another service
 //	executors/                 the executors' side, a package of its own
 //	health.go, ids.go, lru.go  what several of them use

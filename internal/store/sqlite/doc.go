@@ -13,7 +13,8 @@
 //
 // The words: a batch is what a group changes; an entry is a job in the writer's
 // memory; a block is the events of one job set and one transaction; the feed is
-// a row per transaction that lists what it touched.
+// a row per transaction that lists what it touched; the tally is how many jobs
+// are in which state; a mark is an entry of the index of owners and annotations.
 //
 // Reading happens on connections of its own and never waits for the writer. No
 // read transaction is open while anything is sent to anybody.

@@ -87,11 +87,16 @@ func (v view) Sets(q listing.SetFilter, limit int) ([]listing.Set, error) {
 		}
 	}
 	const few = 500 // parameters of a statement; more are compared here
-	if q.Queues != nil && len(q.Queues) <= few {
-		in("s.queue", q.Queues)
-	}
-	if q.Names != nil && len(q.Names) <= few {
-		in("s.name", q.Names)
+	read := limit
+	for _, asked := range []struct {
+		column string
+		values []string
+	}{{"s.queue", q.Queues}, {"s.name", q.Names}} {
+		if len(asked.values) > few {
+			read = -1 // all, for not all of them count
+		} else if asked.values != nil {
+			in(asked.column, asked.values)
+		}
 	}
 	if q.Prefix != "" {
 		// 0xff is no byte of UTF-8: it lies behind every continuation.
@@ -110,11 +115,11 @@ func (v view) Sets(q listing.SetFilter, limit int) ([]listing.Set, error) {
 	}
 	var sets []listing.Set
 	err := v.c.each(query+order, func(r row) error {
-		if set := readSet(r); (q.Queues == nil || slices.Contains(q.Queues, set.Queue)) && (q.Names == nil || slices.Contains(q.Names, set.Name)) {
+		if set := readSet(r); len(sets) < limit && (q.Queues == nil || slices.Contains(q.Queues, set.Queue)) && (q.Names == nil || slices.Contains(q.Names, set.Name)) {
 			sets = append(sets, set)
 		}
 		return nil
-	}, append(args, limit)...)
+	}, append(args, read)...)
 	return sets, err
 }
 

@@ -76,3 +76,47 @@ func TestEqualMarksOfJobsInARowAreWrittenTogether(t *testing.T) {
 		t.Errorf("the marks are %v, %v", got, err)
 	}
 }
+
+func TestJobsOfAnOlderStoreAreCountedAndFound(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "db")
+	open := func() *Store {
+		s, err := Open(t.Context(), Config{Path: path})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	s := open()
+	if err := s.PutQueue(t.Context(), armada.Queue{Name: "q", PriorityFactor: 1}); err != nil {
+		t.Fatal(err)
+	}
+	fill(t, s, 0, 500)
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	undo := []string{
+		"DROP TABLE mark", "DROP TABLE mark_key", "DROP TABLE tally", "DROP INDEX job_ended", "DROP INDEX job_set_name", "DROP INDEX job_set_active",
+	}
+	for _, state := range armada.JobStates() {
+		undo = append(undo, "ALTER TABLE job_set DROP COLUMN "+state.String())
+	}
+	made(t, path, append(undo, "PRAGMA user_version = 5")...)
+	s = open()
+	defer func() { _ = s.Close() }()
+	fill(t, s, 500, 500) // these have marks
+	for _, by := range []store.Field{store.FieldQueue, store.FieldState, store.FieldJobSet, store.FieldOwner} {
+		groups, err := s.Group(t.Context(), store.Query{Patience: time.Minute}, store.Column{Field: by}, false)
+		if err != nil || len(groups.Groups) != 1 || groups.Groups[0].Jobs[armada.JobSucceeded] != 1000 {
+			t.Errorf("by %v: %+v, %v", by, groups, err)
+		}
+	}
+	jobs, err := s.JobsByID(t.Context(), []armada.JobID{submissionOf("set", 0, 1).Jobs[0].Job.ID})
+	if err != nil || len(jobs) != 1 {
+		t.Fatalf("%d jobs, %v", len(jobs), err)
+	}
+	page, err := s.List(t.Context(), store.Query{Owner: jobs[0].Job.Owner, Limit: store.MaxPage, Patience: time.Minute})
+	if err != nil || len(page.Jobs) != 1000 {
+		t.Errorf("of the owner %q are %d jobs, %v", jobs[0].Job.Owner, len(page.Jobs), err)
+	}
+}

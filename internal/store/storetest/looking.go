@@ -161,7 +161,7 @@ func conditionsFind(t *testing.T, form Form) {
 			q.Where = append(q.Where, conditions[random.IntN(len(conditions))])
 		}
 		if i%5 == 0 {
-			q.Queues = [][]string{{}, {"a"}, {"b", "c"}}[random.IntN(3)]
+			q.Queues = [][]string{{}, {"a"}, {"b", "c"}, manyAnd("b")}[random.IntN(4)]
 		}
 		want := jobIDs(w.meeting(all, &q))
 		if q.Descending {
@@ -317,6 +317,15 @@ func countsStayTrue(t *testing.T, form Form) {
 	check("in a queue that was made again")
 }
 
+// manyAnd are names of 600 queues that do not exist, and one more.
+func manyAnd(name string) []string {
+	list := []string{name}
+	for i := range 600 {
+		list = append(list, fmt.Sprintf("none-%d", i))
+	}
+	return list
+}
+
 func jobSetsAreListed(t *testing.T, form Form) {
 	w := open(t, form)
 	ended := w.submit("a", "x-1", 2)
@@ -348,8 +357,9 @@ func jobSetsAreListed(t *testing.T, form Form) {
 		"a/y-1:3":                 {ActiveOnly: true, Queues: []string{"a"}, Limit: 1},
 		"b/x-2:1":                 {Queues: []string{"b"}},
 		"":                        {Queue: "a", Queues: []string{"b"}},
+		"a/y-1:3  a/x-1:2":        {Queues: manyAnd("a"), Limit: 1},
 	} {
-		if got := list(q); got != strings.TrimSpace(want) {
+		if got := list(q); got != strings.Join(strings.Fields(want), " ") {
 			t.Errorf("%+v: %q, want %q", q, got, want)
 		}
 	}
