@@ -263,10 +263,17 @@ func ok(t testing.TB, err error) {
 // call makes a REST call and returns status and body.
 func (w *world) call(verb, path, body string) (*http.Response, string) {
 	w.t.Helper()
+	return w.callWith(http.Header{}, verb, path, body)
+}
+
+// callWith is call with headers.
+func (w *world) callWith(headers http.Header, verb, path, body string) (*http.Response, string) {
+	w.t.Helper()
 	request, err := http.NewRequestWithContext(w.t.Context(), verb, fmt.Sprintf("http://%s%s", w.server.HTTPAddr(), path), strings.NewReader(body))
 	if err != nil {
 		w.t.Fatal(err)
 	}
+	request.Header = headers
 	answer, err := http.DefaultClient.Do(request)
 	if err != nil {
 		w.t.Fatal(err)
