@@ -1,7 +1,6 @@
 package server_test
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -264,27 +263,23 @@ func ok(t testing.TB, err error) {
 // call makes a REST call and returns status and body.
 func (w *world) call(verb, path, body string) (*http.Response, string) {
 	w.t.Helper()
-	return w.exchange(verb, path, body, io.ReadAll)
+	return w.callWith(http.Header{}, verb, path, body)
 }
 
-// firstLine is call for an answer without an end: it hangs up after a line.
-func (w *world) firstLine(verb, path, body string) (*http.Response, string) {
-	w.t.Helper()
-	return w.exchange(verb, path, body, func(from io.Reader) ([]byte, error) { return bufio.NewReader(from).ReadBytes('\n') })
-}
-
-func (w *world) exchange(verb, path, body string, read func(io.Reader) ([]byte, error)) (*http.Response, string) {
+// callWith is call with headers.
+func (w *world) callWith(headers http.Header, verb, path, body string) (*http.Response, string) {
 	w.t.Helper()
 	request, err := http.NewRequestWithContext(w.t.Context(), verb, fmt.Sprintf("http://%s%s", w.server.HTTPAddr(), path), strings.NewReader(body))
 	if err != nil {
 		w.t.Fatal(err)
 	}
+	request.Header = headers
 	answer, err := http.DefaultClient.Do(request)
 	if err != nil {
 		w.t.Fatal(err)
 	}
 	defer func() { _ = answer.Body.Close() }()
-	text, err := read(answer.Body)
+	text, err := io.ReadAll(answer.Body)
 	if err != nil {
 		w.t.Fatal(err)
 	}
