@@ -58,6 +58,9 @@ type Run struct {
 	Pod     Pod
 	End     RunEnd // what is known of its end; while active only Debug may be told
 	Polled  Polled // of runs of [Executor2020]
+	// Addresses are where its ports can be reached, host or host:port, by port;
+	// not to be changed.
+	Addresses map[int32]string
 
 	Leased, Pending, Started, Finished time.Time // zero while not reached
 }

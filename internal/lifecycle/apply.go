@@ -3,6 +3,7 @@ package lifecycle
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"time"
 
 	"armada"
@@ -186,13 +187,21 @@ func (s *Step) perform(r *Rule, c *Change, at time.Time) {
 	job.Transitioned = at
 }
 
-// learn takes over what a report tells about the pod.
+// learn takes over what a report tells about the pod and its ports.
 func learn(run *armada.Run, c *Change) {
 	if c.Node != "" {
 		run.Node = c.Node
 	}
 	if c.Pod.Name != "" {
 		run.Pod = c.Pod
+	}
+	if c.Kind == ReportIngress && len(c.Addresses) > 0 {
+		known := maps.Clone(run.Addresses)
+		if known == nil {
+			known = map[int32]string{}
+		}
+		maps.Copy(known, c.Addresses)
+		run.Addresses = known
 	}
 }
 

@@ -97,7 +97,7 @@ func diagram(b *strings.Builder) {
 		switch {
 		case r.Wish != AnyWish && r.Wish != armada.WishNone:
 			label += " (" + wishName(r.Wish) + " wanted)"
-		case r.Guard == Exhausted:
+		case r.Guard == Exhausted, r.Guard == RunsAgain:
 			label += " (" + r.Guard.String() + ")"
 		}
 		froms := []string{"run"}

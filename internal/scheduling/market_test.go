@@ -254,7 +254,7 @@ func TestTheIdealValueIsThatOfTheHighestPrices(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		pick := func(label string, of int) int { return rapid.IntRange(0, of-1).Draw(t, label) }
-		p := NewPool("default", Config{PoolRules: PoolRules{Market: &MarketRules{SpotCutoff: 900_000}}})
+		p := NewPool("default", Config{Resources: armada.DefaultResourceTable(), PoolRules: PoolRules{Market: &MarketRules{SpotCutoff: 900_000}}})
 		const nodes, cores = 5, 4 // of which a job is a twentieth
 		for i := range nodes {
 			p.SetNode(armada.Node{Executor: "e", Name: string(rune('a' + i)), Labels: map[string]string{"odd": string(rune('0' + i%2))}, Allocatable: armada.Resources{cores}})

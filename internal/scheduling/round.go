@@ -116,9 +116,10 @@ type round struct {
 	most    bound            // of it
 	unspent bound            // of floating resources
 	tokens  allowance
-	moved   allowance         // of runs preempted for fairness
-	stirred int               // so many leases were there when room was left over last
-	dearest uint64            // the most that a queue costs which got something and owes
+	moved   allowance // of runs preempted for fairness
+	stirred int       // so many leases were there when room was left over last
+	dearest uint64    // the most that a queue costs which got something and owes
+	owing   owing
 	least   *armada.Resources // no job asks for less; nil while not known
 	wake    time.Time
 	prices  *Market // nil unless the pool is a market

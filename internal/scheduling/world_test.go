@@ -147,7 +147,7 @@ func (w world) free(n armada.Node) armada.Resources {
 // accepts tells whether the node may get the job as far as room is no matter.
 func (w world) accepts(n armada.Node, needs *armada.Requirements) bool {
 	_, tolerated := needs.Tolerates(n.Taints)
-	return !n.Unschedulable && w.executorOpen(n.Executor) && tolerated && needs.Matches(n.Labels, n.Name) && n.MinimumJob.Fits(&needs.Resources) && !(n.PodsOnly && needs.MoreThanPod)
+	return !n.Unschedulable && w.executorOpen(n.Executor) && tolerated && needs.Matches(n.Labels, n.Name) && n.MinimumJob.Fits(&needs.Resources) && (!n.PodsOnly || !needs.MoreThanPod)
 }
 
 // drawWorld draws a small world in which every feature occurs.

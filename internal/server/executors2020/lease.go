@@ -31,8 +31,12 @@ func (s *Service) LeaseJobs(ctx context.Context, r *api.LeaseRequest) (*api.JobL
 		return nil, err
 	}
 	defer f.end()
-	if err := s.tidy(ctx, id, f.runs); err != nil {
-		return nil, err
+	if held, err := s.store.Held(ctx); err != nil {
+		return nil, fmt.Errorf("asking whether anything may be started: %w", err)
+	} else if held == 0 {
+		if err := s.tidy(ctx, id, f.runs); err != nil {
+			return nil, err
+		}
 	}
 	bound, err := s.bound(ctx, f.runs)
 	if err != nil {
@@ -48,8 +52,10 @@ func (s *Service) LeaseJobs(ctx context.Context, r *api.LeaseRequest) (*api.JobL
 	if err := f.wait(ctx); err != nil {
 		return nil, err
 	}
-	if held, err := s.store.Held(ctx); err != nil || held > 0 {
-		return &api.JobLease{}, err
+	if held, err := s.store.Held(ctx); err != nil {
+		return nil, fmt.Errorf("asking whether anything may be started: %w", err)
+	} else if held > 0 {
+		return &api.JobLease{}, nil
 	}
 	jobs, err := s.handOut(ctx, id, &offer, f.runs)
 	if err != nil {

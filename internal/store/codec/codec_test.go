@@ -27,7 +27,7 @@ var (
 	ulid     = armada.JobID("01jdcx7k3q8fdt2zv4y9w5m6n7")
 	pod      = armada.Pod{Name: "armada-x", Namespace: "space", KubernetesID: "uid", Number: 1}
 	theEnd   = armada.RunEnd{Cause: armada.CauseOutOfMemory, Reason: "r", Category: "c", Subcategory: "s", Debug: "d", Containers: []armada.ContainerEnd{{Name: "main", ExitCode: -9, Cause: armada.CauseEvicted, Reason: "x", Message: "m"}}}
-	aRun     = armada.Run{ID: armada.NewRunID(ulid, 2), Job: ulid, Attempt: 2, Executor: "east", Node: "n1", Pool: "p", After: []armada.RunID{"v-1", ""}, Away: "gpu", State: armada.RunFailed, Version: 5, Pod: pod, End: theEnd, Leased: at, Pending: at.Add(1e6), Started: at.Add(2e6), Finished: at.Add(3e6)}
+	aRun     = armada.Run{ID: armada.NewRunID(ulid, 2), Job: ulid, Attempt: 2, Executor: "east", Node: "n1", Pool: "p", After: []armada.RunID{"v-1", ""}, Away: "gpu", Addresses: map[int32]string{80: "h:1", 443: "h"}, State: armada.RunFailed, Version: 5, Pod: pod, End: theEnd, Leased: at, Pending: at.Add(1e6), Started: at.Add(2e6), Finished: at.Add(3e6)}
 	polled   = armada.Run{ID: armada.NewRunID(ulid, 1), Job: ulid, Attempt: 1, Polled: armada.Polled{Delivered: at, Renewed: at.Add(1e6), Done: at.Add(2e6), Returned: at.Add(3e6), Stuck: "no such image"}}
 	aJob     = armada.Job{ID: ulid, Owner: "alice", Groups: []string{"g", ""}, ClientID: "mine", Priority: 7, Gang: armada.Gang{ID: "g", Cardinality: 3, UniformityLabel: "rack", FailFast: true}, Version: 9, Wish: armada.Wish{Kind: armada.WishPreempt, By: "b", Why: "w", For: "j", At: at}, Attempts: 2, Reason: "over", Transitioned: at}
 	taught   = armada.Job{ID: ulid, Lessons: &armada.Lessons{Returned: 1, Retried: 2, Avoid: []string{"n1", ""}, Memory: armada.MemoryGrowth{Factor: 1.5, Extra: 1 << 30}}}

@@ -11,7 +11,8 @@ import (
 // Fields: attempt 1, id 2 (only if it is not the job's attempt-th), executor 3,
 // node 4, pool 5, after 6 (repeated), state 7, version 8, pod 9, end 10,
 // leased 11, pending 12, started 13, finished 14, away 15,
-// polled 16 (delivered 1, renewed 2, done 3, returned 4, stuck 5).
+// polled 16 (delivered 1, renewed 2, done 3, returned 4, stuck 5),
+// addresses 17 (repeated: port 1, address 2).
 func AppendRun(b []byte, run *armada.Run) []byte {
 	r := record(append(b, version))
 	appendRun(&r, run)
@@ -51,6 +52,7 @@ func appendRun(r *record, run *armada.Run) {
 			r.string(5, p.Stuck)
 		})
 	}
+	appendAddresses(r, 17, run.Addresses)
 }
 
 // DecodeRun reads what AppendRun wrote of a run of the job.
@@ -101,6 +103,8 @@ func readRun(f *fields, job armada.JobID, run *armada.Run) {
 			run.Away = f.str()
 		case 16:
 			f.nested(func(f *fields) { readPolled(f, &run.Polled) })
+		case 17:
+			readAddress(f, &run.Addresses)
 		}
 	}
 	if !named {

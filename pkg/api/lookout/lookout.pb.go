@@ -1082,9 +1082,10 @@ type ListJobSetsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Empty for all queues.
 	Queue string `protobuf:"bytes,1,opt,name=queue,proto3" json:"queue,omitempty"`
-	// How the name begins, and what it contains.
+	// How the name begins.
 	StartsWith string `protobuf:"bytes,2,opt,name=starts_with,json=startsWith,proto3" json:"starts_with,omitempty"`
-	Contains   string `protobuf:"bytes,3,opt,name=contains,proto3" json:"contains,omitempty"`
+	// What stands somewhere in the name.
+	Contains string `protobuf:"bytes,3,opt,name=contains,proto3" json:"contains,omitempty"`
 	// Only job sets with jobs that have not ended.
 	ActiveOnly bool `protobuf:"varint,4,opt,name=active_only,json=activeOnly,proto3" json:"active_only,omitempty"`
 	// The most to answer; 0 means 100, the most is 1000.

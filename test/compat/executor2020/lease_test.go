@@ -280,10 +280,13 @@ func TestNothingIsHandedOutWhileARestoredStoreWaits(t *testing.T) {
 		id := w.submit(wanted{})
 		pause(time.Second)
 		w.is(id, armada.JobLeased)
-		ok(t, w.kept.Restored(t.Context(), time.Minute))
-		w.polls(offer("east", 8))
+		ok(t, w.kept.Restored(t.Context(), 30*time.Second))
+		pause(20 * time.Second)
+		w.polls(offer("east", 8)) // its session was void
 		w.keeps("east", []string{"of-the-lost-time"})
-		pause(2 * time.Minute)
+		pause(20 * time.Second)
+		w.polls(offer("east", 8)) // the pod may still be on its way out
+		pause(30 * time.Second)
 		w.polls(offer("east", 8), id)
 	})
 }

@@ -137,6 +137,20 @@ func TestACancelThatComesBetweenIsSeenByTheSameRenewal(t *testing.T) {
 	})
 }
 
+func TestAJobThatIsNamedAgainIsNotDoneWith(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		id := w.submit(wanted{})
+		w.polls(offer("east", 8), id)
+		w.runs("east", id, "uid")
+		w.keeps("east", []string{id}, id)
+		ok(t, w.done(t.Context(), id)) // said by another, who had it before
+		pause(15 * time.Second)
+		w.keeps("east", []string{id}, id)
+		pause(17 * time.Minute)
+		w.tells(id, leased, begun, runs, expired)
+	})
+}
+
 // An attempt that a retry policy gives to a job finds the pod of the one before.
 func TestThePodOfAnAttemptThatFailedMakesWayForTheNext(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
