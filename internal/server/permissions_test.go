@@ -19,6 +19,7 @@ import (
 	"armada/internal/server"
 	"armada/internal/settings"
 	"armada/pkg/api"
+	"armada/pkg/api/binoculars"
 	"armada/pkg/api/executorapi"
 	"armada/pkg/api/lookout"
 	"armada/pkg/api/peers"
@@ -92,6 +93,14 @@ func probes() map[armada.Verb]probe {
 			_, err := api.NewRetryPolicyServiceClient(c).DeleteRetryPolicy(ctx, &api.RetryPolicyDeleteRequest{Name: "none"})
 			return err
 		}, "", ""},
+		auth.VerbUpdateExecutor: {func(ctx context.Context, c *grpc.ClientConn) error {
+			_, err := api.NewExecutorClient(c).UpsertExecutorSettings(ctx, &api.ExecutorSettingsUpsertRequest{})
+			return err
+		}, "", ""},
+		auth.VerbCordonNodes: {func(ctx context.Context, c *grpc.ClientConn) error {
+			_, err := binoculars.NewBinocularsClient(c).Cordon(ctx, &binoculars.CordonRequest{})
+			return err
+		}, "POST /v1/binoculars/cordon", "{}"},
 		auth.VerbAskReplica: {func(ctx context.Context, c *grpc.ClientConn) error {
 			_, err := peers.NewPeersClient(c).Shares(ctx, &peers.SharesRequest{})
 			return err
@@ -101,7 +110,7 @@ func probes() map[armada.Verb]probe {
 
 // elsewhere are verbs whose calls other tests make: their services are not part of
 // this test's server.
-var elsewhere = map[armada.Verb]bool{auth.VerbExecuteJobs: true, auth.VerbUpdateExecutor: true, auth.VerbCordonNodes: true}
+var elsewhere = map[armada.Verb]bool{auth.VerbExecuteJobs: true}
 
 // holders are users who hold one permission each: theirs is their name.
 func holders(c *auth.Config) {
