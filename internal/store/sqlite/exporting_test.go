@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -73,18 +74,37 @@ func made(t *testing.T, path string, statements ...string) {
 	}
 }
 
+// olderForm takes back what the migrations after a form did.
+func olderForm(form int) []string {
+	asking := []string{
+		"DROP TABLE mark", "DROP TABLE mark_key", "DROP TABLE tally", "DROP INDEX job_ended", "DROP INDEX job_set_name", "DROP INDEX job_set_active",
+	}
+	for _, state := range armada.JobStates() {
+		asking = append(asking, "ALTER TABLE job_set DROP COLUMN "+state.String())
+	}
+	var statements []string
+	for _, done := range []struct {
+		form int // that the migration made
+		undo []string
+	}{
+		{8, []string{"DROP TABLE gang"}},
+		{7, []string{"ALTER TABLE executor DROP COLUMN closed_nodes"}},
+		{6, asking},
+		{5, []string{"DROP TABLE retry_policy"}},
+		{4, []string{"DROP TABLE restoration"}},
+		{3, []string{"ALTER TABLE executor DROP COLUMN reported", "ALTER TABLE executor DROP COLUMN kinds"}},
+	} {
+		if done.form > form {
+			statements = append(statements, done.undo...)
+		}
+	}
+	return append(statements, fmt.Sprintf("PRAGMA user_version = %d", form))
+}
+
 func TestAnOlderStoreIsExportedAndStaysOlder(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "older")
-	later := []string{
-		"DROP TABLE mark", "DROP TABLE mark_key", "DROP TABLE tally", "DROP INDEX job_ended", "DROP INDEX job_set_name", "DROP INDEX job_set_active",
-		"DROP TABLE gang", "DROP TABLE retry_policy", "DROP TABLE restoration", "ALTER TABLE executor DROP COLUMN reported", "ALTER TABLE executor DROP COLUMN kinds",
-		"ALTER TABLE executor DROP COLUMN closed_nodes",
-	}
-	for _, state := range armada.JobStates() {
-		later = append(later, "ALTER TABLE job_set DROP COLUMN "+state.String())
-	}
-	made(t, path, append(later, "PRAGMA user_version = 2")...)
+	made(t, path, olderForm(2)...)
 	queues := int64(0)
 	if err := Export(t.Context(), path, func(c *store.Contents) error {
 		for _, table := range c.Tables {

@@ -95,13 +95,7 @@ func TestJobsOfAnOlderStoreAreCountedAndFound(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	undo := []string{
-		"DROP TABLE mark", "DROP TABLE mark_key", "DROP TABLE tally", "DROP INDEX job_ended", "DROP INDEX job_set_name", "DROP INDEX job_set_active",
-	}
-	for _, state := range armada.JobStates() {
-		undo = append(undo, "ALTER TABLE job_set DROP COLUMN "+state.String())
-	}
-	made(t, path, append(undo, "PRAGMA user_version = 5")...)
+	made(t, path, olderForm(5)...)
 	s = open()
 	defer func() { _ = s.Close() }()
 	fill(t, s, 500, 500) // these have marks
