@@ -17,6 +17,7 @@ import (
 	"armada/internal/leader"
 	"armada/internal/podspec"
 	"armada/internal/pricing"
+	"armada/internal/runs/kubernetes"
 	"armada/internal/scheduling"
 	"armada/internal/server"
 	"armada/internal/server/executors"
@@ -164,6 +165,11 @@ type Executor struct {
 	Servers []string
 	// TLS encrypts what goes to them, for a proxy that ends TLS before them.
 	TLS bool
+	// Runtime is what runs jobs: process, for processes of this machine, or
+	// kubernetes, for pods of a cluster.
+	Runtime string
+	// Kubernetes is how the pods of a cluster are run.
+	Kubernetes kubernetes.Config
 	// Capacity overrides what this machine offers to jobs, such as
 	// cpu=8,memory=16Gi.
 	Capacity string
@@ -181,9 +187,16 @@ type Executor struct {
 	// the oldest go first, and 0 is no bound. They also go when their jobs are
 	// forgotten.
 	KeepLogsBytes int64
-	// KeepRunning leaves jobs running when armada stops.
+	// KeepRunning leaves jobs running when armada stops. Pods of a cluster are left
+	// running always.
 	KeepRunning bool
 }
+
+// The runtimes.
+const (
+	runtimeProcess    = "process"
+	runtimeKubernetes = "kubernetes"
+)
 
 // DefaultConfig returns what holds when nothing is set.
 func DefaultConfig() Config {
@@ -205,7 +218,7 @@ func DefaultConfig() Config {
 		},
 		Jobs:     podspec.DefaultConfig(),
 		Store:    Store{Connections: 8, KeepFinished: 14 * 24 * time.Hour, KeepClientIDs: 14 * 24 * time.Hour},
-		Executor: Executor{Pool: armada.DefaultPool, SimulatedRuntime: time.Second, KeepLogsBytes: 10 << 30},
+		Executor: Executor{Pool: armada.DefaultPool, Runtime: runtimeProcess, Kubernetes: kubernetes.DefaultConfig(), SimulatedRuntime: time.Second, KeepLogsBytes: 10 << 30},
 	}
 }
 
@@ -340,6 +353,12 @@ func (e Executor) validate() error {
 	if e.KeepLogsBytes < 0 {
 		errs = append(errs, fmt.Errorf("executor.keepLogsBytes: must be 0, for no bound, or more, is %d", e.KeepLogsBytes))
 	}
+	if e.Runtime != runtimeProcess && e.Runtime != runtimeKubernetes {
+		errs = append(errs, fmt.Errorf("executor.runtime: must be %s or %s, is %q", runtimeProcess, runtimeKubernetes, e.Runtime))
+	}
+	if err := e.Kubernetes.Validate(); err != nil {
+		errs = append(errs, fmt.Errorf("executor.kubernetes: %w", err))
+	}
 	if e.Pool == "" {
 		errs = append(errs, errors.New("executor.pool: must not be empty"))
 	}
@@ -349,6 +368,11 @@ func (e Executor) validate() error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// leavesRunning tells whether jobs go on when armada stops.
+func (e Executor) leavesRunning() bool {
+	return e.KeepRunning || e.Runtime == runtimeKubernetes && e.Simulate == ""
 }
 
 func (e Executor) servers() executor.Servers {

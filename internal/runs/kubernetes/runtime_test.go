@@ -22,6 +22,7 @@ type world struct {
 	nodes  *kubetest.Nodes
 	config kubernetes.Config
 	place  kubernetes.Place
+	runs   int
 }
 
 func newWorld(t testing.TB, count int) *world {

@@ -78,7 +78,9 @@ func outcome(pod *corev1.Pod, v *verdict) (runs.Phase, armada.RunEnd, bool) {
 	end := armada.RunEnd{Containers: containersOf(pod)}
 	succeeded := pod.Status.Phase == corev1.PodSucceeded || allSucceeded(pod)
 	failure := firstFailure(pod)
-	own := failure != nil && (v == nil || failure.FinishedAt.Time.Before(v.At.Truncate(time.Second)))
+	asked, deleted := deletionAsked(pod)
+	own := failure != nil && (v == nil || failure.FinishedAt.Time.Before(v.At.Truncate(time.Second))) &&
+		(!deleted || v != nil || failure.FinishedAt.Time.Before(asked))
 	switch {
 	case succeeded:
 		return runs.Succeeded, end, false
@@ -96,7 +98,7 @@ func outcome(pod *corev1.Pod, v *verdict) (runs.Phase, armada.RunEnd, bool) {
 	case refusedByNode(pod):
 		end.Reason = "the node refused the pod: " + words(reason, pod.Status.Message)
 		return runs.Failed, end, true
-	case pod.DeletionTimestamp != nil && !own:
+	case deleted && !own:
 		end.Reason = "the pod was deleted by somebody else"
 		end.Category, end.Subcategory = armada.CategoryInternal, subcategoryDeleted
 	case failure != nil:
@@ -114,6 +116,19 @@ func outcome(pod *corev1.Pod, v *verdict) (runs.Phase, armada.RunEnd, bool) {
 		end.Reason = "the pod failed: " + words(reason, cmp.Or(pod.Status.Message, disruption(pod), "Kubernetes says nothing of why"))
 	}
 	return runs.Failed, end, false
+}
+
+// deletionAsked is when the pod was deleted: the cluster writes down when its grace
+// ends.
+func deletionAsked(pod *corev1.Pod) (time.Time, bool) {
+	if pod.DeletionTimestamp == nil {
+		return time.Time{}, false
+	}
+	var grace time.Duration
+	if s := pod.DeletionGracePeriodSeconds; s != nil {
+		grace = time.Duration(*s) * time.Second
+	}
+	return pod.DeletionTimestamp.Add(-grace), true
 }
 
 // words joins what there is of a reason and a message.
