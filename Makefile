@@ -77,6 +77,10 @@ bench-short: ## Run every benchmark once, small: it shows that they run, not how
 services: ## Make sure that PostgreSQL and PgBouncer are here, which tests start for themselves; root on Debian installs them.
 	@scripts/postgres.sh
 
+.PHONY: kube
+kube: ## Build etcd and kube-apiserver into bin/kube, which the tests of internal/runs/kubernetes start.
+	@test/kube/build.sh bin/kube etcd kube-apiserver
+
 .PHONY: tools
 tools: bin/tools/golangci-lint ## Build the linter, as pinned in tools/go.mod, into bin/tools.
 

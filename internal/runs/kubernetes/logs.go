@@ -123,30 +123,65 @@ func (r *Runtime) followLogs(ctx context.Context, pod *corev1.Pod, q runs.LogQue
 	}
 }
 
-// followContainer waits for a container to begin and sends its lines until it has
-// ended, or its run has without it.
+// followContainer sends the lines of a container until it has ended, or its run
+// has without it. A log that ends before is read on from its last line: a pod
+// without a node has an empty one, and connections are cut.
 func (r *Runtime) followContainer(ctx context.Context, pod *corev1.Pod, name string, q runs.LogQuery, lines chan<- runs.LogLine) error {
 	over := r.ledger.Over(runOf(pod))
+	var last time.Time
 	for pause := firstPause; ; pause = min(2*pause, time.Second) {
+		ended := r.containerEnded(runOf(pod), name)
+		from := last
+		if !from.IsZero() {
+			q.Since, q.Tail = from, 0
+		}
 		err := r.container(ctx, pod, name, q, func(line runs.LogLine) error {
+			if !from.IsZero() && !line.Time.After(from) {
+				return nil
+			}
 			select {
 			case lines <- line:
+				last, pause = line.Time, firstPause
 				return nil
 			case <-ctx.Done():
 				return context.Cause(ctx)
 			}
 		})
-		if err == nil || !notBegun(err) {
-			return err
+		if ctx.Err() != nil {
+			return nil
+		}
+		if ended || apierrors.IsForbidden(err) {
+			if err != nil && !notBegun(err) {
+				return err
+			}
+			return nil
 		}
 		select {
-		case <-over:
-			return nil // it never began
+		case <-over: // whatever it still had to say is read once more
 		case <-time.After(pause):
 		case <-ctx.Done():
 			return nil
 		}
 	}
+}
+
+// containerEnded tells whether nothing more can come from a container.
+func (r *Runtime) containerEnded(run armada.RunID, name string) bool {
+	if s, known := r.ledger.Get(run); !known || s.Phase.Ended() {
+		return true
+	}
+	pod := r.pod(run)
+	if pod == nil {
+		return true
+	}
+	for _, statuses := range [][]corev1.ContainerStatus{pod.Status.InitContainerStatuses, pod.Status.ContainerStatuses} {
+		for i := range statuses {
+			if statuses[i].Name == name {
+				return statuses[i].State.Terminated != nil
+			}
+		}
+	}
+	return false
 }
 
 // container reads the log of one container.
