@@ -77,6 +77,19 @@ func (j Job) Run() (RunID, bool) {
 	return NewRunID(j.ID, j.Attempts), true
 }
 
+// Cancellation tells who cancelled the job, or asks for it, and why; false when
+// nobody does.
+func (j *Job) Cancellation() (by, why string, cancelled bool) {
+	switch {
+	case j.Wish.Kind == WishCancel:
+		return j.Wish.By, j.Wish.Why, true
+	case j.State == JobCancelled:
+		return "", j.Reason, true
+	default:
+		return "", "", false
+	}
+}
+
 // WishKind is what somebody wants to happen to a job with a run. A wish is a
 // field and not a state: the run may still end by itself first.
 type WishKind uint8

@@ -11,6 +11,7 @@ import (
 
 	"armada/internal/app"
 	"armada/internal/settings"
+	"armada/pkg/nearest"
 )
 
 // configFlags are the flags that every role has: where settings come from.
@@ -61,7 +62,7 @@ func warnOfVariables(w io.Writer, effective *settings.Effective) error {
 		if strings.Contains(name, "_PORT_") || strings.Contains(name, "_SERVICE_") {
 			continue // Kubernetes tells pods of services so
 		}
-		if near := settings.Similar(name, known); len(near) > 0 {
+		if near := nearest.Names(name, known); len(near) > 0 {
 			fmt.Fprintf(w, "armada: the variable %s sets nothing; did you mean %s?\n", name, strings.Join(near, " or "))
 		}
 	}

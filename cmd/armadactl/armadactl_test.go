@@ -19,7 +19,7 @@ func TestWhatUsersSee(t *testing.T) {
 	t.Parallel()
 	for name, lines := range map[string][]string{
 		"queues": {
-			"create queue a", "create queue a --priority-factor 0.5", "update queue demo", "update queue nope", "delete queue a", "delete queue demo",
+			"create queue a", "create queue a --priority-factor 0.5", "create queue a --priority-factor 0", "create queue a --limits cpu=0.5", "create queue a --limits batch:cpu=2", "update queue demo", "update queue nope", "delete queue a", "delete queue demo",
 			"get queue demo", "get queue demo -o json", "get queue demo -o wide", "get queue nope", "get queues", "get queues -o yaml", "get queues -o wide", "get queues -o name",
 			"get queues -l team=x", "get queues --inverse -l team",
 			"get queues other-queue", "get queues --only-cordoned", "get queues none", "create -f testdata/queue.yaml", "create -f testdata/queue.yaml --dry-run",
@@ -38,7 +38,7 @@ func TestWhatUsersSee(t *testing.T) {
 			"submit testdata/jobs.yaml --wait", "submit testdata/jobs.yaml --wait -o json", "submit testdata/jobs.yaml --wait -o name",
 			"submit testdata/second.yaml --wait",
 		},
-		"watch": {"watch demo first --exit-if-inactive", "watch nope first", "watch demo first --from s --exit-if-inactive", "watch demo first --from s --exit-if-inactive -o name"},
+		"watch": {"watch demo first --exit-if-inactive", "watch nope first", "watch demo first --from s --exit-if-inactive", "watch demo first --from s --exit-if-inactive -o name", "watch demo first --exit-if-inactive --force-new-events --force-legacy-events --from s"},
 		"jobs": {
 			"get jobs", "get jobs --limit 1", "get jobs --queue other-queue", "get jobs --queue dmeo", "get jobs --job-set none", "get jobs --state running,Failed", "get jobs -o wide", "get jobs -o name", "get jobs -o json --state failed",
 			"get jobs -o yaml --limit 2", "get jobs --reverse -o name", "get jobs --sort state -o name", "get jobs --sort priority", "get jobs --sort changed --reverse -o name", "get jobs --since 90m -o name", "get job " + job(1), "get job -o name " + job(1) + " " + job(2), "get job x",
@@ -46,6 +46,13 @@ func TestWhatUsersSee(t *testing.T) {
 		"describe": {
 			"describe job " + job(0), "describe job " + job(1), "describe job " + job(2), "describe job " + job(2) + " --events=false", "describe job " + job(0) + " -o yaml", "describe job x",
 			"describe queue demo", "describe queue demo -o json", "describe queue demo -o yaml", "describe queue demo -o name", "describe queue other-queue", "describe queue nope",
+		},
+		"explain": {
+			"explain job " + job(0), "explain job " + job(1), "explain job " + job(2), "explain job " + job(3), "explain job x", "explain job", "explain job " + job(1) + " -o json",
+			"explain job " + job(2) + " -o yaml", "explain job " + job(2) + " -o name", "explain " + job(1), "why", "__complete explain job ",
+		},
+		"top": {
+			"top queues", "top queues -o wide", "top queues -o json", "top queues --interval 1ms", "top nodes", "top nodes -o wide", "top nodes -o yaml", "top nodes -o name", "top",
 		},
 		"logs": {
 			"logs " + job(0), "logs --tail 1 --timestamps " + job(0), "logs " + job(1), "logs --since 1m " + job(0), "logs --since 2026-11-23T12:00:00.5Z -o json " + job(0),
@@ -57,6 +64,22 @@ func TestWhatUsersSee(t *testing.T) {
 			"describe job " + job(1) + " -o name", "logs -o name " + job(0), "watch demo first --exit-if-inactive -o name",
 		},
 		"cancel": {"cancel job " + job(2), "cancel job demo first " + job(2) + " --reason enough", "cancel job " + job(0), "cancel job-set demo first", "cancel job-set demo none", "cancel job-set nope first"},
+		"operators": {
+			"cordon queue demo", "cordon queues demo other-queue", "cordon queues nope", "cordon queues", "cordon queues demo --dry-run", "uncordon queue demo", "uncordon queue demo -o json",
+			"cordon executor local broken", "cordon executor remote broken", "cordon executor local", "uncordon executor local", "delete executor local", "delete executor remote",
+			"cancel queues demo -s queued,running -a", "cancel queues --selector team=x -s leased -p batch --pools gpu --dry-run", "cancel queues demo", "cancel queues --selector team=y -s queued -a",
+			"cancel executor local -a", "cancel executor remote -q demo -p batch", "cancel executor local", "cancel node n1 -e local -q demo,other-queue -p batch,best", "cancel node n1 -a", "cancel node n1 -e local -a -o yaml",
+			"preempt job demo first " + job(2) + " room", "preempt job " + job(2), "preempt job " + job(0), "preempt job nope first " + job(2) + " room", "preempt job x", "preempt job", "preempt job demo first " + job(0),
+			"preempt queues demo -a", "preempt executor local -a", "preempt node n1 -e local -a", "preempt", "cordon demo",
+			"__complete cordon queues d", "__complete cancel executor ", "__complete cancel queues -s ", "__complete preempt executor local -q ", "__complete cancel node n --executor ",
+		},
+		"ancient": {
+			"create-queue a --priorityFactor 2 --owners x --groupOwners g --resourceLimits cpu=0.3,memory=0.2", "create-queue a --resourceLimits cpu=3", "delete-queue a", "delete-queue demo",
+			"info demo", "info other-queue", "cancel --jobId " + job(2), "cancel --queue demo --jobSet first", "cancel --queue demo", "analyze demo first", "analyze nope first", "resources demo first",
+			"kube logs --tail=50 -c main --jobId " + job(0) + " --queue demo --jobSet first", "kube describe pod --jobId=" + job(0), "kube logs --jobId " + job(2), "kube logs --jobId x --queue demo --jobSet first",
+			"--context home kube exec -it --jobId " + job(0), "kube logs", "kube --jobId " + job(0), "kube logs --jobId", "kube --help", "--help",
+			"__complete info ", "__complete analyze demo ",
+		},
 		"reprioritize": {
 			"reprioritize job demo first " + job(2) + " 5", "reprioritize job demo first " + job(1) + " 5", "reprioritize job " + job(2) + " 5", "reprioritize job x 5", "reprioritize job-set demo first 0.5",
 			"reprioritize job-set demo second 1", "reprioritize job-set demo first soon",
@@ -109,6 +132,20 @@ func TestFlagsOfAQueueReachTheServer(t *testing.T) {
 	r := run(t, "create", "queue", "q", "--priority-factor", "2.5", "--owners", "a,b", "--group-owners", "g", "--cordon", "-l", "x=y,z=w", "--retry-policies", "p")
 	if want := []string{"create q 2.5 a+b g yes x=y, z=w p"}; !slices.Equal(r.said, want) {
 		t.Errorf("asked for %q, not %q", r.said, want)
+	}
+}
+
+func TestLimitsOfAQueueReachTheServer(t *testing.T) {
+	t.Parallel()
+	r := run(t, "update", "queue", "q", "--limits", "batch:cpu=0.5,memory=25%", "--limits", "batch@gpu:nvidia.com/gpu=100%", "--limits", "batch@gpu:cpu=0", "--limits", "best@cpu:cpu=1")
+	want := []string{"batch: 50% of cpu, 25% of memory", "batch@gpu: 0% of cpu, 100% of nvidia.com/gpu", "best: ", "best@cpu: 100% of cpu"}
+	if !slices.Equal(r.said, want) {
+		t.Errorf("asked for %q, not %q: %s", r.said, want, r.errors)
+	}
+	for _, wrong := range []string{"cpu=0.5", "batch:", ":cpu=1", "batch@:cpu=1", "batch:cpu", "batch:cpu=2", "batch:cpu=101%", "batch:cpu=-1", "batch:cpu=NaN", "batch:=1", "batch:cpu=1,cpu=1"} {
+		if r := run(t, "update", "queue", "q", "--limits", wrong); r.code != exitUsage || len(r.said) > 0 || !strings.Contains(r.errors, "--limits") {
+			t.Errorf("%s: exit code %d: %s", wrong, r.code, r.errors)
+		}
 	}
 }
 
@@ -214,6 +251,28 @@ func TestChoosingAContextChangesOneLineOfTheFile(t *testing.T) {
 		if err != nil || len(left) != 1 {
 			t.Errorf("%s: %v beside it, %v", name, left, err)
 		}
+	}
+}
+
+func TestDefaultsBesideTheProgramHaveContextsOfTheirOwn(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	path, defaults := filepath.Join(dir, "mine.yaml"), filepath.Join(dir, "defaults.yaml")
+	if err := os.WriteFile(defaults, []byte("currentContext: a\ncontexts: {a: {armadaUrl: \"a:1\"}, b: {armadaUrl: \"b:1\"}}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"a", "b"} {
+		r := runIn(t, &cli{defaults: defaults}, "--config", path, "config", "current-context")
+		if r.out != want+"\n" || r.code != exitOK {
+			t.Errorf("the current one is %q, not %q: %s", r.out, want, r.errors)
+		}
+		if r := runIn(t, &cli{defaults: defaults}, "--config", path, "config", "use-context", "b"); r.code != exitOK {
+			t.Error(r.errors)
+		}
+	}
+	r := runIn(t, &cli{defaults: defaults, environment: environment("ARMADA_CONFIG", path)}, "config", "get-contexts", "-o", "name")
+	if r.out != "a\nb\n" {
+		t.Errorf("there are %q", r.out)
 	}
 }
 

@@ -58,6 +58,21 @@ func jobSetArgument(ctx context.Context, server *client.Client, queue, begun str
 	return names, err
 }
 
+// executorArgument are the executors that had jobs lately: of the others a server
+// does not tell.
+func executorArgument(ctx context.Context, server *client.Client, _, _ string) ([]string, error) {
+	var names []string
+	err := server.EachJob(ctx, client.JobQuery{Limit: completionJobs}, func(j *lookout.Job) error {
+		for _, run := range j.GetRuns() {
+			if name := run.GetExecutor(); name != "" && !slices.Contains(names, name) {
+				names = append(names, name)
+			}
+		}
+		return nil
+	})
+	return names, err
+}
+
 func jobArgument(ctx context.Context, server *client.Client, queue, _ string) ([]string, error) {
 	return jobIDs(ctx, server, client.JobQuery{Queue: queue})
 }

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -17,14 +18,14 @@ import (
 
 // contexts reads the config file, which must have contexts.
 func (c *cli) contexts() (*client.File, error) {
-	path := c.configFile
+	path, _ := c.chosen()
 	if path == "" {
 		var err error
 		if path, err = client.DefaultPath(); err != nil {
 			return nil, err
 		}
 	}
-	file, err := client.ReadFile(path)
+	file, err := client.ReadFileOver(path, c.defaults)
 	if errors.Is(err, fs.ErrNotExist) {
 		err = &advisedError{err, "Without it the server is " + client.DefaultURL + "; docs/howto/armadactl.md shows a file that has contexts."}
 	}
@@ -125,10 +126,14 @@ func (c *cli) useContextCommand() *cobra.Command {
 // choose writes the current context into a config file and leaves the rest of
 // it as it is, comments included.
 func choose(path, name string) error {
-	path, err := filepath.EvalSymlinks(path)
+	real, err := filepath.EvalSymlinks(path)
+	if errors.Is(err, fs.ErrNotExist) { // the contexts are those of the defaults
+		return os.WriteFile(path, []byte("currentContext: "+strconv.Quote(name)+"\n"), 0o600)
+	}
 	if err != nil {
 		return err
 	}
+	path = real
 	data, err := os.ReadFile(path)
 	if err != nil {
 		return err

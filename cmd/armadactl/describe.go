@@ -197,6 +197,11 @@ func (c *cli) describeRun(title string, r *lookout.Run) {
 		"Finished", c.moment(r.GetFinished()),
 		"Exit code", exitCodeOf(r),
 	)
+	c.containers(r)
+}
+
+// containers write how each container of a run ended.
+func (c *cli) containers(r *lookout.Run) {
 	for _, k := range r.GetContainers() {
 		c.printf("  Container %s: %s\n", k.GetName(),
 			phrases("exit code ", fmt.Sprint(k.GetExitCode()), "", oneLine(k.GetReason()), "", oneLine(k.GetMessage())))

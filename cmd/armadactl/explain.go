@@ -75,9 +75,11 @@ func explain(err error) string {
 	}
 	switch state.Code() {
 	case codes.Unauthenticated:
-		return "the server wants to know who you are: " + said(err) + "\nPut basicAuth with username and password into the config file (docs/howto/armadactl.md)."
+		return "the server wants to know who you are: " + said(err) + "\nHow you prove it stands in the config file: armadactl auth --help."
 	case codes.PermissionDenied:
-		return "you are not allowed to do this: " + said(err) + "\nSee as whom you call, and choose another context: armadactl config get-contexts"
+		return "you are not allowed to do this: " + said(err) + "\nSee as whom you call: armadactl auth whoami; choose another context: armadactl config get-contexts"
+	case codes.Unimplemented:
+		return "this server cannot do that: " + said(err) + "\nSee its version, and yours: armadactl version"
 	case codes.DeadlineExceeded:
 		return "the server did not answer in time: " + said(err) + "\nSee whether it can be reached: armadactl version"
 	default:

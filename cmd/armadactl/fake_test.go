@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"context"
 	"flag"
+	"maps"
 	"net"
 	"os"
 	"path/filepath"
@@ -92,6 +93,14 @@ func (s *server) CreateQueue(_ context.Context, q *api.Queue) (*emptypb.Empty, e
 }
 
 func (s *server) UpdateQueue(_ context.Context, q *api.Queue) (*emptypb.Empty, error) {
+	byClass := q.GetResourceLimitsByPriorityClassName()
+	for _, class := range slices.Sorted(maps.Keys(byClass)) {
+		s.note(class+":", fractions(byClass[class].GetMaximumResourceFraction()))
+		byPool := byClass[class].GetMaximumResourceFractionByPool()
+		for _, pool := range slices.Sorted(maps.Keys(byPool)) {
+			s.note(class+"@"+pool+":", fractions(byPool[pool].GetMaximumResourceFraction()))
+		}
+	}
 	return &emptypb.Empty{}, known(q.GetName())
 }
 
@@ -123,6 +132,14 @@ func (s *server) GetQueue(_ context.Context, r *api.QueueGetRequest) (*api.Queue
 		return other(), nil
 	}
 	return demo(), known(r.GetName())
+}
+
+func (s *server) GetQueueInfo(_ context.Context, r *api.QueueInfoRequest) (*api.QueueInfo, error) {
+	info := &api.QueueInfo{Name: r.GetName()}
+	if r.GetName() == "demo" {
+		info.ActiveJobSets = []*api.JobSetInfo{{Name: "second", QueuedJobs: 1}, {Name: "first", QueuedJobs: 3, LeasedJobs: 2}}
+	}
+	return info, nil
 }
 
 func (s *server) GetQueues(_ *api.StreamingQueueGetRequest, stream grpc.ServerStreamingServer[api.StreamingQueueMessage]) error {
@@ -194,7 +211,13 @@ func (s *server) SubmitJobs(_ context.Context, r *api.JobSubmitRequest) (*api.Jo
 }
 
 func (s *server) CancelJobs(_ context.Context, r *api.JobCancelRequest) (*api.CancellationResult, error) {
+	if id := r.GetJobId(); id != "" {
+		r.JobIds = append(r.JobIds, id)
+	}
 	s.note("cancel", r.GetQueue(), r.GetJobSetId(), strings.Join(r.GetJobIds(), "+"), r.GetReason())
+	if len(r.GetJobIds()) == 0 {
+		return &api.CancellationResult{CancelledIds: []string{job(1), job(2)}}, nil
+	}
 	if r.GetJobIds()[0] != job(2) {
 		return &api.CancellationResult{}, nil
 	}
@@ -245,6 +268,9 @@ func (s eventServer) GetJobSetEvents(r *api.JobSetRequest, stream grpc.ServerStr
 
 func (lookoutServer) GetJobs(_ context.Context, r *lookout.GetJobsRequest) (*lookout.GetJobsResponse, error) {
 	answer := &lookout.GetJobsResponse{Jobs: jobs()}
+	if f := r.GetFilters(); len(f) == 1 && slices.Equal(f[0].GetValues(), []string{"LEASED", "PENDING", "RUNNING"}) {
+		return &lookout.GetJobsResponse{Jobs: busy()}, nil
+	}
 	for _, f := range r.GetFilters() {
 		answer.Jobs = slices.DeleteFunc(answer.Jobs, func(j *lookout.Job) bool { return !passes(j, f) })
 	}
@@ -295,7 +321,7 @@ func (lookoutServer) GetJob(_ context.Context, r *lookout.GetJobRequest) (*looko
 
 func (s lookoutServer) GetLogs(r *lookout.LogsRequest, stream grpc.ServerStreamingServer[lookout.LogLine]) error {
 	s.main.mu.Lock()
-	started := r.GetJobId() == job(0) || r.GetJobId() == job(3) && s.main.seen
+	started := r.GetJobId() == job(0) || r.GetJobId() == job(1) && !r.GetFollow() && r.GetTailLines() == explainedLines || r.GetJobId() == job(3) && s.main.seen
 	s.main.mu.Unlock()
 	if !started {
 		return status.Error(codes.FailedPrecondition, "the job is queued and was never started: there is no log")
@@ -310,7 +336,7 @@ func (s lookoutServer) GetLogs(r *lookout.LogsRequest, stream grpc.ServerStreami
 		return l.GetContainer() != container || l.GetTimestamp().AsTime().Before(r.GetSince().AsTime())
 	})
 	if n := r.GetTailLines(); n > 0 {
-		lines = lines[len(lines)-int(n):]
+		lines = lines[max(len(lines)-int(n), 0):]
 	}
 	for _, line := range lines {
 		if err := stream.Send(line); err != nil {
@@ -326,6 +352,10 @@ func (reportServer) GetSchedulingReport(context.Context, *schedulerobjects.Sched
 
 func (reportServer) GetQueueReport(_ context.Context, r *schedulerobjects.QueueReportRequest) (*schedulerobjects.QueueReport, error) {
 	return &schedulerobjects.QueueReport{Report: "Pool cpu\n  " + r.GetQueueName() + " 50%\n"}, known(r.GetQueueName())
+}
+
+func (reportServer) GetJobReport(_ context.Context, r *schedulerobjects.JobReportRequest) (*schedulerobjects.JobReport, error) {
+	return &schedulerobjects.JobReport{Report: "Job " + r.GetJobId() + " is queued\n  no node has 8 free cpu\n  number 12 of 340 that wait in queue demo\n"}, nil
 }
 
 func known(queue string) error {
@@ -369,6 +399,9 @@ func serve(t *testing.T) (func(client.Config) (*client.Client, error), *server) 
 	s := &server{}
 	api.RegisterSubmitServer(grpcServer, s)
 	api.RegisterRetryPolicyServiceServer(grpcServer, policyServer{main: s})
+	api.RegisterQueueServiceServer(grpcServer, queueServer{main: s})
+	api.RegisterExecutorServer(grpcServer, executorServer{main: s})
+	api.RegisterNodeServer(grpcServer, nodeServer{main: s})
 	api.RegisterEventServer(grpcServer, eventServer{main: s})
 	lookout.RegisterLookoutServer(grpcServer, lookoutServer{main: s})
 	schedulerobjects.RegisterSchedulerReportingServer(grpcServer, reportServer{})
@@ -406,7 +439,7 @@ func runIn(t *testing.T, c *cli, args ...string) ran {
 	if c.signals == nil {
 		c.signals = func(ctx context.Context) (context.Context, func() error) { return ctx, func() error { return nil } }
 	}
-	if !strings.Contains(strings.Join(args, " "), "--config") {
+	if !strings.Contains(strings.Join(args, " "), "--config") && c.environment("ARMADA_CONFIG") == "" {
 		args = append([]string{"--config", filepath.Join("testdata", "config.yaml")}, args...)
 	}
 	code := c.run(t.Context(), args)

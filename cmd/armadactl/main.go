@@ -19,6 +19,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"syscall"
 	"time"
 
@@ -26,6 +27,8 @@ import (
 
 	"armada/pkg/client"
 )
+
+//go:generate go run . docs ../../docs/reference/armadactl
 
 // version is set by the linker.
 var version = "unknown"
@@ -35,7 +38,7 @@ func main() {
 		out: os.Stdout, errors: os.Stderr,
 		in: os.Stdin, environment: os.Getenv, now: time.Now, zone: time.Local,
 		connect:  func(config client.Config) (*client.Client, error) { return client.New(config) },
-		terminal: terminal, signals: signals,
+		terminal: terminal, rows: rows, signals: signals, defaults: defaults(),
 	}
 	code := c.run(context.Background(), os.Args[1:])
 	switch code {
@@ -45,6 +48,15 @@ func main() {
 		die(syscall.SIGTERM)
 	}
 	os.Exit(code) // where a process cannot send itself a signal, too
+}
+
+// defaults is the file that whoever installed the program may have put beside it.
+func defaults() string {
+	self, err := os.Executable()
+	if err != nil {
+		return ""
+	}
+	return filepath.Join(filepath.Dir(self), "armadactl-defaults.yaml")
 }
 
 // die ends the process by a signal that it has heard: a shell goes on with its
@@ -69,10 +81,15 @@ type cli struct {
 	connect func(client.Config) (*client.Client, error)
 	// terminal tells whether out is a terminal, and how many columns it has now.
 	terminal func() (columns int, is bool)
+	// rows is how many lines the terminal has now.
+	rows func() int
 	// signals is a context that ends when the user wants the program to end. What
 	// it returns has to be called, and tells then by an interruptedError whether
 	// the user did.
 	signals func(context.Context) (context.Context, func() error)
+
+	// defaults is a config file for what the user's says nothing about; empty for none.
+	defaults string
 
 	// What the flags of all commands say.
 	url, configFile, context string
@@ -88,6 +105,14 @@ func terminal() (columns int, is bool) {
 		columns = 80
 	}
 	return columns, true
+}
+
+func rows() int {
+	_, rows, err := term.GetSize(int(os.Stdout.Fd()))
+	if err != nil || rows <= 0 {
+		rows = 24
+	}
+	return rows
 }
 
 // signals listens for Ctrl-C and SIGTERM. Only the first is heard: a second one

@@ -20,12 +20,16 @@ func (c *cli) queueCommand(verb, short string, put func(*client.Client, context.
 	var form string
 	queue := &api.Queue{}
 	cmd := &cobra.Command{
-		Use:     "queue NAME",
-		Short:   short,
-		Example: "  armadactl " + verb + " queue demo --priority-factor 2 --owners alice,bob -l team=research",
-		Args:    arguments("NAME"),
+		Use:   "queue NAME",
+		Short: short,
+		Example: "  armadactl " + verb + " queue demo --priority-factor 2 --owners alice,bob -l team=research\n" +
+			"  armadactl " + verb + " queue demo --limits armada-default:cpu=50%,memory=50% --limits armada-default@gpu:nvidia.com/gpu=0.25",
+		Args: arguments("NAME"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			queue.Name = args[0]
+			if queue.PriorityFactor == 0 { // to a server nobody said anything then
+				return &usageError{"--priority-factor is 0, must be a number from 1 up"}
+			}
 			return c.connected(cmd.Context(), func(ctx context.Context, server *client.Client) error {
 				if err := put(server, ctx, queue); err != nil {
 					return advise(err, codes.NotFound, "Create it: armadactl create queue %s", queue.GetName())
@@ -42,8 +46,12 @@ func (c *cli) queueCommand(verb, short string, put func(*client.Client, context.
 	flags.BoolVar(&queue.Cordoned, "cordon", false, "keep the queue's jobs queued")
 	flags.StringToStringVarP(&queue.Labels, "labels", "l", nil, "labels, key=value")
 	flags.StringSliceVar(&queue.RetryPolicies, "retry-policies", nil, "names of retry policies, asked in this order")
+	flags.Var(queueLimits{queue}, "limits", "the most that the queue's jobs of a priority class may hold of each pool, or of the one that is named; may be repeated")
 	outputFlag(cmd, &form, asText...)
 	c.completeArguments(cmd, queueArgument)
+	register(cmd, "retry-policies", func(cmd *cobra.Command, _ []string, begun string) ([]string, cobra.ShellCompDirective) {
+		return c.suggestions(cmd.Context(), policyArgument, "", queue.RetryPolicies, begun)
+	})
 	return cmd
 }
 
@@ -91,8 +99,7 @@ func (c *cli) getQueueCommand() *cobra.Command {
 
 func (c *cli) getQueuesCommand() *cobra.Command {
 	var form string
-	var labels []string
-	var inverse, cordoned bool
+	var choice queueChoice
 	cmd := &cobra.Command{
 		Use:   "queues [NAME...]",
 		Short: "List queues: all, or those with the given names or labels",
@@ -105,31 +112,16 @@ func (c *cli) getQueuesCommand() *cobra.Command {
 				if err != nil {
 					return err
 				}
-				all = slices.DeleteFunc(all, func(q *api.Queue) bool {
-					asked := (len(args) == 0 || slices.Contains(args, q.GetName())) && hasLabels(q, labels) && (!cordoned || q.GetCordoned())
-					return asked == inverse
-				})
+				all = slices.DeleteFunc(all, func(q *api.Queue) bool { return !choice.picks(args, q) })
 				return c.showQueues(form, all...)
 			})
 		},
 	}
-	flags := cmd.Flags()
 	outputFlag(cmd, &form, asTable...)
 	c.completeArguments(cmd, queueArgument, repeated)
-	flags.StringSliceVarP(&labels, "match-labels", "l", nil, "only queues with all these labels, key=value or key")
-	flags.BoolVar(&inverse, "inverse", false, "those that do not match instead")
-	flags.BoolVar(&cordoned, "only-cordoned", false, "only cordoned queues")
+	choice.flags(cmd, "match-labels")
+	cmd.Flags().BoolVar(&choice.cordoned, "only-cordoned", false, "only cordoned queues")
 	return cmd
-}
-
-func hasLabels(q *api.Queue, wanted []string) bool {
-	for _, w := range wanted {
-		key, value, exact := strings.Cut(w, "=")
-		if got, has := q.GetLabels()[key]; !has || exact && got != value {
-			return false
-		}
-	}
-	return true
 }
 
 // showQueues writes queues; JSON and YAML are files that create -f takes.

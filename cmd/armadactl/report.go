@@ -89,7 +89,7 @@ func (c *cli) getJobReportCommand() *cobra.Command {
 			return c.connected(cmd.Context(), func(ctx context.Context, server *client.Client) error {
 				answer, err := server.Reporter.GetJobReport(ctx, &schedulerobjects.JobReportRequest{JobId: args[0]})
 				if err != nil {
-					return fmt.Errorf("get the report of the job %q: %w", args[0], err)
+					return advise(fmt.Errorf("get the report of the job %q: %w", args[0], err), codes.NotFound, "See which there are: armadactl get jobs")
 				}
 				return c.report(form, args[0], answer.GetReport())
 			})

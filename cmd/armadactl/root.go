@@ -1,9 +1,11 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -11,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"armada/pkg/client"
+	"armada/pkg/client/credentials"
 )
 
 // run runs a command line and returns the exit code.
@@ -39,15 +42,23 @@ func (c *cli) root() *cobra.Command {
 		group("get", "Show queues, retry policies and jobs, and how the queues share the nodes", c.getQueueCommand(), c.getQueuesCommand(), c.getRetryPolicyCommand(), c.getRetryPoliciesCommand(), c.getJobsCommand(), c.getJobCommand(),
 			c.getSchedulingReportCommand(), c.getQueueReportCommand(), c.getJobReportCommand()),
 		group("describe", "Show everything about a job or a queue", c.describeJobCommand(), c.describeQueueCommand()),
+		group("top", "Show what goes on now", c.topQueuesCommand(), c.topNodesCommand()),
+		group("explain", "Say why a job is where it is", c.explainJobCommand()),
 		c.createCommand(),
 		group("update", "Change a queue or a retry policy", c.queueCommand("update", "Replace a queue: what the flags leave out is gone", (*client.Client).UpdateQueue, "updated"),
 			c.retryPolicyCommand("update", "Replace a retry policy", updateThing, "updated")),
-		group("delete", "Delete a queue or a retry policy", c.deleteQueueCommand(), c.deleteRetryPolicyCommand()),
-		group("cancel", "Cancel jobs", c.cancelJobCommand(), c.cancelJobSetCommand()),
+		group("delete", "Delete a queue, a retry policy or an executor", c.deleteQueueCommand(), c.deleteRetryPolicyCommand(), c.deleteExecutorCommand()),
+		c.cancelCommand(),
+		group("preempt", "Preempt jobs", c.preemptJobCommand(), c.preempting().queuesCommand(), c.preempting().executorCommand(), c.preempting().nodeCommand()),
+		group("cordon", "Keep the jobs of queues queued, or new jobs from an executor",
+			c.cordonQueuesCommand("cordon", "Keep the queued jobs of queues queued", "its queued jobs stay queued", (*client.Client).CordonQueue), c.cordonExecutorCommand()),
+		group("uncordon", "End what cordon began",
+			c.cordonQueuesCommand("uncordon", "Let the queued jobs of queues start again", "its queued jobs may start", (*client.Client).UncordonQueue), c.uncordonExecutorCommand()),
 		group("reprioritize", "Change the priority of jobs", c.reprioritizeJobCommand(), c.reprioritizeJobSetCommand()),
 		group("config", "Show and choose the contexts of the config file", c.useContextCommand(), c.getContextsCommand(), c.currentContextCommand()),
-		c.versionCommand(), exitCodesTopic(),
+		c.authCommand(), c.versionCommand(), c.docsCommand(), exitCodesTopic(),
 	)
+	root.AddCommand(c.ancientCommands()...)
 	root.Long = `armadactl is the command line of Armada. Jobs wait in queues; jobs of one queue with the same
 job set are watched together.
 
@@ -55,7 +66,7 @@ job set are watched together.
   armadactl submit examples/demo.yaml        # prints the id of each job; submit --help shows such a file
   armadactl watch demo first-steps           # what happens to them; Ctrl-C ends it
   armadactl get jobs --queue demo            # find them
-  armadactl describe job ID                  # why one waits or failed
+  armadactl explain job ID                   # why one waits or failed
   armadactl logs ID                          # what one wrote
   armadactl cancel job ID
 
@@ -109,7 +120,8 @@ func group(use, short string, commands ...*cobra.Command) *cobra.Command {
 // otherNames are words that people try before they know ours.
 var otherNames = map[string][]string{
 	"get":      {"list", "ls", "ps", "status", "job", "jobs", "queue", "queues"},
-	"describe": {"explain", "show", "inspect", "why"},
+	"describe": {"show", "inspect"},
+	"explain":  {"why"},
 	"cancel":   {"stop", "kill", "rm", "remove"},
 }
 
@@ -143,19 +155,43 @@ func arguments(names ...string) cobra.PositionalArgs {
 	}
 }
 
+// jobArguments demands a job by its id, with or without its queue and job set, and
+// what has to stand behind it. Names in brackets are for the longer form.
+func jobArguments(behind ...string) cobra.PositionalArgs {
+	long := append([]string{"QUEUE", "JOB-SET", "ID"}, behind...)
+	short := append([]string{"ID"}, slices.DeleteFunc(slices.Clone(behind), func(name string) bool { return strings.HasPrefix(name, "[") })...)
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) <= len(short) {
+			return arguments(short...)(cmd, args)
+		}
+		return arguments(long...)(cmd, args)
+	}
+}
+
+// chosen are the config file and the context that the flags or the environment
+// name.
+func (c *cli) chosen() (file, context string) {
+	return cmp.Or(c.configFile, c.environment("ARMADA_CONFIG")), cmp.Or(c.context, c.environment("ARMADA_CONTEXT"))
+}
+
 // config is what the file, the environment and the flags say; a later one wins.
 func (c *cli) config() (client.Config, error) {
-	config, err := client.Load(c.configFile, c.context)
+	file, context := c.chosen()
+	config, err := client.LoadOver(file, c.defaults, context)
 	if err != nil {
 		return config, err
 	}
-	if url := c.environment("ARMADAURL"); url != "" {
-		config.ArmadaURL = url
+	if err := config.Environment(c.environment); err != nil {
+		return config, err
 	}
 	if c.url != "" {
 		config.ArmadaURL = c.url
 	}
 	config.UserAgent = "armadactl/" + version
+	config.Terminal = c.ask()
+	if config.Logins, err = credentials.DefaultCache(); err != nil {
+		config.Logins = nil // there is no home: nothing is kept
+	}
 	return config, nil
 }
 
@@ -183,6 +219,9 @@ func (c *cli) talk(ctx context.Context, f func(context.Context, *client.Client) 
 		return err
 	}
 	defer func() { err = errors.Join(err, connection.Close()) }()
+	if err := connection.Authenticate(ctx); err != nil {
+		return &statusError{err, exitNotAllowed}
+	}
 	ready, cancel := context.WithTimeout(ctx, reach)
 	defer cancel()
 	if err := connection.Ready(ready); err != nil {

@@ -20,6 +20,23 @@ const (
 	kindJobSet = "JobSet"
 )
 
+// cancelCommand has what can be cancelled as commands of its own, and the flags
+// that it had in 2020.
+func (c *cli) cancelCommand() *cobra.Command {
+	var ancient ancientCancel
+	cancel := group("cancel", "Cancel jobs", c.cancelJobCommand(), c.cancelJobSetCommand(),
+		c.cancelling().queuesCommand(), c.cancelling().executorCommand(), c.cancelling().nodeCommand())
+	choose := cancel.RunE
+	cancel.RunE = func(cmd *cobra.Command, args []string) error {
+		if ancient.given() {
+			return c.ancientCancel(cmd.Context(), ancient)
+		}
+		return choose(cmd, args)
+	}
+	ancient.flags(cancel)
+	return cancel
+}
+
 func (c *cli) cancelJobCommand() *cobra.Command {
 	var reason, form string
 	cmd := &cobra.Command{
@@ -29,12 +46,7 @@ func (c *cli) cancelJobCommand() *cobra.Command {
 if it is in them. A job that runs is stopped with its grace period first.`,
 		Example: `  armadactl cancel job 01m84stbcnjdqa2y3q0znwh8vx --reason "wrong input"
   armadactl get jobs --queue demo --state queued -o name | xargs -n1 armadactl cancel job`,
-		Args: func(cmd *cobra.Command, args []string) error {
-			if len(args) == 1 {
-				return nil
-			}
-			return arguments("QUEUE", "JOB-SET", "ID")(cmd, args)
-		},
+		Args: jobArguments(),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			queue, set, id := "", "", args[len(args)-1]
 			if len(args) == 3 {
@@ -91,18 +103,74 @@ func (c *cli) cancelJobSetCommand() *cobra.Command {
 	return cmd
 }
 
+func (c *cli) preemptJobCommand() *cobra.Command {
+	var reason, form string
+	cmd := &cobra.Command{
+		Use:   "job [QUEUE JOB-SET] ID [REASON]",
+		Short: "Take a job off its node, as if more urgent work had",
+		Long: `Take a job off its node, as if more urgent work had. It has ended then as preempted, unless its queue has a
+retry policy by which it runs again.
+
+With a queue and a job set before the id it has to be in them; the reason may stand behind it then, in
+place of --reason.`,
+		Example: `  armadactl preempt job 01m84stbcnjdqa2y3q0znwh8vx --reason "room for the release"
+  armadactl preempt job demo first-steps 01m84stbcnjdqa2y3q0znwh8vx "room for the release"`,
+		Args: jobArguments("[REASON]"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			p := preemption{id: args[0], reason: reason, form: form}
+			if len(args) > 1 {
+				p.queue, p.set, p.id = args[0], args[1], args[2]
+			}
+			if len(args) == 4 {
+				if reason != "" {
+					return &usageError{"give the reason once, behind the id or as --reason"}
+				}
+				p.reason = args[3]
+			}
+			return c.connected(cmd.Context(), func(ctx context.Context, server *client.Client) error {
+				return c.preempt(ctx, server, p)
+			})
+		},
+	}
+	cmd.Flags().StringVar(&reason, "reason", "", "why")
+	outputFlag(cmd, &form, asText...)
+	c.completeArguments(cmd, orQueue(activeJobArgument), jobSetArgument, activeJobArgument)
+	return cmd
+}
+
+// preemption is a job that is to be preempted. Its queue and job set are looked up
+// when they are empty.
+type preemption struct{ queue, set, id, reason, form string }
+
+func (c *cli) preempt(ctx context.Context, server *client.Client, p preemption) error {
+	if p.queue == "" {
+		job, err := c.job(ctx, server, p.id)
+		if err != nil {
+			return err
+		}
+		if ended(job.GetState()) {
+			return &advisedError{fmt.Errorf("job %s was not preempted: it has ended already", p.id), "See: armadactl explain job " + p.id}
+		}
+		p.queue, p.set = job.GetQueue(), job.GetJobSet()
+	}
+	results, err := server.Preempt(ctx, p.queue, p.set, []string{p.id}, p.reason)
+	if err != nil {
+		return advise(err, codes.NotFound, "See what is known of it: armadactl describe job %s", p.id)
+	}
+	if why := results[p.id]; why != "" {
+		return &advisedError{fmt.Errorf("job %s was not preempted: %s", p.id, why), "See: armadactl explain job " + p.id}
+	}
+	to := machine{cli: c, form: p.form}
+	return to.done(kindJob, p.id, "preempting", "Preempting job "+p.id)
+}
+
 func (c *cli) reprioritizeJobCommand() *cobra.Command {
 	var form string
 	cmd := &cobra.Command{
 		Use:   "job [QUEUE JOB-SET] ID PRIORITY",
 		Short: "Change the priority of a job: the lowest number goes first",
 		Long:  "Change the priority of a job by its id: the lowest number goes first. With queue and job set before it, only if it is in them.",
-		Args: func(cmd *cobra.Command, args []string) error {
-			if len(args) == 2 {
-				return nil
-			}
-			return arguments("QUEUE", "JOB-SET", "ID", "PRIORITY")(cmd, args)
-		},
+		Args:  jobArguments("PRIORITY"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 2 {
 				return c.reprioritize(cmd.Context(), form, "", "", []string{args[0]}, args[1])

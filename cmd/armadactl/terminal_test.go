@@ -84,6 +84,40 @@ func TestAStatusFitsIntoItsLine(t *testing.T) {
 	}
 }
 
+func TestTopStaysAtTheTopOfATerminalUntilItIsEnded(t *testing.T) {
+	t.Parallel()
+	connect, _ := serve(t)
+	// world is a terminal of some lines in which Ctrl-C is pressed when it was drawn twice.
+	world := func(rows int) *cli {
+		times := 0
+		ctx, cancel := context.WithCancel(t.Context())
+		return &cli{
+			connect: connect, terminal: func() (int, bool) { return 30, true },
+			signals: func(context.Context) (context.Context, func() error) {
+				return ctx, func() error { return &interruptedError{exitInterrupted} }
+			},
+			rows: func() int {
+				if times++; times == 2 {
+					cancel()
+				}
+				return rows
+			},
+		}
+	}
+	r := runIn(t, world(24), "top", "nodes", "--interval", "100ms")
+	const screen = toTop + "armadactl top, 12:00:00; Ctrl…" + eraseRest + "\n" + eraseRest + "\n" +
+		"NODE    EXECUTOR  POOL     JO…" + eraseRest + "\nnode-2  local     default  2 …" + eraseRest + "\nnode-1  local     default  1 …" + eraseRest + "\n" + eraseBelow
+	if r.code != exitInterrupted || r.out != screen+screen {
+		t.Errorf("exit code %d:\n%q\nwant twice\n%q\n%s", r.code, r.out, screen, r.errors)
+	}
+	if r := runIn(t, world(5), "top", "nodes", "--interval", "100ms"); !strings.HasSuffix(r.out, "JO…"+eraseRest+"\n… and more than fits; --once shows all\n"+eraseBelow) {
+		t.Errorf("on five lines: %q", r.out)
+	}
+	if r := runIn(t, world(24), "top", "nodes", "--once"); strings.Contains(r.out, "\x1b") || r.code != exitInterrupted {
+		t.Errorf("once: exit code %d: %q", r.code, r.out)
+	}
+}
+
 func TestAProgressBarIsFullOnlyAtTheEnd(t *testing.T) {
 	t.Parallel()
 	for want, part := range map[string]int{"[----------]": 0, "[=====-----]": 500, "[=========-]": 999, "[==========]": 1000} {

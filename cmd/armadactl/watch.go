@@ -55,6 +55,12 @@ event since. An id that is of no server here, or of before a restore, is that of
 	cmd.Flags().BoolVar(&w.exit, "exit-if-inactive", false, "end when every job of the job set has ended")
 	cmd.Flags().StringVar(&w.from, "from", "", "the id of the last event that was seen: go on after it")
 	suggest(cmd, "from") // nobody knows which
+	for _, name := range []string{"force-new-events", "force-legacy-events"} {
+		cmd.Flags().Bool(name, false, "of no effect: there is one kind of events here")
+		if err := cmd.Flags().MarkHidden(name); err != nil {
+			panic("armadactl: " + err.Error()) // a mistake in this program
+		}
+	}
 	outputFlag(cmd, &w.form, asText...)
 	c.completeArguments(cmd, queueArgument, jobSetArgument)
 	return cmd

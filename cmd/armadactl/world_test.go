@@ -4,9 +4,11 @@ import (
 	"fmt"
 	"time"
 
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"armada/pkg/api"
+	"armada/pkg/api/k8s/api/resource"
 	"armada/pkg/api/lookout"
 )
 
@@ -31,7 +33,10 @@ func history() []*api.EventMessage {
 		&api.EventMessage{Events: &api.EventMessage_LeaseExpired{LeaseExpired: &api.JobLeaseExpiredEvent{JobId: a, Created: at(2)}}},
 		&api.EventMessage{Events: &api.EventMessage_Pending{Pending: &api.JobPendingEvent{JobId: a, Created: at(2), ClusterId: "local", PodName: "armada-a-0"}}},
 		&api.EventMessage{Events: &api.EventMessage_Running{Running: &api.JobRunningEvent{JobId: a, Created: at(2.25), NodeName: "node-1", PodName: "armada-a-0"}}},
-		&api.EventMessage{Events: &api.EventMessage_Utilisation{Utilisation: &api.JobUtilisationEvent{JobId: a, Created: at(2.5)}}},
+		&api.EventMessage{Events: &api.EventMessage_Utilisation{Utilisation: &api.JobUtilisationEvent{
+			JobId: a, Created: at(2.5),
+			MaxResourcesForPeriod: map[string]*resource.Quantity{"cpu": {String_: proto.String("1500m")}, "memory": {String_: proto.String("1536Mi")}},
+		}}},
 		&api.EventMessage{Events: &api.EventMessage_IngressInfo{IngressInfo: &api.JobIngressInfoEvent{JobId: a, Created: at(2.5), IngressAddresses: map[int32]string{80: "a.example.com"}}}},
 		&api.EventMessage{Events: &api.EventMessage_Succeeded{Succeeded: &api.JobSucceededEvent{JobId: a, Created: at(3), NodeName: "node-1"}}},
 		&api.EventMessage{Events: &api.EventMessage_Reprioritizing{Reprioritizing: &api.JobReprioritizingEvent{JobId: b, Created: at(3), NewPriority: 7, Requestor: "alice"}}},
@@ -48,6 +53,21 @@ func history() []*api.EventMessage {
 		&api.EventMessage{Events: &api.EventMessage_Cancelling{Cancelling: &api.JobCancellingEvent{JobId: c, Created: at(6), Requestor: "alice", Reason: "enough"}}},
 		&api.EventMessage{Events: &api.EventMessage_Cancelled{Cancelled: &api.JobCancelledEvent{JobId: c, Created: at(7.001), Requestor: "alice", Reason: "enough"}}},
 	)
+}
+
+// busy are jobs that have a node.
+func busy() []*lookout.Job {
+	on := func(node, queue string, resources map[string]string) *lookout.Job {
+		return &lookout.Job{
+			JobId: job(9), Queue: queue, State: api.JobState_RUNNING, Resources: resources,
+			Runs: []*lookout.Run{{Node: "old", Executor: "old"}, {Node: node, Executor: "local", Pool: "default"}},
+		}
+	}
+	return []*lookout.Job{
+		on("node-1", "demo", map[string]string{"cpu": "500m", "memory": "1Gi", "ephemeral-storage": "8Gi"}),
+		on("node-2", "other-queue", map[string]string{"cpu": "2", "memory": "1536Mi", "nvidia.com/gpu": "1"}),
+		on("node-2", "demo", map[string]string{"cpu": "250m", "memory": "512Mi"}),
+	}
 }
 
 // jobs are those of the history, before the last was cancelled.

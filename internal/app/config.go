@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"armada"
+	"armada/internal/auth"
 	"armada/internal/executor"
 	"armada/internal/leader"
 	"armada/internal/podspec"
@@ -35,6 +36,7 @@ type Config struct {
 	DataDir    string
 	Telemetry  telemetry.Config
 	Server     server.Config
+	Auth       auth.Config
 	Replica    Replica
 	Executors  Executors
 	Retries    Retries
@@ -208,6 +210,7 @@ func DefaultConfig() Config {
 		DataDir:   defaultDataDir(),
 		Telemetry: quiet,
 		Server:    server.DefaultConfig(),
+		Auth:      auth.DefaultConfig(),
 		Executors: Executors{Lease: serve.Lease, LostTimeout: lead.Expiry.LostTimeout, MaxAttempts: serve.MaxAttempts, MaxUnacknowledged: 2500},
 		Retries:   Retries{Most: 5},
 		Scheduling: Scheduling{
@@ -262,7 +265,7 @@ func (c Config) Validate() error {
 	if c.DataDir == "" {
 		errs = append(errs, errors.New("dataDir: must name a folder"))
 	}
-	errs = append(errs, c.Replica.validate(), c.Store.validate(), c.Executor.validate(), c.Rehearsal.validate(c.Executor))
+	errs = append(errs, c.validateAuth(), c.Replica.validate(), c.Store.validate(), c.Executor.validate(), c.Rehearsal.validate(c.Executor))
 	if _, err := c.Jobs.Rules(c.resources()); err != nil {
 		errs = append(errs, fmt.Errorf("jobs: %w", err))
 	}

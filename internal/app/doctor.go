@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -16,6 +17,7 @@ import (
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/sys/unix"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/protobuf/types/known/emptypb"
@@ -40,7 +42,11 @@ func Examine(ctx context.Context, config Config) []doctor.Check {
 		checks, replicas = x.Checks, x.Replicas
 	}
 	checks = append(checks, examineServer(ctx, config)...)
-	return append(checks, examineReplicas(ctx, replicas)...)
+	secured, err := peersTLS(config.Server.TLS)
+	if err != nil {
+		return append(checks, doctor.Unknown("other servers", "%v", err))
+	}
+	return append(checks, examineReplicas(ctx, replicas, secured)...)
 }
 
 // ExamineCluster looks at the cluster that the executor of a config would run
@@ -116,12 +122,18 @@ func examineServer(ctx context.Context, config Config) []doctor.Check {
 	const rest = "REST of this machine"
 	ctx, cancel := context.WithTimeout(ctx, answerPatience)
 	defer cancel()
-	checks := []doctor.Check{reach(ctx, "gRPC of this machine", "", config.Server.GRPCAddr).check()}
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+config.Server.HTTPAddr+"/health", http.NoBody)
+	// Whose certificate that is does not matter: nothing secret is said.
+	var secured *tls.Config
+	scheme := "http://"
+	if config.Server.TLS.IsSet() {
+		scheme, secured = "https://", &tls.Config{MinVersion: tls.VersionTLS12, InsecureSkipVerify: true}
+	}
+	checks := []doctor.Check{reach(ctx, "gRPC of this machine", "", config.Server.GRPCAddr, secured).check()}
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, scheme+config.Server.HTTPAddr+"/health", http.NoBody)
 	if err != nil {
 		return append(checks, doctor.Unknown(rest, "%v", err))
 	}
-	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}} // and no proxy
+	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true, TLSClientConfig: secured}} // and no proxy
 	answer, err := client.Do(request)
 	if err != nil {
 		return append(checks, doctor.Unknown(rest, "nothing answers at %s", config.Server.HTTPAddr).Advise("none is needed where no server is meant to run"))
@@ -135,14 +147,14 @@ func examineServer(ctx context.Context, config Config) []doctor.Check {
 }
 
 // examineReplicas asks the servers that the database knows, all at once.
-func examineReplicas(ctx context.Context, replicas []postgres.ReplicaAddress) []doctor.Check {
+func examineReplicas(ctx context.Context, replicas []postgres.ReplicaAddress, secured *tls.Config) []doctor.Check {
 	ctx, cancel := context.WithTimeout(ctx, answerPatience)
 	defer cancel()
 	answers := make([]reached, len(replicas))
 	group := new(errgroup.Group)
 	for i, r := range replicas {
 		group.Go(func() error {
-			answers[i] = reach(ctx, "server "+r.Name, r.Name, r.Addr)
+			answers[i] = reach(ctx, "server "+r.Name, r.Name, r.Addr, secured)
 			return nil
 		})
 	}
@@ -169,9 +181,13 @@ type reached struct {
 
 // reach asks a server how it is. The second question is the one whose time
 // counts: no connection is made for it.
-func reach(ctx context.Context, name, replica, addr string) reached {
+func reach(ctx context.Context, name, replica, addr string, secured *tls.Config) reached {
 	a := reached{name: name, replica: replica, addr: addr}
-	conn, err := grpc.NewClient("passthrough:///"+addr, grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithNoProxy())
+	security := insecure.NewCredentials()
+	if secured != nil {
+		security = credentials.NewTLS(secured)
+	}
+	conn, err := grpc.NewClient("passthrough:///"+addr, grpc.WithTransportCredentials(security), grpc.WithNoProxy())
 	if err != nil {
 		a.err = err
 		return a

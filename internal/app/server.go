@@ -9,8 +9,6 @@ import (
 
 	"github.com/oklog/ulid/v2"
 
-	"armada"
-	"armada/internal/auth"
 	"armada/internal/leader"
 	"armada/internal/server"
 	"armada/internal/server/executors"
@@ -47,14 +45,21 @@ func (s *System) openServer(ctx context.Context, version string) error {
 	if s.leader, err = leader.New(s.config.leader(), parts); err != nil {
 		return fmt.Errorf("making the leader: %w", err)
 	}
-	authorizer := auth.NewAuthorizer()
+	if s.door, err = s.openDoor(s.store); err != nil {
+		return err
+	}
 	serve := s.config.executors()
 	serve.Replica, serve.ReplicaAddr = s.replica.Name, s.replica.Addr
 	if s.executors, err = executors.New(serve, s.config.resources(), s.config.Jobs.PriorityClasses, s.store,
-		mayExecute(authorizer), s.log.With("part", "executors")); err != nil {
+		s.door.authorizer.AuthorizeExecutor, s.log.With("part", "executors")); err != nil {
+		return err
+	}
+	secured, err := peersTLS(s.config.Server.TLS)
+	if err != nil {
 		return err
 	}
 	s.peers = peers.New(peers.Parts{
+		TLS: secured, Authorization: s.config.peerAuthorization(),
 		Replica: s.replica.Name, Executors: s.executors, Explanations: s.leader.Explanations(), Resources: s.config.resources(),
 		Leader: s.leader.Known, Executor: s.store.Executor, Log: s.log.With("part", "peers"),
 	})
@@ -63,7 +68,8 @@ func (s *System) openServer(ctx context.Context, version string) error {
 		return fmt.Errorf("jobs: %w", err)
 	}
 	s.server, err = server.New(s.config.Server, s.addresses, server.Deps{
-		Store: s.store, Rules: rules, Authenticator: auth.Chain{auth.Anonymous{}}, Authorizer: authorizer,
+		Store: s.store, Rules: rules, Authenticator: s.door.methods, Authorizer: s.door.authorizer,
+		PeerSecret: s.config.Auth.PeerSecret.Reveal(), Audit: s.door.audit,
 		Executors: s.executors, Peers: s.peers, Log: s.log.With("part", "server"), Registry: s.registry, Version: version,
 		Now: s.config.Rehearsal.now,
 	})
@@ -139,11 +145,4 @@ func reachable(bound, host string) (string, error) {
 		at = host
 	}
 	return net.JoinHostPort(at, port), nil
-}
-
-func mayExecute(authorizer *auth.Authorizer) executors.Authorize {
-	return func(ctx context.Context, _ armada.ExecutorID) error {
-		_, err := authorizer.Authorize(ctx, auth.VerbExecuteJobs, "")
-		return err
-	}
 }

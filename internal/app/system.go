@@ -48,6 +48,7 @@ type System struct {
 	store     store.Store
 	replica   store.Replica
 	addresses *server.Addresses
+	door      *door
 	leader    *leader.Leader
 	executors *executors.Service
 	peers     *peers.Peers
@@ -204,6 +205,7 @@ func (s *System) Close() error {
 	if s.peers != nil {
 		errs = append(errs, s.peers.Close())
 	}
+	errs = append(errs, s.door.close())
 	if s.addresses != nil {
 		errs = append(errs, s.addresses.Close())
 	}

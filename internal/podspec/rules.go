@@ -114,7 +114,7 @@ func (c Config) Rules(table armada.ResourceTable) (*Rules, error) {
 		r.classes[class.Name] = class
 	}
 	if _, ok := r.classes[c.DefaultPriorityClassName]; !ok {
-		return nil, fmt.Errorf("defaultPriorityClassName: %q is not one of the priority classes %v", c.DefaultPriorityClassName, r.classNames())
+		return nil, fmt.Errorf("defaultPriorityClassName: %q is not one of the priority classes %v", c.DefaultPriorityClassName, r.ClassNames())
 	}
 	if c.MinTerminationGracePeriod < 0 || c.MaxTerminationGracePeriod < c.MinTerminationGracePeriod {
 		return nil, fmt.Errorf("maxTerminationGracePeriod: %s is less than the minimum, %s", c.MaxTerminationGracePeriod, c.MinTerminationGracePeriod)
@@ -178,7 +178,8 @@ func (r *Rules) PriorityClass(name string) (armada.PriorityClass, bool) {
 	return class, ok
 }
 
-func (r *Rules) classNames() []string { return slices.Sorted(maps.Keys(r.classes)) }
+// ClassNames returns the names of the allowed classes in order.
+func (r *Rules) ClassNames() []string { return slices.Sorted(maps.Keys(r.classes)) }
 
 // ratio is how many times the request the limit of a resource may be.
 func (r *Rules) ratio(name string) float64 {

@@ -134,7 +134,7 @@ func (v *validation) text(value reflect.Value, path string) {
 func (v *validation) class(pod *corev1.PodSpec, path string) {
 	if _, ok := v.rules.PriorityClass(pod.PriorityClassName); !ok {
 		v.add(path+".priorityClassName", "%q is not allowed, use one of %s or leave it out for %s",
-			clip(pod.PriorityClassName), strings.Join(v.rules.classNames(), ", "), v.rules.config.DefaultPriorityClassName)
+			clip(pod.PriorityClassName), strings.Join(v.rules.ClassNames(), ", "), v.rules.config.DefaultPriorityClassName)
 	}
 }
 

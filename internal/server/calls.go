@@ -11,25 +11,33 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 
 	"armada/internal/auth"
 )
 
 // calls is what happens to every call, of either kind: who calls is found out,
-// panics become errors, errors become statuses, and it is counted.
+// it is kept within the caller's limits, panics become errors, errors become
+// statuses, and it is counted.
 type calls struct {
 	authenticator auth.Authenticator
+	peerSecret    string
+	authorizer    *auth.Authorizer
+	limits        *limiter
 	log           *slog.Logger
+	audit         *audit
 	total         *prometheus.CounterVec
 	seconds       *prometheus.HistogramVec
 }
 
-func newCalls(authenticator auth.Authenticator, log *slog.Logger, registry prometheus.Registerer) (*calls, error) {
+func newCalls(limits Limits, deps Deps) (*calls, error) {
 	c := &calls{
-		authenticator: authenticator,
-		log:           log,
+		authenticator: deps.Authenticator,
+		peerSecret:    deps.PeerSecret,
+		authorizer:    deps.Authorizer,
+		limits:        newLimiter(limits),
+		log:           deps.Log,
+		audit:         newAudit(deps.Audit),
 		total: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "armada_server_calls_total", Help: "Calls answered, by method and gRPC code.",
 		}, []string{"method", "code"}),
@@ -38,11 +46,11 @@ func newCalls(authenticator auth.Authenticator, log *slog.Logger, registry prome
 			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10},
 		}, []string{"method"}),
 	}
-	if registry == nil {
+	if deps.Registry == nil {
 		return c, nil
 	}
 	for _, metric := range []prometheus.Collector{c.total, c.seconds} {
-		if err := registry.Register(metric); err != nil {
+		if err := deps.Registry.Register(metric); err != nil {
 			return nil, fmt.Errorf("register a metric of calls: %w", err)
 		}
 	}
@@ -57,9 +65,15 @@ func (c *calls) unary(ctx context.Context, request any, info *grpc.UnaryServerIn
 			err = c.panicked(info.FullMethod, p)
 		}
 		err = c.finish(ctx, info.FullMethod, err)
+		c.audit.record(ctx, info.FullMethod, request, answer, err)
 		c.seconds.WithLabelValues(info.FullMethod).Observe(time.Since(began).Seconds())
 	}()
-	if ctx, err = c.identify(ctx); err != nil {
+	known, err := c.identify(ctx, info.FullMethod)
+	if err != nil {
+		return nil, err
+	}
+	ctx = known
+	if err := c.limits.take(ctx, info.FullMethod); err != nil {
 		return nil, err
 	}
 	return handle(ctx, request)
@@ -73,10 +87,21 @@ func (c *calls) stream(service any, s grpc.ServerStream, info *grpc.StreamServer
 			err = c.panicked(info.FullMethod, p)
 		}
 		err = c.finish(ctx, info.FullMethod, err)
+		c.audit.record(ctx, info.FullMethod, nil, nil, err)
 	}()
-	if ctx, err = c.identify(ctx); err != nil {
+	known, err := c.identify(ctx, info.FullMethod)
+	if err != nil {
 		return err
 	}
+	ctx = known
+	if err := c.limits.take(ctx, info.FullMethod); err != nil {
+		return err
+	}
+	done, err := c.limits.open(ctx, info.FullMethod)
+	if err != nil {
+		return err
+	}
+	defer done()
 	return handle(service, &identified{ServerStream: s, ctx: ctx})
 }
 
@@ -93,24 +118,6 @@ func (s *identified) Context() context.Context { return s.ctx }
 func (s *identified) RecvMsg(message any) error {
 	return (&letter{message: message}).read(s.ServerStream.RecvMsg)
 }
-
-func (c *calls) identify(ctx context.Context) (context.Context, error) {
-	md, _ := metadata.FromIncomingContext(ctx)
-	p, known, err := c.authenticator.Authenticate(ctx, headers(md))
-	if err != nil {
-		return nil, fmt.Errorf("authenticate the caller: %w", err)
-	}
-	if !known {
-		return nil, status.Error(codes.Unauthenticated, "no accepted credentials were given")
-	}
-	return auth.With(ctx, p), nil
-}
-
-// headers are the credentials of a call.
-type headers metadata.MD
-
-// Values returns what the call says under a name.
-func (h headers) Values(name string) []string { return metadata.MD(h).Get(name) }
 
 // finish counts the call and turns its error into a status. What is nobody's
 // fault but ours is logged, once and here.

@@ -31,11 +31,13 @@ import (
 	"armada/internal/runs"
 	"armada/internal/server"
 	"armada/internal/store"
+	"armada/internal/wire"
 	"armada/pkg/api"
 	"armada/pkg/api/armadaevents"
 	"armada/pkg/api/executorapi"
 )
 
+// Statement 1 of the compatibility notes.
 func TestAClientMayPingOftenAndWithoutACall(t *testing.T) {
 	t.Parallel()
 	if most := server.DefaultConfig().KeepaliveMinTime; most > 5*time.Second {
@@ -64,6 +66,7 @@ func TestAClientMayPingOftenAndWithoutACall(t *testing.T) {
 	}
 }
 
+// Statement 2 of the compatibility notes.
 func TestCompressedAndPlainRequestsAreAnswered(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, options{})
@@ -88,6 +91,11 @@ type fakeExecutors struct {
 	asked    runs.LogQuery
 }
 
+func (f *fakeExecutors) Lease(_ context.Context, o *store.Order) (*executorapi.JobRunLease, error) {
+	spec, err := wire.PodSpec(o.Template)
+	return wire.Lease(o, spec, false), err
+}
+
 func (f *fakeExecutors) ReportEvents(_ context.Context, list *executorapi.EventList) (*emptypb.Empty, error) {
 	f.reported <- list
 	return &emptypb.Empty{}, nil
@@ -104,6 +112,7 @@ func (f *fakeExecutors) Logs(_ context.Context, executor armada.ExecutorID, run 
 	return nil
 }
 
+// Statements 3 and 5 of the compatibility notes.
 func TestAReportOf10MiBAndWithBrokenTextIsAccepted(t *testing.T) {
 	t.Parallel()
 	f := &fakeExecutors{reported: make(chan *executorapi.EventList, 1)}
@@ -205,14 +214,17 @@ func TestHealthTellsTheVersion(t *testing.T) {
 // strangers are callers that nobody knows.
 type strangers struct{}
 
-func (strangers) Authenticate(context.Context, auth.Credentials) (auth.Principal, bool, error) {
-	return auth.Principal{}, false, nil
+func (strangers) Authenticate(context.Context, auth.Credentials) (auth.Principal, error) {
+	return auth.Principal{}, &armada.Error{Code: armada.CodeUnauthenticated, Message: "nobody knows you"}
 }
+
+func (strangers) Challenges() []string { return nil }
 
 func TestNobodyIsServedWithoutAnIdentity(t *testing.T) {
 	t.Parallel()
-	known := auth.Chain{auth.Anonymous{}}
-	w := newWorld(t, options{deps: func(d *server.Deps) { d.Authenticator = &switched{first: known, then: strangers{}, calls: 1} }})
+	w := newWorld(t, options{deps: func(d *server.Deps) {
+		d.Authenticator = &switched{first: auth.Anonymous{}, then: strangers{}, calls: 1}
+	}})
 	_, err := w.submit.GetQueue(t.Context(), &api.QueueGetRequest{Name: "q"})
 	wantCode(t, err, codes.Unauthenticated)
 	_, err = w.history(&api.JobSetRequest{Queue: "q", Id: "set"})
@@ -225,7 +237,9 @@ type switched struct {
 	calls       int
 }
 
-func (s *switched) Authenticate(ctx context.Context, c auth.Credentials) (auth.Principal, bool, error) {
+func (s *switched) Challenges() []string { return nil }
+
+func (s *switched) Authenticate(ctx context.Context, c auth.Credentials) (auth.Principal, error) {
 	if s.calls--; s.calls >= 0 {
 		return s.first.Authenticate(ctx, c)
 	}
@@ -290,12 +304,15 @@ func TestCallsAreCountedByMethodAndCode(t *testing.T) {
 // listening notes what calls say about who makes them.
 type listening struct{ heard chan [2]string }
 
-func (l listening) Authenticate(_ context.Context, c auth.Credentials) (auth.Principal, bool, error) {
-	said := [2]string{strings.Join(c.Values("authorization"), ","), strings.Join(c.Values("tenant"), ",")}
+func (listening) Challenges() []string { return nil }
+
+func (l listening) Authenticate(ctx context.Context, c auth.Credentials) (auth.Principal, error) {
+	md, _ := metadata.FromIncomingContext(ctx)
+	said := [2]string{strings.Join(c.Authorization, ","), strings.Join(md.Get("tenant"), ",")}
 	if said != [2]string{} {
 		l.heard <- said
 	}
-	return auth.Principal{Name: "ada"}, true, nil
+	return auth.Principal{Name: "ada"}, nil
 }
 
 func TestCredentialsAndMetadataPassTheGateway(t *testing.T) {

@@ -45,7 +45,7 @@ func (c *changes) CancelJobSet(ctx context.Context, r *api.JobSetCancelRequest) 
 	var wrong violations
 	needSet(key, &wrong)
 	checkReason(r.GetReason(), &wrong)
-	states := cancellable(r.GetFilter().GetStates(), &wrong)
+	states := cancellable(r.GetFilter().GetStates(), "filter.states", &wrong)
 	if err := wrong.err("nothing was cancelled"); err != nil {
 		return nil, err
 	}
@@ -55,14 +55,14 @@ func (c *changes) CancelJobSet(ctx context.Context, r *api.JobSetCancelRequest) 
 	return &emptypb.Empty{}, nil
 }
 
-// cancellable returns the states to cancel. A leased job is about to be pending
+// cancellable returns the states to cancel, which are given at the path. A leased job is about to be pending
 // and is meant with it: clients cannot name it.
-func cancellable(asked []api.JobState, wrong *violations) []armada.JobState {
+func cancellable(asked []api.JobState, path string, wrong *violations) []armada.JobState {
 	var states []armada.JobState
 	for i, s := range asked {
 		state, known := wire.StateOf(s)
 		if !known || !state.Active() {
-			wrong.add(fmt.Sprintf("filter.states[%d]", i), fmt.Sprintf("is %s, must be QUEUED, LEASED, PENDING or RUNNING", s))
+			wrong.add(fmt.Sprintf("%s[%d]", path, i), fmt.Sprintf("is %s, must be QUEUED, LEASED, PENDING or RUNNING", s))
 			continue
 		}
 		states = append(states, state)
@@ -81,12 +81,17 @@ func (c *changes) cancelSet(ctx context.Context, key store.JobSetKey, states []a
 	return c.cancel(ctx, jobs, caller.Name, reason)
 }
 
-// cancel returns the ids of the jobs that are cancelled or will be.
+// cancel returns the ids of the jobs that are cancelled or will be, as many as an
+// answer has room for.
 func (c *changes) cancel(ctx context.Context, jobs []armada.JobID, by, reason string) ([]string, error) {
 	var cancelled []string
+	left := roomOfAnswer
 	change := lifecycle.Change{Kind: lifecycle.Cancel, By: by, Reason: reason}
 	err := c.apply(ctx, "cancelled", jobs, change, func(id armada.JobID, r store.UnitResult) {
-		if r.Verdict != lifecycle.Refused {
+		if r.Verdict == lifecycle.Refused {
+			return
+		}
+		if left -= len(id) + beside; left >= 0 {
 			cancelled = append(cancelled, string(id))
 		}
 	})

@@ -175,6 +175,7 @@ func (f *failing) Transition(ctx context.Context, fence store.Fence, units []sto
 	return f.Store.Transition(ctx, fence, units)
 }
 
+// Statement 6 of the compatibility notes.
 func TestNoCallThatCommittedSomethingAnswersUnavailable(t *testing.T) {
 	t.Parallel()
 	for left, want := range map[int]codes.Code{0: codes.Unavailable, 1: codes.Aborted} {

@@ -3,6 +3,7 @@ package server
 import (
 	"errors"
 	"fmt"
+	"net/http"
 	"time"
 )
 
@@ -12,6 +13,11 @@ type Config struct {
 	// one.
 	GRPCAddr string
 	HTTPAddr string
+	// TLS encrypts what goes over both addresses.
+	TLS TLS
+	// AllowPlainText says that credentials may come in plain text from elsewhere than
+	// this machine, because something before the server encrypts.
+	AllowPlainText bool
 	// MaxMessageBytes bounds a request over gRPC, after decompression.
 	MaxMessageBytes int
 	// MaxBodyBytes bounds a request over REST.
@@ -20,8 +26,15 @@ type Config struct {
 	MaxJobsPerRequest int
 	MaxIDsPerQuery    int
 	// CORSAllowedOrigins are the web pages of other origins that may call the
-	// REST interface.
+	// REST interface, such as https://jobs.example.
 	CORSAllowedOrigins []string
+	// CORSAllowedMethods and CORSAllowedHeaders are what such pages may use.
+	CORSAllowedMethods, CORSAllowedHeaders []string
+	// CORSAllowCredentials says that browsers may send such calls with credentials
+	// that the pages do not know: cookies, certificates, tickets.
+	CORSAllowCredentials bool
+	// Limits bound what one user may do.
+	Limits Limits
 	// PodSpecCacheBytes is how much memory the pod specs seen last may take, on
 	// the way in and again on the way out.
 	PodSpecCacheBytes int
@@ -43,9 +56,12 @@ func DefaultConfig() Config {
 		CORSAllowedOrigins: []string{
 			"http://localhost:3000", "http://localhost:8089", "http://localhost:10000",
 		},
-		PodSpecCacheBytes: 64 << 20,
-		StopTimeout:       10 * time.Second,
-		KeepaliveMinTime:  5 * time.Second,
+		CORSAllowedMethods:   []string{"GET", "HEAD", "POST", "PUT", "DELETE"},
+		CORSAllowedHeaders:   []string{"Content-Type", "Accept", "Authorization", "Grpc-Timeout"},
+		CORSAllowCredentials: true,
+		PodSpecCacheBytes:    64 << 20,
+		StopTimeout:          10 * time.Second,
+		KeepaliveMinTime:     5 * time.Second,
 	}
 }
 
@@ -63,6 +79,15 @@ func (c Config) Validate() error {
 	if c.HTTPAddr == "" {
 		wrong = append(wrong, errors.New("httpAddr: must not be empty"))
 	}
+	if err := c.TLS.Validate(); err != nil {
+		wrong = append(wrong, err)
+	}
+	for i, origin := range c.CORSAllowedOrigins {
+		if err := http.NewCrossOriginProtection().AddTrustedOrigin(origin); err != nil {
+			wrong = append(wrong, fmt.Errorf("corsAllowedOrigins[%d]: must be scheme://host or scheme://host:port, is %q", i, origin))
+		}
+	}
+	wrong = append(wrong, c.Limits.Validate())
 	positive("maxMessageBytes", int64(c.MaxMessageBytes))
 	positive("maxBodyBytes", c.MaxBodyBytes)
 	positive("maxJobsPerRequest", int64(c.MaxJobsPerRequest))

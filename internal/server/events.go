@@ -85,6 +85,26 @@ type reading struct {
 
 	after store.Cursor // sent so far
 	until store.Cursor // the end, without watch
+	begun begun        // nil when the first event there was came first
+}
+
+// begun are the jobs of a stream whose beginning was sent and whose end was not.
+// The first events of a job set may not be kept any more, and with them the
+// beginnings of jobs that are forgotten: the rest of such jobs is left out, since
+// watchers fall over a job that they have not seen submitted.
+type begun map[armada.JobID]bool
+
+// hides tells whether an event, the next one of the stream, is of a job whose
+// beginning was not sent.
+func (b begun) hides(e *armada.Event) bool {
+	if e.Kind == armada.EventSubmitted {
+		b[e.Job] = true
+	}
+	told := b[e.Job]
+	if e.Kind == armada.EventSucceeded || e.Kind == armada.EventCancelled || e.Kind == armada.EventFailed && !e.Retryable {
+		delete(b, e.Job)
+	}
+	return !told
 }
 
 func (s *eventService) send(r *reading, wrong violations, stream grpc.ServerStreamingServer[api.EventStreamMessage]) error {
@@ -193,6 +213,9 @@ func (r *reading) drain(ctx context.Context, stream grpc.ServerStreamingServer[a
 			}
 		default:
 		}
+		if len(events) < eventsPerRead { // whatever came meanwhile is signalled
+			return !r.watch, nil
+		}
 	}
 }
 
@@ -203,10 +226,16 @@ func (r *reading) sendAll(ctx context.Context, events []armada.Event, next store
 	if err != nil {
 		return true, err
 	}
+	if r.after.Incarnation != next.Incarnation { // it begins here
+		if r.begun = nil; events[0].Number > 1 {
+			r.begun = begun{}
+		}
+	}
 	for i := range events {
 		e := &events[i]
 		r.after = store.Cursor{Incarnation: next.Incarnation, Number: e.Number}
-		if message := wire.Event(r.key, e, jobs[e.Job]); message != nil {
+		hidden := r.begun != nil && r.begun.hides(e)
+		if message := wire.Event(r.key, e, jobs[e.Job]); message != nil && !hidden {
 			if err := stream.Send(&api.EventStreamMessage{Id: wire.CursorID(r.after), Message: message}); err != nil {
 				return true, fmt.Errorf("send an event: %w", err)
 			}

@@ -3,15 +3,20 @@ package server
 import (
 	"context"
 	"fmt"
+	"math"
 	"net"
 	"net/http"
 	"net/textproto"
+	"strconv"
 	"strings"
+	"time"
 
 	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/peer"
+	"google.golang.org/grpc/status"
 	"google.golang.org/grpc/test/bufconn"
 	"google.golang.org/protobuf/proto"
 
@@ -23,12 +28,17 @@ import (
 )
 
 // pipe is a listener inside the process. The gateway calls the services through
-// it, so that a REST call passes everything that a gRPC call passes.
-type pipe struct{ *bufconn.Listener }
+// one, so that a REST call passes everything that a gRPC call passes, and the
+// executor of this process through another.
+type pipe struct {
+	*bufconn.Listener
+
+	from pipeAddr
+}
 
 const pipeBuffer = 256 << 10
 
-func newPipe() *pipe { return &pipe{bufconn.Listen(pipeBuffer)} }
+func newPipe(from pipeAddr) *pipe { return &pipe{bufconn.Listen(pipeBuffer), from} }
 
 // Accept marks connections, so that services can tell who calls.
 func (p *pipe) Accept() (net.Conn, error) {
@@ -36,23 +46,36 @@ func (p *pipe) Accept() (net.Conn, error) {
 	if err != nil {
 		return nil, err //nolint:wrapcheck // gRPC looks at the error itself
 	}
-	return pipeConn{c}, nil
+	return pipeConn{c, p.from}, nil
 }
 
-type pipeConn struct{ net.Conn }
+type pipeConn struct {
+	net.Conn
 
-// RemoteAddr says that the call came through the gateway.
-func (pipeConn) RemoteAddr() net.Addr { return pipeAddr{} }
+	from pipeAddr
+}
 
-type pipeAddr struct{}
+// RemoteAddr says which pipe the call came through. Nobody outside the process can
+// have such an address.
+func (c pipeConn) RemoteAddr() net.Addr { return c.from }
 
-func (pipeAddr) Network() string { return "gateway" }
-func (pipeAddr) String() string  { return "gateway" }
+// pipeAddr is who calls through a pipe.
+type pipeAddr string
+
+const (
+	fromGateway  pipeAddr = "gateway"
+	fromExecutor pipeAddr = "executor"
+)
+
+func (a pipeAddr) Network() string { return string(a) }
+func (a pipeAddr) String() string  { return string(a) }
 
 // throughGateway tells whether a call came in over REST.
-func throughGateway(ctx context.Context) bool {
+func throughGateway(ctx context.Context) bool { return through(ctx, fromGateway) }
+
+func through(ctx context.Context, a pipeAddr) bool {
 	p, ok := peer.FromContext(ctx)
-	return ok && p.Addr == pipeAddr{}
+	return ok && p.Addr == a
 }
 
 // gateway is the REST interface.
@@ -60,8 +83,10 @@ type gateway struct {
 	conn   *grpc.ClientConn
 	calls  http.Handler // what is below /v1
 	health http.Handler
+	docs   *apiDocs
 	ui     http.Handler
-	cors   map[string]bool
+	cors   cors
+	pages  *http.CrossOriginProtection // keeps pages of others from using a browser's credentials
 }
 
 func newGateway(config Config, p *pipe, health, ui http.Handler) (*gateway, error) {
@@ -73,9 +98,10 @@ func newGateway(config Config, p *pipe, health, ui http.Handler) (*gateway, erro
 		runtime.WithMarshalerOption(runtime.MIMEWildcard, restjson.Marshaler{}),
 		runtime.WithUnescapingMode(runtime.UnescapingModeAllCharacters),
 		runtime.WithIncomingHeaderMatcher(incomingHeader),
+		runtime.WithMetadata(unsaid),
 		runtime.WithOutgoingHeaderMatcher(outgoingHeader),
 		runtime.WithForwardResponseOption(openStream),
-		runtime.WithErrorHandler(restjson.HandleError),
+		runtime.WithErrorHandler(handleError),
 	)
 	// The connection lives as long as the process wants; nothing ends it early.
 	ctx := context.Background()
@@ -88,14 +114,49 @@ func newGateway(config Config, p *pipe, health, ui http.Handler) (*gateway, erro
 			return nil, fmt.Errorf("register REST handlers: %w", err)
 		}
 	}
-	g := &gateway{conn: conn, health: health, ui: ui, cors: map[string]bool{}}
+	g := &gateway{conn: conn, health: health, docs: newAPIDocs(), ui: ui, cors: newCORS(config), pages: http.NewCrossOriginProtection()}
 	// The limit stands outside: the marshaler knows the body that FieldValidation made.
 	g.calls = http.MaxBytesHandler(restjson.FieldValidation(mux), config.MaxBodyBytes)
 	for _, origin := range config.CORSAllowedOrigins {
-		g.cors[origin] = true
+		if err := g.pages.AddTrustedOrigin(origin); err != nil {
+			return nil, fmt.Errorf("corsAllowedOrigins: %w", err)
+		}
 	}
 	return g, nil
 }
+
+// handleError answers errors. The gateway takes the message of a call that was not
+// authenticated for a challenge, which it is not; it comes before the real ones.
+func handleError(ctx context.Context, mux *runtime.ServeMux, m runtime.Marshaler, w http.ResponseWriter, r *http.Request, err error) {
+	if wait := retryAfter(err); wait > 0 {
+		w.Header().Set("Retry-After", strconv.FormatInt(int64(math.Ceil(wait.Seconds())), 10))
+	}
+	restjson.HandleError(ctx, mux, m, &challenging{w}, r, err)
+}
+
+// retryAfter is how long an error asks to wait; 0 when it does not.
+func retryAfter(err error) time.Duration {
+	for _, detail := range status.Convert(err).Details() {
+		if info, is := detail.(*errdetails.RetryInfo); is {
+			return info.GetRetryDelay().AsDuration()
+		}
+	}
+	return 0
+}
+
+type challenging struct{ http.ResponseWriter }
+
+// WriteHeader sends the status without the message among the challenges.
+func (w *challenging) WriteHeader(code int) {
+	const name = "Www-Authenticate"
+	if all := w.Header()[name]; code == http.StatusUnauthorized && len(all) > 0 {
+		w.Header()[name] = all[1:]
+	}
+	w.ResponseWriter.WriteHeader(code)
+}
+
+// Unwrap lets http.ResponseController reach what is below.
+func (w *challenging) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
 // connect returns a connection to the services inside the process.
 func (p *pipe) connect() (*grpc.ClientConn, error) {
@@ -121,13 +182,23 @@ func (g *gateway) Close() error {
 func incomingHeader(name string) (string, bool) {
 	name = textproto.CanonicalMIMEHeaderKey(name)
 	if rest, ok := strings.CutPrefix(name, runtime.MetadataHeaderPrefix); ok {
-		return rest, rest != ""
+		return rest, rest != "" && !own[rest]
 	}
 	return runtime.DefaultHeaderMatcher(name)
 }
 
-// outgoingHeader adds the prefix to what services say, but for our own mark.
+// own are the headers that tell the services who calls: they come from HTTP's own
+// and from the connection, never from what a caller says in the name of metadata.
+var own = map[string]bool{
+	"Authorization": true, "X-Forwarded-For": true, textproto.CanonicalMIMEHeaderKey(certificateHeader): true,
+}
+
+// outgoingHeader adds the prefix to what services say, but for our own mark and for
+// what HTTP has a header for.
 func outgoingHeader(name string) (string, bool) {
+	if name == challengeHeader {
+		return "WWW-Authenticate", true
+	}
 	return runtime.MetadataHeaderPrefix + name, name != openMark
 }
 

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 
+	"google.golang.org/protobuf/proto"
+
 	"armada"
 	"armada/internal/auth"
 	"armada/internal/store"
@@ -23,9 +25,11 @@ type jobsService struct {
 	most  int // ids per request
 }
 
-// find returns the jobs that are known of those asked for.
+// find returns the jobs that are known of those asked for. Those that the caller
+// may not see are as unknown as those that do not exist.
 func (s *jobsService) find(ctx context.Context, asked []string) ([]store.FullJob, error) {
-	if _, err := s.auth.Authorize(ctx, auth.VerbSeeJobs, ""); err != nil {
+	sight, err := s.auth.Sight(ctx, auth.VerbSeeJobs)
+	if err != nil {
 		return nil, err
 	}
 	if n := len(asked); n > s.most {
@@ -37,7 +41,7 @@ func (s *jobsService) find(ctx context.Context, asked []string) ([]store.FullJob
 		if err != nil {
 			return nil, fmt.Errorf("look up %d jobs: %w", len(piece), err)
 		}
-		found = append(found, jobs...)
+		found = append(found, slices.DeleteFunc(jobs, func(j store.FullJob) bool { return !sight.Sees(j.Job.Queue) })...)
 	}
 	return found, nil
 }
@@ -59,6 +63,13 @@ func (s *jobsService) GetJobStatus(ctx context.Context, r *api.JobStatusRequest)
 	return &api.JobStatusResponse{JobStates: states}, nil
 }
 
+// tooMuch refuses a question whose answer clients would not take, and says how
+// many jobs would have had room.
+func tooMuch(asked, fit int) error {
+	return violations{{Path: "job_ids", Message: fmt.Sprintf(
+		"has %d ids, and the answer would be larger than the 4 MiB that clients take; ask for at most %d at once", asked, max(1, fit))}}.err("nothing is answered")
+}
+
 // GetJobDetails answers the jobs that are known.
 func (s *jobsService) GetJobDetails(ctx context.Context, r *api.JobDetailsRequest) (*api.JobDetailsResponse, error) {
 	found, err := s.find(ctx, r.GetJobIds())
@@ -66,6 +77,7 @@ func (s *jobsService) GetJobDetails(ctx context.Context, r *api.JobDetailsReques
 		return nil, err
 	}
 	details := make(map[string]*api.JobDetails, len(found))
+	left := roomOfAnswer
 	for i := range found {
 		var spec *corev1.PodSpec
 		if r.GetExpandJobSpec() {
@@ -73,7 +85,11 @@ func (s *jobsService) GetJobDetails(ctx context.Context, r *api.JobDetailsReques
 				return nil, err
 			}
 		}
-		details[string(found[i].Job.ID)] = wire.JobDetails(&found[i], spec, r.GetExpandJobRun())
+		one := wire.JobDetails(&found[i], spec, r.GetExpandJobRun())
+		if left -= proto.Size(one) + len(found[i].Job.ID) + 2*beside; left < 0 {
+			return nil, tooMuch(len(r.GetJobIds()), i)
+		}
+		details[string(found[i].Job.ID)] = one
 	}
 	return &api.JobDetailsResponse{JobDetails: details}, nil
 }
@@ -85,12 +101,16 @@ func (s *jobsService) GetJobErrors(ctx context.Context, r *api.JobErrorsRequest)
 		return nil, err
 	}
 	errors := make(map[string]string, len(found))
+	left := roomOfAnswer
 	for i := range found {
 		text := ""
 		switch job := &found[i].Job; job.State {
 		case armada.JobFailed, armada.JobRejected, armada.JobPreempted:
 			text = job.Reason
 		default:
+		}
+		if left -= len(found[i].Job.ID) + len(text) + beside; left < 0 {
+			return nil, tooMuch(len(r.GetJobIds()), i)
 		}
 		errors[string(found[i].Job.ID)] = text
 	}
@@ -126,7 +146,8 @@ func (s *jobsService) GetJobRunDetails(ctx context.Context, r *api.JobRunDetails
 // running there. A queued job counts for every pool there is, since any may
 // take it; one with a run for the pool of its node.
 func (s *jobsService) GetActiveQueues(ctx context.Context, _ *api.GetActiveQueuesRequest) (*api.GetActiveQueuesResponse, error) {
-	if _, err := s.auth.Authorize(ctx, auth.VerbSeeQueues, ""); err != nil {
+	sight, err := s.auth.Sight(ctx, auth.VerbSeeQueues)
+	if err != nil {
 		return nil, err
 	}
 	counts, err := s.store.Count(ctx, "")
@@ -164,12 +185,14 @@ func (s *jobsService) GetActiveQueues(ctx context.Context, _ *api.GetActiveQueue
 	}
 	answer := &api.GetActiveQueuesResponse{ActiveQueuesByPool: map[string]*api.ActiveQueues{}}
 	for pool, queues := range active {
-		if len(queues) == 0 {
-			continue
-		}
 		names := &api.ActiveQueues{}
 		for name := range queues {
-			names.Queues = append(names.Queues, name)
+			if sight.Sees(name) {
+				names.Queues = append(names.Queues, name)
+			}
+		}
+		if len(names.Queues) == 0 {
+			continue
 		}
 		slices.Sort(names.Queues)
 		answer.ActiveQueuesByPool[pool] = names
@@ -198,9 +221,6 @@ func (s *jobsService) runningIn(ctx context.Context, executors []store.ExecutorN
 // GetJobStatusUsingExternalJobUri answers the states of a job set's jobs that
 // were submitted with an external URI; no match is an empty answer.
 func (s *jobsService) GetJobStatusUsingExternalJobUri(ctx context.Context, r *api.JobStatusUsingExternalJobUriRequest) (*api.JobStatusResponse, error) {
-	if _, err := s.auth.Authorize(ctx, auth.VerbSeeJobs, ""); err != nil {
-		return nil, err
-	}
 	var wrong violations
 	for _, field := range []struct{ name, value string }{{"queue", r.GetQueue()}, {"jobset", r.GetJobset()}, {"external_job_uri", r.GetExternalJobUri()}} {
 		if field.value == "" {
@@ -208,6 +228,9 @@ func (s *jobsService) GetJobStatusUsingExternalJobUri(ctx context.Context, r *ap
 		}
 	}
 	if err := wrong.err("nothing was looked up"); err != nil {
+		return nil, err
+	}
+	if _, err := s.auth.Authorize(ctx, auth.VerbSeeJobs, r.GetQueue()); err != nil {
 		return nil, err
 	}
 	states := map[string]api.JobState{}

@@ -5,17 +5,17 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/metadata"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"armada"
 	"armada/internal/auth"
 	"armada/internal/runs"
 	"armada/internal/store"
 	"armada/internal/wire"
-	"armada/pkg/api"
+	"armada/pkg/api/executorapi"
 	corev1 "armada/pkg/api/k8s/core/v1"
 	"armada/pkg/api/lookout"
 )
@@ -36,6 +36,17 @@ type Explainer interface {
 	Standing(ctx context.Context, job armada.Job) *lookout.Standing
 }
 
+// Sharer tells what queues have of the pools.
+type Sharer interface {
+	// QueueShares tells it by queue; false when nobody can be asked.
+	QueueShares(ctx context.Context) (map[string][]*lookout.QueueShare, bool)
+}
+
+// Leaser makes the message that lets an executor start a run.
+type Leaser interface {
+	Lease(ctx context.Context, o *store.Order) (*executorapi.JobRunLease, error)
+}
+
 // lookoutService is lookout.Lookout: looking for jobs and into them.
 type lookoutService struct {
 	lookout.UnimplementedLookoutServer
@@ -46,17 +57,19 @@ type lookoutService struct {
 	logs     LogSource
 	specs    *decoded
 	explains Explainer
-	shapes   *lru[armada.ShapeID, *armada.Requirements]
+	shares   Sharer
+	leases   Leaser
+	changes  *jobChanges
 	stopping <-chan struct{}
 }
 
 // GetJobs answers one page of the jobs that pass every filter.
 func (s *lookoutService) GetJobs(ctx context.Context, r *lookout.GetJobsRequest) (*lookout.GetJobsResponse, error) {
-	query, err := jobQuery(r)
+	query, err := s.listQuery(r)
 	if err != nil {
 		return nil, err
 	}
-	if _, err := s.auth.Authorize(ctx, armada.VerbWatch, query.Queue); err != nil {
+	if query.Queues, err = s.watchable(ctx, query.Where); err != nil {
 		return nil, err
 	}
 	page, err := s.store.List(ctx, query)
@@ -64,13 +77,12 @@ func (s *lookoutService) GetJobs(ctx context.Context, r *lookout.GetJobsRequest)
 		return nil, fmt.Errorf("list jobs: %w", err)
 	}
 	answer := &lookout.GetJobsResponse{NextPageToken: page.Next, Jobs: make([]*lookout.Job, 0, len(page.Jobs))}
+	if !page.Searched.IsZero() {
+		answer.SearchedUntil = timestamppb.New(page.Searched)
+	}
 	waits := s.waits(ctx, page.Jobs)
 	for i := range page.Jobs {
-		job, err := s.job(ctx, &page.Jobs[i], waits[page.Jobs[i].Job.ID])
-		if err != nil {
-			return nil, err
-		}
-		answer.Jobs = append(answer.Jobs, job)
+		answer.Jobs = append(answer.Jobs, wire.LookoutJob(&page.Jobs[i], s.table, waits[page.Jobs[i].Job.ID], false))
 	}
 	return answer, nil
 }
@@ -81,11 +93,67 @@ func (s *lookoutService) GetJob(ctx context.Context, r *lookout.GetJobRequest) (
 	if err != nil {
 		return nil, err
 	}
-	job, err := s.job(ctx, &full, s.waits(ctx, []store.FullJob{full})[full.Job.ID])
-	if err == nil && s.explains != nil && full.Job.State == armada.JobQueued {
+	job := wire.LookoutJob(&full, s.table, s.waits(ctx, []store.FullJob{full})[full.Job.ID], true)
+	if s.explains != nil && full.Job.State == armada.JobQueued {
 		job.Standing = s.explains.Standing(ctx, full.Job)
 	}
-	return job, err
+	return job, nil
+}
+
+// GetJobSpec answers what a job was submitted as, and what its newest run was
+// started as.
+func (s *lookoutService) GetJobSpec(ctx context.Context, r *lookout.GetJobSpecRequest) (*lookout.JobSpec, error) {
+	full, err := s.find(ctx, r.GetJobId())
+	if err != nil {
+		return nil, err
+	}
+	spec, err := s.specs.get(ctx, full.Job.Template)
+	if err != nil {
+		return nil, err
+	}
+	answer := &lookout.JobSpec{JobId: string(full.Job.ID), Submitted: spec, Labels: full.Details.Labels, Annotations: full.Details.Annotations}
+	if len(full.Runs) == 0 || s.leases == nil {
+		return answer, nil
+	}
+	order := &store.Order{Job: full.Job, Run: full.Runs[len(full.Runs)-1], Details: full.Details}
+	if order.Template, err = s.store.Template(ctx, full.Job.Template); err != nil {
+		return nil, fmt.Errorf("read the pod spec: %w", err)
+	}
+	lease, err := s.leases.Lease(ctx, order)
+	if err != nil {
+		return nil, fmt.Errorf("put together what the run was started as: %w", err)
+	}
+	answer.AsRun = wire.RunSpec(lease)
+	return answer, nil
+}
+
+// watchable are the queues whose jobs the caller may see: nil for all. Who asks for
+// one queue by its name is told when that is not allowed.
+func (s *lookoutService) watchable(ctx context.Context, where []store.Condition) ([]string, error) {
+	for i := range where {
+		if c := &where[i]; c.Column.Field == store.FieldQueue && c.Op == store.OpEqual && len(c.Texts) == 1 {
+			_, err := s.auth.Authorize(ctx, armada.VerbWatch, c.Texts[0])
+			return c.Texts, err
+		}
+	}
+	_, err := s.auth.Authorize(ctx, armada.VerbWatch, "")
+	switch {
+	case err == nil:
+		return nil, nil
+	case armada.CodeOf(err) != armada.CodeDenied:
+		return nil, err
+	}
+	queues, err := s.store.Queues(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("list queues: %w", err)
+	}
+	may := []string{}
+	for i := range queues {
+		if _, err := s.auth.Authorize(ctx, armada.VerbWatch, queues[i].Name); err == nil {
+			may = append(may, queues[i].Name)
+		}
+	}
+	return may, nil
 }
 
 func (s *lookoutService) find(ctx context.Context, id string) (store.FullJob, error) {
@@ -97,21 +165,6 @@ func (s *lookoutService) find(ctx context.Context, id string) (store.FullJob, er
 		return store.FullJob{}, err
 	}
 	return full, nil
-}
-
-func (s *lookoutService) job(ctx context.Context, full *store.FullJob, waits string) (*lookout.Job, error) {
-	r, ok := s.shapes.get(full.Job.Shape)
-	if !ok {
-		var err error
-		r, err = s.store.Requirements(ctx, full.Job.Shape)
-		if err != nil && armada.CodeOf(err) != armada.CodeNotFound {
-			return nil, fmt.Errorf("look up what a job asks for: %w", err)
-		}
-		if r != nil {
-			s.shapes.put(full.Job.Shape, r, 512)
-		}
-	}
-	return wire.LookoutJob(full, r, s.table, waits), nil
 }
 
 // waits says why those of the jobs that are queued wait.
@@ -208,86 +261,4 @@ func runOf(full *store.FullJob, id armada.RunID) (*armada.Run, error) {
 		return nil, &armada.Error{Code: armada.CodeNotFound, Message: fmt.Sprintf("the job has no run %q", clip(string(id), 60))}
 	}
 	return nil, &armada.Error{Code: armada.CodePrecondition, Message: fmt.Sprintf("the job is %s and was never started: there is no log", full.Job.State)}
-}
-
-// jobQuery reads what jobs are wanted.
-func jobQuery(r *lookout.GetJobsRequest) (store.Query, error) {
-	var wrong violations
-	query := store.Query{After: r.GetPageToken(), Limit: int(r.GetPageSize()), Descending: r.GetOrder().GetDirection() == lookout.Direction_DESCENDING}
-	if n := r.GetPageSize(); n < 0 || n > store.MaxPage {
-		wrong.add("page_size", fmt.Sprintf("is %d, must be 0 to %d", n, store.MaxPage))
-	}
-	switch r.GetOrder().GetField() {
-	case "", "submitted", "job_id":
-	default:
-		return query, unimplemented(fmt.Sprintf("ordering by %q", clip(r.GetOrder().GetField(), 60)))
-	}
-	for i, f := range r.GetFilters() {
-		path := fmt.Sprintf("filters[%d]", i)
-		if err := addFilter(&query, f, path, &wrong); err != nil {
-			return query, err
-		}
-	}
-	return query, wrong.err("nothing was listed")
-}
-
-// addFilter adds a filter to a query; the error is about filters that are
-// right and do not exist yet.
-func addFilter(q *store.Query, f *lookout.Filter, path string, wrong *violations) error {
-	missing := unimplemented(fmt.Sprintf("filtering %s by %s", clip(f.GetField(), 60), f.GetMatch()))
-	values := f.GetValues()
-	if len(values) == 0 || len(values) > 1 && f.GetMatch() != lookout.Match_IN {
-		wrong.add(path+".values", fmt.Sprintf("has %d entries", len(values)))
-		return nil
-	}
-	equal := f.GetMatch() == lookout.Match_EQUALS || f.GetMatch() == lookout.Match_IN && len(values) == 1
-	switch {
-	case f.GetIsAnnotation() && equal:
-		if q.Annotations == nil {
-			q.Annotations = map[string]string{}
-		}
-		q.Annotations[f.GetField()] = values[0]
-	case f.GetIsAnnotation():
-		return missing
-	case f.GetField() == "state" && (equal || f.GetMatch() == lookout.Match_IN):
-		for i, v := range values {
-			state, known := wire.StateOf(api.JobState(api.JobState_value[strings.ToUpper(v)]))
-			if _, named := api.JobState_value[strings.ToUpper(v)]; !named || !known {
-				wrong.add(fmt.Sprintf("%s.values[%d]", path, i), fmt.Sprintf("%q is no state", clip(v, 60)))
-			}
-			q.States = append(q.States, state)
-		}
-	case f.GetField() == "job_id" && (equal || f.GetMatch() == lookout.Match_IN):
-		q.IDs = unique(values...)
-	case f.GetField() == "job_set" && f.GetMatch() == lookout.Match_STARTS_WITH:
-		q.JobSetPrefix = values[0]
-	case f.GetField() == "submitted" && !equal:
-		return submittedFilter(q, f, path, wrong, missing)
-	case equal:
-		field := map[string]*string{"queue": &q.Queue, "job_set": &q.JobSet, "owner": &q.Owner, "namespace": &q.Namespace}[f.GetField()]
-		if field == nil {
-			return missing
-		}
-		*field = values[0]
-	default:
-		return missing
-	}
-	return nil
-}
-
-func submittedFilter(q *store.Query, f *lookout.Filter, path string, wrong *violations, missing error) error {
-	at, err := time.Parse(time.RFC3339Nano, f.GetValues()[0])
-	if err != nil {
-		wrong.add(path+".values[0]", "must be a time as in RFC 3339, 2006-01-02T15:04:05Z")
-		return nil
-	}
-	switch f.GetMatch() {
-	case lookout.Match_GREATER_THAN:
-		q.SubmittedAfter = at
-	case lookout.Match_LESS_THAN:
-		q.SubmittedBefore = at
-	default:
-		return missing
-	}
-	return nil
 }

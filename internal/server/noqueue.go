@@ -8,8 +8,8 @@ import (
 
 	"armada"
 	"armada/internal/auth"
-	"armada/internal/settings"
 	"armada/internal/store"
+	"armada/pkg/nearest"
 )
 
 // longestGuess is how long a name may be that others are compared with: queues
@@ -33,17 +33,21 @@ func nearQueues(ctx context.Context, may *auth.Authorizer, known store.Queues, n
 	if name == "" || len(name) > longestGuess {
 		return nil
 	}
+	sight, err := may.Sight(ctx, auth.VerbSeeQueues)
+	if err != nil {
+		return nil
+	}
 	all, err := known.Queues(ctx)
 	if err != nil {
 		return nil
 	}
 	var seen []string
 	for i := range all {
-		if _, err := may.Authorize(ctx, auth.VerbSeeQueues, all[i].Name); err == nil {
+		if sight.Sees(all[i].Name) {
 			seen = append(seen, all[i].Name)
 		}
 	}
-	near := settings.Similar(name, seen)
+	near := nearest.Names(name, seen)
 	for i := range near {
 		near[i] = strconv.Quote(near[i])
 	}

@@ -10,10 +10,10 @@ import (
 
 	"armada"
 	"armada/internal/auth"
-	"armada/internal/settings"
 	"armada/internal/store"
 	"armada/internal/wire"
 	"armada/pkg/api"
+	"armada/pkg/nearest"
 )
 
 // policyService is api.RetryPolicyService.
@@ -71,7 +71,7 @@ func thereIsNoPolicy(name string, all []armada.RetryPolicy) string {
 	if len(name) > longestGuess {
 		return message
 	}
-	near := settings.Similar(name, names)
+	near := nearest.Names(name, names)
 	for i := range near {
 		near[i] = strconv.Quote(near[i])
 	}
@@ -95,7 +95,7 @@ func (s *policyService) DeleteRetryPolicy(ctx context.Context, r *api.RetryPolic
 
 // GetRetryPolicy answers a policy as it was set.
 func (s *policyService) GetRetryPolicy(ctx context.Context, r *api.RetryPolicyGetRequest) (*api.RetryPolicy, error) {
-	if _, err := s.auth.Authorize(ctx, auth.VerbSeeQueues, ""); err != nil {
+	if _, err := auth.Caller(ctx); err != nil {
 		return nil, err
 	}
 	policy, err := s.store.RetryPolicy(ctx, r.GetName())
@@ -110,7 +110,7 @@ func (s *policyService) GetRetryPolicy(ctx context.Context, r *api.RetryPolicyGe
 
 // GetRetryPolicies answers all policies by name.
 func (s *policyService) GetRetryPolicies(ctx context.Context, _ *api.RetryPolicyListRequest) (*api.RetryPolicyList, error) {
-	if _, err := s.auth.Authorize(ctx, auth.VerbSeeQueues, ""); err != nil {
+	if _, err := auth.Caller(ctx); err != nil {
 		return nil, err
 	}
 	all, err := s.store.RetryPolicies(ctx)

@@ -273,13 +273,15 @@ func (q *queues) activeJobSets(ctx context.Context, name string) ([]*api.JobSetI
 // end marker: clients take a list without it for broken.
 func (q *queues) GetQueues(r *api.StreamingQueueGetRequest, stream grpc.ServerStreamingServer[api.StreamingQueueMessage]) error {
 	ctx := stream.Context()
-	if _, err := q.auth.Authorize(ctx, auth.VerbSeeQueues, ""); err != nil {
+	sight, err := q.auth.Sight(ctx, auth.VerbSeeQueues)
+	if err != nil {
 		return err
 	}
 	all, err := q.store.Queues(ctx)
 	if err != nil {
 		return fmt.Errorf("list the queues: %w", err)
 	}
+	all = slices.DeleteFunc(all, func(queue armada.Queue) bool { return !sight.Sees(queue.Name) })
 	if n := int(r.GetNum()); n >= 1 && n < len(all) {
 		all = all[:n]
 	}

@@ -6,6 +6,7 @@ import (
 
 	"google.golang.org/protobuf/types/known/emptypb"
 
+	"armada"
 	"armada/internal/auth"
 	"armada/pkg/api"
 )
@@ -15,6 +16,7 @@ import (
 type queueService struct {
 	unimplementedQueueService
 	*queues
+	picking *picking
 }
 
 // unimplementedQueueService answers by name what queueService does not have: it
@@ -49,4 +51,51 @@ func (s *queueService) cordon(ctx context.Context, name string, cordoned bool) e
 		return fmt.Errorf("change the queue %q: %w", name, err)
 	}
 	return nil
+}
+
+// withRun are the states of jobs that have a place to lose.
+var withRun = []armada.JobState{armada.JobLeased, armada.JobPending, armada.JobRunning}
+
+// PreemptOnQueue takes the places of the queue's jobs that have one.
+func (s *queueService) PreemptOnQueue(ctx context.Context, r *api.QueuePreemptRequest) (*emptypb.Empty, error) {
+	of := pick([]string{r.GetName()}, r.GetPriorityClasses(), r.GetPools())
+	var wrong violations
+	jobs, caller, err := s.find(ctx, armada.VerbPreempt, withRun, of, wrong)
+	if err != nil {
+		return nil, err
+	}
+	return &emptypb.Empty{}, s.picking.preemptAll(ctx, jobs, caller.Name, fmt.Sprintf("all of queue %q was preempted", r.GetName()))
+}
+
+// CancelOnQueue cancels the queue's jobs in the given states, or all active ones
+// when none is given. Jobs that wait are in no pool.
+func (s *queueService) CancelOnQueue(ctx context.Context, r *api.QueueCancelRequest) (*emptypb.Empty, error) {
+	of := pick([]string{r.GetName()}, r.GetPriorityClasses(), r.GetPools())
+	var wrong violations
+	states := cancellable(r.GetJobStates(), "jobStates", &wrong)
+	jobs, caller, err := s.find(ctx, armada.VerbCancel, states, of, wrong)
+	if err != nil {
+		return nil, err
+	}
+	return &emptypb.Empty{}, s.picking.cancelAll(ctx, jobs, caller.Name, fmt.Sprintf("all of queue %q was cancelled", r.GetName()))
+}
+
+func (s *queueService) find(ctx context.Context, verb armada.Verb, states []armada.JobState, of picked, wrong violations) ([]armada.JobID, auth.Principal, error) {
+	needName("name", of.queues[0], &wrong)
+	s.picking.check(of, &wrong)
+	if len(of.pools) > 0 && len(states) == 1 && states[0] == armada.JobQueued {
+		wrong.add("pools", "queued jobs are in no pool yet: give no pools, or other states")
+	}
+	caller, err := s.picking.may(ctx, verb, of.queues)
+	if err != nil {
+		return nil, caller, err
+	}
+	if err := wrong.err("nothing was done to any job"); err != nil {
+		return nil, caller, err
+	}
+	if err := s.picking.exist(ctx, of.queues); err != nil {
+		return nil, caller, err
+	}
+	jobs, err := s.picking.inQueue(ctx, of.queues[0], states, of)
+	return jobs, caller, err
 }

@@ -35,7 +35,7 @@ func (c *changes) ReprioritizeJobs(ctx context.Context, r *api.JobReprioritizeRe
 	if err != nil {
 		return nil, err
 	}
-	return &api.JobReprioritizeResponse{ReprioritizationResults: results}, nil
+	return &api.JobReprioritizeResponse{ReprioritizationResults: fitting(results)}, nil
 }
 
 // PreemptJobs takes the places of jobs away, by id. The answer has an entry for
@@ -64,7 +64,7 @@ func (c *changes) PreemptJobs(ctx context.Context, r *api.JobPreemptRequest) (*a
 	if err != nil {
 		return nil, err
 	}
-	return &api.PreemptionResult{PreemptionResults: results}, nil
+	return &api.PreemptionResult{PreemptionResults: fitting(results)}, nil
 }
 
 // find returns the jobs that a request is about, by id or else by job set, and

@@ -9,23 +9,26 @@ import (
 	"strings"
 
 	"armada/internal/wire/restjson"
-	"armada/pkg/api"
 )
 
 // ServeHTTP serves the REST interface below /v1 and /api/v1, its description,
 // and the server's health. It compares paths as they are: a path that a cleaner
 // would change may name a job set.
 func (g *gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if g.share(w, r) {
+	if g.cors.share(w, r) {
 		return
 	}
 	w = &onceWriter{ResponseWriter: w}
+	if err := g.pages.Check(r); err != nil {
+		w.Header().Set("Content-Type", restjson.ContentType)
+		w.WriteHeader(http.StatusForbidden)
+		_, _ = io.WriteString(w, `{"code":7,"message":"a page of another origin may not call; server.corsAllowedOrigins names those that may","details":[]}`) // the caller may be gone
+		return
+	}
 	switch path := r.URL.Path; {
 	case path == "/health":
 		g.health.ServeHTTP(w, r)
-	case path == "/swagger.json", path == "/api/swagger.json":
-		w.Header().Set("Content-Type", "application/json")
-		_, _ = w.Write(api.Swagger) // the caller may be gone
+	case g.docs.serve(w, r):
 	case strings.HasPrefix(path, "/v1/"):
 		g.calls.ServeHTTP(w, below(r, ""))
 	case strings.HasPrefix(path, "/api/v1/"):
@@ -41,7 +44,7 @@ func (g *gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func notFound(w http.ResponseWriter) {
 	w.Header().Set("Content-Type", restjson.ContentType)
 	w.WriteHeader(http.StatusNotFound)
-	_, _ = io.WriteString(w, `{"code":5,"message":"Not Found: REST is below /api/v1, and /api/swagger.json describes it","details":[]}`) // the caller may be gone
+	_, _ = io.WriteString(w, `{"code":5,"message":"Not Found: REST is below /api/v1, and /api/docs describes it","details":[]}`) // the caller may be gone
 }
 
 // below returns the request with the prefix taken from its path, and with
@@ -68,29 +71,6 @@ func unslash(ctx context.Context, name string) string {
 		return name
 	}
 	return strings.ReplaceAll(name, slashInName, "/")
-}
-
-// share tells browsers which pages of other origins may call, and answers their
-// question whether they may: then it returns true.
-func (g *gateway) share(w http.ResponseWriter, r *http.Request) bool {
-	origin := r.Header.Get("Origin")
-	if origin == "" {
-		return false
-	}
-	w.Header().Add("Vary", "Origin")
-	asks := r.Method == http.MethodOptions && r.Header.Get("Access-Control-Request-Method") != ""
-	if g.cors[origin] {
-		w.Header().Set("Access-Control-Allow-Origin", origin)
-		w.Header().Set("Access-Control-Allow-Credentials", "true")
-		if asks {
-			w.Header().Set("Access-Control-Allow-Methods", "GET, HEAD, POST, PUT, DELETE")
-			w.Header().Set("Access-Control-Allow-Headers", "Content-Type, Accept, Authorization")
-		}
-	}
-	if asks {
-		w.WriteHeader(http.StatusNoContent)
-	}
-	return asks
 }
 
 // onceWriter takes the first status of an answer and no other: the gateway

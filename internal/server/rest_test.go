@@ -17,6 +17,7 @@ import (
 
 const goodSpec = `{"containers":[{"name":"main","image":"busybox","resources":{"requests":{"cpu":1,"memory":"1Gi"},"limits":{"cpu":1,"memory":"1Gi"}}}]}`
 
+// Statement 65 of the compatibility notes.
 func TestPuttingAQueueTwiceIsFineAndCreatesIt(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, options{})
@@ -58,6 +59,7 @@ func TestAQueueOverRESTHasItsActiveJobSets(t *testing.T) {
 	}
 }
 
+// Statement 66 of the compatibility notes.
 func TestTheQueueStreamOverRESTHasTheShapeThatPagesRead(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, options{})
@@ -70,6 +72,7 @@ func TestTheQueueStreamOverRESTHasTheShapeThatPagesRead(t *testing.T) {
 	}
 }
 
+// Statement 67 of the compatibility notes.
 func TestEventsOverRESTBeginWithTheirHeadersAndHaveDates(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, options{})
@@ -119,6 +122,7 @@ func TestAStreamThatIsRefusedOverRESTHasTheRightStatus(t *testing.T) {
 	}
 }
 
+// Statement 68 of the compatibility notes.
 func TestAnswersOverRESTHaveTheirMapsAndLists(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, options{})
@@ -133,6 +137,7 @@ func TestAnswersOverRESTHaveTheirMapsAndLists(t *testing.T) {
 	}
 }
 
+// Statement 69 of the compatibility notes.
 func TestManifestsAreTakenOverRESTAsTheyAre(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, options{})
@@ -148,6 +153,7 @@ func TestManifestsAreTakenOverRESTAsTheyAre(t *testing.T) {
 	}
 }
 
+// Statement 70 of the compatibility notes.
 func TestStatesAreNamesOrNumbersOverREST(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, options{})
@@ -164,6 +170,7 @@ func TestStatesAreNamesOrNumbersOverREST(t *testing.T) {
 	}
 }
 
+// Statement 71 of the compatibility notes.
 func TestEverySuccessOverRESTIs200(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, options{})
@@ -239,17 +246,69 @@ func TestHealthIsSaidWithoutABody(t *testing.T) {
 
 func TestPagesOfAllowedOriginsMayCall(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, options{config: func(c *server.Config) { c.CORSAllowedOrigins = []string{"http://ui"} }})
-	for origin, want := range map[string]string{"http://ui": "http://ui", "http://elsewhere": ""} {
-		request, err := http.NewRequestWithContext(t.Context(), http.MethodOptions, "http://"+w.server.HTTPAddr()+"/v1/job/submit", nil)
+	w := newWorld(t, options{config: func(c *server.Config) {
+		c.CORSAllowedOrigins, c.CORSAllowedMethods, c.CORSAllowedHeaders = []string{"http://ui"}, []string{"POST", "GET"}, []string{"Authorization", "X-Own"}
+	}})
+	for _, c := range []struct{ origin, verb, asked, allowed, methods string }{
+		{"http://ui", http.MethodOptions, http.MethodPost, "http://ui", "POST, GET"},
+		{"http://ui", http.MethodGet, "", "http://ui", ""},
+		{"http://elsewhere", http.MethodOptions, http.MethodPost, "", ""},
+		{"http://elsewhere", http.MethodGet, "", "", ""},
+		{"", http.MethodGet, "", "", ""},
+	} {
+		request, err := http.NewRequestWithContext(t.Context(), c.verb, "http://"+w.server.HTTPAddr()+"/v1/queue/q", nil)
 		ok(t, err)
-		request.Header.Set("Origin", origin)
-		request.Header.Set("Access-Control-Request-Method", http.MethodPost)
+		if c.origin != "" {
+			request.Header.Set("Origin", c.origin)
+		}
+		if c.asked != "" {
+			request.Header.Set("Access-Control-Request-Method", c.asked)
+		}
 		answer, err := http.DefaultClient.Do(request)
 		ok(t, err)
 		_ = answer.Body.Close()
-		if got := answer.Header.Get("Access-Control-Allow-Origin"); got != want || answer.StatusCode != http.StatusNoContent {
-			t.Errorf("%s: %d, allowed %q", origin, answer.StatusCode, got)
+		head := answer.Header
+		if want := map[bool]int{true: http.StatusNoContent, false: http.StatusOK}[c.asked != ""]; answer.StatusCode != want {
+			t.Errorf("%v: %d", c, answer.StatusCode)
+		}
+		if head.Get("Access-Control-Allow-Origin") != c.allowed || head.Get("Access-Control-Allow-Methods") != c.methods || head.Get("Vary") != "Origin" {
+			t.Errorf("%v: %v", c, head)
+		}
+		if c.allowed == "" {
+			continue
+		}
+		if c.asked != "" && head.Get("Access-Control-Allow-Headers") != "Authorization, X-Own" || head.Get("Access-Control-Allow-Credentials") != "true" {
+			t.Errorf("%v: %v", c, head)
+		}
+		if c.asked == "" && !strings.Contains(head.Get("Access-Control-Expose-Headers"), "Warning") {
+			t.Errorf("%v: %v", c, head)
+		}
+	}
+}
+
+// A page reads the answer of fetch() as it comes, line by line, from where it is
+// allowed to.
+func TestAPageOfAnAllowedOriginWatches(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, options{config: func(c *server.Config) { c.CORSAllowedOrigins, c.CORSAllowCredentials = []string{"http://ui"}, false }})
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+w.server.HTTPAddr()+"/api/v1/job-set/q/set", strings.NewReader(`{"watch":true}`))
+	ok(t, err)
+	for name, value := range map[string]string{"Origin": "http://ui", "Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "cors", "Content-Type": "application/json"} {
+		request.Header.Set(name, value)
+	}
+	answer, err := http.DefaultClient.Do(request)
+	ok(t, err)
+	defer func() { _ = answer.Body.Close() }()
+	if head := answer.Header; answer.StatusCode != http.StatusOK || head.Get("Access-Control-Allow-Origin") != "http://ui" || head.Get("Access-Control-Allow-Credentials") != "" {
+		t.Fatalf("%d %v", answer.StatusCode, head)
+	}
+	lines := bufio.NewScanner(answer.Body)
+	for n := range 3 {
+		w.submitted("set", items(1))
+		for _, kind := range []string{"submitted", "queued"} {
+			if !lines.Scan() || !json.Valid(lines.Bytes()) || !strings.Contains(lines.Text(), `"`+kind+`"`) {
+				t.Fatalf("job %d: %s (%v)", n, lines.Text(), lines.Err())
+			}
 		}
 	}
 }

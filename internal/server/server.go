@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -11,8 +12,10 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials"
 	_ "google.golang.org/grpc/encoding/gzip" // clients of 2026 send every request compressed
 	"google.golang.org/grpc/keepalive"
+	"google.golang.org/grpc/reflection"
 
 	"armada/internal/auth"
 	"armada/internal/podspec"
@@ -25,6 +28,7 @@ import (
 type Executors interface {
 	executorapi.ExecutorApiServer
 	executorapi.ExecutorAgentServer
+	Leaser
 }
 
 // Peers are the replicas of the server, this one included: what one of them
@@ -32,6 +36,7 @@ type Executors interface {
 type Peers interface {
 	LogSource
 	Explainer
+	Sharer
 	// Shares tells how the queues share each pool, in a table for people: of one
 	// queue, or of all that have jobs. Unavailable when nobody can tell.
 	Shares(ctx context.Context, queue string, verbosity int) (string, error)
@@ -39,13 +44,15 @@ type Peers interface {
 	Service() peers.PeersServer
 }
 
-// Deps are what a server works with. Executors, Peers, Registry and UI may
-// be nil.
+// Deps are what a server works with. Executors, Peers, Registry, Audit and UI
+// may be nil.
 type Deps struct {
 	Store         store.Store
 	Rules         *podspec.Rules
 	Authenticator auth.Authenticator
 	Authorizer    *auth.Authorizer
+	PeerSecret    string    // by which other replicas are known; empty for by nothing
+	Audit         io.Writer // gets a line of JSON for every change and refusal; may be nil
 	Executors     Executors
 	Peers         Peers
 	Log           *slog.Logger
@@ -107,10 +114,13 @@ type Server struct {
 	health  *health
 	outside *grpc.Server // at the address
 	inside  *grpc.Server // in the pipe, for REST and executors of this process
-	pipe    *pipe
+	pipe    *pipe        // of the gateway
+	own     *pipe        // of the executor in this process
 	ui      http.Handler
 	front   *gateway // while it serves
 	http    *http.Server
+	// certificates are those of both addresses; nil where nothing is encrypted.
+	certificates *certificates
 
 	stopping chan struct{}
 }
@@ -120,11 +130,18 @@ func New(config Config, at *Addresses, deps Deps) (*Server, error) {
 	if err := config.Validate(); err != nil {
 		return nil, fmt.Errorf("server config: %w", err)
 	}
-	calls, err := newCalls(deps.Authenticator, deps.Log, deps.Registry)
+	calls, err := newCalls(config.Limits, deps)
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{config: config, at: at, log: deps.Log, health: newHealth(deps.Store, deps.Version, deps.now()), ui: deps.UI, pipe: newPipe(), stopping: make(chan struct{})}
+	s := &Server{config: config, at: at, log: deps.Log, health: newHealth(deps.Store, deps.Version, deps.now()), ui: deps.UI, pipe: newPipe(fromGateway), own: newPipe(fromExecutor), stopping: make(chan struct{})}
+	secured := []grpc.ServerOption{}
+	if config.TLS.IsSet() {
+		if s.certificates, err = newCertificates(config.TLS, deps.Log); err != nil {
+			return nil, err
+		}
+		secured = append(secured, grpc.Creds(credentials.NewTLS(s.certificates.config())))
+	}
 	options := []grpc.ServerOption{
 		grpc.ChainUnaryInterceptor(calls.unary),
 		grpc.ChainStreamInterceptor(calls.stream),
@@ -135,11 +152,15 @@ func New(config Config, at *Addresses, deps Deps) (*Server, error) {
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: config.KeepaliveMinTime, PermitWithoutStream: true}),
 		grpc.KeepaliveParams(keepalive.ServerParameters{Time: 2 * time.Minute, Timeout: 20 * time.Second}),
 	}
-	s.outside, s.inside = grpc.NewServer(options...), grpc.NewServer(options...)
+	s.outside, s.inside = grpc.NewServer(append(secured, options...)...), grpc.NewServer(options...)
 	register(readable{both{s.outside, s.inside}, calls}, config, deps, s.health, s.stopping)
+	reflection.Register(s.outside)
 	s.http = &http.Server{
 		ReadHeaderTimeout: 10 * time.Second,
 		ErrorLog:          slog.NewLogLogger(deps.Log.Handler(), slog.LevelDebug),
+	}
+	if s.certificates != nil {
+		s.http.TLSConfig = s.certificates.config()
 	}
 	return s, nil
 }
@@ -153,7 +174,7 @@ func (s *Server) HTTPAddr() string { return s.at.HTTP() }
 // Connect returns a connection to the services inside the process, for an
 // executor that lives beside the server. The caller closes it.
 func (s *Server) Connect() (*grpc.ClientConn, error) {
-	conn, err := s.pipe.connect()
+	conn, err := s.own.connect()
 	if err != nil {
 		return nil, fmt.Errorf("connect inside the process: %w", err)
 	}
@@ -178,13 +199,14 @@ func (s *Server) Serve(ctx context.Context) error {
 		return errors.Join(err, s.at.Close())
 	}
 	s.http.Handler = s.front
-	failed := make(chan error, 3)
+	failed := make(chan error, 4)
 	go func() { failed <- s.outside.Serve(s.at.grpc) }()
 	go func() { failed <- s.inside.Serve(s.pipe) }()
-	go func() { failed <- s.http.Serve(s.at.http) }()
+	go func() { failed <- s.inside.Serve(s.own) }()
+	go func() { failed <- s.serveHTTP() }()
 	s.health.start()
 	s.log.Info("serving", slog.String("grpc", s.at.GRPC()), slog.String("http", s.at.HTTP()))
-	running := 3
+	running := 4
 	select {
 	case <-ctx.Done():
 	case err = <-failed:
@@ -198,6 +220,13 @@ func (s *Server) Serve(ctx context.Context) error {
 		}
 	}
 	return err
+}
+
+func (s *Server) serveHTTP() error {
+	if s.certificates != nil {
+		return s.http.ServeTLS(s.at.http, "", "")
+	}
+	return s.http.Serve(s.at.http)
 }
 
 // stop refuses what is new on both addresses at once, ends streams, lets calls

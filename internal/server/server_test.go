@@ -18,6 +18,11 @@ func TestTheDefaultConfigIsValidAndAnEmptyOneNamesEveryKey(t *testing.T) {
 			t.Errorf("%s is not in %v", key, err)
 		}
 	}
+	c := server.DefaultConfig()
+	c.CORSAllowedOrigins = []string{"http://ui", "*"}
+	if err := c.Validate(); err == nil || !strings.Contains(err.Error(), `corsAllowedOrigins[1]: must be scheme://host`) {
+		t.Errorf("an origin that is none: %v", err)
+	}
 }
 
 func TestAnAddressInUseIsTold(t *testing.T) {

@@ -4,7 +4,6 @@ import (
 	"google.golang.org/grpc"
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 
-	"armada"
 	"armada/pkg/api"
 	"armada/pkg/api/binoculars"
 	"armada/pkg/api/executorapi"
@@ -20,13 +19,16 @@ func register(r grpc.ServiceRegistrar, config Config, deps Deps, health *health,
 	shared := &queues{auth: deps.Authorizer, store: deps.Store, defaultClass: class.Name}
 	specs := newDecoded(deps.Store, config.PodSpecCacheBytes)
 
+	changing := &changes{auth: deps.Authorizer, store: deps.Store}
+	picks := &picking{changes: changing, rules: deps.Rules}
+
 	submit := &submitService{
-		queues: shared, changes: &changes{auth: deps.Authorizer, store: deps.Store},
+		queues: shared, changes: changing,
 		auth: deps.Authorizer, store: deps.Store, specs: newSpecs(deps.Rules, config.PodSpecCacheBytes), ids: newIDs(deps.now()),
 		most: config.MaxJobsPerRequest, health: health,
 	}
 	submit.register(r)
-	api.RegisterQueueServiceServer(r, &queueService{queues: shared})
+	api.RegisterQueueServiceServer(r, &queueService{queues: shared, picking: picks})
 	api.RegisterRetryPolicyServiceServer(r, &policyService{auth: deps.Authorizer, store: deps.Store})
 	api.RegisterEventServer(r, &eventService{
 		auth: deps.Authorizer, store: deps.Store, submitted: &submitted{store: deps.Store, specs: specs}, stopping: stopping, health: health,
@@ -34,15 +36,16 @@ func register(r grpc.ServiceRegistrar, config Config, deps Deps, health *health,
 	api.RegisterJobsServer(r, &jobsService{auth: deps.Authorizer, store: deps.Store, specs: specs, most: config.MaxIDsPerQuery})
 	looking := &lookoutService{
 		auth: deps.Authorizer, store: deps.Store, table: deps.Rules.Table(), specs: specs,
-		shapes: newLRU[armada.ShapeID, *armada.Requirements](config.PodSpecCacheBytes / 8), stopping: stopping,
+		changes: &jobChanges{store: deps.Store}, stopping: stopping,
 	}
 	if deps.Peers != nil {
-		looking.logs, looking.explains = deps.Peers, deps.Peers
+		looking.logs, looking.explains, looking.shares = deps.Peers, deps.Peers, deps.Peers
 		peers.RegisterPeersServer(r, deps.Peers.Service())
 	} else {
 		peers.RegisterPeersServer(r, peers.UnimplementedPeersServer{})
 	}
 	if deps.Executors != nil {
+		looking.leases = deps.Executors
 		executorapi.RegisterExecutorApiServer(r, deps.Executors)
 		executorapi.RegisterExecutorAgentServer(r, deps.Executors)
 	} else {
@@ -52,10 +55,10 @@ func register(r grpc.ServiceRegistrar, config Config, deps Deps, health *health,
 	lookout.RegisterLookoutServer(r, looking)
 	healthpb.RegisterHealthServer(r, health.grpc)
 
-	api.RegisterExecutorServer(r, api.UnimplementedExecutorServer{})
-	api.RegisterNodeServer(r, api.UnimplementedNodeServer{})
+	api.RegisterExecutorServer(r, &executorService{picking: picks})
+	api.RegisterNodeServer(r, &nodeService{picking: picks})
 	api.RegisterAggregatedQueueServer(r, api.UnimplementedAggregatedQueueServer{})
 	api.RegisterUsageServer(r, api.UnimplementedUsageServer{})
-	binoculars.RegisterBinocularsServer(r, binoculars.UnimplementedBinocularsServer{})
+	binoculars.RegisterBinocularsServer(r, &binocularsService{looking: looking, now: deps.now()})
 	schedulerobjects.RegisterSchedulerReportingServer(r, &reportService{looking: looking, peers: deps.Peers})
 }

@@ -2,6 +2,7 @@ package server_test
 
 import (
 	"context"
+	"errors"
 	"io"
 	"strings"
 	"testing"
@@ -327,4 +328,38 @@ func TestWatchGoesOnWithWhatHappens(t *testing.T) {
 	if _, err := stream.Recv(); err == nil || err == io.EOF { //nolint:errorlint // gRPC's very value
 		t.Errorf("a stream that was left ends with %v", err)
 	}
+}
+
+// FuzzAStreamBeginsAfterAnyID resumes a stream after what somebody says is the id
+// of a message: whatever it is, the events after it come, or all.
+func FuzzAStreamBeginsAfterAnyID(f *testing.F) {
+	w := newWorld(f, options{})
+	w.submitted("set", items(2))
+	all := w.events("set")
+	for _, m := range all {
+		f.Add(m.GetId())
+	}
+	for _, id := range []string{"", " ", "0", "-", "1-", "-1", "1-0", "1-5", "01-1", "9223372036854775807-9223372036854775807", "1603273948012-0", "1755684000000:12:3:1", "\x00", "ä-1"} {
+		f.Add(id)
+	}
+	f.Fuzz(func(t *testing.T, id string) {
+		id = strings.ToValidUTF8(id, "?") // a client cannot send others
+		want := all
+		for i, m := range all {
+			if m.GetId() == strings.TrimSpace(id) {
+				want = all[i+1:]
+			}
+		}
+		stream, err := w.event.GetJobSetEvents(t.Context(), &api.JobSetRequest{Queue: "q", Id: "set", FromMessageId: id})
+		ok(t, err)
+		for _, m := range want {
+			got, err := stream.Recv()
+			if err != nil || got.GetId() != m.GetId() {
+				t.Fatalf("after %q comes %v, %v, want %s", id, got, err, m.GetId())
+			}
+		}
+		if got, err := stream.Recv(); !errors.Is(err, io.EOF) {
+			t.Errorf("after %q and all the rest comes %v, %v", id, got, err)
+		}
+	})
 }

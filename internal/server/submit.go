@@ -73,6 +73,9 @@ func (s *submitService) submit(ctx context.Context, request *submitview.JobSubmi
 	if err := checked.refusal(); err != nil {
 		return nil, err
 	}
+	if err := s.inNamespaces(ctx, request); err != nil {
+		return nil, err
+	}
 	made, err := s.ids.next(len(items))
 	if err != nil {
 		return nil, err
@@ -104,6 +107,29 @@ func (s *submitService) submit(ctx context.Context, request *submitview.JobSubmi
 		answer.JobResponseItems[i] = &answers[i]
 	}
 	return answer, nil
+}
+
+// inNamespaces refuses jobs in namespaces that the queue's jobs may not use.
+func (s *submitService) inNamespaces(ctx context.Context, request *submitview.JobSubmitRequest) error {
+	queue, err := s.store.Queue(ctx, request.GetQueue())
+	if armada.CodeOf(err) == armada.CodeNotFound {
+		return noQueue(ctx, s.auth, s.store, request.GetQueue())
+	}
+	if err != nil {
+		return fmt.Errorf("look up the queue: %w", err)
+	}
+	allowed, limited := auth.Namespaces(queue)
+	if !limited {
+		return nil
+	}
+	for i, asked := range request.GetJobRequestItems() {
+		if name := cmp.Or(asked.GetNamespace(), wire.DefaultNamespace); !slices.Contains(allowed, name) {
+			return &armada.Error{Code: armada.CodeDenied, Message: fmt.Sprintf(
+				"job_request_items[%d].namespace: jobs of the queue %q may not run in the namespace %q, but in %s (the queue's label %s)",
+				i, queue.Name, name, strings.Join(allowed, ", "), auth.NamespacesLabel)}
+		}
+	}
+	return nil
 }
 
 // refusal is the error of a request that is not valid: every violation, and one

@@ -112,7 +112,7 @@ func (w *world) serve(config server.Config, deps server.Deps) {
 
 func (w *world) connect(more ...grpc.DialOption) {
 	w.t.Helper()
-	conn, err := grpc.NewClient(w.server.GRPCAddr(), append(more, grpc.WithTransportCredentials(insecure.NewCredentials()))...)
+	conn, err := grpc.NewClient(w.server.GRPCAddr(), append([]grpc.DialOption{grpc.WithTransportCredentials(insecure.NewCredentials())}, more...)...)
 	if err != nil {
 		w.t.Fatal(err)
 	}

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"gopkg.in/yaml.v3"
+
+	"armada/pkg/nearest"
 )
 
 // A decoder reads the value of one leaf.
@@ -87,7 +89,7 @@ func (d *decoder) fields(node *yaml.Node, v reflect.Value, path string) {
 		i := slices.IndexFunc(known, func(f field) bool { return f.name == key.Value })
 		if i < 0 {
 			d.problems = append(d.problems, &KeyError{
-				Source: d.at(key), Path: at, Nearest: join(path, Nearest(key.Value, names)), Err: errUnknownKey,
+				Source: d.at(key), Path: at, Nearest: join(path, nearest.Path(key.Value, names)), Err: errUnknownKey,
 			})
 			return
 		}

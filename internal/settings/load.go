@@ -12,6 +12,8 @@ import (
 	"strings"
 
 	"gopkg.in/yaml.v3"
+
+	"armada/pkg/nearest"
 )
 
 // Sources names where values may come from. The zero value names nothing, and
@@ -82,7 +84,7 @@ func (l *loader) unknown(source Source, path string) {
 	paths = slices.AppendSeq(paths, maps.Keys(l.schema.sections))
 	slices.Sort(paths)
 	l.problems = append(l.problems, &KeyError{
-		Source: source, Path: path, Nearest: Nearest(path, paths), Err: errUnknownKey,
+		Source: source, Path: path, Nearest: nearest.Path(path, paths), Err: errUnknownKey,
 	})
 }
 

@@ -10,7 +10,7 @@ import (
 
 	"armada"
 	"armada/internal/podspec"
-	"armada/internal/settings"
+	"armada/pkg/nearest"
 )
 
 // longest bounds every time in a file, so that no sum of them overflows.
@@ -44,7 +44,7 @@ func (c *checker) amounts(path string, quantities map[string]string, table armad
 	for _, name := range slices.Sorted(maps.Keys(quantities)) {
 		at, counted := table.Index(name)
 		if !counted {
-			c.wrong(path+"."+name, "is no resource that is counted; the nearest is %s", settings.Nearest(name, table.Names()))
+			c.wrong(path+"."+name, "is no resource that is counted; the nearest is %s", nearest.Path(name, table.Names()))
 			continue
 		}
 		if amount, err := podspec.ParseQuantity(quantities[name], table.At(at), true); err != nil {
@@ -177,7 +177,7 @@ func (c *checker) template(at string, t JobTemplate, ids []string, rules Rules) 
 	}
 	for i, id := range t.Dependencies {
 		if !slices.Contains(ids, id) {
-			c.wrong(fmt.Sprintf("%s.dependencies[%d]", at, i), "there is no template %q; the nearest is %q", id, settings.Nearest(id, ids))
+			c.wrong(fmt.Sprintf("%s.dependencies[%d]", at, i), "there is no template %q; the nearest is %q", id, nearest.Path(id, ids))
 		}
 	}
 	c.time(at+".earliestSubmitTime", t.EarliestSubmitTime)

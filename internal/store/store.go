@@ -151,7 +151,8 @@ type Cursor struct {
 // Events reads and waits for events.
 type Events interface {
 	// ReadEvents returns events after the cursor, at most limit of them, in
-	// order, and the cursor of the last one. The zero cursor, and one of an
+	// order, and the cursor of the last one; fewer only when there were no more
+	// as the call began. The zero cursor, and one of an
 	// incarnation that is gone, begin with the first event kept. OutOfRange
 	// when events after the cursor were pruned already or its number is beyond
 	// the last one written in its incarnation. NotFound when nothing was ever
@@ -269,6 +270,11 @@ type Executors interface {
 	Executors(ctx context.Context) ([]ExecutorNodes, error)
 	// CordonExecutor records the setting; NotFound for an unknown executor.
 	CordonExecutor(ctx context.Context, id armada.ExecutorID, cordoned bool, reason string) error
+	// CordonNode closes a node of an executor, or opens it: from then on the node
+	// is told as unschedulable, whatever its executor says, until it is opened.
+	// Sessions and lists of nodes do not change that; the node need not be there.
+	// NotFound for an unknown executor, Invalid for a name with a line break.
+	CordonNode(ctx context.Context, id armada.ExecutorID, node string, cordoned bool) error
 	// DeleteExecutor forgets an executor; Precondition while it has runs.
 	DeleteExecutor(ctx context.Context, id armada.ExecutorID) error
 	// RunsOf returns the active runs of an executor with their jobs, ordered by

@@ -123,13 +123,14 @@ func TestEveryKindOfEventIsWrittenAsWatchersKnowIt(t *testing.T) {
 func TestAJobIsWrittenForEveryAsker(t *testing.T) {
 	t.Parallel()
 	table := armada.DefaultResourceTable()
-	needs := &armada.Requirements{PriorityClass: "armada-default", Resources: armada.Resources{1500, 2 << 30, 0, 1}}
+	needing := full()
+	needing.Needs = &armada.Requirements{PriorityClass: "armada-default", Resources: armada.Resources{1500, 2 << 30, 0, 1}}
 	got := line(t, wire.Job(full(), spec, 3)) +
 		line(t, wire.ForgottenJob(key, event(armada.EventSubmitted))) +
 		line(t, wire.JobDetails(full(), nil, false)) +
 		line(t, wire.JobDetails(full(), spec, true)) +
-		line(t, wire.LookoutJob(full(), needs, table, "")) +
-		line(t, wire.LookoutJob(full(), nil, table, "it waits"))
+		line(t, wire.LookoutJob(needing, table, "", true)) +
+		line(t, wire.LookoutJob(full(), table, "it waits", false))
 	golden(t, "jobs.jsonl", got)
 }
 

@@ -119,7 +119,7 @@ func JobDetails(full *store.FullJob, spec *corev1.PodSpec, withRuns bool) *api.J
 	if run, leased := job.Run(); leased {
 		out.LatestRunId = string(run)
 	}
-	if by, why, cancelled := cancellation(job); cancelled {
+	if by, why, cancelled := job.Cancellation(); cancelled {
 		out.CancelUser, out.CancelReason, out.CancelTs = by, why, timestamp(job.Wish.At)
 		if job.Wish.At.IsZero() {
 			out.CancelTs = timestamp(job.Transitioned)
@@ -134,18 +134,6 @@ func JobDetails(full *store.FullJob, spec *corev1.PodSpec, withRuns bool) *api.J
 		}
 	}
 	return out
-}
-
-// cancellation tells who wants or wanted the job to end, and why.
-func cancellation(job *armada.Job) (by, why string, cancelled bool) {
-	switch {
-	case job.Wish.Kind == armada.WishCancel:
-		return job.Wish.By, job.Wish.Why, true
-	case job.State == armada.JobCancelled:
-		return "", job.Reason, true
-	default:
-		return "", "", false
-	}
 }
 
 // RunDetails writes a run for the query service.

@@ -8,13 +8,15 @@ import (
 	"armada"
 	"armada/internal/podspec"
 	"armada/internal/runs"
+	"armada/internal/scheduling"
 	"armada/internal/store"
+	"armada/pkg/api/executorapi"
 	"armada/pkg/api/lookout"
 )
 
-// LookoutJob writes a job with all its attempts. The requirements may be nil
-// when they are not known any more; why is the reason it waits, if it does.
-func LookoutJob(full *store.FullJob, r *armada.Requirements, table armada.ResourceTable, why string) *lookout.Job {
+// LookoutJob writes a job with all its attempts. Why is the reason it waits, if it
+// does; thorough tells what helps to find out why runs ended too.
+func LookoutJob(full *store.FullJob, table armada.ResourceTable, why string, thorough bool) *lookout.Job {
 	job := &full.Job
 	out := &lookout.Job{
 		JobId:          string(job.ID),
@@ -32,12 +34,16 @@ func LookoutJob(full *store.FullJob, r *armada.Requirements, table armada.Resour
 	if why != "" {
 		out.Reason = why
 	}
-	out.CancelUser, out.CancelReason, _ = cancellation(job)
-	if r != nil {
+	out.CancelUser, out.CancelReason, _ = job.Cancellation()
+	if r := full.Needs; r != nil {
 		out.PriorityClass, out.Resources = r.PriorityClass, podspec.FormatResources(r.Resources, table)
 	}
 	for i := range full.Runs {
-		out.Runs = append(out.Runs, lookoutRun(&full.Runs[i]))
+		run := lookoutRun(&full.Runs[i])
+		if thorough {
+			run.Debug = full.Runs[i].End.Debug
+		}
+		out.Runs = append(out.Runs, run)
 	}
 	return out
 }
@@ -68,6 +74,7 @@ func lookoutRun(r *armada.Run) *lookout.Run {
 		Reason:      r.End.Reason,
 		Category:    r.End.Category,
 		Subcategory: r.End.Subcategory,
+		Attempt:     int32(r.Attempt),
 	}
 	if code, exited := exitCode(r.End.Containers); exited {
 		out.ExitCode = proto.Int32(code)
@@ -118,4 +125,106 @@ func LogLine(l runs.LogLine) *lookout.LogLine {
 // ReadLogLine reads one line of a log.
 func ReadLogLine(l *lookout.LogLine) runs.LogLine {
 	return runs.LogLine{Time: instant(l.GetTimestamp()), Container: l.GetContainer(), Stderr: l.GetStream() == stderr, Text: []byte(l.GetLine())}
+}
+
+// states writes how many jobs are in which state, without those in which there are
+// none.
+func states(jobs *store.StateCounts) map[string]int64 {
+	out := map[string]int64{}
+	for _, s := range armada.JobStates() {
+		if jobs[s] != 0 {
+			out[JobState(s).String()] = jobs[s]
+		}
+	}
+	return out
+}
+
+// JobGroup writes a group of jobs.
+func JobGroup(g *store.Group, by store.Column) *lookout.JobGroup {
+	out := &lookout.JobGroup{Value: g.Value, Count: g.Jobs.Total(), States: states(&g.Jobs), Submitted: times(g.Submitted), LastTransition: times(g.Transitioned)}
+	if by.Field == store.FieldState {
+		out.Value = strings.ToUpper(g.Value)
+	}
+	return out
+}
+
+// times writes what times have in common, nil when there are none.
+func times(s store.Span) *lookout.Times {
+	if s == (store.Span{}) {
+		return nil
+	}
+	return &lookout.Times{Earliest: timestamp(s.Earliest), Latest: timestamp(s.Latest), Mean: timestamp(s.Mean)}
+}
+
+// JobSetSummary writes a job set with its jobs by state.
+func JobSetSummary(s *store.JobSetSummary) *lookout.JobSetSummary {
+	return &lookout.JobSetSummary{Queue: s.Queue, JobSet: string(s.JobSet), Count: s.Jobs.Total(), States: states(&s.Jobs)}
+}
+
+// QueueSummary writes a queue with its jobs by state and its shares.
+func QueueSummary(q *armada.Queue, jobs *store.StateCounts, shares []*lookout.QueueShare) *lookout.QueueSummary {
+	return &lookout.QueueSummary{Name: q.Name, PriorityFactor: q.PriorityFactor, Cordoned: q.Cordoned, States: states(jobs), Shares: shares}
+}
+
+// QueueShare writes what a queue has of a pool.
+func QueueShare(pool string, q *scheduling.QueueReport, table armada.ResourceTable) *lookout.QueueShare {
+	const millionths = 1e6
+	out := &lookout.QueueShare{
+		Pool: pool, Weight: q.Weight, Share: float64(q.Share) / millionths, Demand: float64(q.Demand) / millionths,
+		FairShare: float64(q.FairShare) / millionths, AdjustedFairShare: float64(q.AdjustedShare) / millionths,
+		Queued: int32(q.Queued), Allocated: podspec.FormatResources(q.Allocated, table),
+	}
+	if q.Stopped.Code != armada.ReasonNone {
+		out.Stopped = q.Stopped.String()
+	}
+	return out
+}
+
+// JobChange writes a job that changed.
+func JobChange(j *store.JobAndRun, matches bool) *lookout.JobChange {
+	out := &lookout.JobChange{
+		JobId: string(j.Job.ID), Queue: j.Job.Queue, JobSet: string(j.Job.JobSet), State: JobState(j.Job.State),
+		Matches: matches, LastTransition: timestamp(j.Job.Transitioned),
+	}
+	if j.Run != nil {
+		out.Executor, out.Node = string(j.Run.Executor), j.Run.Node
+	}
+	return out
+}
+
+// RunSpec writes what a run was started as.
+func RunSpec(l *executorapi.JobRunLease) *lookout.RunSpec {
+	meta := l.GetJob().GetObjectMeta()
+	return &lookout.RunSpec{
+		RunId: l.GetJobRunId(), Spec: l.GetJob().GetMainObject().GetPodSpec().GetPodSpec(),
+		Labels: meta.GetLabels(), Annotations: meta.GetAnnotations(),
+	}
+}
+
+// Holding is what jobs hold of a node or of an executor.
+type Holding struct {
+	Jobs int
+	Used armada.Resources
+}
+
+// ExecutorSummary writes an executor with what jobs hold of it.
+func ExecutorSummary(e *armada.Executor, nodes []*lookout.NodeSummary, allocatable armada.Resources, held Holding, count int, table armada.ResourceTable) *lookout.ExecutorSummary {
+	return &lookout.ExecutorSummary{
+		Executor: string(e.ID), LastHeard: timestamp(e.Acknowledged), Cordoned: e.Cordoned, CordonReason: e.CordonReason,
+		NodeCount: int32(count), Jobs: int32(held.Jobs), Allocatable: podspec.FormatResources(allocatable, table),
+		Used: podspec.FormatResources(held.Used, table), Nodes: nodes,
+	}
+}
+
+// NodeSummary writes a node with what jobs hold of it.
+func NodeSummary(n *armada.Node, held Holding, table armada.ResourceTable) *lookout.NodeSummary {
+	var others armada.Resources
+	for i := range n.Others {
+		others = others.Add(n.Others[i].Used)
+	}
+	return &lookout.NodeSummary{
+		Name: n.Name, Pool: n.Pool, NodeType: n.Type, Unschedulable: n.Unschedulable, Jobs: int32(held.Jobs),
+		Allocatable: podspec.FormatResources(n.Allocatable, table), Used: podspec.FormatResources(held.Used, table),
+		UsedByOthers: podspec.FormatResources(others, table), Labels: n.Labels,
+	}
 }

@@ -2353,30 +2353,37 @@ type isEventMessage_Events interface {
 }
 
 type EventMessage_Submitted struct {
+	// It was taken in.
 	Submitted *JobSubmittedEvent `protobuf:"bytes,1,opt,name=submitted,oneof"`
 }
 
 type EventMessage_Queued struct {
+	// It waits for a place.
 	Queued *JobQueuedEvent `protobuf:"bytes,2,opt,name=queued,oneof"`
 }
 
 type EventMessage_Leased struct {
+	// It has a place.
 	Leased *JobLeasedEvent `protobuf:"bytes,3,opt,name=leased,oneof"`
 }
 
 type EventMessage_LeaseReturned struct {
+	// Its executor gave it back without an outcome.
 	LeaseReturned *JobLeaseReturnedEvent `protobuf:"bytes,4,opt,name=lease_returned,json=leaseReturned,oneof"`
 }
 
 type EventMessage_LeaseExpired struct {
+	// Its executor was silent for too long.
 	LeaseExpired *JobLeaseExpiredEvent `protobuf:"bytes,5,opt,name=lease_expired,json=leaseExpired,oneof"`
 }
 
 type EventMessage_Pending struct {
+	// Its pod was made.
 	Pending *JobPendingEvent `protobuf:"bytes,6,opt,name=pending,oneof"`
 }
 
 type EventMessage_Running struct {
+	// Its pod runs.
 	Running *JobRunningEvent `protobuf:"bytes,7,opt,name=running,oneof"`
 }
 
@@ -2386,22 +2393,27 @@ type EventMessage_UnableToSchedule struct {
 }
 
 type EventMessage_Failed struct {
+	// An attempt ended badly.
 	Failed *JobFailedEvent `protobuf:"bytes,9,opt,name=failed,oneof"`
 }
 
 type EventMessage_Succeeded struct {
+	// It ended well.
 	Succeeded *JobSucceededEvent `protobuf:"bytes,10,opt,name=succeeded,oneof"`
 }
 
 type EventMessage_Reprioritized struct {
+	// It has another priority.
 	Reprioritized *JobReprioritizedEvent `protobuf:"bytes,11,opt,name=reprioritized,oneof"`
 }
 
 type EventMessage_Cancelling struct {
+	// Somebody wants it to end.
 	Cancelling *JobCancellingEvent `protobuf:"bytes,12,opt,name=cancelling,oneof"`
 }
 
 type EventMessage_Cancelled struct {
+	// It ended because somebody wanted it to.
 	Cancelled *JobCancelledEvent `protobuf:"bytes,13,opt,name=cancelled,oneof"`
 }
 
@@ -2411,22 +2423,27 @@ type EventMessage_Terminated struct {
 }
 
 type EventMessage_Utilisation struct {
+	// What it used.
 	Utilisation *JobUtilisationEvent `protobuf:"bytes,15,opt,name=utilisation,oneof"`
 }
 
 type EventMessage_IngressInfo struct {
+	// Where it can be reached.
 	IngressInfo *JobIngressInfoEvent `protobuf:"bytes,17,opt,name=ingress_info,json=ingressInfo,oneof"`
 }
 
 type EventMessage_Reprioritizing struct {
+	// Somebody wants it to have another priority.
 	Reprioritizing *JobReprioritizingEvent `protobuf:"bytes,18,opt,name=reprioritizing,oneof"`
 }
 
 type EventMessage_Preempted struct {
+	// It lost its place.
 	Preempted *JobPreemptedEvent `protobuf:"bytes,21,opt,name=preempted,oneof"`
 }
 
 type EventMessage_Preempting struct {
+	// Somebody wants its place.
 	Preempting *JobPreemptingEvent `protobuf:"bytes,22,opt,name=preempting,oneof"`
 }
 
@@ -2472,13 +2489,15 @@ func (*EventMessage_Preempting) isEventMessage_Events() {}
 type ContainerStatus struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The container's name.
-	Name     string `protobuf:"bytes,1,opt,name=name" json:"name,omitempty"`
-	ExitCode int32  `protobuf:"varint,2,opt,name=exitCode" json:"exitCode,omitempty"`
+	Name string `protobuf:"bytes,1,opt,name=name" json:"name,omitempty"`
+	// What it exited with.
+	ExitCode int32 `protobuf:"varint,2,opt,name=exitCode" json:"exitCode,omitempty"`
 	// What the container or the kubelet left as its last words.
 	Message string `protobuf:"bytes,3,opt,name=message" json:"message,omitempty"`
 	// The kubelet's one-word reason.
-	Reason        string `protobuf:"bytes,4,opt,name=reason" json:"reason,omitempty"`
-	Cause         Cause  `protobuf:"varint,5,opt,name=cause,enum=api.Cause" json:"cause,omitempty"`
+	Reason string `protobuf:"bytes,4,opt,name=reason" json:"reason,omitempty"`
+	// The kind of its failure.
+	Cause         Cause `protobuf:"varint,5,opt,name=cause,enum=api.Cause" json:"cause,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }

@@ -5,16 +5,21 @@
 #
 #   pkg/api/generate.sh          rewrite the generated files in place
 #   pkg/api/generate.sh --check  change nothing; fail when a generated file is not current
+#   pkg/api/generate.sh --break  the same as without, also when it breaks clients
+#
+# What was generated last is kept as descriptors in pkg/api/testdata/wire.binpb. A change of the
+# .proto files that takes something away from it, renames or renumbers it is refused.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 root=$PWD
 go=${GO:-go}
 
-check=
+check= break=
 case "${1-}" in
 "") ;;
 --check) check=1 ;;
-*) echo "usage: $0 [--check]" >&2; exit 2 ;;
+--break) break=1 ;;
+*) echo "usage: $0 [--check | --break]" >&2; exit 2 ;;
 esac
 
 work=$(mktemp -d)
@@ -62,6 +67,8 @@ done <<<"$kubernetes"
 
 cat >"$protos/buf.yaml" <<END
 version: v2
+breaking:
+  use: [PACKAGE, WIRE_JSON]
 END
 cat >"$protos/buf.gen.go.yaml" <<END
 version: v2
@@ -111,8 +118,15 @@ plugins:
 END
 
 export PATH="$bin:$PATH" BUF_CACHE_DIR="$work/cache"
+descriptors=pkg/api/testdata/wire.binpb
 (
 	cd "$protos"
+	if [ -z "$break" ] && [ -e "$root/$descriptors" ]; then
+		buf breaking --path pkg/api --against "$root/$descriptors" ||
+			{ echo "this would break who speaks the wire as it is; pkg/api/generate.sh --break does it all the same" >&2; exit 1; }
+	fi
+	mkdir -p "$(dirname "$out/$descriptors")"
+	buf build --path pkg/api --exclude-source-info -o "$out/$descriptors"
 	buf generate --template buf.gen.go.yaml --path pkg --path internal --path k8s.io
 	buf generate --template buf.gen.services.yaml --path pkg
 )
@@ -122,7 +136,7 @@ rm "$out/pkg/api/swagger.swagger.json"
 stale=0
 list() { # the generated files below a folder
 	(cd "$1" && find pkg/api internal/wire/submitview \
-		\( -name '*.pb.go' -o -name '*.pb.gw.go' -o -path pkg/api/swagger.json \) | LC_ALL=C sort)
+		\( -name '*.pb.go' -o -name '*.pb.gw.go' -o -path pkg/api/swagger.json -o -path pkg/api/testdata/wire.binpb \) | LC_ALL=C sort)
 }
 if [ -n "$check" ]; then
 	while read -r file; do

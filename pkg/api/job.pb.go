@@ -106,7 +106,8 @@ type JobRunDetails struct {
 	// The run: one attempt of the job.
 	RunId string `protobuf:"bytes,1,opt,name=run_id,json=runId,proto3" json:"run_id,omitempty"`
 	// The job's id, a ULID in lower case.
-	JobId string      `protobuf:"bytes,2,opt,name=job_id,json=jobId,proto3" json:"job_id,omitempty"`
+	JobId string `protobuf:"bytes,2,opt,name=job_id,json=jobId,proto3" json:"job_id,omitempty"`
+	// Where the run stands.
 	State JobRunState `protobuf:"varint,3,opt,name=state,proto3,enum=api.JobRunState" json:"state,omitempty"`
 	// The executor's id.
 	Cluster string `protobuf:"bytes,4,opt,name=cluster,proto3" json:"cluster,omitempty"`
@@ -236,12 +237,15 @@ type JobDetails struct {
 	// The job set.
 	Jobset string `protobuf:"bytes,3,opt,name=jobset,proto3" json:"jobset,omitempty"`
 	// The Kubernetes namespace.
-	Namespace   string                 `protobuf:"bytes,4,opt,name=namespace,proto3" json:"namespace,omitempty"`
-	State       JobState               `protobuf:"varint,5,opt,name=state,proto3,enum=api.JobState" json:"state,omitempty"`
+	Namespace string `protobuf:"bytes,4,opt,name=namespace,proto3" json:"namespace,omitempty"`
+	// Where the job stands.
+	State JobState `protobuf:"varint,5,opt,name=state,proto3,enum=api.JobState" json:"state,omitempty"`
+	// When it was submitted.
 	SubmittedTs *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=submitted_ts,json=submittedTs,proto3" json:"submitted_ts,omitempty"`
 	// When a cancellation took hold.
-	CancelTs     *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=cancel_ts,json=cancelTs,proto3" json:"cancel_ts,omitempty"`
-	CancelReason string                 `protobuf:"bytes,8,opt,name=cancel_reason,json=cancelReason,proto3" json:"cancel_reason,omitempty"`
+	CancelTs *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=cancel_ts,json=cancelTs,proto3" json:"cancel_ts,omitempty"`
+	// Why it was cancelled, in the words of who did.
+	CancelReason string `protobuf:"bytes,8,opt,name=cancel_reason,json=cancelReason,proto3" json:"cancel_reason,omitempty"`
 	// When it came into its present state.
 	LastTransitionTs *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=last_transition_ts,json=lastTransitionTs,proto3" json:"last_transition_ts,omitempty"`
 	// The newest of its runs.
@@ -443,7 +447,8 @@ func (x *JobDetailsRequest) GetExpandJobRun() bool {
 
 // What is known, by job id.
 type JobDetailsResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// By job id; ids that are not known are left out.
 	JobDetails    map[string]*JobDetails `protobuf:"bytes,1,rep,name=job_details,json=jobDetails,proto3" json:"job_details,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -488,7 +493,8 @@ func (x *JobDetailsResponse) GetJobDetails() map[string]*JobDetails {
 
 // What is known, by run id.
 type JobRunDetailsResponse struct {
-	state         protoimpl.MessageState    `protogen:"open.v1"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// By run id; ids that are not known are left out.
 	JobRunDetails map[string]*JobRunDetails `protobuf:"bytes,1,rep,name=job_run_details,json=jobRunDetails,proto3" json:"job_run_details,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -533,8 +539,9 @@ func (x *JobRunDetailsResponse) GetJobRunDetails() map[string]*JobRunDetails {
 
 // Which runs to tell about.
 type JobRunDetailsRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	RunIds        []string               `protobuf:"bytes,1,rep,name=run_ids,json=runIds,proto3" json:"run_ids,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Ids of runs.
+	RunIds        []string `protobuf:"bytes,1,rep,name=run_ids,json=runIds,proto3" json:"run_ids,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -624,8 +631,9 @@ func (x *JobErrorsRequest) GetJobIds() []string {
 
 // Error texts by job id.
 type JobErrorsResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	JobErrors     map[string]string      `protobuf:"bytes,1,rep,name=job_errors,json=jobErrors,proto3" json:"job_errors,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// By job id; empty for jobs that did not fail.
+	JobErrors     map[string]string `protobuf:"bytes,1,rep,name=job_errors,json=jobErrors,proto3" json:"job_errors,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -798,7 +806,8 @@ func (*GetActiveQueuesRequest) Descriptor() ([]byte, []int) {
 
 // Active queues by the name of the pool.
 type GetActiveQueuesResponse struct {
-	state              protoimpl.MessageState   `protogen:"open.v1"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// By pool: the queues with jobs that run there or wait for it.
 	ActiveQueuesByPool map[string]*ActiveQueues `protobuf:"bytes,1,rep,name=active_queues_by_pool,json=activeQueuesByPool,proto3" json:"active_queues_by_pool,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	unknownFields      protoimpl.UnknownFields
 	sizeCache          protoimpl.SizeCache
@@ -907,8 +916,9 @@ func (x *JobStatusUsingExternalJobUriRequest) GetExternalJobUri() string {
 
 // States by job id.
 type JobStatusResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	JobStates     map[string]JobState    `protobuf:"bytes,1,rep,name=job_states,json=jobStates,proto3" json:"job_states,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"varint,2,opt,name=value,enum=api.JobState"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// By job id; UNKNOWN for ids that are not known.
+	JobStates     map[string]JobState `protobuf:"bytes,1,rep,name=job_states,json=jobStates,proto3" json:"job_states,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"varint,2,opt,name=value,enum=api.JobState"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }

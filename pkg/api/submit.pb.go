@@ -201,7 +201,7 @@ func (JobState) EnumDescriptor() ([]byte, []int) {
 	return file_pkg_api_submit_proto_rawDescGZIP(), []int{2}
 }
 
-// Whether to try again. JSON also accepts Fail and Retry.
+// Whether to try again. In JSON the names are Fail and Retry, and these are accepted too.
 type RetryAction int32
 
 const (
@@ -500,7 +500,8 @@ func (x *IngressConfig) GetUseClusterIP() bool {
 // Ports of the job to be reached by other pods.
 type ServiceConfig struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	Type  ServiceType            `protobuf:"varint,1,opt,name=type,proto3,enum=api.ServiceType" json:"type,omitempty"`
+	// How it is reached.
+	Type ServiceType `protobuf:"varint,1,opt,name=type,proto3,enum=api.ServiceType" json:"type,omitempty"`
 	// Container ports.
 	Ports []uint32 `protobuf:"varint,2,rep,packed,name=ports,proto3" json:"ports,omitempty"`
 	// Name of the service; empty means one is made up.
@@ -932,11 +933,13 @@ type Job struct {
 	PodSpecs []*v1.PodSpec `protobuf:"bytes,12,rep,name=pod_specs,json=podSpecs,proto3" json:"pod_specs,omitempty"`
 	// The caller's own id of the job within the queue: submitting it again yields the same
 	// job. Empty switches that off.
-	ClientId string           `protobuf:"bytes,13,opt,name=client_id,json=clientId,proto3" json:"client_id,omitempty"`
-	Ingress  []*IngressConfig `protobuf:"bytes,14,rep,name=ingress,proto3" json:"ingress,omitempty"`
+	ClientId string `protobuf:"bytes,13,opt,name=client_id,json=clientId,proto3" json:"client_id,omitempty"`
+	// Ingresses asked for.
+	Ingress []*IngressConfig `protobuf:"bytes,14,rep,name=ingress,proto3" json:"ingress,omitempty"`
 	// Groups of the owner at submission.
-	QueueOwnershipUserGroups []string         `protobuf:"bytes,15,rep,name=queue_ownership_user_groups,json=queueOwnershipUserGroups,proto3" json:"queue_ownership_user_groups,omitempty"`
-	Services                 []*ServiceConfig `protobuf:"bytes,16,rep,name=services,proto3" json:"services,omitempty"`
+	QueueOwnershipUserGroups []string `protobuf:"bytes,15,rep,name=queue_ownership_user_groups,json=queueOwnershipUserGroups,proto3" json:"queue_ownership_user_groups,omitempty"`
+	// Services asked for.
+	Services []*ServiceConfig `protobuf:"bytes,16,rep,name=services,proto3" json:"services,omitempty"`
 	// Not used by this server.
 	K8SIngress []*v11.Ingress `protobuf:"bytes,17,rep,name=k8s_ingress,json=k8sIngress,proto3" json:"k8s_ingress,omitempty"`
 	// Not used by this server.
@@ -1205,8 +1208,9 @@ func (x *JobReprioritizeRequest) GetNewPriority() float64 {
 
 // What became of each job, by id: empty for success, otherwise the reason why not.
 type JobReprioritizeResponse struct {
-	state                   protoimpl.MessageState `protogen:"open.v1"`
-	ReprioritizationResults map[string]string      `protobuf:"bytes,1,rep,name=reprioritization_results,json=reprioritizationResults,proto3" json:"reprioritization_results,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// By job id: empty when the job has the priority now, otherwise why not.
+	ReprioritizationResults map[string]string `protobuf:"bytes,1,rep,name=reprioritization_results,json=reprioritizationResults,proto3" json:"reprioritization_results,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	unknownFields           protoimpl.UnknownFields
 	sizeCache               protoimpl.SizeCache
 }
@@ -1305,7 +1309,8 @@ func (x *JobSubmitResponseItem) GetError() string {
 
 // One item for each item of the request, in its order.
 type JobSubmitResponse struct {
-	state            protoimpl.MessageState   `protogen:"open.v1"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// One for each job, in the order of the request.
 	JobResponseItems []*JobSubmitResponseItem `protobuf:"bytes,1,rep,name=job_response_items,json=jobResponseItems,proto3" json:"job_response_items,omitempty"`
 	unknownFields    protoimpl.UnknownFields
 	sizeCache        protoimpl.SizeCache
@@ -1603,8 +1608,9 @@ func (x *PriorityClassPoolResourceLimits) GetMaximumResourceFraction() map[strin
 
 // Several queues.
 type QueueList struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Queues        []*Queue               `protobuf:"bytes,1,rep,name=queues,proto3" json:"queues,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The queues, each by itself.
+	Queues        []*Queue `protobuf:"bytes,1,rep,name=queues,proto3" json:"queues,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1694,8 +1700,9 @@ func (x *CancellationResult) GetCancelledIds() []string {
 
 // What became of each job, by id: empty for success, otherwise the reason why not.
 type PreemptionResult struct {
-	state             protoimpl.MessageState `protogen:"open.v1"`
-	PreemptionResults map[string]string      `protobuf:"bytes,1,rep,name=preemption_results,json=preemptionResults,proto3" json:"preemption_results,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// By job id: empty when the job's place is or will be free, otherwise why not.
+	PreemptionResults map[string]string `protobuf:"bytes,1,rep,name=preemption_results,json=preemptionResults,proto3" json:"preemption_results,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	unknownFields     protoimpl.UnknownFields
 	sizeCache         protoimpl.SizeCache
 }
@@ -1813,8 +1820,9 @@ func (x *RetryPolicy) GetRules() []*RetryRule {
 // What to do about one kind of failure: one of which everything is true that the rule
 // names. It names at least one thing.
 type RetryRule struct {
-	state  protoimpl.MessageState `protogen:"open.v1"`
-	Action RetryAction            `protobuf:"varint,1,opt,name=action,proto3,enum=api.RetryAction" json:"action,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What becomes of the job.
+	Action RetryAction `protobuf:"varint,1,opt,name=action,proto3,enum=api.RetryAction" json:"action,omitempty"`
 	// The failure category it is for.
 	OnCategory string `protobuf:"bytes,5,opt,name=on_category,json=onCategory,proto3" json:"on_category,omitempty"`
 	// Only this subcategory; empty means any.
@@ -1912,8 +1920,10 @@ func (x *RetryRule) GetOnTerminationMessage() string {
 
 // Changes to the next attempt.
 type RetryMutation struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Affinity      *RetryAffinityMutation `protobuf:"bytes,1,opt,name=affinity,proto3" json:"affinity,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Where the next attempt runs.
+	Affinity *RetryAffinityMutation `protobuf:"bytes,1,opt,name=affinity,proto3" json:"affinity,omitempty"`
+	// What the next attempt asks for.
 	Resources     *RetryResourceMutation `protobuf:"bytes,2,opt,name=resources,proto3" json:"resources,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -2011,8 +2021,9 @@ func (x *RetryAffinityMutation) GetAvoidSameNode() bool {
 
 // What the next attempt gets.
 type RetryResourceMutation struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Memory        *RetryResourceBump     `protobuf:"bytes,1,opt,name=memory,proto3" json:"memory,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// How much more memory.
+	Memory        *RetryResourceBump `protobuf:"bytes,1,opt,name=memory,proto3" json:"memory,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2111,8 +2122,9 @@ func (x *RetryResourceBump) GetFactor() float64 {
 
 // Which policy.
 type RetryPolicyGetRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The policy's name.
+	Name          string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2156,8 +2168,9 @@ func (x *RetryPolicyGetRequest) GetName() string {
 
 // Which policy.
 type RetryPolicyDeleteRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The policy's name.
+	Name          string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2238,8 +2251,9 @@ func (*RetryPolicyListRequest) Descriptor() ([]byte, []int) {
 
 // Policies by name.
 type RetryPolicyList struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	RetryPolicies []*RetryPolicy         `protobuf:"bytes,1,rep,name=retry_policies,json=retryPolicies,proto3" json:"retry_policies,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Ordered by name.
+	RetryPolicies []*RetryPolicy `protobuf:"bytes,1,rep,name=retry_policies,json=retryPolicies,proto3" json:"retry_policies,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2283,8 +2297,9 @@ func (x *RetryPolicyList) GetRetryPolicies() []*RetryPolicy {
 
 // Which queue.
 type QueueGetRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The queue's name.
+	Name          string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2328,8 +2343,9 @@ func (x *QueueGetRequest) GetName() string {
 
 // Which queue.
 type QueueCordonRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The queue's name.
+	Name          string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2373,8 +2389,9 @@ func (x *QueueCordonRequest) GetName() string {
 
 // Which queue.
 type QueueUncordonRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The queue's name.
+	Name          string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2464,8 +2481,9 @@ func (x *StreamingQueueGetRequest) GetNum() uint32 {
 
 // Which queue.
 type QueueDeleteRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The queue's name.
+	Name          string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2510,7 +2528,8 @@ func (x *QueueDeleteRequest) GetName() string {
 // The active jobs of a job set.
 type JobSetInfo struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	Name  string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// The job set.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
 	// Jobs without a run.
 	QueuedJobs int32 `protobuf:"varint,2,opt,name=queued_jobs,json=queuedJobs,proto3" json:"queued_jobs,omitempty"`
 	// Jobs with a run, whatever it is doing.
@@ -3034,8 +3053,9 @@ func (x *QueueCancelRequest) GetPools() []string {
 
 // Which queue.
 type QueueInfoRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The queue's name.
+	Name          string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -3080,7 +3100,8 @@ func (x *QueueInfoRequest) GetName() string {
 // The activity of a queue.
 type QueueInfo struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	Name  string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// The queue's name.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
 	// Job sets with active jobs.
 	ActiveJobSets []*JobSetInfo `protobuf:"bytes,2,rep,name=active_job_sets,json=activeJobSets,proto3" json:"active_job_sets,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -3133,7 +3154,8 @@ func (x *QueueInfo) GetActiveJobSets() []*JobSetInfo {
 
 // What some subjects may do.
 type Queue_Permissions struct {
-	state    protoimpl.MessageState       `protogen:"open.v1"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Who may.
 	Subjects []*Queue_Permissions_Subject `protobuf:"bytes,1,rep,name=subjects,proto3" json:"subjects,omitempty"`
 	// submit, cancel, preempt, reprioritize, watch.
 	Verbs         []string `protobuf:"bytes,2,rep,name=verbs,proto3" json:"verbs,omitempty"`
@@ -3189,7 +3211,8 @@ func (x *Queue_Permissions) GetVerbs() []string {
 type Queue_Permissions_Subject struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// User or Group.
-	Kind          string `protobuf:"bytes,1,opt,name=kind,proto3" json:"kind,omitempty"`
+	Kind string `protobuf:"bytes,1,opt,name=kind,proto3" json:"kind,omitempty"`
+	// Whose name, as authentication tells it.
 	Name          string `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

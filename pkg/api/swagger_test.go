@@ -2,6 +2,7 @@ package api_test
 
 import (
 	"encoding/json"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -10,7 +11,10 @@ import (
 
 // swagger is as much of a Swagger 2.0 document as the tests look at.
 type swagger struct {
-	Paths       map[string]map[string]struct{ Summary, Description string }
+	Paths map[string]map[string]struct {
+		Summary, Description string
+		Parameters           []struct{ Name, Description string }
+	}
 	Definitions map[string]struct {
 		Description string
 		Properties  map[string]schema
@@ -20,6 +24,8 @@ type swagger struct {
 type schema struct {
 	Ref                  string `json:"$ref"`
 	Type, Format         string
+	Description          string
+	IntOrString          bool `json:"x-kubernetes-int-or-string"`
 	Items                *schema
 	AdditionalProperties *schema
 	Properties           map[string]schema
@@ -89,10 +95,10 @@ func TestKubernetesMessagesAreDescribedAsManifestsAreWritten(t *testing.T) {
 			}
 		}
 	}
-	if limits := d.Definitions["v1ResourceRequirements"].Properties["limits"]; limits.AdditionalProperties == nil || limits.AdditionalProperties.Type != "string" {
+	if limits := d.Definitions["v1ResourceRequirements"].Properties["limits"]; limits.AdditionalProperties == nil || !limits.AdditionalProperties.IntOrString || limits.AdditionalProperties.Type != "" {
 		t.Errorf("limits are %+v", limits)
 	}
-	if port := d.Definitions["v1HTTPGetAction"].Properties["port"]; port.Format != "int-or-string" {
+	if port := d.Definitions["v1HTTPGetAction"].Properties["port"]; port.Format != "int-or-string" || !port.IntOrString || port.Type != "" {
 		t.Errorf("a port is %+v", port)
 	}
 	if grace := d.Definitions["v1PodSpec"].Properties["terminationGracePeriodSeconds"]; grace.Type != "integer" {
@@ -103,5 +109,38 @@ func TestKubernetesMessagesAreDescribedAsManifestsAreWritten(t *testing.T) {
 	}
 	if event := d.Definitions["apiStreamingQueueMessage"].Properties["Event"]; event.Properties["queue"].Ref == "" {
 		t.Errorf("the queue stream is %+v", event)
+	}
+}
+
+// What Kubernetes says of its own is Kubernetes' matter; some of it has no words.
+func TestEverythingOfOursIsDescribedInWords(t *testing.T) {
+	t.Parallel()
+	d := document(t)
+	for path, verbs := range d.Paths {
+		for verb, operation := range verbs {
+			for _, p := range operation.Parameters {
+				if p.Description == "" {
+					t.Errorf("%s %s: the parameter %s has no description", verb, path, p.Name)
+				}
+			}
+		}
+	}
+	looked := 0
+	for name, definition := range d.Definitions {
+		if !regexp.MustCompile(`^(api|binoculars|schedulerobjects|rpc|protobuf)`).MatchString(name) {
+			continue
+		}
+		looked++
+		if definition.Description == "" {
+			t.Errorf("%s has no description", name)
+		}
+		for member, s := range definition.Properties {
+			if s.Description == "" && s.Ref == "" && s.Properties == nil {
+				t.Errorf("%s.%s has no description", name, member)
+			}
+		}
+	}
+	if looked < 50 {
+		t.Errorf("only %d definitions were found", looked)
 	}
 }

@@ -3,16 +3,13 @@ package client
 import (
 	"cmp"
 	"context"
-	"crypto/tls"
-	"encoding/base64"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/credentials"
-	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/encoding/gzip"
 	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/metadata"
@@ -22,6 +19,7 @@ import (
 	"armada/pkg/api"
 	"armada/pkg/api/lookout"
 	"armada/pkg/api/schedulerobjects"
+	"armada/pkg/client/credentials"
 )
 
 // Client is a connection to a server. Its methods may be called from many
@@ -31,6 +29,8 @@ type Client struct {
 	Submitter api.SubmitClient
 	Queuer    api.QueueServiceClient
 	Policies  api.RetryPolicyServiceClient
+	Executors api.ExecutorClient
+	Nodes     api.NodeClient
 	Events    api.EventClient
 	Lookout   lookout.LookoutClient
 	Reporter  schedulerobjects.SchedulerReportingClient
@@ -40,6 +40,7 @@ type Client struct {
 	Repeated func(err error, pause time.Duration)
 
 	conn    *grpc.ClientConn
+	source  credentials.Source // nil for a caller who is nobody in particular
 	address string
 	pauses  pauses
 }
@@ -57,13 +58,17 @@ func New(config Config, options ...grpc.DialOption) (*Client, error) {
 	if err := config.Validate(); err != nil {
 		return nil, err
 	}
+	secured, err := transport(&config)
+	if err != nil {
+		return nil, err
+	}
 	c := &Client{address: config.Address(), pauses: defaultPauses}
 	calls := []grpc.CallOption{grpc.MaxCallRecvMsgSize(mostReceived)}
 	if !config.Uncompressed {
 		calls = append(calls, grpc.UseCompressor(gzip.Name))
 	}
 	all := []grpc.DialOption{
-		grpc.WithTransportCredentials(transport(&config)),
+		grpc.WithTransportCredentials(secured),
 		grpc.WithDefaultCallOptions(calls...),
 		grpc.WithKeepaliveParams(keepalive.ClientParameters{
 			Time:    cmp.Or(config.GRPCKeepAliveTime, 30*time.Second),
@@ -73,8 +78,13 @@ func New(config Config, options ...grpc.DialOption) (*Client, error) {
 		grpc.WithUnaryInterceptor(c.insist(config.Timeout)),
 		grpc.WithDisableServiceConfig(),
 	}
-	if config.BasicAuth != nil {
-		all = append(all, grpc.WithPerRPCCredentials(basic{*config.BasicAuth, config.UsesTLS()}))
+	source, err := config.Source()
+	if err != nil {
+		return nil, err
+	}
+	if source != nil {
+		c.source = source
+		all = append(all, grpc.WithPerRPCCredentials(caller{source, config.UsesTLS()}))
 	}
 	conn, err := grpc.NewClient(config.Address(), append(all, options...)...)
 	if err != nil {
@@ -84,6 +94,8 @@ func New(config Config, options ...grpc.DialOption) (*Client, error) {
 	c.Submitter = api.NewSubmitClient(conn)
 	c.Queuer = api.NewQueueServiceClient(conn)
 	c.Policies = api.NewRetryPolicyServiceClient(conn)
+	c.Executors = api.NewExecutorClient(conn)
+	c.Nodes = api.NewNodeClient(conn)
 	c.Events = api.NewEventClient(conn)
 	c.Lookout = lookout.NewLookoutClient(conn)
 	c.Reporter = schedulerobjects.NewSchedulerReportingClient(conn)
@@ -140,28 +152,29 @@ func (c *Client) ServerVersion(ctx context.Context) (string, error) {
 func (c *Client) Address() string { return c.address }
 
 // Close ends the connection and every call on it.
-func (c *Client) Close() error { return c.conn.Close() }
-
-func transport(config *Config) credentials.TransportCredentials {
-	if config.UsesTLS() {
-		return credentials.NewTLS(&tls.Config{MinVersion: tls.VersionTLS12})
+func (c *Client) Close() error {
+	err := c.conn.Close()
+	if c.source != nil {
+		err = errors.Join(err, c.source.Close())
 	}
-	return insecure.NewCredentials()
+	return err
 }
 
-// basic sends a name and a password with every call.
-type basic struct {
-	who BasicAuth
-	tls bool
+// caller says with every call who makes it.
+type caller struct {
+	source credentials.Source
+	tls    bool
 }
 
-// GetRequestMetadata returns the header. The scheme is in lower case as clients
-// of all years send it.
-func (b basic) GetRequestMetadata(context.Context, ...string) (map[string]string, error) {
-	pair := base64.StdEncoding.EncodeToString([]byte(b.who.Username + ":" + b.who.Password))
-	return map[string]string{"authorization": "basic " + pair}, nil
+// GetRequestMetadata returns the header.
+func (c caller) GetRequestMetadata(ctx context.Context, _ ...string) (map[string]string, error) {
+	header, err := c.source.Authorization(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return map[string]string{"authorization": header}, nil
 }
 
 // RequireTransportSecurity is what the config says: a server on this machine,
 // or behind a proxy that ends TLS, takes passwords without.
-func (b basic) RequireTransportSecurity() bool { return b.tls }
+func (c caller) RequireTransportSecurity() bool { return c.tls }

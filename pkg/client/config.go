@@ -2,11 +2,12 @@ package client
 
 import (
 	"fmt"
-	"log/slog"
 	"net"
 	"net/netip"
 	"strings"
 	"time"
+
+	"armada/pkg/client/credentials"
 )
 
 // DefaultURL is where a server of one's own machine listens.
@@ -22,6 +23,8 @@ type Config struct {
 	ArmadaRESTURL string `yaml:"armadaRestUrl"`
 	// ForceNoTLS switches TLS off; see UsesTLS.
 	ForceNoTLS bool `yaml:"forceNoTls"`
+	// TLS says whom to trust, and as whom to appear; nil trusts whom the machine does.
+	TLS *TLS `yaml:"tls"`
 	// GRPCKeepAliveTime is how long a connection with calls may be silent before it
 	// is asked for a sign of life, at least 10s; 0 means 30s. GRPCKeepAliveTimeout
 	// is how long the sign may take; 0 means 10s.
@@ -32,8 +35,7 @@ type Config struct {
 	KubectlCommandTemplate string            `yaml:"kubectlCommandTemplate"`
 
 	// Who is calling. The first that is set counts, in this order; without any the
-	// caller is anonymous. Only BasicAuth works in this version: [New] refuses the
-	// others by name.
+	// caller is anonymous.
 	BasicAuth                   *BasicAuth            `yaml:"basicAuth"`
 	KubernetesNativeAuth        *KubernetesNativeAuth `yaml:"kubernetesNativeAuth"`
 	OpenIDAuth                  *OpenIDAuth           `yaml:"openIdAuth"`
@@ -45,6 +47,10 @@ type Config struct {
 	ExecAuth                    *ExecAuth             `yaml:"execAuth"`
 	CacheRefreshToken           bool                  `yaml:"cacheRefreshToken"`
 
+	// Terminal is where a person is asked to log in when that is needed; nil asks
+	// nobody. Logins keeps logins from one program to the next; nil keeps none.
+	Terminal *credentials.Terminal `yaml:"-"`
+	Logins   *credentials.Cache    `yaml:"-"`
 	// Timeout is the deadline of calls whose context has none; 0 means one that
 	// suits the call, 10s to 60s. Streams have no deadline.
 	Timeout time.Duration `yaml:"-"`
@@ -55,67 +61,28 @@ type Config struct {
 	UserAgent string `yaml:"-"`
 }
 
-// BasicAuth is a name and a password. Printing it hides the password.
-type BasicAuth struct {
-	Username string `yaml:"username"`
-	Password string `yaml:"password"`
+// The sections that say who is calling; package credentials makes use of them.
+type (
+	BasicAuth            = credentials.BasicAuth
+	KubernetesNativeAuth = credentials.KubernetesNativeAuth
+	OpenIDAuth           = credentials.OpenIDAuth
+	KerberosAuth         = credentials.KerberosAuth
+	ExecAuth             = credentials.ExecAuth
+	Variable             = credentials.Variable
+)
+
+// Auth says who is calling.
+func (c *Config) Auth() credentials.Auth {
+	return credentials.Auth{
+		BasicAuth: c.BasicAuth, KubernetesNativeAuth: c.KubernetesNativeAuth, OpenIDAuth: c.OpenIDAuth, OpenIDDeviceAuth: c.OpenIDDeviceAuth,
+		OpenIDPasswordAuth: c.OpenIDPasswordAuth, OpenIDClientCredentialsAuth: c.OpenIDClientCredentialsAuth,
+		OpenIDKubernetesAuth: c.OpenIDKubernetesAuth, KerberosAuth: c.KerberosAuth, ExecAuth: c.ExecAuth, CacheRefreshToken: c.CacheRefreshToken,
+	}
 }
 
-// KubernetesNativeAuth is a token of a Kubernetes service account.
-type KubernetesNativeAuth struct {
-	Enabled bool  `yaml:"enabled"`
-	Expiry  int64 `yaml:"expiry"` // seconds
-}
-
-// OpenIDAuth is a way to get a token by OpenID Connect; which fields count
-// depends on the way.
-type OpenIDAuth struct {
-	ProviderURL  string   `yaml:"providerUrl"`
-	ClientID     string   `yaml:"clientId"`
-	ClientSecret string   `yaml:"clientSecret"`
-	LocalPort    uint16   `yaml:"localPort"`
-	Scopes       []string `yaml:"scopes"`
-	Username     string   `yaml:"username"`
-	Password     string   `yaml:"password"`
-}
-
-// KerberosAuth is a ticket of the caller's session.
-type KerberosAuth struct {
-	Enabled bool `yaml:"enabled"`
-}
-
-// ExecAuth is a command that prints a token.
-type ExecAuth struct {
-	Cmd         string     `yaml:"cmd"`
-	Args        []string   `yaml:"args"`
-	Env         []Variable `yaml:"env"`
-	Interactive bool       `yaml:"interactive"`
-}
-
-// Variable is an environment variable.
-type Variable struct {
-	Name  string `yaml:"name"`
-	Value string `yaml:"value"`
-}
-
-const hidden = "********"
-
-// Format prints b without its password, whatever the verb.
-func (b BasicAuth) Format(s fmt.State, _ rune) { fmt.Fprintf(s, "{%s %s}", b.Username, hidden) }
-
-// LogValue is b without its password.
-func (b BasicAuth) LogValue() slog.Value {
-	return slog.GroupValue(slog.String("username", b.Username), slog.String("password", hidden))
-}
-
-// Format prints a without its secrets, whatever the verb.
-func (a OpenIDAuth) Format(s fmt.State, _ rune) {
-	fmt.Fprintf(s, "{%s %s %s}", a.ProviderURL, a.ClientID, hidden)
-}
-
-// LogValue is a without its secrets.
-func (a OpenIDAuth) LogValue() slog.Value {
-	return slog.GroupValue(slog.String("provider_url", a.ProviderURL), slog.String("client_id", a.ClientID))
+// Source makes what proves who is calling; nil for nobody in particular.
+func (c *Config) Source() (credentials.Source, error) {
+	return credentials.New(c.Auth(), credentials.Options{Server: c.Address(), Terminal: c.Terminal, Cache: c.Logins})
 }
 
 // Address is ArmadaURL, or DefaultURL.
@@ -127,9 +94,12 @@ func (c *Config) Address() string {
 }
 
 // UsesTLS tells whether the connection is encrypted: always, unless ForceNoTLS
-// is set, or the address contains the word localhost, or its host is a loopback
-// address such as 127.0.0.1 or ::1.
+// is set, or there is no TLS section and the address contains the word localhost or
+// is a loopback address such as 127.0.0.1 or ::1.
 func (c *Config) UsesTLS() bool {
+	if c.TLS != nil {
+		return !c.ForceNoTLS
+	}
 	if c.ForceNoTLS || strings.Contains(c.Address(), "localhost") {
 		return false
 	}
@@ -149,22 +119,17 @@ func (c *Config) Validate() error {
 	if t := c.GRPCKeepAliveTime; t != 0 && t < 10*time.Second {
 		return fmt.Errorf("grpcKeepAliveTime: %s is less than 10s", t)
 	}
+	if err := c.TLS.validate(c.ForceNoTLS); err != nil {
+		return err
+	}
 	if c.GRPCKeepAliveTimeout < 0 {
 		return fmt.Errorf("grpcKeepAliveTimeout: %s is negative", c.GRPCKeepAliveTimeout)
 	}
 	if c.Timeout < 0 {
 		return fmt.Errorf("the timeout of calls: %s is negative", c.Timeout)
 	}
-	if c.BasicAuth != nil {
-		if c.BasicAuth.Username == "" {
-			return fmt.Errorf("basicAuth.username: is missing")
-		}
-		return nil
-	}
-	if key := c.unsupported(); key != "" {
-		return fmt.Errorf("%s: this version cannot log in this way yet; use basicAuth, or leave it out where the server takes anonymous calls", key)
-	}
-	return nil
+	auth := c.Auth()
+	return auth.Validate()
 }
 
 func cutScheme(address string) (rest string, found bool) {
@@ -174,26 +139,4 @@ func cutScheme(address string) (rest string, found bool) {
 		}
 	}
 	return address, false
-}
-
-// unsupported is the key of the credentials that would count and do not exist yet.
-func (c *Config) unsupported() string {
-	for _, way := range []struct {
-		key   string
-		given bool
-	}{
-		{"kubernetesNativeAuth", c.KubernetesNativeAuth != nil && c.KubernetesNativeAuth.Enabled},
-		{"openIdAuth", c.OpenIDAuth != nil},
-		{"openIdDeviceAuth", c.OpenIDDeviceAuth != nil},
-		{"openIdPasswordAuth", c.OpenIDPasswordAuth != nil},
-		{"openIdClientCredentialsAuth", c.OpenIDClientCredentialsAuth != nil},
-		{"openIdKubernetesAuth", c.OpenIDKubernetesAuth != nil},
-		{"kerberosAuth", c.KerberosAuth != nil && c.KerberosAuth.Enabled},
-		{"execAuth", c.ExecAuth != nil},
-	} {
-		if way.given {
-			return way.key
-		}
-	}
-	return ""
 }

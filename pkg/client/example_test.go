@@ -14,6 +14,7 @@ import (
 
 	"armada"
 	"armada/pkg/api"
+	"armada/pkg/api/lookout"
 	"armada/pkg/client"
 	"armada/pkg/client/manifest"
 )
@@ -101,6 +102,8 @@ func serve() (address string, stop func()) {
 	server := grpc.NewServer()
 	api.RegisterSubmitServer(server, submit{})
 	api.RegisterEventServer(server, events{})
+	api.RegisterQueueServiceServer(server, queues{})
+	lookout.RegisterLookoutServer(server, looking{})
 	served := make(chan struct{})
 	go func() {
 		defer close(served)

@@ -13,7 +13,7 @@ import (
 
 	"gopkg.in/yaml.v3"
 
-	"armada/internal/settings"
+	"armada/pkg/nearest"
 )
 
 // File is what a config file says. It has one of two forms: several contexts by
@@ -76,7 +76,10 @@ func DefaultPath() (string, error) {
 // Load reads the config of a context from a file. Without a path it reads
 // [DefaultPath], and is content if there is no such file: the zero Config.
 // Without a context it is the file's current one.
-func Load(path, context string) (Config, error) {
+func Load(path, context string) (Config, error) { return LoadOver(path, "", context) }
+
+// LoadOver is Load, with a file of defaults as [ReadFileOver] has it.
+func LoadOver(path, defaults, context string) (Config, error) {
 	named := path != ""
 	if !named {
 		var err error
@@ -84,7 +87,7 @@ func Load(path, context string) (Config, error) {
 			return Config{}, err
 		}
 	}
-	file, err := ReadFile(path)
+	file, err := ReadFileOver(path, defaults)
 	if errors.Is(err, fs.ErrNotExist) && !named && context == "" {
 		return Config{}, nil
 	}
@@ -97,17 +100,92 @@ func Load(path, context string) (Config, error) {
 // ReadFile reads a config file of either form. Names of keys match without
 // regard to case; an unknown key is an error that names its line and the
 // nearest known one.
-func ReadFile(path string) (*File, error) {
-	data, err := os.ReadFile(path)
+func ReadFile(path string) (*File, error) { return ReadFileOver(path, "") }
+
+// ReadFileOver reads a config file, and another one with what holds where the first
+// says nothing: key by key, of the same contexts and in the same form. One of them
+// may be missing; an empty path is one that is.
+func ReadFileOver(path, defaults string) (*File, error) {
+	own, err := readNode(path)
 	if err != nil {
-		return nil, fmt.Errorf("read the config file: %w", err)
+		return nil, err
 	}
-	file, err := parseFile(data)
+	said := path
+	var below *yaml.Node
+	if defaults != "" {
+		if below, err = readNode(defaults); err != nil {
+			return nil, err
+		}
+	}
+	switch {
+	case own == nil && below == nil:
+		return nil, fmt.Errorf("read the config file: %w", &fs.PathError{Op: "open", Path: path, Err: fs.ErrNotExist})
+	case own == nil:
+		own, said = below, defaults
+	case below != nil && hasContexts(own) != hasContexts(below):
+		return nil, fmt.Errorf("one of %s and %s has contexts and the other has not; give both the same form", path, defaults)
+	case below != nil:
+		own = merged(own, below)
+	}
+	file, err := parseFile(own)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
+		return nil, fmt.Errorf("%s: %w", said, err)
 	}
 	file.Path = path
 	return file, nil
+}
+
+// readNode reads what a config file says, with its keys spelled as the tags are;
+// nil when there is no file.
+func readNode(path string) (*yaml.Node, error) {
+	data, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read the config file: %w", err)
+	}
+	var document yaml.Node
+	if err := yaml.Unmarshal(data, &document); err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	root := &yaml.Node{Kind: yaml.MappingNode}
+	if document.Kind != 0 {
+		root = document.Content[0]
+	}
+	if root.Kind != yaml.MappingNode {
+		return nil, fmt.Errorf("%s: line %d: must have keys such as armadaUrl", path, root.Line)
+	}
+	form := reflect.TypeFor[Config]()
+	if hasContexts(root) {
+		form = reflect.TypeFor[contextsForm]()
+	}
+	if problems := spell(root, form, ""); len(problems) > 0 {
+		return nil, fmt.Errorf("%s: %s", path, strings.Join(problems, "; "))
+	}
+	return root, nil
+}
+
+// merged is a mapping with what only the one below it has.
+func merged(over, below *yaml.Node) *yaml.Node {
+	if over.Kind != yaml.MappingNode || below.Kind != yaml.MappingNode {
+		return over
+	}
+	all := *over
+	all.Content = slices.Clone(over.Content)
+	for i := 0; i < len(below.Content); i += 2 {
+		key, value := below.Content[i], below.Content[i+1]
+		at := 0
+		for at < len(all.Content) && all.Content[at].Value != key.Value {
+			at += 2
+		}
+		if at == len(all.Content) {
+			all.Content = append(all.Content, key, value)
+			continue
+		}
+		all.Content[at+1] = merged(all.Content[at+1], value)
+	}
+	return &all
 }
 
 // contextsForm is the newer form of a config file.
@@ -116,39 +194,29 @@ type contextsForm struct {
 	Contexts       map[string]Config `yaml:"contexts"`
 }
 
-func parseFile(data []byte) (*File, error) {
-	var document yaml.Node
-	if err := yaml.Unmarshal(data, &document); err != nil {
-		return nil, err
-	}
-	if document.Kind == 0 {
-		return &File{Flat: &Config{}}, nil
-	}
-	root := document.Content[0]
-	if root.Kind != yaml.MappingNode {
-		return nil, fmt.Errorf("line %d: must have keys such as armadaUrl", root.Line)
-	}
+// hasContexts tells the newer form from the flat one.
+func hasContexts(root *yaml.Node) bool {
 	for i := 0; i < len(root.Content); i += 2 {
 		if key := strings.ToLower(root.Content[i].Value); key == "contexts" || key == "currentcontext" {
-			var form contextsForm
-			if err := decode(root, &form); err != nil {
-				return nil, err
-			}
-			return &File{CurrentContext: form.CurrentContext, Contexts: form.Contexts}, nil
+			return true
 		}
 	}
+	return false
+}
+
+func parseFile(root *yaml.Node) (*File, error) {
+	if hasContexts(root) {
+		var form contextsForm
+		if err := root.Decode(&form); err != nil {
+			return nil, err
+		}
+		return &File{CurrentContext: form.CurrentContext, Contexts: form.Contexts}, nil
+	}
 	var flat Config
-	if err := decode(root, &flat); err != nil {
+	if err := root.Decode(&flat); err != nil {
 		return nil, err
 	}
 	return &File{Flat: &flat}, nil
-}
-
-func decode(node *yaml.Node, into any) error {
-	if problems := spell(node, reflect.TypeOf(into).Elem(), ""); len(problems) > 0 {
-		return errors.New(strings.Join(problems, "; "))
-	}
-	return node.Decode(into)
 }
 
 // spell gives the keys below a node the case that the type's tags have, and
@@ -184,8 +252,8 @@ func spell(node *yaml.Node, t reflect.Type, path string) []string {
 		}
 		member, known := fields[name]
 		if !known {
-			nearest := settings.Nearest(name, slices.Sorted(maps.Keys(fields)))
-			problems = append(problems, fmt.Sprintf("line %d: %s: unknown key, the nearest known one is %s", key.Line, at, nearest))
+			near := nearest.Path(name, slices.Sorted(maps.Keys(fields)))
+			problems = append(problems, fmt.Sprintf("line %d: %s: unknown key, the nearest known one is %s", key.Line, at, near))
 			continue
 		}
 		key.Value = name

@@ -14,7 +14,6 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"armada"
-	"armada/internal/wire"
 	"armada/pkg/api/lookout"
 )
 
@@ -100,7 +99,7 @@ func (q *JobQuery) request() *lookout.GetJobsRequest {
 	add("namespace", lookout.Match_EQUALS, q.Namespace)
 	var states []string
 	for _, s := range q.States {
-		states = append(states, wire.JobState(s).String())
+		states = append(states, wireState(s).String())
 	}
 	add("state", lookout.Match_IN, states...)
 	if !q.SubmittedAfter.IsZero() {

@@ -49,6 +49,13 @@ func (c *Client) Queue(ctx context.Context, name string) (*api.Queue, error) {
 	return queue, nil
 }
 
+// QueueInfo returns how many jobs of each job set of a queue are active; nothing of
+// a queue that does not exist.
+func (c *Client) QueueInfo(ctx context.Context, name string) (*api.QueueInfo, error) {
+	info, err := c.Submitter.GetQueueInfo(ctx, &api.QueueInfoRequest{Name: name})
+	return info, wrapped(err, "get the job sets of the queue %q", name)
+}
+
 // Queues returns all queues by name: all of them, or an error.
 func (c *Client) Queues(ctx context.Context) ([]*api.Queue, error) {
 	ctx, cancel := withDefault(ctx, queueTimeout)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"time"
 
@@ -55,8 +56,22 @@ func (c *Client) insist(always time.Duration) grpc.UnaryClientInterceptor {
 		}
 		ctx, cancel := withDefault(ctx, own)
 		defer cancel()
-		return c.pauses.retry(ctx, c.Repeated, func() error { return invoke(ctx, method, request, reply, conn, options...) })
+		call := func() error { return invoke(ctx, method, request, reply, conn, options...) }
+		if !repeatable(request) {
+			return call()
+		}
+		return c.pauses.retry(ctx, c.Repeated, call)
 	}
+}
+
+// repeatable tells of requests that do the same when they are sent again, though
+// nobody knows what became of them: all but jobs that a server would not know
+// again. What [Client.Submit] sends has client ids.
+func repeatable(request any) bool {
+	jobs, is := request.(*api.JobSubmitRequest)
+	return !is || !slices.ContainsFunc(jobs.GetJobRequestItems(), func(item *api.JobSubmitRequestItem) bool {
+		return item.GetClientId() == ""
+	})
 }
 
 // withDefault is ctx, with a deadline if it had none.

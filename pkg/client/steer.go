@@ -5,7 +5,6 @@ import (
 	"fmt"
 
 	"armada"
-	"armada/internal/wire"
 	"armada/pkg/api"
 )
 
@@ -29,15 +28,26 @@ func (c *Client) Cancel(ctx context.Context, queue, jobSet string, ids []string,
 func (c *Client) CancelJobSet(ctx context.Context, queue, jobSet, reason string, states ...armada.JobState) error {
 	request := &api.JobSetCancelRequest{Queue: queue, JobSetId: jobSet, Reason: reason}
 	if len(states) > 0 {
-		request.Filter = &api.JobSetFilter{}
-		for _, state := range states {
-			request.Filter.States = append(request.Filter.States, wire.JobState(state))
-		}
+		request.Filter = &api.JobSetFilter{States: wireStates(states)}
 	}
 	if _, err := c.Submitter.CancelJobSet(ctx, request); err != nil {
 		return fmt.Errorf("cancel the job set %q of the queue %q: %w", jobSet, queue, err)
 	}
 	return nil
+}
+
+// Preempt takes jobs of a job set off their nodes, as if more urgent work had. It
+// answers for each job: empty when its preemption is under way, otherwise why not.
+// The reason is kept.
+func (c *Client) Preempt(ctx context.Context, queue, jobSet string, ids []string, reason string) (map[string]string, error) {
+	if len(ids) == 0 {
+		return nil, nil
+	}
+	answer, err := c.Submitter.PreemptJobs(ctx, &api.JobPreemptRequest{Queue: queue, JobSetId: jobSet, JobIds: ids, Reason: reason})
+	if err != nil {
+		return nil, fmt.Errorf("preempt %d jobs: %w", len(ids), err)
+	}
+	return answer.GetPreemptionResults(), nil
 }
 
 // Reprioritize gives jobs a new priority, the lower the sooner; without ids all

@@ -10,6 +10,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	"armada"
 	"armada/pkg/api"
 )
 
@@ -47,6 +48,42 @@ func (c *Client) Watch(ctx context.Context, s Stream, visit func(*api.EventStrea
 // and returns after the last one.
 func (c *Client) History(ctx context.Context, s Stream, visit func(*api.EventStreamMessage) error) error {
 	return c.read(ctx, s, false, visit)
+}
+
+// Await watches a job set until jobs of it have ended, and returns the state in
+// which each of them did. Visit, if it is not nil, is called with every event as by
+// Watch; an error of it ends the waiting too, and what has ended by then is returned
+// with it.
+//
+// Jobs without an event after the stream's place are waited for without end, so the
+// place should be one of before they were submitted; empty is.
+func (c *Client) Await(ctx context.Context, s Stream, jobs []string, visit func(*api.EventStreamMessage) error) (map[string]armada.JobState, error) {
+	ended := map[string]armada.JobState{}
+	awaited := map[string]bool{}
+	for _, id := range jobs {
+		awaited[id] = true
+	}
+	if len(awaited) == 0 {
+		return ended, nil
+	}
+	var progress Progress
+	err := c.Watch(ctx, s, func(m *api.EventStreamMessage) error {
+		if visit != nil {
+			if err := visit(m); err != nil {
+				return err
+			}
+		}
+		progress.Apply(m.GetMessage())
+		id := Head(m.GetMessage()).Job
+		if state := progress.State(id); awaited[id] && state.Terminal() {
+			ended[id] = state
+		}
+		if len(ended) == len(awaited) {
+			return ErrStop
+		}
+		return nil
+	})
+	return ended, err
 }
 
 func (c *Client) read(ctx context.Context, s Stream, watch bool, visit func(*api.EventStreamMessage) error) error {

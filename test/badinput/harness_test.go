@@ -21,7 +21,6 @@ import (
 	"google.golang.org/protobuf/types/known/emptypb"
 	"sigs.k8s.io/yaml"
 
-	"armada/internal/server"
 	"armada/internal/wire/restjson"
 	"armada/pkg/api"
 )
@@ -37,8 +36,8 @@ type mistake struct {
 	wrong []violation
 	// says are phrases that must be in the text of the answer.
 	says []string
-	// config changes the server's.
-	config func(*server.Config)
+	// config changes the installation's.
+	config func(*installation)
 }
 
 // violation is one place that is wrong.
@@ -73,7 +72,7 @@ func refuse(t *testing.T, mistakes map[string]mistake) {
 	for name, m := range mistakes {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			var edit []func(*server.Config)
+			var edit []func(*installation)
 			if m.config != nil {
 				edit = append(edit, m.config)
 			}

@@ -112,8 +112,15 @@ func TestBadGangsAreRefused(t *testing.T) {
 		return item(`"annotations":{"armadaproject.io/gangId":` + quote(id) + `,"armadaproject.io/gangCardinality":` + quote(cardinality) + more + `}`)
 	}
 	at := first + "annotations[armadaproject.io/gang"
-	two := invalid(t, gang("g", "2", ""), violation{"job_request_items[1].annotations[armadaproject.io/gangCardinality]", "is 3, but 2 in job_request_items[0]", "gangCardinality: \"3\""})
-	two.sent = submitting(t, "demo", "set", gang("g", "2", ""), gang("g", "3", ""))
+	// members are two of one gang; what is wrong is said of the second.
+	members := func(one, other, path, phrase, line string) mistake {
+		m := invalid(t, one, violation{"job_request_items[1]." + path, phrase, line})
+		m.sent = submitting(t, "demo", "set", one, other)
+		return m
+	}
+	classed := func(class string) string {
+		return spec(pod(`"priorityClassName":"`+class+`"`), `"annotations":{"armadaproject.io/gangId":"g","armadaproject.io/gangCardinality":"2"}`)
+	}
 	refuse(t, map[string]mistake{
 		"no cardinality":           invalid(t, item(`"annotations":{"armadaproject.io/gangId":"g"}`), violation{at + "Cardinality]", "must say how many jobs the gang", ""}),
 		"a cardinality in words":   invalid(t, gang("g", "two", ""), violation{at + "Cardinality]", "must be a whole number from 1 to", "gangCardinality: two"}),
@@ -122,7 +129,12 @@ func TestBadGangsAreRefused(t *testing.T) {
 			violation{at + "NodeUniformityLabel]", "is not a label key", "my rack"}),
 		"a fail-fast of maybe": invalid(t, gang("g", "2", `,"armadaproject.io/failFast":"maybe"`),
 			violation{first + "annotations[armadaproject.io/failFast]", `must be "true" or "false"`, "maybe"}),
-		"members that disagree": two,
+		"members of gangs of other sizes": members(gang("g", "2", ""), gang("g", "3", ""),
+			"annotations[armadaproject.io/gangCardinality]", "is 3, but 2 in job_request_items[0]", "gangCardinality: \"3\""),
+		"members of other classes": members(classed("armada-default"), classed("armada-preemptible"),
+			"pod_spec.priorityClassName", `is "armada-preemptible", but "armada-default" in job_request_items[0]`, "armada-preemptible"),
+		"members that want other places": members(gang("g", "2", `,"armadaproject.io/gangNodeUniformityLabel":"rack"`), gang("g", "2", `,"armadaproject.io/gangNodeUniformityLabel":"zone"`),
+			"annotations[armadaproject.io/gangNodeUniformityLabel]", `is "zone", but "rack" in job_request_items[0]`, "zone"),
 	})
 }
 

@@ -8,8 +8,6 @@ import (
 	"testing"
 
 	"google.golang.org/grpc/codes"
-
-	"armada/internal/server"
 )
 
 // A field that no message knows is not a mistake over gRPC, where it is how
@@ -119,7 +117,7 @@ func TestTextThatIsNotUTF8IsRefused(t *testing.T) {
 func TestBodiesOfTenMebibytesAreRefusedAsTheyDeserve(t *testing.T) {
 	t.Parallel()
 	huge := item(`"annotations":{"note":"` + strings.Repeat("x", 10<<20) + `"}`)
-	small := func(c *server.Config) { c.MaxMessageBytes, c.MaxBodyBytes = 1<<20, 1<<20 }
+	small := func(i *installation) { i.server.MaxMessageBytes, i.server.MaxBodyBytes = 1<<20, 1<<20 }
 	refuse(t, map[string]mistake{
 		"one that is read": {
 			sent: submitting(t, "demo", "set", huge), code: codes.InvalidArgument,

@@ -41,22 +41,30 @@ type world struct {
 	db     *sql.Conn // looks at the database from outside
 }
 
+// installation is what a server is told about itself and about jobs.
+type installation struct {
+	server server.Config
+	jobs   podspec.Config
+}
+
 // newWorld starts a server with the queues demo and research.
-func newWorld(t *testing.T, edit ...func(*server.Config)) *world {
+func newWorld(t *testing.T, edit ...func(*installation)) *world {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "armada.db")
 	kept, err := sqlite.Open(t.Context(), sqlite.Config{Path: path})
 	ok(t, err)
 	t.Cleanup(func() { ok(t, kept.Close()) })
-	config := server.DefaultConfig()
-	config.GRPCAddr, config.HTTPAddr = "127.0.0.1:0", "127.0.0.1:0"
+	here := installation{server.DefaultConfig(), podspec.DefaultConfig()}
+	here.server.GRPCAddr, here.server.HTTPAddr = "127.0.0.1:0", "127.0.0.1:0"
 	for _, e := range edit {
-		e(&config)
+		e(&here)
 	}
-	at, err := server.Bind(t.Context(), config)
+	rules, err := here.jobs.Rules(armada.DefaultResourceTable())
 	ok(t, err)
-	s, err := server.New(config, at, server.Deps{
-		Store: kept, Rules: podspec.DefaultRules(armada.DefaultResourceTable()),
+	at, err := server.Bind(t.Context(), here.server)
+	ok(t, err)
+	s, err := server.New(here.server, at, server.Deps{
+		Store: kept, Rules: rules,
 		Authenticator: auth.Anonymous{}, Authorizer: auth.NewAuthorizer(), Log: slog.New(slog.DiscardHandler),
 	})
 	ok(t, err)

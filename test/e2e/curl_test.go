@@ -26,12 +26,17 @@ func TestMain(m *testing.M) {
 // docs. An answer that is not OK is an error.
 func curl(args []string) error {
 	method, url, body := http.MethodGet, "", ""
+	headers := http.Header{}
 	for i := 0; i < len(args); i++ {
 		switch args[i] {
 		case "-s", "--fail-with-body":
 		case "-X":
 			i++
 			method = args[i]
+		case "-H":
+			i++
+			name, value, _ := strings.Cut(args[i], ": ")
+			headers.Add(name, value)
 		case "-d":
 			i++
 			body = args[i]
@@ -43,6 +48,7 @@ func curl(args []string) error {
 	if err != nil {
 		return err
 	}
+	request.Header = headers
 	answer, err := http.DefaultClient.Do(request)
 	if err != nil {
 		return err

@@ -36,8 +36,11 @@ const (
 var rows = map[string]layer{
 	".":                  words,
 	"pkg/api":            foundation,
+	"pkg/nearest":        foundation,
 	"internal/podspec":   foundation,
 	"internal/lifecycle": foundation,
+	// Files of others that binaries contain.
+	"third_party/swaggerui": foundation,
 	// What a round of scheduling is made of.
 	"internal/scheduling": foundation,
 	"internal/store":      foundation,
@@ -68,6 +71,8 @@ var rows = map[string]layer{
 	"internal/server":   shells,
 	"internal/executor": shells,
 	"pkg/client":        shells,
+	// How a client proves who it is; executors do too.
+	"pkg/client/credentials": adapters,
 
 	"internal/app":       wiring,
 	"internal/simulator": wiring,
@@ -140,6 +145,29 @@ func TestContractsDoNotKnowTheirForms(t *testing.T) {
 				t.Errorf("%s reaches %s", contract, reached)
 			}
 		}
+	}
+}
+
+// TestTheClientIsNoPartOfTheServer keeps what users import small. Reading files is
+// the exception that pkg/client/manifest says of itself: it judges a pod spec by
+// the server's own rules.
+func TestTheClientIsNoPartOfTheServer(t *testing.T) {
+	t.Parallel()
+	house := read(t)
+	seen := 0
+	for _, p := range house.sorted() {
+		if !strings.HasPrefix(p.path, "pkg/") || p.path == "pkg/client/manifest" {
+			continue
+		}
+		seen++
+		for reached, through := range house.reach(p.path) {
+			if strings.HasPrefix(reached, "internal/") {
+				t.Errorf("%s reaches %s by %s", p.path, reached, strings.Join(through, " -> "))
+			}
+		}
+	}
+	if seen == 0 {
+		t.Error("there are no packages for users")
 	}
 }
 

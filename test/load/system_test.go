@@ -27,14 +27,17 @@ import (
 	corev1 "armada/pkg/api/k8s/core/v1"
 )
 
-// TestMain lets the test binary be the supervisor of the process runtime, and
-// collects garbage as cmd/armada does.
+// TestMain lets the test binary be the supervisor of the process runtime or a
+// server, and collects garbage as cmd/armada does.
 func TestMain(m *testing.M) {
 	if len(os.Args) > 1 && os.Args[1] == process.SupervisorCommand {
 		os.Exit(process.SupervisorMain(os.Args[2:]))
 	}
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(200)
+	}
+	if len(os.Args) > 2 && os.Args[1] == serverCommand {
+		os.Exit(serverMain(os.Args[2]))
 	}
 	os.Exit(m.Run())
 }

@@ -12,8 +12,8 @@ import (
 	corev1 "armada/pkg/api/k8s/core/v1"
 )
 
-// lease makes the message that lets an executor start a run.
-func (s *Service) lease(ctx context.Context, o *store.Order) (*executorapi.JobRunLease, error) {
+// Lease makes the message that lets an executor start a run.
+func (s *Service) Lease(ctx context.Context, o *store.Order) (*executorapi.JobRunLease, error) {
 	spec, err := s.specs.get(o)
 	if err != nil {
 		return nil, err

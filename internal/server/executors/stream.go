@@ -317,7 +317,7 @@ func (s *Service) push(ctx context.Context, st *stream, jobs []store.JobAndRun) 
 			return fmt.Errorf("reading what to start: %w", err)
 		}
 		for i := range orders {
-			lease, err := s.lease(ctx, &orders[i])
+			lease, err := s.Lease(ctx, &orders[i])
 			if err != nil {
 				return fmt.Errorf("making the lease of run %s: %w", orders[i].Run.ID, err)
 			}

@@ -9,6 +9,7 @@ import (
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/status"
@@ -109,7 +110,7 @@ func (p *Peers) toLeader(addr string) (*grpc.ClientConn, error) {
 	if p.leader != nil && p.addr == addr {
 		return p.leader, nil
 	}
-	conn, err := dial(addr)
+	conn, err := p.dial(addr)
 	if err != nil {
 		return nil, err
 	}
@@ -136,7 +137,7 @@ func (p *Peers) Logs(ctx context.Context, id armada.ExecutorID, run armada.RunID
 	case e.Replica == p.parts.Replica || e.ReplicaAddr == "":
 		return notConnected(id)
 	}
-	conn, err := dial(e.ReplicaAddr)
+	conn, err := p.dial(e.ReplicaAddr)
 	if err != nil {
 		return unavailable("executor %q is connected to replica %q, whose address %q cannot be used: %v", id, e.Replica, e.ReplicaAddr, err)
 	}
@@ -171,9 +172,29 @@ func readLogs(ctx context.Context, conn *grpc.ClientConn, r *peersapi.LogsReques
 
 // dial prepares a connection to another replica. A link that is dead is noticed
 // within the sum of both times.
-func dial(addr string) (*grpc.ClientConn, error) {
-	return grpc.NewClient("passthrough:///"+addr,
-		grpc.WithTransportCredentials(insecure.NewCredentials()),
+func (p *Peers) dial(addr string) (*grpc.ClientConn, error) {
+	security := insecure.NewCredentials()
+	if p.parts.TLS != nil {
+		security = credentials.NewTLS(p.parts.TLS)
+	}
+	options := []grpc.DialOption{
+		grpc.WithTransportCredentials(security),
 		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: 10 * time.Second, Timeout: 5 * time.Second}),
-		grpc.WithDisableServiceConfig())
+		grpc.WithDisableServiceConfig(),
+	}
+	if p.parts.Authorization != "" {
+		options = append(options, grpc.WithPerRPCCredentials(authorization(p.parts.Authorization)))
+	}
+	return grpc.NewClient("passthrough:///"+addr, options...)
 }
+
+// authorization is what replicas say in the header of that name.
+type authorization string
+
+// GetRequestMetadata returns the header.
+func (a authorization) GetRequestMetadata(context.Context, ...string) (map[string]string, error) {
+	return map[string]string{"authorization": string(a)}, nil
+}
+
+// RequireTransportSecurity leaves it to the config whether replicas encrypt.
+func (authorization) RequireTransportSecurity() bool { return false }

@@ -17,6 +17,7 @@ package peers
 
 import (
 	"context"
+	"crypto/tls"
 	"log/slog"
 	"sync"
 
@@ -63,6 +64,11 @@ type Parts struct {
 	// Executor returns an executor with the replica that holds its stream.
 	Executor func(context.Context, armada.ExecutorID) (armada.Executor, error)
 	Log      *slog.Logger
+	// TLS is how others are spoken with; nil for in plain text.
+	TLS *tls.Config
+	// Authorization is what they are told in the header of that name; empty for
+	// nothing.
+	Authorization string
 }
 
 // Peers asks other replicas and answers them. Its methods may be called from

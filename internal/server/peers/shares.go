@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 	"text/tabwriter"
@@ -12,6 +13,8 @@ import (
 	"armada"
 	"armada/internal/scheduling"
 	"armada/internal/scheduling/placement"
+	"armada/internal/wire"
+	"armada/pkg/api/lookout"
 	peersapi "armada/pkg/api/peers"
 )
 
@@ -51,6 +54,62 @@ func (a *answers) Shares(_ context.Context, r *peersapi.SharesRequest) (*peersap
 	return &peersapi.SharesResponse{Report: a.parts.shares(r.GetQueue(), int(r.GetVerbosity()))}, nil
 }
 
+// QueueShares tells what queues have of the pools, by queue, as the leader's latest
+// rounds saw it; false when nobody can be asked.
+func (p *Peers) QueueShares(ctx context.Context) (map[string][]*lookout.QueueShare, bool) {
+	if p.parts.Explanations.Leading() {
+		return p.parts.queueShares(), true
+	}
+	leader := p.parts.Leader().Replica
+	if leader.Addr == "" || leader.Name == p.parts.Replica {
+		return nil, false
+	}
+	conn, err := p.toLeader(leader.Addr)
+	if err != nil {
+		return nil, false
+	}
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	answer, err := peersapi.NewPeersClient(conn).QueueShares(ctx, &peersapi.QueueSharesRequest{})
+	if err != nil {
+		p.parts.Log.Info("the leader does not say what queues have", "replica", leader.Name, "addr", leader.Addr, "error", err)
+		return nil, false
+	}
+	shares := make(map[string][]*lookout.QueueShare, len(answer.GetQueues()))
+	for _, q := range answer.GetQueues() {
+		shares[q.GetQueue()] = q.GetShares()
+	}
+	return shares, true
+}
+
+// QueueShares tells what queues have of the pools, as the leader.
+func (a *answers) QueueShares(context.Context, *peersapi.QueueSharesRequest) (*peersapi.QueueSharesResponse, error) {
+	if !a.parts.Explanations.Leading() {
+		return nil, unavailable("replica %q does not lead", a.parts.Replica)
+	}
+	answer := &peersapi.QueueSharesResponse{}
+	shares := a.parts.queueShares()
+	for _, queue := range slices.Sorted(maps.Keys(shares)) {
+		answer.Queues = append(answer.Queues, &peersapi.QueueShares{Queue: queue, Shares: shares[queue]})
+	}
+	return answer, nil
+}
+
+func (p *Parts) queueShares() map[string][]*lookout.QueueShare {
+	shares := map[string][]*lookout.QueueShare{}
+	for _, pool := range p.Explanations.Reports() {
+		for i := range pool.Queues {
+			if q := &pool.Queues[i]; active(q) {
+				shares[q.Queue] = append(shares[q.Queue], wire.QueueShare(pool.Pool, q, p.Resources))
+			}
+		}
+	}
+	return shares
+}
+
+// active tells that a queue holds or wants something of the pool.
+func active(q *scheduling.QueueReport) bool { return q.Demand != 0 || q.Share != 0 || q.Queued != 0 }
+
 // How much a report tells.
 const (
 	thorough = 1 // what decides between queues
@@ -71,7 +130,7 @@ func (p *Parts) shares(queue string, verbosity int) string {
 			}
 		}
 		queues := slices.DeleteFunc(slices.Clone(pool.Queues), func(q scheduling.QueueReport) bool {
-			return queue != "" && q.Queue != queue || q.Demand == 0 && q.Share == 0 && q.Queued == 0
+			return queue != "" && q.Queue != queue || !active(&q)
 		})
 		if len(queues) == 0 {
 			fmt.Fprint(&text, "  no active jobs\n")

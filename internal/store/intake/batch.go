@@ -60,7 +60,9 @@ type Entry struct {
 	Held           bool // the executor that holds its run changed
 	Told           bool // its version changed, so the feed tells it
 	Earlier        []armada.Run
-	Fixed, Details []byte // of a new job
+	Was            armada.JobState   // in the rows; 0 for a new job
+	Fixed, Details []byte            // of a new job
+	Annotations    map[string]string // likewise
 }
 
 // Holder is the executor that holds the job's run, or "".
@@ -73,7 +75,8 @@ func (e *Entry) Holder() armada.ExecutorID {
 
 // Written marks the entry as one that equals its rows.
 func (e *Entry) Written() {
-	e.Fresh, e.Dirty, e.Held, e.Told, e.Earlier, e.Fixed, e.Details = false, false, false, false, nil, nil, nil
+	e.Fresh, e.Dirty, e.Held, e.Told, e.Earlier, e.Fixed, e.Details, e.Annotations = false, false, false, false, nil, nil, nil, nil
+	e.Was = e.Job.State
 }
 
 // JobSet is an incarnation of a job set.

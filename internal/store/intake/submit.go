@@ -148,7 +148,10 @@ func (b *Batch) stage(sub *Submission, i int, queue int64, set *JobSet) {
 	job.Number, job.Queue, job.JobSet, job.Submitted = 0, sub.Queue, sub.JobSet, b.Now
 	job.Attempts, job.Wish, job.Reason = 0, armada.Wish{}, ""
 	step := lifecycle.Begin(job)
-	b.Fresh = append(b.Fresh, &Entry{Job: step.Job, Queue: queue, Set: set, Fresh: true, Fixed: sub.fixed[i], Details: sub.details[i]})
+	b.Fresh = append(b.Fresh, &Entry{
+		Job: step.Job, Queue: queue, Set: set, Fresh: true,
+		Fixed: sub.fixed[i], Details: sub.details[i], Annotations: sub.Jobs[i].Details.Annotations,
+	})
 	b.emit(set, step.Events...)
 	b.intern(sub, &job)
 	if job.ClientID != "" {

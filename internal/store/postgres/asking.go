@@ -4,7 +4,9 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"maps"
 	"slices"
+	"sync"
 
 	"github.com/jackc/pgx/v5"
 
@@ -31,7 +33,7 @@ func (s *Store) Job(ctx context.Context, id armada.JobID) (store.FullJob, error)
 func (s *Store) JobsByID(ctx context.Context, ids []armada.JobID) ([]store.FullJob, error) {
 	var jobs []store.FullJob
 	err := s.read(ctx, "read jobs", func(ctx context.Context) error {
-		found, err := s.fullJobs(ctx, "j.id = ANY ($1)", texts(ids))
+		found, err := s.fullJobs(ctx, listing.Parts{Details: true, Earlier: true}, "j.id = ANY ($1)", texts(ids))
 		if err != nil {
 			return err
 		}
@@ -57,15 +59,23 @@ func texts[T ~string](list []T) []string {
 	return out
 }
 
-// fullJobs reads jobs with their details and all runs.
-func (s *Store) fullJobs(ctx context.Context, where string, args ...any) ([]store.FullJob, error) {
+// fullJobs reads jobs with the parts that are wanted.
+func (s *Store) fullJobs(ctx context.Context, parts listing.Parts, where string, args ...any) ([]store.FullJob, error) {
+	columns := jobColumns
+	if parts.Details {
+		columns += ", j.details"
+	}
 	var jobs []store.FullJob
 	var again []int64 // those with earlier attempts
 	var row jobRow
 	err := s.each(ctx, func(r pgx.Rows) error {
 		var full store.FullJob
 		var details []byte
-		jr, err := row.jobAndRun(r, &details)
+		var more []any
+		if parts.Details {
+			more = []any{&details}
+		}
+		jr, err := row.jobAndRun(r, more...)
 		if err != nil {
 			return err
 		}
@@ -73,17 +83,76 @@ func (s *Store) fullJobs(ctx context.Context, where string, args ...any) ([]stor
 		if jr.Run != nil {
 			full.Runs = []armada.Run{*jr.Run}
 		}
-		if jr.Job.Attempts > 1 {
+		if jr.Job.Attempts > 1 && parts.Earlier {
 			again = append(again, jr.Job.Number)
 		}
-		full.Details, err = codec.DecodeDetails(details)
+		if parts.Details {
+			full.Details, err = codec.DecodeDetails(details)
+		}
 		jobs = append(jobs, full)
 		return err
-	}, "SELECT "+jobColumns+", j.details FROM "+jobSource+" WHERE "+where, args...)
-	if err != nil || len(again) == 0 {
+	}, "SELECT "+columns+" FROM "+jobSource+" WHERE "+where, args...)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.addNeeds(ctx, jobs); err != nil || len(again) == 0 {
 		return jobs, err
 	}
 	return jobs, s.addEarlier(ctx, jobs, again)
+}
+
+// needsOfShapes remembers what shapes stand for.
+type needsOfShapes struct {
+	mu    sync.RWMutex
+	known map[armada.ShapeID]*armada.Requirements
+}
+
+// addNeeds sets what the jobs ask for.
+func (s *Store) addNeeds(ctx context.Context, jobs []store.FullJob) error {
+	unknown := s.needs.fill(jobs)
+	if len(unknown) == 0 {
+		return nil
+	}
+	found := map[armada.ShapeID]*armada.Requirements{}
+	err := s.each(ctx, func(r pgx.Rows) error {
+		var hash string
+		var body []byte
+		if err := r.Scan(&hash, &body); err != nil {
+			return err
+		}
+		q, err := codec.DecodeRequirements(body, s.config.Resources)
+		found[armada.ShapeID(hash)] = q
+		return err
+	}, "SELECT hash, body FROM armada.shape WHERE hash = ANY ($1)", unknown)
+	if err != nil {
+		return err
+	}
+	s.needs.learn(found)
+	s.needs.fill(jobs)
+	return nil
+}
+
+// fill sets what is known of jobs, and returns the shapes that are not.
+func (n *needsOfShapes) fill(jobs []store.FullJob) []string {
+	n.mu.RLock()
+	defer n.mu.RUnlock()
+	var unknown []string
+	for i := range jobs {
+		if jobs[i].Needs = n.known[jobs[i].Job.Shape]; jobs[i].Needs == nil {
+			unknown = append(unknown, string(jobs[i].Job.Shape))
+		}
+	}
+	slices.Sort(unknown)
+	return slices.Compact(unknown)
+}
+
+func (n *needsOfShapes) learn(found map[armada.ShapeID]*armada.Requirements) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.known == nil || len(n.known) > maxKnown {
+		n.known = map[armada.ShapeID]*armada.Requirements{}
+	}
+	maps.Copy(n.known, found)
 }
 
 // addEarlier adds the runs before the current one. The job was read before, so
@@ -114,21 +183,7 @@ func (s *Store) addEarlier(ctx context.Context, jobs []store.FullJob, numbers []
 
 // Count groups active jobs.
 func (s *Store) Count(ctx context.Context, queue string) ([]store.JobSetCount, error) {
-	var counts []store.JobSetCount
-	err := s.read(ctx, "count jobs", func(ctx context.Context) error {
-		return s.each(ctx, func(r pgx.Rows) error {
-			var queue, set string
-			var state int16
-			var jobs int64
-			err := r.Scan(&queue, &set, &state, &jobs)
-			counts = append(counts, store.JobSetCount{Queue: queue, JobSet: armada.JobSet(set), State: armada.JobState(state), Jobs: jobs})
-			return err
-		}, `SELECT s.queue, s.name, n.state, sum(n.jobs)::bigint FROM
-			(SELECT job_set, state, count(*) AS jobs FROM armada.active
-				WHERE $1 = '' OR queue = (SELECT id FROM armada.queue WHERE name = $1) GROUP BY job_set, state) n
-			CROSS JOIN LATERAL (SELECT queue, name FROM armada.job_set WHERE id = n.job_set OFFSET 0) s GROUP BY s.queue, s.name, n.state ORDER BY s.queue, s.name, n.state`, queue)
-	})
-	return counts, err
+	return listing.CountActive(looking{ctx, s}, queue)
 }
 
 // ActiveJobs returns ids of a job set's active jobs.

@@ -24,7 +24,7 @@ func benchOf(replicas int) *storetest.Bench {
 			if urls[place] == "" {
 				urls[place] = pgtest.Database(b)
 			}
-			s, err := postgres.Open(b.Context(), postgres.Config{URL: urls[place]})
+			s, err := postgres.Open(b.Context(), postgres.Config{URL: urls[place], IndexedAnnotations: []string{storetest.IndexedAnnotation}})
 			if err != nil {
 				b.Fatal(err)
 			}
@@ -52,3 +52,5 @@ func BenchmarkWholeLives(b *testing.B) { byReplicas(b, (*storetest.Bench).WholeL
 func BenchmarkRestartWith200000QueuedJobs(b *testing.B) { benchOf(1).Restart(b) }
 
 func BenchmarkFeedOf1000Changes(b *testing.B) { benchOf(1).FeedOf1000(b) }
+
+func BenchmarkAsking(b *testing.B) { benchOf(1).Asking(b) }

@@ -9,6 +9,7 @@ import (
 	"armada/internal/store/codec"
 	"armada/internal/store/feed"
 	"armada/internal/store/intake"
+	"armada/internal/store/listing"
 )
 
 // maxBlock bounds the events of a block: whoever reads one event decodes all of
@@ -32,7 +33,7 @@ func (a *arguments) add(values ...any) { a.list = append(a.list, values...) }
 // commitCall calls the function with as many arguments as it has.
 var commitCall = callOf("armada.commit", commitWidth)
 
-const commitWidth = 54
+const commitWidth = 58
 
 // write writes a batch in the lane, if what it hangs on still holds.
 func (g *gathering) write(ctx context.Context, b *intake.Batch) error {
@@ -88,7 +89,24 @@ func (g *gathering) arguments(b *intake.Batch) *arguments {
 	g.addClients(a, b)
 	addFresh(a, b, sets, templates, shapes)
 	g.addChanged(a, b)
+	g.addMarks(a, b)
 	return a
+}
+
+// addMarks adds what new jobs are marked with.
+func (g *gathering) addMarks(a *arguments, b *intake.Batch) {
+	names := g.writer.store.marks
+	places := make(map[string]int32, len(names))
+	for i, name := range names {
+		places[name] = int32(i + 1)
+	}
+	jobs, keys, values := []int32{}, []int32{}, []string{}
+	for i, e := range b.Fresh {
+		for _, m := range listing.MarksOf(names, e.Job.Owner, e.Annotations) {
+			jobs, keys, values = append(jobs, int32(i+1)), append(keys, places[m.Name]), append(values, m.Value)
+		}
+	}
+	a.add(names, jobs, keys, values)
 }
 
 // addQueues adds which queues take jobs, and how many jobs are queued now.

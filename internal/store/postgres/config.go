@@ -47,6 +47,9 @@ type Config struct {
 	// MaxQueuedPerQueue bounds the queued jobs of a queue; 0 is no limit.
 	MaxQueuedPerQueue int
 	Retries           store.Retries
+	// IndexedAnnotations are the keys of annotations by which jobs are found fast. All
+	// replicas should have the same: a key is indexed from when the last begins.
+	IndexedAnnotations []string
 	// Hold is for how long nothing is started in a database that turns out to
 	// have been restored; at least as long as executors' leases. 2 min 5 s by default.
 	Hold        time.Duration

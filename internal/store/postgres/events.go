@@ -96,9 +96,10 @@ func (s *Store) readBlocks(ctx context.Context, key store.JobSetKey, after store
 	}, `SELECT s.incarnation, s.last, s.pruned, b.last, b.count, b.events
 		FROM (SELECT id, id + $6 * lives AS incarnation, last, pruned FROM armada.job_set, armada.restoration
 			WHERE queue = $1 AND name = $2 ORDER BY id DESC LIMIT 1) s
-		LEFT JOIN LATERAL (SELECT last, count, events FROM armada.event_block WHERE job_set = s.id
-			AND last > CASE WHEN s.incarnation = $3 THEN $4 ELSE s.pruned END ORDER BY last LIMIT $5) b ON true ORDER BY b.last`,
-		key.Queue, string(key.JobSet), after.Incarnation, after.Number, min(limit, blocksPerRead), int64(store.LifeSpan))
+		LEFT JOIN LATERAL (SELECT last, count, events FROM (SELECT last, count, events FROM armada.event_block WHERE job_set = s.id
+			AND last > CASE WHEN s.incarnation = $3 THEN $4 ELSE s.pruned END ORDER BY last LIMIT $5) near
+			WHERE last - count < $7 + CASE WHEN s.incarnation = $3 THEN $4 ELSE s.pruned END) b ON true ORDER BY b.last`,
+		key.Queue, string(key.JobSet), after.Incarnation, after.Number, min(limit, blocksPerRead), int64(store.LifeSpan), int64(limit-len(events)))
 	if err != nil {
 		return p, err
 	}

@@ -115,6 +115,18 @@ func (s *Store) CordonExecutor(ctx context.Context, id armada.ExecutorID, cordon
 	return nil
 }
 
+// CordonNode closes or opens a node.
+func (s *Store) CordonNode(ctx context.Context, id armada.ExecutorID, node string, cordoned bool) error {
+	if err := store.CheckNodeName(node); err != nil {
+		return err
+	}
+	if err := s.call(ctx, "cordon node", nil, callOf("armada.cordon_node", 4), s.clock.given(), string(id), node, cordoned); err != nil {
+		return err
+	}
+	s.touched()
+	return nil
+}
+
 // DeleteExecutor forgets an executor.
 func (s *Store) DeleteExecutor(ctx context.Context, id armada.ExecutorID) error {
 	if err := s.call(ctx, "delete executor", nil, callOf("armada.delete_executor", 2), s.clock.given(), string(id)); err != nil {
@@ -170,8 +182,9 @@ func (s *Store) readExecutors(ctx context.Context, where string, args ...any) ([
 		var kind int16
 		var lease, acknowledged int64
 		var packed, kinds []byte
+		var closed string
 		x := &e.Executor
-		err := r.Scan(&id, &kind, &session, &lease, &acknowledged, &x.Replica, &x.ReplicaAddr, &x.Cordoned, &x.CordonReason, &e.Deleted, &packed, &e.Reported, &kinds)
+		err := r.Scan(&id, &kind, &session, &lease, &acknowledged, &x.Replica, &x.ReplicaAddr, &x.Cordoned, &x.CordonReason, &e.Deleted, &packed, &e.Reported, &kinds, &closed)
 		if err != nil {
 			return err
 		}
@@ -182,10 +195,11 @@ func (s *Store) readExecutors(ctx context.Context, where string, args ...any) ([
 		}
 		if len(packed) > 0 && !e.Deleted {
 			e.Nodes, err = codec.UnpackNodes(packed, s.config.Resources, x.ID)
+			store.ShowClosed(e.Nodes, closed)
 		}
 		all = append(all, e)
 		return err
-	}, `SELECT id, kind, session, lease, acknowledged, replica, replica_addr, cordoned, cordon_reason, deleted, nodes, reported, kinds
+	}, `SELECT id, kind, session, lease, acknowledged, replica, replica_addr, cordoned, cordon_reason, deleted, nodes, reported, kinds, closed_nodes
 		FROM armada.executor WHERE `+where, args...)
 	return all, err
 }

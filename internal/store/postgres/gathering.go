@@ -192,6 +192,7 @@ func (g *gathering) keep(r pgx.Rows) error {
 	if err := g.row.job(r, &e.Job, &e.Run, &e.Queue, &set, &closed, &turn); err != nil {
 		return err
 	}
+	e.Was = e.Job.State
 	if e.Set = g.sets[set]; e.Set == nil {
 		e.Set = &intake.JobSet{ID: set, Key: store.JobSetKey{Queue: e.Job.Queue, JobSet: e.Job.JobSet}}
 		g.sets[set] = e.Set

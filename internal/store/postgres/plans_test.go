@@ -202,6 +202,7 @@ func doEverything(t *testing.T, url string) {
 		"template":     func() error { _, err := s.Template(ctx, "cafe"); return err },
 		"shape":        func() error { _, err := s.Requirements(ctx, sub.Jobs[0].Job.Shape); return err },
 		"cordon":       func() error { return s.CordonExecutor(ctx, "east", true, "because") },
+		"cordon node":  func() error { return s.CordonNode(ctx, "east", "n1", true) },
 		"full queue":   func() error { return ignore(s.DeleteQueue(ctx, "q"), armada.CodePrecondition) },
 		"held":         func() error { return ignore(s.DeleteExecutor(ctx, "east"), armada.CodePrecondition) },
 		"lost commit":  func() error { _, err := postgres.Settle(s, []byte("unknown")); return err },

@@ -9,7 +9,10 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"armada"
 	"armada/internal/store"
+	"armada/internal/store/codec"
+	"armada/internal/store/listing"
 )
 
 // pruning remembers where the search for what is old has come to. A pass goes
@@ -125,7 +128,11 @@ func (s *Store) pruneJobs(ctx context.Context, keep store.Keep, limit int, done 
 		if err := s.touch(ctx, old); err != nil {
 			return true, err
 		}
-		if err := s.call(ctx, "prune jobs", []any{&done.Jobs}, callOf("armada.prune_jobs", 2), s.clock.given(), old); err != nil {
+		names, values, marked, err := s.marksOf(ctx, old)
+		if err != nil {
+			return true, err
+		}
+		if err := s.call(ctx, "prune jobs", []any{&done.Jobs}, callOf("armada.prune_jobs", 5), s.clock.given(), old, names, values, marked); err != nil {
 			return true, err
 		}
 	}
@@ -217,4 +224,38 @@ func (s *Store) pruneClients(ctx context.Context, limit int, done *store.Forgott
 	err := s.call(ctx, "prune client ids", []any{&done.ClientIDs}, callOf("armada.prune_clients", 3),
 		s.clock.given(), s.config.ClientIDRetention.Microseconds(), limit)
 	return done.ClientIDs >= limit, err
+}
+
+// marksOf are the marks of jobs, which never change, by whatever name it may have been.
+func (s *Store) marksOf(ctx context.Context, numbers []int64) (names, values []string, marked []int64, err error) {
+	names, values, marked = []string{}, []string{}, []int64{}
+	var known []string
+	err = s.read(ctx, "read what old jobs are marked with", func(ctx context.Context) error {
+		err := s.each(ctx, func(r pgx.Rows) error {
+			var name string
+			err := r.Scan(&name)
+			known = append(known, name)
+			return err
+		}, "SELECT name FROM armada.mark_key")
+		if err != nil || len(known) == 0 {
+			return err
+		}
+		return s.each(ctx, func(r pgx.Rows) error {
+			var number int64
+			var fixed, details []byte
+			if err := r.Scan(&number, &fixed, &details); err != nil {
+				return err
+			}
+			var job armada.Job
+			if err := codec.DecodeFixed(fixed, &job); err != nil {
+				return err
+			}
+			d, err := codec.DecodeDetails(details)
+			for _, m := range listing.MarksOf(known, job.Owner, d.Annotations) {
+				names, values, marked = append(names, m.Name), append(values, m.Value), append(marked, number)
+			}
+			return err
+		}, "SELECT number, fixed, details FROM armada.job WHERE number = ANY ($1)", numbers)
+	})
+	return names, values, marked, err
 }

@@ -14,6 +14,7 @@ import (
 	"armada/internal/store"
 	"armada/internal/store/acks"
 	"armada/internal/store/intake"
+	"armada/internal/store/listing"
 	"armada/internal/store/wake"
 )
 
@@ -30,6 +31,8 @@ type Store struct {
 	news    news
 	pruning pruning
 	holding holding
+	marks   []string // the names of what new jobs are marked with
+	needs   needsOfShapes
 
 	mu     sync.RWMutex // held for reading by every call in flight
 	closed bool
@@ -84,7 +87,7 @@ func open(ctx context.Context, config Config) (*Store, error) {
 	running, stop := context.WithCancel(context.WithoutCancel(ctx))
 	s := &Store{
 		Hubs: wake.NewHubs(), config: config, pool: pool, acks: acks.NewRecords(), clock: clock{test: config.Clock},
-		line: intake.NewLine[work](), news: newNews(), ended: writing.Done(), ending: end, stopping: stop,
+		line: intake.NewLine[work](), news: newNews(), marks: listing.MarkNames(config.IndexedAnnotations), ended: writing.Done(), ending: end, stopping: stop,
 	}
 	s.writing.Go(func() { newWriter(s).run(writing) })
 	s.running.Go(func() { s.tell(running) })

@@ -90,6 +90,7 @@ func openForm(t *testing.T, c storetest.Config, config postgres.Config) store.St
 	t.Helper()
 	config.Clock, config.Resources, config.Connections = c.Clock, c.Resources, 4
 	config.ClientIDRetention, config.MaxQueuedPerQueue, config.Retries = c.ClientIDRetention, c.MaxQueuedPerQueue, c.Retries
+	config.IndexedAnnotations = c.IndexedAnnotations
 	s, err := postgres.Open(t.Context(), config)
 	if err != nil {
 		t.Fatal(err)

@@ -34,8 +34,8 @@ func (s *Store) JobsByID(ctx context.Context, ids []armada.JobID) ([]store.FullJ
 			if r == nil {
 				continue
 			}
-			full, err := s.fullJob(c, r)
-			if err != nil {
+			var full store.FullJob
+			if err := s.readFull(c, r, listing.Parts{Details: true, Earlier: true}, &full); err != nil {
 				return err
 			}
 			jobs = append(jobs, full)
@@ -45,51 +45,41 @@ func (s *Store) JobsByID(ctx context.Context, ids []armada.JobID) ([]store.FullJ
 	return jobs, err
 }
 
-// fullJob reads a row of jobColumns and details, and the job's earlier runs.
-func (s *Store) fullJob(c *conn, r row) (store.FullJob, error) {
-	jr, err := s.jobAndRun(c, r)
+// readFull reads a row of jobColumns and, if they are wanted, details, and the job's
+// earlier runs.
+func (s *Store) readFull(c *conn, r row, parts listing.Parts, full *store.FullJob) error {
+	var run armada.Run
+	err := s.names.decodeJob(c, r, &full.Job, &run)
 	if err != nil {
-		return store.FullJob{}, err
+		return err
 	}
-	full := store.FullJob{Job: jr.Job}
-	if full.Details, err = codec.DecodeDetails(r.blob(jobWidth)); err != nil {
-		return full, err
+	if shape, err := s.names.shape(c, r.int(4)); err == nil {
+		full.Needs = shape.requirements
 	}
-	if jr.Job.Attempts > 1 {
-		err = c.each("SELECT body FROM run WHERE job = ? ORDER BY attempt", func(r row) error {
-			run, err := codec.DecodeRun(r.blob(0), jr.Job.ID)
-			full.Runs = append(full.Runs, run)
+	if parts.Details {
+		if full.Details, err = codec.DecodeDetails(r.blob(jobWidth)); err != nil {
 			return err
-		}, jr.Job.Number)
-		if err != nil {
-			return full, err
 		}
 	}
-	if jr.Run != nil {
-		full.Runs = append(full.Runs, *jr.Run)
+	if parts.Earlier && full.Job.Attempts > 1 {
+		err = c.each("SELECT body FROM run WHERE job = ? ORDER BY attempt", func(r row) error {
+			run, err := codec.DecodeRun(r.blob(0), full.Job.ID)
+			full.Runs = append(full.Runs, run)
+			return err
+		}, full.Job.Number)
+		if err != nil {
+			return err
+		}
 	}
-	return full, nil
+	if full.Job.Attempts > 0 {
+		full.Runs = append(full.Runs, run)
+	}
+	return nil
 }
 
 // Count groups active jobs.
 func (s *Store) Count(ctx context.Context, queue string) ([]store.JobSetCount, error) {
-	var counts []store.JobSetCount
-	err := s.read(ctx, "count jobs", func(c *conn) error {
-		where, args := "", []any{}
-		if queue != "" {
-			where, args = " AND job.queue = (SELECT id FROM queue WHERE name = ?)", append(args, queue)
-		}
-		return c.each(`SELECT s.queue, s.name, n.state, sum(n.jobs) FROM
-			(SELECT job_set, state, count(*) AS jobs FROM job WHERE ended = 0`+where+` GROUP BY job_set, state) n
-			JOIN job_set s ON s.id = n.job_set GROUP BY s.queue, s.name, n.state ORDER BY s.queue, s.name, n.state`,
-			func(r row) error {
-				counts = append(counts, store.JobSetCount{
-					Queue: r.str(0), JobSet: armada.JobSet(r.str(1)), State: armada.JobState(r.int(2)), Jobs: r.int(3),
-				})
-				return nil
-			}, args...)
-	})
-	return counts, err
+	return listing.CountActive(looking{ctx, s}, queue)
 }
 
 // ActiveJobs returns ids of a job set's active jobs.

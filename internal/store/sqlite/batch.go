@@ -19,6 +19,8 @@ type batch struct {
 
 	ended []armada.JobID // jobs that need not be remembered
 	uses  useCounts
+	tally tally
+	marks []mark
 
 	block []byte // room for encoding
 
@@ -33,7 +35,7 @@ type useCounts struct{ templates, shapes map[int64]int64 }
 func newBatch(w *writer, now time.Time) *batch {
 	b := &batch{
 		w: w, uses: useCounts{map[int64]int64{}, map[int64]int64{}},
-		fed: map[feed.Element]struct{}{}, woke: map[store.JobSetKey]struct{}{},
+		fed: map[feed.Element]struct{}{}, woke: map[store.JobSetKey]struct{}{}, tally: newTally(),
 	}
 	c := w.store.config
 	b.Batch = intake.NewBatch(b, now, intake.Limits{MaxQueuedPerQueue: c.MaxQueuedPerQueue, Retries: c.Retries}, c.Resources)
@@ -52,7 +54,7 @@ func (b *batch) touch(kind int, number int64) {
 // flush writes everything that is in memory. A batch may be flushed several
 // times.
 func (b *batch) flush() error {
-	for _, step := range []func() error{b.intern, b.writeJobs, b.writeChanges, b.writeEvents, b.writeClients, b.writeUses} {
+	for _, step := range []func() error{b.intern, b.writeJobs, b.writeChanges, b.writeMarks, b.writeEvents, b.writeTally, b.writeClients, b.writeUses} {
 		if err := step(); err != nil {
 			return err
 		}
@@ -99,6 +101,7 @@ func (b *batch) writeJobs() error {
 		}
 		for _, e := range group {
 			b.touch(feed.Job, e.Job.Number)
+			b.stageMarks(e.Job.Number, e.Job.Owner, e.Annotations)
 			if e.Job.State.Terminal() {
 				b.ended = append(b.ended, e.Job.ID)
 			}
@@ -143,8 +146,9 @@ func (b *batch) writeChanges() error {
 	return nil
 }
 
-// written writes an entry's earlier runs and marks it as clean.
+// written writes an entry's earlier runs, counts it and marks it as clean.
 func (b *batch) written(e *intake.Entry) error {
+	b.tally.moves(e.Queue, e.Set.ID, e.Was, e.Job.State)
 	for i := range e.Earlier {
 		if _, err := b.w.conn.exec("INSERT INTO run (job, attempt, body) VALUES (?, ?, ?)",
 			e.Job.Number, e.Earlier[i].Attempt, codec.AppendRun(nil, &e.Earlier[i])); err != nil {

@@ -14,7 +14,7 @@ var bench = storetest.Bench{
 	Limits: storetest.Limits{Batches: 20000, Singles: 2000, Lives: 10000, Restart: 5},
 	Open: func(b *testing.B, place string) store.Store {
 		b.Helper()
-		s, err := sqlite.Open(b.Context(), sqlite.Config{Path: filepath.Join(place, "db")})
+		s, err := sqlite.Open(b.Context(), sqlite.Config{Path: filepath.Join(place, "db"), IndexedAnnotations: []string{storetest.IndexedAnnotation}})
 		if err != nil {
 			b.Fatal(err)
 		}
@@ -27,3 +27,4 @@ func BenchmarkSubmitSingleJobsBy50Clients(b *testing.B)  { bench.SubmitSingles(b
 func BenchmarkWholeLives(b *testing.B)                   { bench.WholeLives(b) }
 func BenchmarkRestartWith200000QueuedJobs(b *testing.B)  { bench.Restart(b) }
 func BenchmarkFeedOf1000Changes(b *testing.B)            { bench.FeedOf1000(b) }
+func BenchmarkAsking(b *testing.B)                       { bench.Asking(b) }

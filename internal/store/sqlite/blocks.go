@@ -25,10 +25,12 @@ func (b *batch) writeEvents() error {
 			}
 		}
 		var err error
-		if set.fresh {
-			_, err = b.w.conn.exec("INSERT INTO job_set (id, queue, name, last) VALUES (?, ?, ?, ?)",
-				set.ID, set.Key.Queue, string(set.Key.JobSet), set.last)
-		} else {
+		switch by := b.tally.take(set.ID); {
+		case set.fresh:
+			_, err = b.w.conn.exec(insertSet, append(counts(by), set.ID, set.Key.Queue, string(set.Key.JobSet), set.last)...)
+		case by != nil:
+			_, err = b.w.conn.exec(updateSet, append(counts(by), set.last, set.ID)...)
+		default:
 			_, err = b.w.conn.exec("UPDATE job_set SET last = ? WHERE id = ?", set.last, set.ID)
 		}
 		if err != nil {

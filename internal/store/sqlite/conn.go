@@ -114,8 +114,11 @@ func (r row) blob(i int) []byte {
 	return v
 }
 
-// each calls visit for every row; the row is valid during the call. The
-// statement must not be used again before each returns.
+// errEnough is returned by a visit that wants no more rows.
+var errEnough = errors.New("enough rows")
+
+// each calls visit for every row, until it returns an error; the row is valid
+// during the call. The statement must not be used again before each returns.
 func (c *conn) each(query string, visit func(row) error, args ...any) error {
 	s, err := c.prepare(query)
 	if err != nil {
@@ -128,11 +131,11 @@ func (c *conn) each(query string, visit func(row) error, args ...any) error {
 	values := make(row, len(rows.Columns()))
 	for {
 		err := rows.Next(values)
-		if errors.Is(err, io.EOF) {
-			return rows.Close()
-		}
 		if err == nil {
 			err = visit(values)
+		}
+		if errors.Is(err, io.EOF) || errors.Is(err, errEnough) {
+			return rows.Close()
 		}
 		if err != nil {
 			return errors.Join(err, rows.Close())

@@ -71,9 +71,6 @@ func readBlocks(c *conn, set setPlace, from int64, limit int) ([]armada.Event, e
 		blocks := 0
 		err := c.each("SELECT last, count, events FROM event_block WHERE job_set = ? AND last > ? ORDER BY last LIMIT ?", func(r row) error {
 			blocks++
-			if len(events) >= limit {
-				return nil
-			}
 			start, first := len(events), r.int(0)-r.int(1)+1
 			var err error
 			if events, err = codec.DecodeBlock(events, r.blob(2), first); err != nil {
@@ -83,6 +80,9 @@ func readBlocks(c *conn, set setPlace, from int64, limit int) ([]armada.Event, e
 				events = append(events[:start], events[start+int(skip):]...)
 			}
 			from = r.int(0)
+			if len(events) >= limit {
+				return errEnough // the next row would read its whole block
+			}
 			return nil
 		}, set.id, from, min(limit, blocksPerRead))
 		if err != nil {

@@ -22,11 +22,12 @@ type executorRow struct {
 	nodesHash []byte
 	kinds     []armada.NodeKind
 	reported  bool
+	closed    string // the names of closed nodes
 }
 
-const executorColumns = "id, kind, session, lease, acknowledged, replica, replica_addr, cordoned, cordon_reason, deleted, number, reported, kinds"
+const executorColumns = "id, kind, session, lease, acknowledged, replica, replica_addr, cordoned, cordon_reason, deleted, number, reported, kinds, closed_nodes"
 
-const executorWidth = 13
+const executorWidth = 14
 
 func decodeExecutorRow(r row) armada.Executor {
 	return armada.Executor{
@@ -45,6 +46,7 @@ func (s *Store) decodeExecutor(r row) (store.ExecutorNodes, error) {
 		return e, err
 	}
 	e.Nodes, err = codec.UnpackNodes(packed, s.config.Resources, e.Executor.ID)
+	store.ShowClosed(e.Nodes, r.str(13))
 	return e, err
 }
 
@@ -66,7 +68,7 @@ func (w *writer) loadExecutors() error {
 		kinds, err := w.store.decodeKinds(r)
 		w.executors[armada.ExecutorID(r.str(0))] = &executorRow{
 			number: r.int(10), deleted: r.int(9) != 0, executor: decodeExecutorRow(r), nodesHash: bytes.Clone(r.blob(executorWidth)),
-			kinds: kinds, reported: r.int(11) != 0,
+			kinds: kinds, reported: r.int(11) != 0, closed: r.str(13),
 		}
 		return err
 	})
@@ -104,7 +106,7 @@ func (s *Store) OpenSession(ctx context.Context, e armada.Executor) error {
 			b.w.executors[e.ID] = known
 		}
 		if known.deleted {
-			known.deleted, known.executor, known.nodesHash, known.kinds = false, armada.Executor{}, nil, nil
+			known.deleted, known.executor, known.nodesHash, known.kinds, known.closed = false, armada.Executor{}, nil, nil, ""
 		}
 		fresh := e
 		fresh.Lease = e.Lease.Truncate(time.Microsecond)
@@ -229,6 +231,27 @@ func (s *Store) CordonExecutor(ctx context.Context, id armada.ExecutorID, cordon
 	})
 }
 
+// CordonNode closes or opens a node.
+func (s *Store) CordonNode(ctx context.Context, id armada.ExecutorID, node string, cordoned bool) error {
+	if err := store.CheckNodeName(node); err != nil {
+		return err
+	}
+	return s.write(ctx, "cordon node", 1, func(b *batch) error {
+		e, err := b.w.known(id)
+		if err != nil {
+			return err
+		}
+		closed := store.CloseNode(e.closed, node, cordoned)
+		if closed == e.closed {
+			return nil
+		}
+		e.closed = closed
+		b.touch(feed.Executor, e.number)
+		_, err = b.w.conn.exec("UPDATE executor SET closed_nodes = ? WHERE number = ?", closed, e.number)
+		return err
+	})
+}
+
 // DeleteExecutor forgets an executor. Its row stays so that the feed can tell.
 func (s *Store) DeleteExecutor(ctx context.Context, id armada.ExecutorID) error {
 	err := s.write(ctx, "delete executor", 1, func(b *batch) error {
@@ -248,7 +271,7 @@ func (s *Store) DeleteExecutor(ctx context.Context, id armada.ExecutorID) error 
 		}
 		e.deleted = true
 		b.touch(feed.Executor, e.number)
-		_, err = b.w.conn.exec(`UPDATE executor SET deleted = 1, session = '', cordoned = 0, cordon_reason = '', nodes = NULL, nodes_hash = NULL, kinds = NULL, reported = 0
+		_, err = b.w.conn.exec(`UPDATE executor SET deleted = 1, session = '', cordoned = 0, cordon_reason = '', nodes = NULL, nodes_hash = NULL, kinds = NULL, reported = 0, closed_nodes = ''
 			WHERE number = ?`, e.number)
 		return err
 	})

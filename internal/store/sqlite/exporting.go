@@ -117,7 +117,7 @@ var exports = []export{
 	{table: "template", columns: "id hash uses body", from: "template"},
 	{table: "shape", columns: "id hash uses body", from: "shape"},
 	{
-		table: "executor", columns: "number id deleted kind session lease acknowledged replica replica_addr cordoned cordon_reason nodes_hash nodes reported kinds",
+		table: "executor", columns: "number id deleted kind session lease acknowledged replica replica_addr cordoned cordon_reason nodes_hash nodes reported kinds closed_nodes",
 		flags: "deleted cordoned reported", from: "executor",
 	},
 	{table: "job", columns: "number id queue job_set template shape submitted fixed details", from: "job"},
@@ -127,6 +127,8 @@ var exports = []export{
 	},
 	{table: "ended", columns: "number queue at state life", from: "(SELECT *, ended AS at FROM job WHERE ended <> 0)"},
 	{table: "run", columns: "job attempt body", from: "run"},
+	{table: "mark_key", columns: "id name since", may: "since", from: "mark_key"},
+	{table: "mark", columns: "key value number", from: "mark"},
 	{table: "event_block", columns: "job_set last count at events", from: "event_block"},
 	{
 		table: "client_id", columns: "queue name job at",

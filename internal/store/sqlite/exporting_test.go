@@ -76,7 +76,15 @@ func made(t *testing.T, path string, statements ...string) {
 func TestAnOlderStoreIsExportedAndStaysOlder(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "older")
-	made(t, path, "DROP TABLE retry_policy", "DROP TABLE restoration", "ALTER TABLE executor DROP COLUMN reported", "ALTER TABLE executor DROP COLUMN kinds", "PRAGMA user_version = 2")
+	later := []string{
+		"DROP TABLE mark", "DROP TABLE mark_key", "DROP TABLE tally", "DROP INDEX job_ended", "DROP INDEX job_set_name", "DROP INDEX job_set_active",
+		"DROP TABLE retry_policy", "DROP TABLE restoration", "ALTER TABLE executor DROP COLUMN reported", "ALTER TABLE executor DROP COLUMN kinds",
+		"ALTER TABLE executor DROP COLUMN closed_nodes",
+	}
+	for _, state := range armada.JobStates() {
+		later = append(later, "ALTER TABLE job_set DROP COLUMN "+state.String())
+	}
+	made(t, path, append(later, "PRAGMA user_version = 2")...)
 	queues := int64(0)
 	if err := Export(t.Context(), path, func(c *store.Contents) error {
 		for _, table := range c.Tables {

@@ -32,6 +32,7 @@ type memory struct {
 	templates map[armada.TemplateID]int64
 	shapes    map[armada.ShapeID]int64
 	names     *names
+	marks     markKeys
 
 	executors map[armada.ExecutorID]*executorRow
 	leader    store.Leader
@@ -103,6 +104,9 @@ func (w *writer) load() error {
 		return err
 	}
 	if err := w.loadExecutors(); err != nil {
+		return err
+	}
+	if w.marks, err = readMarkKeys(w.conn); err != nil {
 		return err
 	}
 	one, err := w.conn.one("SELECT replica, addr, epoch, until FROM leader")
@@ -196,6 +200,7 @@ func (w *writer) entry(id armada.JobID) (*intake.Entry, error) {
 	if err := w.names.decodeJob(w.conn, r, &e.Job, &e.Run); err != nil {
 		return nil, err
 	}
+	e.Was = e.Job.State
 	w.entries[id] = e
 	return e, nil
 }

@@ -153,7 +153,7 @@ func oldJobs(c *conn, at *place, before int64, limit int, old *[]int64) (looked 
 func (b *batch) deleteJobs(numbers []int64) (int, error) {
 	deleted := 0
 	for _, number := range numbers {
-		r, err := b.w.conn.one("SELECT id, template, shape FROM job WHERE number = ? AND ended != 0", number)
+		r, err := b.w.conn.one("SELECT id, template, shape, queue, job_set, state, fixed, details FROM job WHERE number = ? AND ended != 0", number)
 		if err != nil {
 			return deleted, err
 		}
@@ -166,6 +166,10 @@ func (b *batch) deleteJobs(numbers []int64) (int, error) {
 		if _, err := b.w.conn.exec("DELETE FROM job WHERE number = ?", number); err != nil {
 			return deleted, err
 		}
+		if err := b.deleteMarks(number, r.blob(6), r.blob(7)); err != nil {
+			return deleted, err
+		}
+		b.tally.moves(r.int(3), r.int(4), armada.JobState(r.int(5)), 0)
 		deleted++
 		delete(b.w.entries, armada.JobID(r.str(0)))
 		b.uses.templates[r.int(1)]--

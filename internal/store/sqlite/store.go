@@ -14,6 +14,7 @@ import (
 	"armada/internal/store"
 	"armada/internal/store/acks"
 	"armada/internal/store/intake"
+	"armada/internal/store/listing"
 	"armada/internal/store/wake"
 )
 
@@ -28,7 +29,9 @@ type Config struct {
 	// MaxQueuedPerQueue bounds the queued jobs of a queue; 0 is no limit.
 	MaxQueuedPerQueue int
 	Retries           store.Retries
-	Readers           int // connections for reading; 4 by default
+	// IndexedAnnotations are the keys of annotations by which jobs are found fast.
+	IndexedAnnotations []string
+	Readers            int // connections for reading; 4 by default
 
 	maxLog int64 // see boundLog
 }
@@ -107,6 +110,9 @@ func Open(ctx context.Context, config Config) (*Store, error) {
 	}
 	if err := migrate(c); err != nil {
 		return nil, errors.Join(fmt.Errorf("sqlite store: migrate %s: %w", config.Path, err), c.close())
+	}
+	if err := declareMarks(c, listing.MarkNames(config.IndexedAnnotations)); err != nil {
+		return nil, errors.Join(fmt.Errorf("sqlite store: %w", err), c.close())
 	}
 	readers, err := newPool(config.Path, config.Readers)
 	if err != nil {

@@ -20,6 +20,7 @@ func openForm(t *testing.T, c storetest.Config) store.Store {
 	s, err := sqlite.Open(t.Context(), sqlite.Config{
 		Path: filepath.Join(c.Place, "armada.db"), Clock: c.Clock, Resources: c.Resources,
 		ClientIDRetention: c.ClientIDRetention, MaxQueuedPerQueue: c.MaxQueuedPerQueue, Retries: c.Retries, Readers: 2,
+		IndexedAnnotations: c.IndexedAnnotations,
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -23,6 +23,7 @@ var executorTests = []scenario{
 	{"settings of unknown executors are not found", unknownExecutors},
 	{"an executor with runs is not deleted", executorWithRuns},
 	{"a deleted executor may come back anew", executorComesBack},
+	{"a closed node is unschedulable until it is opened", closedNodes},
 	{"runs of an executor are those that it should hold", runsOf},
 	{"orders hold all that is needed to start runs", ordersAreComplete},
 }
@@ -221,14 +222,64 @@ func executorComesBack(t *testing.T, form Form) {
 	w.session("east", "s1")
 	w.ok(w.PutNodes(w.ctx, "east", "s1", nodes(2)))
 	w.ok(w.CordonExecutor(w.ctx, "east", true, "old"))
+	w.ok(w.CordonNode(w.ctx, "east", nodes(1)[0].Name, true))
 	w.ok(w.DeleteExecutor(w.ctx, "east"))
 	w.session("east", "s2")
 	if e := w.executor("east"); len(e.Nodes) != 0 || e.Executor.Cordoned || e.Deleted {
 		t.Errorf("it came back with its past: %+v", e)
 	}
 	w.ok(w.PutNodes(w.ctx, "east", "s2", nodes(2)))
-	if e := w.executor("east"); len(e.Nodes) != 2 {
+	if e := w.executor("east"); len(e.Nodes) != 2 || e.Nodes[0].Unschedulable {
 		t.Errorf("its nodes: %+v", e)
+	}
+}
+
+func closedNodes(t *testing.T, form Form) {
+	w := open(t, form)
+	w.code(w.CordonNode(w.ctx, "east", "n", true), armada.CodeNotFound)
+	w.session("east", "s1")
+	w.session("west", "s1")
+	for _, name := range []string{"", "two\nlines"} {
+		w.code(w.CordonNode(w.ctx, "east", name, true), armada.CodeInvalid)
+	}
+	list := nodes(3)
+	list[0].Unschedulable, list[1].Unschedulable, list[2].Unschedulable = false, false, true // says the executor
+	w.ok(w.CordonNode(w.ctx, "east", list[0].Name, true))
+	w.ok(w.CordonNode(w.ctx, "east", list[1].Name, true))
+	w.ok(w.CordonNode(w.ctx, "east", list[1].Name, true)) // again
+	for _, id := range []armada.ExecutorID{"east", "west"} {
+		w.ok(w.PutNodes(w.ctx, id, "s1", list))
+	}
+	closed := func(id armada.ExecutorID) (got [3]bool) {
+		for i, n := range w.executor(id).Nodes {
+			got[i] = n.Unschedulable
+		}
+		return got
+	}
+	for _, again := range []func(){func() {}, w.reopen, func() {
+		w.session("east", "s2")
+		w.ok(w.PutNodes(w.ctx, "east", "s2", list))
+	}} {
+		again()
+		if got := closed("east"); got != [3]bool{true, true, true} {
+			t.Errorf("closed in east: %v", got)
+		}
+		if got := closed("west"); got != [3]bool{false, false, true} {
+			t.Errorf("closed in west: %v", got)
+		}
+	}
+	m := newMirror()
+	at := m.load(t, w.Store)
+	for _, n := range list[1:] {
+		w.ok(w.CordonNode(w.ctx, "east", n.Name, false))
+	}
+	if got := closed("east"); got != [3]bool{true, false, true} {
+		t.Errorf("closed in east afterwards: %v", got)
+	}
+	m.follow(t, w.Store, at, 10)
+	m.same(t, w.Store)
+	if told := m.executors["east"].Nodes; !told[0].Unschedulable || told[1].Unschedulable {
+		t.Errorf("told of east: %+v", told)
 	}
 }
 

@@ -94,6 +94,7 @@ func (w *world) fillExecutors() {
 	w.session("east", "s1")
 	w.ok(w.PutNodes(w.ctx, "east", "s1", nodes(3)))
 	w.ok(w.CordonExecutor(w.ctx, "east", true, "a new roof"))
+	w.ok(w.CordonNode(w.ctx, "east", nodes(1)[0].Name, true))
 	w.session("west", "s2")
 	w.session("north", "s3")
 	w.ok(w.PutNodes(w.ctx, "north", "s3", nodes(2)))

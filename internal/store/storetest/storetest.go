@@ -31,6 +31,8 @@ type Config struct {
 	ClientIDRetention time.Duration
 	MaxQueuedPerQueue int
 	Retries           store.Retries
+	// IndexedAnnotations are the keys of annotations by which jobs are found fast.
+	IndexedAnnotations []string
 }
 
 // Form opens a store and fails the test when it cannot. The suite closes it.
@@ -46,7 +48,7 @@ type scenario struct {
 func Run(t *testing.T, form Form) {
 	t.Helper()
 	for _, part := range [][]scenario{
-		durability, submissions, transitions, eventLog, feedTests, fences, queueTests, retryTests, executorTests, kindTests, asking, retention, restoration, concurrency,
+		durability, submissions, transitions, eventLog, feedTests, fences, queueTests, retryTests, executorTests, kindTests, asking, looking, retention, restoration, concurrency,
 	} {
 		for _, s := range part {
 			t.Run(s.name, func(t *testing.T) {

@@ -103,7 +103,7 @@ func aSubmittedJobReadsAsGiven(t *testing.T, form Form) {
 	w.ok(err)
 	got, err := w.Job(w.ctx, job.Job.ID)
 	w.ok(err)
-	want := store.FullJob{Job: job.Job, Details: job.Details}
+	want := store.FullJob{Job: job.Job, Details: job.Details, Needs: s.Shapes[job.Job.Shape]}
 	want.Job.Number, want.Job.Queue, want.Job.JobSet = got.Job.Number, "a", "set"
 	want.Job.State, want.Job.Version = armada.JobQueued, 1
 	want.Job.Submitted, want.Job.Transitioned = w.clock.Now(), w.clock.Now()

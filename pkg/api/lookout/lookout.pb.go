@@ -11,9 +11,11 @@ package lookout
 
 import (
 	api "armada/pkg/api"
+	v1 "armada/pkg/api/k8s/core/v1"
 	_ "google.golang.org/genproto/googleapis/api/annotations"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
+	durationpb "google.golang.org/protobuf/types/known/durationpb"
 	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	reflect "reflect"
 	sync "sync"
@@ -32,15 +34,20 @@ type Match int32
 
 const (
 	// Equal; the same as saying nothing.
-	Match_EQUALS       Match = 0
-	Match_CONTAINS     Match = 1
-	Match_STARTS_WITH  Match = 2
+	Match_EQUALS Match = 0
+	// Of texts.
+	Match_CONTAINS Match = 1
+	// Of texts.
+	Match_STARTS_WITH Match = 2
+	// Of numbers, resources and times; so are the other three.
 	Match_GREATER_THAN Match = 3
 	Match_LESS_THAN    Match = 4
 	// Equal to one of the values.
 	Match_IN Match = 5
 	// There is such a field, whatever its value.
-	Match_EXISTS Match = 6
+	Match_EXISTS           Match = 6
+	Match_GREATER_OR_EQUAL Match = 7
+	Match_LESS_OR_EQUAL    Match = 8
 )
 
 // Enum value maps for Match.
@@ -53,15 +60,19 @@ var (
 		4: "LESS_THAN",
 		5: "IN",
 		6: "EXISTS",
+		7: "GREATER_OR_EQUAL",
+		8: "LESS_OR_EQUAL",
 	}
 	Match_value = map[string]int32{
-		"EQUALS":       0,
-		"CONTAINS":     1,
-		"STARTS_WITH":  2,
-		"GREATER_THAN": 3,
-		"LESS_THAN":    4,
-		"IN":           5,
-		"EXISTS":       6,
+		"EQUALS":           0,
+		"CONTAINS":         1,
+		"STARTS_WITH":      2,
+		"GREATER_THAN":     3,
+		"LESS_THAN":        4,
+		"IN":               5,
+		"EXISTS":           6,
+		"GREATER_OR_EQUAL": 7,
+		"LESS_OR_EQUAL":    8,
 	}
 )
 
@@ -150,7 +161,10 @@ type GetJobsRequest struct {
 	PageSize int32 `protobuf:"varint,3,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
 	// The next_page_token of the page before; empty for the first. Filters and order must be the
 	// same as then.
-	PageToken     string `protobuf:"bytes,4,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	PageToken string `protobuf:"bytes,4,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	// How long to look among jobs that no index finds; a fifth of a second when absent, the most is 10
+	// seconds. When it is up the page may be short or empty and yet have a next_page_token.
+	TimeBudget    *durationpb.Duration `protobuf:"bytes,5,opt,name=time_budget,json=timeBudget,proto3" json:"time_budget,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -213,14 +227,25 @@ func (x *GetJobsRequest) GetPageToken() string {
 	return ""
 }
 
-// A condition on one field of a job.
+func (x *GetJobsRequest) GetTimeBudget() *durationpb.Duration {
+	if x != nil {
+		return x.TimeBudget
+	}
+	return nil
+}
+
+// A condition on one field of a job. Equality and STARTS_WITH on job_id, queue, job_set, owner,
+// state, submitted and the annotations that the server indexes are fast among any number of jobs.
 type Filter struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// job_id, queue, job_set, owner, namespace, state, priority, priority_class, submitted,
-	// last_transition, executor, node, pool, or with is_annotation the key of an annotation.
+	// last_transition, executor, node, pool, attempts, cancel_user, cancel_reason, reason, category, a
+	// resource that jobs ask for (cpu, memory, gpu or its name in full), or with is_annotation the key
+	// of an annotation. What runs have is that of the newest run.
 	Field string `protobuf:"bytes,1,opt,name=field,proto3" json:"field,omitempty"`
 	Match Match  `protobuf:"varint,2,opt,name=match,proto3,enum=lookout.Match" json:"match,omitempty"`
-	// One value, several for IN, none for EXISTS. States by name, times in RFC 3339.
+	// One value; for EQUALS and IN one or several, none for EXISTS. States by name, times in RFC 3339,
+	// resources as Kubernetes quantities.
 	Values []string `protobuf:"bytes,3,rep,name=values,proto3" json:"values,omitempty"`
 	// field is the key of an annotation.
 	IsAnnotation  bool `protobuf:"varint,4,opt,name=is_annotation,json=isAnnotation,proto3" json:"is_annotation,omitempty"`
@@ -286,12 +311,15 @@ func (x *Filter) GetIsAnnotation() bool {
 	return false
 }
 
-// By which field jobs are sorted. Jobs that are equal in it are sorted by id.
+// By which field jobs are sorted. Jobs that are equal in it are sorted by the order of submission.
 type Order struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// job_id, submitted or last_transition.
-	Field         string    `protobuf:"bytes,1,opt,name=field,proto3" json:"field,omitempty"`
-	Direction     Direction `protobuf:"varint,2,opt,name=direction,proto3,enum=lookout.Direction" json:"direction,omitempty"`
+	// Any field that can be filtered by; submitted when empty, and job_id is the same. Other fields
+	// sort at most 100,000 jobs: FAILED_PRECONDITION when more pass the filters.
+	Field     string    `protobuf:"bytes,1,opt,name=field,proto3" json:"field,omitempty"`
+	Direction Direction `protobuf:"varint,2,opt,name=direction,proto3,enum=lookout.Direction" json:"direction,omitempty"`
+	// field is the key of an annotation.
+	IsAnnotation  bool `protobuf:"varint,3,opt,name=is_annotation,json=isAnnotation,proto3" json:"is_annotation,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -340,12 +368,22 @@ func (x *Order) GetDirection() Direction {
 	return Direction_DESCENDING
 }
 
+func (x *Order) GetIsAnnotation() bool {
+	if x != nil {
+		return x.IsAnnotation
+	}
+	return false
+}
+
 // A page of jobs.
 type GetJobsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Jobs  []*Job                 `protobuf:"bytes,1,rep,name=jobs,proto3" json:"jobs,omitempty"`
 	// Asks for the next page; empty after the last.
 	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	// Where there is a next page of a list in the order of submission: how far jobs were looked at.
+	// All that pass the filters up to this moment of submission have been told.
+	SearchedUntil *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=searched_until,json=searchedUntil,proto3" json:"searched_until,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -394,6 +432,1675 @@ func (x *GetJobsResponse) GetNextPageToken() string {
 	return ""
 }
 
+func (x *GetJobsResponse) GetSearchedUntil() *timestamppb.Timestamp {
+	if x != nil {
+		return x.SearchedUntil
+	}
+	return nil
+}
+
+// Which jobs to count.
+type CountJobsRequest struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Filters []*Filter              `protobuf:"bytes,1,rep,name=filters,proto3" json:"filters,omitempty"`
+	// How far to count; 0 means 10,000. Filters on queue, job_set and state alone are counted exactly.
+	AtMost int64 `protobuf:"varint,2,opt,name=at_most,json=atMost,proto3" json:"at_most,omitempty"`
+	// As in GetJobsRequest.
+	TimeBudget    *durationpb.Duration `protobuf:"bytes,3,opt,name=time_budget,json=timeBudget,proto3" json:"time_budget,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CountJobsRequest) Reset() {
+	*x = CountJobsRequest{}
+	mi := &file_pkg_api_lookout_lookout_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CountJobsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CountJobsRequest) ProtoMessage() {}
+
+func (x *CountJobsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_pkg_api_lookout_lookout_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CountJobsRequest.ProtoReflect.Descriptor instead.
+func (*CountJobsRequest) Descriptor() ([]byte, []int) {
+	return file_pkg_api_lookout_lookout_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *CountJobsRequest) GetFilters() []*Filter {
+	if x != nil {
+		return x.Filters
+	}
+	return nil
+}
+
+func (x *CountJobsRequest) GetAtMost() int64 {
+	if x != nil {
+		return x.AtMost
+	}
+	return 0
+}
+
+func (x *CountJobsRequest) GetTimeBudget() *durationpb.Duration {
+	if x != nil {
+		return x.TimeBudget
+	}
+	return nil
+}
+
+// How many jobs pass.
+type CountJobsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Count int64                  `protobuf:"varint,1,opt,name=count,proto3" json:"count,omitempty"`
+	// There may be more.
+	AtLeast       bool `protobuf:"varint,2,opt,name=at_least,json=atLeast,proto3" json:"at_least,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CountJobsResponse) Reset() {
+	*x = CountJobsResponse{}
+	mi := &file_pkg_api_lookout_lookout_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CountJobsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CountJobsResponse) ProtoMessage() {}
+
+func (x *CountJobsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_pkg_api_lookout_lookout_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CountJobsResponse.ProtoReflect.Descriptor instead.
+func (*CountJobsResponse) Descriptor() ([]byte, []int) {
+	return file_pkg_api_lookout_lookout_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *CountJobsResponse) GetCount() int64 {
+	if x != nil {
+		return x.Count
+	}
+	return 0
+}
+
+func (x *CountJobsResponse) GetAtLeast() bool {
+	if x != nil {
+		return x.AtLeast
+	}
+	return false
+}
+
+// Which jobs to group, and by what.
+type GroupJobsRequest struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Filters []*Filter              `protobuf:"bytes,1,rep,name=filters,proto3" json:"filters,omitempty"`
+	// queue, state, job_set, owner, namespace, executor, node, pool, priority, priority_class, attempts,
+	// cancel_user, cancel_reason, category, or with is_annotation the key of an annotation.
+	By string `protobuf:"bytes,2,opt,name=by,proto3" json:"by,omitempty"`
+	// by is the key of an annotation.
+	IsAnnotation bool `protobuf:"varint,3,opt,name=is_annotation,json=isAnnotation,proto3" json:"is_annotation,omitempty"`
+	// Tell of the times of submission and of last transitions too. Then queues and states have to be
+	// counted job by job.
+	Times bool `protobuf:"varint,4,opt,name=times,proto3" json:"times,omitempty"`
+	// The most groups to answer; 0 means 100, the most is 1000.
+	PageSize int32 `protobuf:"varint,5,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	// How long to look, newest jobs first; 2 seconds when absent, the most is 10.
+	TimeBudget    *durationpb.Duration `protobuf:"bytes,6,opt,name=time_budget,json=timeBudget,proto3" json:"time_budget,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GroupJobsRequest) Reset() {
+	*x = GroupJobsRequest{}
+	mi := &file_pkg_api_lookout_lookout_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GroupJobsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GroupJobsRequest) ProtoMessage() {}
+
+func (x *GroupJobsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_pkg_api_lookout_lookout_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GroupJobsRequest.ProtoReflect.Descriptor instead.
+func (*GroupJobsRequest) Descriptor() ([]byte, []int) {
+	return file_pkg_api_lookout_lookout_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *GroupJobsRequest) GetFilters() []*Filter {
+	if x != nil {
+		return x.Filters
+	}
+	return nil
+}
+
+func (x *GroupJobsRequest) GetBy() string {
+	if x != nil {
+		return x.By
+	}
+	return ""
+}
+
+func (x *GroupJobsRequest) GetIsAnnotation() bool {
+	if x != nil {
+		return x.IsAnnotation
+	}
+	return false
+}
+
+func (x *GroupJobsRequest) GetTimes() bool {
+	if x != nil {
+		return x.Times
+	}
+	return false
+}
+
+func (x *GroupJobsRequest) GetPageSize() int32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+func (x *GroupJobsRequest) GetTimeBudget() *durationpb.Duration {
+	if x != nil {
+		return x.TimeBudget
+	}
+	return nil
+}
+
+// Jobs by the value of a field.
+type GroupJobsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The largest first.
+	Groups []*JobGroup `protobuf:"bytes,1,rep,name=groups,proto3" json:"groups,omitempty"`
+	// Jobs of groups that are not told.
+	Others int64 `protobuf:"varint,2,opt,name=others,proto3" json:"others,omitempty"`
+	// Present when the time did not suffice: only jobs submitted since then were counted.
+	SearchedUntil *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=searched_until,json=searchedUntil,proto3" json:"searched_until,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GroupJobsResponse) Reset() {
+	*x = GroupJobsResponse{}
+	mi := &file_pkg_api_lookout_lookout_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GroupJobsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GroupJobsResponse) ProtoMessage() {}
+
+func (x *GroupJobsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_pkg_api_lookout_lookout_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GroupJobsResponse.ProtoReflect.Descriptor instead.
+func (*GroupJobsResponse) Descriptor() ([]byte, []int) {
+	return file_pkg_api_lookout_lookout_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *GroupJobsResponse) GetGroups() []*JobGroup {
+	if x != nil {
+		return x.Groups
+	}
+	return nil
+}
+
+func (x *GroupJobsResponse) GetOthers() int64 {
+	if x != nil {
+		return x.Others
+	}
+	return 0
+}
+
+func (x *GroupJobsResponse) GetSearchedUntil() *timestamppb.Timestamp {
+	if x != nil {
+		return x.SearchedUntil
+	}
+	return nil
+}
+
+// Jobs that have a value in common.
+type JobGroup struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Empty for jobs that have none.
+	Value string `protobuf:"bytes,1,opt,name=value,proto3" json:"value,omitempty"`
+	Count int64  `protobuf:"varint,2,opt,name=count,proto3" json:"count,omitempty"`
+	// By the name of the state.
+	States map[string]int64 `protobuf:"bytes,3,rep,name=states,proto3" json:"states,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"varint,2,opt,name=value"`
+	// Where times were asked for.
+	Submitted      *Times `protobuf:"bytes,4,opt,name=submitted,proto3" json:"submitted,omitempty"`
+	LastTransition *Times `protobuf:"bytes,5,opt,name=last_transition,json=lastTransition,proto3" json:"last_transition,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *JobGroup) Reset() {
+	*x = JobGroup{}
+	mi := &file_pkg_api_lookout_lookout_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *JobGroup) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*JobGroup) ProtoMessage() {}
+
+func (x *JobGroup) ProtoReflect() protoreflect.Message {
+	mi := &file_pkg_api_lookout_lookout_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use JobGroup.ProtoReflect.Descriptor instead.
+func (*JobGroup) Descriptor() ([]byte, []int) {
+	return file_pkg_api_lookout_lookout_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *JobGroup) GetValue() string {
+	if x != nil {
+		return x.Value
+	}
+	return ""
+}
+
+func (x *JobGroup) GetCount() int64 {
+	if x != nil {
+		return x.Count
+	}
+	return 0
+}
+
+func (x *JobGroup) GetStates() map[string]int64 {
+	if x != nil {
+		return x.States
+	}
+	return nil
+}
+
+func (x *JobGroup) GetSubmitted() *Times {
+	if x != nil {
+		return x.Submitted
+	}
+	return nil
+}
+
+func (x *JobGroup) GetLastTransition() *Times {
+	if x != nil {
+		return x.LastTransition
+	}
+	return nil
+}
+
+// What the times of several jobs have in common.
+type Times struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Earliest      *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=earliest,proto3" json:"earliest,omitempty"`
+	Latest        *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=latest,proto3" json:"latest,omitempty"`
+	Mean          *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=mean,proto3" json:"mean,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Times) Reset() {
+	*x = Times{}
+	mi := &file_pkg_api_lookout_lookout_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Times) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Times) ProtoMessage() {}
+
+func (x *Times) ProtoReflect() protoreflect.Message {
+	mi := &file_pkg_api_lookout_lookout_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Times.ProtoReflect.Descriptor instead.
+func (*Times) Descriptor() ([]byte, []int) {
+	return file_pkg_api_lookout_lookout_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *Times) GetEarliest() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Earliest
+	}
+	return nil
+}
+
+func (x *Times) GetLatest() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Latest
+	}
+	return nil
+}
+
+func (x *Times) GetMean() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Mean
+	}
+	return nil
+}
+
+// Which jobs to watch.
+type WatchJobsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Filters on what never changes of a job (queue, job_set, owner, namespace, priority_class,
+	// resources, annotations, job_id, submitted) choose the jobs whose changes are told. All filters
+	// together decide matches.
+	Filters []*Filter `protobuf:"bytes,1,rep,name=filters,proto3" json:"filters,omitempty"`
+	// How long changes are gathered; half a second when absent, a tenth at least, a minute at most.
+	Interval      *durationpb.Duration `protobuf:"bytes,2,opt,name=interval,proto3" json:"interval,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WatchJobsRequest) Reset() {
+	*x = WatchJobsRequest{}
+	mi := &file_pkg_api_lookout_lookout_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WatchJobsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WatchJobsRequest) ProtoMessage() {}
+
+func (x *WatchJobsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_pkg_api_lookout_lookout_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WatchJobsRequest.ProtoReflect.Descriptor instead.
+func (*WatchJobsRequest) Descriptor() ([]byte, []int) {
+	return file_pkg_api_lookout_lookout_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *WatchJobsRequest) GetFilters() []*Filter {
+	if x != nil {
+		return x.Filters
+	}
+	return nil
+}
+
+func (x *WatchJobsRequest) GetInterval() *durationpb.Duration {
+	if x != nil {
+		return x.Interval
+	}
+	return nil
+}
+
+// What changed since the message before. The first message of a stream has no changes: from then on
+// none is missed.
+type JobChanges struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Jobs  []*JobChange           `protobuf:"bytes,1,rep,name=jobs,proto3" json:"jobs,omitempty"`
+	// More has changed than is told: list anew.
+	Reset_ bool `protobuf:"varint,2,opt,name=reset,proto3" json:"reset,omitempty"`
+	// When the message was made, by the clock of the server.
+	At            *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=at,proto3" json:"at,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *JobChanges) Reset() {
+	*x = JobChanges{}
+	mi := &file_pkg_api_lookout_lookout_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *JobChanges) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*JobChanges) ProtoMessage() {}
+
+func (x *JobChanges) ProtoReflect() protoreflect.Message {
+	mi := &file_pkg_api_lookout_lookout_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use JobChanges.ProtoReflect.Descriptor instead.
+func (*JobChanges) Descriptor() ([]byte, []int) {
+	return file_pkg_api_lookout_lookout_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *JobChanges) GetJobs() []*JobChange {
+	if x != nil {
+		return x.Jobs
+	}
+	return nil
+}
+
+func (x *JobChanges) GetReset_() bool {
+	if x != nil {
+		return x.Reset_
+	}
+	return false
+}
+
+func (x *JobChanges) GetAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.At
+	}
+	return nil
+}
+
+// A job as it is now.
+type JobChange struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	JobId  string                 `protobuf:"bytes,1,opt,name=job_id,json=jobId,proto3" json:"job_id,omitempty"`
+	Queue  string                 `protobuf:"bytes,2,opt,name=queue,proto3" json:"queue,omitempty"`
+	JobSet string                 `protobuf:"bytes,3,opt,name=job_set,json=jobSet,proto3" json:"job_set,omitempty"`
+	State  api.JobState           `protobuf:"varint,4,opt,name=state,proto3,enum=api.JobState" json:"state,omitempty"`
+	// Whether it passes all filters now.
+	Matches        bool                   `protobuf:"varint,5,opt,name=matches,proto3" json:"matches,omitempty"`
+	LastTransition *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=last_transition,json=lastTransition,proto3" json:"last_transition,omitempty"`
+	// Of the newest run; empty before.
+	Executor      string `protobuf:"bytes,7,opt,name=executor,proto3" json:"executor,omitempty"`
+	Node          string `protobuf:"bytes,8,opt,name=node,proto3" json:"node,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *JobChange) Reset() {
+	*x = JobChange{}
+	mi := &file_pkg_api_lookout_lookout_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *JobChange) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*JobChange) ProtoMessage() {}
+
+func (x *JobChange) ProtoReflect() protoreflect.Message {
+	mi := &file_pkg_api_lookout_lookout_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use JobChange.ProtoReflect.Descriptor instead.
+func (*JobChange) Descriptor() ([]byte, []int) {
+	return file_pkg_api_lookout_lookout_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *JobChange) GetJobId() string {
+	if x != nil {
+		return x.JobId
+	}
+	return ""
+}
+
+func (x *JobChange) GetQueue() string {
+	if x != nil {
+		return x.Queue
+	}
+	return ""
+}
+
+func (x *JobChange) GetJobSet() string {
+	if x != nil {
+		return x.JobSet
+	}
+	return ""
+}
+
+func (x *JobChange) GetState() api.JobState {
+	if x != nil {
+		return x.State
+	}
+	return api.JobState(0)
+}
+
+func (x *JobChange) GetMatches() bool {
+	if x != nil {
+		return x.Matches
+	}
+	return false
+}
+
+func (x *JobChange) GetLastTransition() *timestamppb.Timestamp {
+	if x != nil {
+		return x.LastTransition
+	}
+	return nil
+}
+
+func (x *JobChange) GetExecutor() string {
+	if x != nil {
+		return x.Executor
+	}
+	return ""
+}
+
+func (x *JobChange) GetNode() string {
+	if x != nil {
+		return x.Node
+	}
+	return ""
+}
+
+// Which job sets to list.
+type ListJobSetsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Empty for all queues.
+	Queue string `protobuf:"bytes,1,opt,name=queue,proto3" json:"queue,omitempty"`
+	// How the name begins, and what it contains.
+	StartsWith string `protobuf:"bytes,2,opt,name=starts_with,json=startsWith,proto3" json:"starts_with,omitempty"`
+	Contains   string `protobuf:"bytes,3,opt,name=contains,proto3" json:"contains,omitempty"`
+	// Only job sets with jobs that have not ended.
+	ActiveOnly bool `protobuf:"varint,4,opt,name=active_only,json=activeOnly,proto3" json:"active_only,omitempty"`
+	// The most to answer; 0 means 100, the most is 1000.
+	PageSize int32 `protobuf:"varint,5,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	// The next_page_token of the page before; empty for the first.
+	PageToken     string `protobuf:"bytes,6,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListJobSetsRequest) Reset() {
+	*x = ListJobSetsRequest{}
+	mi := &file_pkg_api_lookout_lookout_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListJobSetsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListJobSetsRequest) ProtoMessage() {}
+
+func (x *ListJobSetsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_pkg_api_lookout_lookout_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListJobSetsRequest.ProtoReflect.Descriptor instead.
+func (*ListJobSetsRequest) Descriptor() ([]byte, []int) {
+	return file_pkg_api_lookout_lookout_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *ListJobSetsRequest) GetQueue() string {
+	if x != nil {
+		return x.Queue
+	}
+	return ""
+}
+
+func (x *ListJobSetsRequest) GetStartsWith() string {
+	if x != nil {
+		return x.StartsWith
+	}
+	return ""
+}
+
+func (x *ListJobSetsRequest) GetContains() string {
+	if x != nil {
+		return x.Contains
+	}
+	return ""
+}
+
+func (x *ListJobSetsRequest) GetActiveOnly() bool {
+	if x != nil {
+		return x.ActiveOnly
+	}
+	return false
+}
+
+func (x *ListJobSetsRequest) GetPageSize() int32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+func (x *ListJobSetsRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
+// A page of job sets.
+type ListJobSetsResponse struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	JobSets []*JobSetSummary       `protobuf:"bytes,1,rep,name=job_sets,json=jobSets,proto3" json:"job_sets,omitempty"`
+	// Asks for the next page; empty after the last.
+	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListJobSetsResponse) Reset() {
+	*x = ListJobSetsResponse{}
+	mi := &file_pkg_api_lookout_lookout_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListJobSetsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListJobSetsResponse) ProtoMessage() {}
+
+func (x *ListJobSetsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_pkg_api_lookout_lookout_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListJobSetsResponse.ProtoReflect.Descriptor instead.
+func (*ListJobSetsResponse) Descriptor() ([]byte, []int) {
+	return file_pkg_api_lookout_lookout_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *ListJobSetsResponse) GetJobSets() []*JobSetSummary {
+	if x != nil {
+		return x.JobSets
+	}
+	return nil
+}
+
+func (x *ListJobSetsResponse) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
+}
+
+// A job set. One that was used again after its queue had been deleted is there once for each time.
+type JobSetSummary struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Queue  string                 `protobuf:"bytes,1,opt,name=queue,proto3" json:"queue,omitempty"`
+	JobSet string                 `protobuf:"bytes,2,opt,name=job_set,json=jobSet,proto3" json:"job_set,omitempty"`
+	Count  int64                  `protobuf:"varint,3,opt,name=count,proto3" json:"count,omitempty"`
+	// By the name of the state.
+	States        map[string]int64 `protobuf:"bytes,4,rep,name=states,proto3" json:"states,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"varint,2,opt,name=value"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *JobSetSummary) Reset() {
+	*x = JobSetSummary{}
+	mi := &file_pkg_api_lookout_lookout_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *JobSetSummary) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*JobSetSummary) ProtoMessage() {}
+
+func (x *JobSetSummary) ProtoReflect() protoreflect.Message {
+	mi := &file_pkg_api_lookout_lookout_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use JobSetSummary.ProtoReflect.Descriptor instead.
+func (*JobSetSummary) Descriptor() ([]byte, []int) {
+	return file_pkg_api_lookout_lookout_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *JobSetSummary) GetQueue() string {
+	if x != nil {
+		return x.Queue
+	}
+	return ""
+}
+
+func (x *JobSetSummary) GetJobSet() string {
+	if x != nil {
+		return x.JobSet
+	}
+	return ""
+}
+
+func (x *JobSetSummary) GetCount() int64 {
+	if x != nil {
+		return x.Count
+	}
+	return 0
+}
+
+func (x *JobSetSummary) GetStates() map[string]int64 {
+	if x != nil {
+		return x.States
+	}
+	return nil
+}
+
+// All queues.
+type ListQueuesRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListQueuesRequest) Reset() {
+	*x = ListQueuesRequest{}
+	mi := &file_pkg_api_lookout_lookout_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListQueuesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListQueuesRequest) ProtoMessage() {}
+
+func (x *ListQueuesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_pkg_api_lookout_lookout_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListQueuesRequest.ProtoReflect.Descriptor instead.
+func (*ListQueuesRequest) Descriptor() ([]byte, []int) {
+	return file_pkg_api_lookout_lookout_proto_rawDescGZIP(), []int{16}
+}
+
+// Queues by name.
+type ListQueuesResponse struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Queues []*QueueSummary        `protobuf:"bytes,1,rep,name=queues,proto3" json:"queues,omitempty"`
+	// The shares are those of the latest scheduling round of each pool. False when the replica that
+	// schedules could not be asked.
+	SharesKnown   bool `protobuf:"varint,2,opt,name=shares_known,json=sharesKnown,proto3" json:"shares_known,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListQueuesResponse) Reset() {
+	*x = ListQueuesResponse{}
+	mi := &file_pkg_api_lookout_lookout_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListQueuesResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListQueuesResponse) ProtoMessage() {}
+
+func (x *ListQueuesResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_pkg_api_lookout_lookout_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListQueuesResponse.ProtoReflect.Descriptor instead.
+func (*ListQueuesResponse) Descriptor() ([]byte, []int) {
+	return file_pkg_api_lookout_lookout_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *ListQueuesResponse) GetQueues() []*QueueSummary {
+	if x != nil {
+		return x.Queues
+	}
+	return nil
+}
+
+func (x *ListQueuesResponse) GetSharesKnown() bool {
+	if x != nil {
+		return x.SharesKnown
+	}
+	return false
+}
+
+// A queue, its jobs and its shares.
+type QueueSummary struct {
+	state          protoimpl.MessageState `protogen:"open.v1"`
+	Name           string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	PriorityFactor float64                `protobuf:"fixed64,2,opt,name=priority_factor,json=priorityFactor,proto3" json:"priority_factor,omitempty"`
+	Cordoned       bool                   `protobuf:"varint,3,opt,name=cordoned,proto3" json:"cordoned,omitempty"`
+	// Its jobs by the name of the state, finished ones too as far as they are kept.
+	States map[string]int64 `protobuf:"bytes,4,rep,name=states,proto3" json:"states,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"varint,2,opt,name=value"`
+	// Pools in which it holds or wants something, by name.
+	Shares        []*QueueShare `protobuf:"bytes,5,rep,name=shares,proto3" json:"shares,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *QueueSummary) Reset() {
+	*x = QueueSummary{}
+	mi := &file_pkg_api_lookout_lookout_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *QueueSummary) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*QueueSummary) ProtoMessage() {}
+
+func (x *QueueSummary) ProtoReflect() protoreflect.Message {
+	mi := &file_pkg_api_lookout_lookout_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use QueueSummary.ProtoReflect.Descriptor instead.
+func (*QueueSummary) Descriptor() ([]byte, []int) {
+	return file_pkg_api_lookout_lookout_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *QueueSummary) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *QueueSummary) GetPriorityFactor() float64 {
+	if x != nil {
+		return x.PriorityFactor
+	}
+	return 0
+}
+
+func (x *QueueSummary) GetCordoned() bool {
+	if x != nil {
+		return x.Cordoned
+	}
+	return false
+}
+
+func (x *QueueSummary) GetStates() map[string]int64 {
+	if x != nil {
+		return x.States
+	}
+	return nil
+}
+
+func (x *QueueSummary) GetShares() []*QueueShare {
+	if x != nil {
+		return x.Shares
+	}
+	return nil
+}
+
+// What a queue has of a pool. Fractions are of the pool, by the dominant resource.
+type QueueShare struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Pool   string                 `protobuf:"bytes,1,opt,name=pool,proto3" json:"pool,omitempty"`
+	Weight float64                `protobuf:"fixed64,2,opt,name=weight,proto3" json:"weight,omitempty"`
+	// What it holds, and what it would hold if there were room for all its jobs.
+	Share  float64 `protobuf:"fixed64,3,opt,name=share,proto3" json:"share,omitempty"`
+	Demand float64 `protobuf:"fixed64,4,opt,name=demand,proto3" json:"demand,omitempty"`
+	// What it is owed by its weight, and with what others leave.
+	FairShare         float64 `protobuf:"fixed64,5,opt,name=fair_share,json=fairShare,proto3" json:"fair_share,omitempty"`
+	AdjustedFairShare float64 `protobuf:"fixed64,6,opt,name=adjusted_fair_share,json=adjustedFairShare,proto3" json:"adjusted_fair_share,omitempty"`
+	// Its jobs that wait for a place in the pool.
+	Queued int32 `protobuf:"varint,7,opt,name=queued,proto3" json:"queued,omitempty"`
+	// What it holds: resource name to a Kubernetes quantity.
+	Allocated map[string]string `protobuf:"bytes,8,rep,name=allocated,proto3" json:"allocated,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	// Why nothing more of it is placed there; empty when nothing forbids it.
+	Stopped       string `protobuf:"bytes,9,opt,name=stopped,proto3" json:"stopped,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *QueueShare) Reset() {
+	*x = QueueShare{}
+	mi := &file_pkg_api_lookout_lookout_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *QueueShare) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*QueueShare) ProtoMessage() {}
+
+func (x *QueueShare) ProtoReflect() protoreflect.Message {
+	mi := &file_pkg_api_lookout_lookout_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use QueueShare.ProtoReflect.Descriptor instead.
+func (*QueueShare) Descriptor() ([]byte, []int) {
+	return file_pkg_api_lookout_lookout_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *QueueShare) GetPool() string {
+	if x != nil {
+		return x.Pool
+	}
+	return ""
+}
+
+func (x *QueueShare) GetWeight() float64 {
+	if x != nil {
+		return x.Weight
+	}
+	return 0
+}
+
+func (x *QueueShare) GetShare() float64 {
+	if x != nil {
+		return x.Share
+	}
+	return 0
+}
+
+func (x *QueueShare) GetDemand() float64 {
+	if x != nil {
+		return x.Demand
+	}
+	return 0
+}
+
+func (x *QueueShare) GetFairShare() float64 {
+	if x != nil {
+		return x.FairShare
+	}
+	return 0
+}
+
+func (x *QueueShare) GetAdjustedFairShare() float64 {
+	if x != nil {
+		return x.AdjustedFairShare
+	}
+	return 0
+}
+
+func (x *QueueShare) GetQueued() int32 {
+	if x != nil {
+		return x.Queued
+	}
+	return 0
+}
+
+func (x *QueueShare) GetAllocated() map[string]string {
+	if x != nil {
+		return x.Allocated
+	}
+	return nil
+}
+
+func (x *QueueShare) GetStopped() string {
+	if x != nil {
+		return x.Stopped
+	}
+	return ""
+}
+
+// Which executors.
+type ListExecutorsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Empty for all.
+	Executor string `protobuf:"bytes,1,opt,name=executor,proto3" json:"executor,omitempty"`
+	// Empty for nodes of any pool.
+	Pool string `protobuf:"bytes,2,opt,name=pool,proto3" json:"pool,omitempty"`
+	// Leave the nodes out.
+	WithoutNodes  bool `protobuf:"varint,3,opt,name=without_nodes,json=withoutNodes,proto3" json:"without_nodes,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListExecutorsRequest) Reset() {
+	*x = ListExecutorsRequest{}
+	mi := &file_pkg_api_lookout_lookout_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListExecutorsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListExecutorsRequest) ProtoMessage() {}
+
+func (x *ListExecutorsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_pkg_api_lookout_lookout_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListExecutorsRequest.ProtoReflect.Descriptor instead.
+func (*ListExecutorsRequest) Descriptor() ([]byte, []int) {
+	return file_pkg_api_lookout_lookout_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *ListExecutorsRequest) GetExecutor() string {
+	if x != nil {
+		return x.Executor
+	}
+	return ""
+}
+
+func (x *ListExecutorsRequest) GetPool() string {
+	if x != nil {
+		return x.Pool
+	}
+	return ""
+}
+
+func (x *ListExecutorsRequest) GetWithoutNodes() bool {
+	if x != nil {
+		return x.WithoutNodes
+	}
+	return false
+}
+
+// Executors by id.
+type ListExecutorsResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Executors     []*ExecutorSummary     `protobuf:"bytes,1,rep,name=executors,proto3" json:"executors,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListExecutorsResponse) Reset() {
+	*x = ListExecutorsResponse{}
+	mi := &file_pkg_api_lookout_lookout_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListExecutorsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListExecutorsResponse) ProtoMessage() {}
+
+func (x *ListExecutorsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_pkg_api_lookout_lookout_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListExecutorsResponse.ProtoReflect.Descriptor instead.
+func (*ListExecutorsResponse) Descriptor() ([]byte, []int) {
+	return file_pkg_api_lookout_lookout_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *ListExecutorsResponse) GetExecutors() []*ExecutorSummary {
+	if x != nil {
+		return x.Executors
+	}
+	return nil
+}
+
+// The agent of a cluster, and what jobs hold of its nodes. Amounts are resource name to a Kubernetes
+// quantity.
+type ExecutorSummary struct {
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	Executor string                 `protobuf:"bytes,1,opt,name=executor,proto3" json:"executor,omitempty"`
+	// When the server last heard of it.
+	LastHeard    *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=last_heard,json=lastHeard,proto3" json:"last_heard,omitempty"`
+	Cordoned     bool                   `protobuf:"varint,3,opt,name=cordoned,proto3" json:"cordoned,omitempty"`
+	CordonReason string                 `protobuf:"bytes,4,opt,name=cordon_reason,json=cordonReason,proto3" json:"cordon_reason,omitempty"`
+	NodeCount    int32                  `protobuf:"varint,5,opt,name=node_count,json=nodeCount,proto3" json:"node_count,omitempty"`
+	// Jobs that hold a place there.
+	Jobs          int32             `protobuf:"varint,6,opt,name=jobs,proto3" json:"jobs,omitempty"`
+	Allocatable   map[string]string `protobuf:"bytes,7,rep,name=allocatable,proto3" json:"allocatable,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	Used          map[string]string `protobuf:"bytes,8,rep,name=used,proto3" json:"used,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	Nodes         []*NodeSummary    `protobuf:"bytes,9,rep,name=nodes,proto3" json:"nodes,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExecutorSummary) Reset() {
+	*x = ExecutorSummary{}
+	mi := &file_pkg_api_lookout_lookout_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExecutorSummary) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExecutorSummary) ProtoMessage() {}
+
+func (x *ExecutorSummary) ProtoReflect() protoreflect.Message {
+	mi := &file_pkg_api_lookout_lookout_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExecutorSummary.ProtoReflect.Descriptor instead.
+func (*ExecutorSummary) Descriptor() ([]byte, []int) {
+	return file_pkg_api_lookout_lookout_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *ExecutorSummary) GetExecutor() string {
+	if x != nil {
+		return x.Executor
+	}
+	return ""
+}
+
+func (x *ExecutorSummary) GetLastHeard() *timestamppb.Timestamp {
+	if x != nil {
+		return x.LastHeard
+	}
+	return nil
+}
+
+func (x *ExecutorSummary) GetCordoned() bool {
+	if x != nil {
+		return x.Cordoned
+	}
+	return false
+}
+
+func (x *ExecutorSummary) GetCordonReason() string {
+	if x != nil {
+		return x.CordonReason
+	}
+	return ""
+}
+
+func (x *ExecutorSummary) GetNodeCount() int32 {
+	if x != nil {
+		return x.NodeCount
+	}
+	return 0
+}
+
+func (x *ExecutorSummary) GetJobs() int32 {
+	if x != nil {
+		return x.Jobs
+	}
+	return 0
+}
+
+func (x *ExecutorSummary) GetAllocatable() map[string]string {
+	if x != nil {
+		return x.Allocatable
+	}
+	return nil
+}
+
+func (x *ExecutorSummary) GetUsed() map[string]string {
+	if x != nil {
+		return x.Used
+	}
+	return nil
+}
+
+func (x *ExecutorSummary) GetNodes() []*NodeSummary {
+	if x != nil {
+		return x.Nodes
+	}
+	return nil
+}
+
+// A node, and what jobs hold of it.
+type NodeSummary struct {
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	Name     string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Pool     string                 `protobuf:"bytes,2,opt,name=pool,proto3" json:"pool,omitempty"`
+	NodeType string                 `protobuf:"bytes,3,opt,name=node_type,json=nodeType,proto3" json:"node_type,omitempty"`
+	// Nothing new is placed there.
+	Unschedulable bool              `protobuf:"varint,4,opt,name=unschedulable,proto3" json:"unschedulable,omitempty"`
+	Jobs          int32             `protobuf:"varint,5,opt,name=jobs,proto3" json:"jobs,omitempty"`
+	Allocatable   map[string]string `protobuf:"bytes,6,rep,name=allocatable,proto3" json:"allocatable,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	Used          map[string]string `protobuf:"bytes,7,rep,name=used,proto3" json:"used,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	// Used by what is not Armada's.
+	UsedByOthers  map[string]string `protobuf:"bytes,8,rep,name=used_by_others,json=usedByOthers,proto3" json:"used_by_others,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	Labels        map[string]string `protobuf:"bytes,9,rep,name=labels,proto3" json:"labels,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *NodeSummary) Reset() {
+	*x = NodeSummary{}
+	mi := &file_pkg_api_lookout_lookout_proto_msgTypes[23]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *NodeSummary) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*NodeSummary) ProtoMessage() {}
+
+func (x *NodeSummary) ProtoReflect() protoreflect.Message {
+	mi := &file_pkg_api_lookout_lookout_proto_msgTypes[23]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use NodeSummary.ProtoReflect.Descriptor instead.
+func (*NodeSummary) Descriptor() ([]byte, []int) {
+	return file_pkg_api_lookout_lookout_proto_rawDescGZIP(), []int{23}
+}
+
+func (x *NodeSummary) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *NodeSummary) GetPool() string {
+	if x != nil {
+		return x.Pool
+	}
+	return ""
+}
+
+func (x *NodeSummary) GetNodeType() string {
+	if x != nil {
+		return x.NodeType
+	}
+	return ""
+}
+
+func (x *NodeSummary) GetUnschedulable() bool {
+	if x != nil {
+		return x.Unschedulable
+	}
+	return false
+}
+
+func (x *NodeSummary) GetJobs() int32 {
+	if x != nil {
+		return x.Jobs
+	}
+	return 0
+}
+
+func (x *NodeSummary) GetAllocatable() map[string]string {
+	if x != nil {
+		return x.Allocatable
+	}
+	return nil
+}
+
+func (x *NodeSummary) GetUsed() map[string]string {
+	if x != nil {
+		return x.Used
+	}
+	return nil
+}
+
+func (x *NodeSummary) GetUsedByOthers() map[string]string {
+	if x != nil {
+		return x.UsedByOthers
+	}
+	return nil
+}
+
+func (x *NodeSummary) GetLabels() map[string]string {
+	if x != nil {
+		return x.Labels
+	}
+	return nil
+}
+
+// Which job.
+type GetJobSpecRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// A ULID in lower case.
+	JobId         string `protobuf:"bytes,1,opt,name=job_id,json=jobId,proto3" json:"job_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetJobSpecRequest) Reset() {
+	*x = GetJobSpecRequest{}
+	mi := &file_pkg_api_lookout_lookout_proto_msgTypes[24]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetJobSpecRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetJobSpecRequest) ProtoMessage() {}
+
+func (x *GetJobSpecRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_pkg_api_lookout_lookout_proto_msgTypes[24]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetJobSpecRequest.ProtoReflect.Descriptor instead.
+func (*GetJobSpecRequest) Descriptor() ([]byte, []int) {
+	return file_pkg_api_lookout_lookout_proto_rawDescGZIP(), []int{24}
+}
+
+func (x *GetJobSpecRequest) GetJobId() string {
+	if x != nil {
+		return x.JobId
+	}
+	return ""
+}
+
+// What a job was submitted as, with what the server filled in, and what became of it.
+type JobSpec struct {
+	state       protoimpl.MessageState `protogen:"open.v1"`
+	JobId       string                 `protobuf:"bytes,1,opt,name=job_id,json=jobId,proto3" json:"job_id,omitempty"`
+	Submitted   *v1.PodSpec            `protobuf:"bytes,2,opt,name=submitted,proto3" json:"submitted,omitempty"`
+	Labels      map[string]string      `protobuf:"bytes,3,rep,name=labels,proto3" json:"labels,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	Annotations map[string]string      `protobuf:"bytes,4,rep,name=annotations,proto3" json:"annotations,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	// What the executor of the newest run got; absent for a job that was never leased.
+	AsRun         *RunSpec `protobuf:"bytes,5,opt,name=as_run,json=asRun,proto3" json:"as_run,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *JobSpec) Reset() {
+	*x = JobSpec{}
+	mi := &file_pkg_api_lookout_lookout_proto_msgTypes[25]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *JobSpec) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*JobSpec) ProtoMessage() {}
+
+func (x *JobSpec) ProtoReflect() protoreflect.Message {
+	mi := &file_pkg_api_lookout_lookout_proto_msgTypes[25]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use JobSpec.ProtoReflect.Descriptor instead.
+func (*JobSpec) Descriptor() ([]byte, []int) {
+	return file_pkg_api_lookout_lookout_proto_rawDescGZIP(), []int{25}
+}
+
+func (x *JobSpec) GetJobId() string {
+	if x != nil {
+		return x.JobId
+	}
+	return ""
+}
+
+func (x *JobSpec) GetSubmitted() *v1.PodSpec {
+	if x != nil {
+		return x.Submitted
+	}
+	return nil
+}
+
+func (x *JobSpec) GetLabels() map[string]string {
+	if x != nil {
+		return x.Labels
+	}
+	return nil
+}
+
+func (x *JobSpec) GetAnnotations() map[string]string {
+	if x != nil {
+		return x.Annotations
+	}
+	return nil
+}
+
+func (x *JobSpec) GetAsRun() *RunSpec {
+	if x != nil {
+		return x.AsRun
+	}
+	return nil
+}
+
+// What a run was started as.
+type RunSpec struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	RunId         string                 `protobuf:"bytes,1,opt,name=run_id,json=runId,proto3" json:"run_id,omitempty"`
+	Spec          *v1.PodSpec            `protobuf:"bytes,2,opt,name=spec,proto3" json:"spec,omitempty"`
+	Labels        map[string]string      `protobuf:"bytes,3,rep,name=labels,proto3" json:"labels,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	Annotations   map[string]string      `protobuf:"bytes,4,rep,name=annotations,proto3" json:"annotations,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RunSpec) Reset() {
+	*x = RunSpec{}
+	mi := &file_pkg_api_lookout_lookout_proto_msgTypes[26]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RunSpec) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RunSpec) ProtoMessage() {}
+
+func (x *RunSpec) ProtoReflect() protoreflect.Message {
+	mi := &file_pkg_api_lookout_lookout_proto_msgTypes[26]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RunSpec.ProtoReflect.Descriptor instead.
+func (*RunSpec) Descriptor() ([]byte, []int) {
+	return file_pkg_api_lookout_lookout_proto_rawDescGZIP(), []int{26}
+}
+
+func (x *RunSpec) GetRunId() string {
+	if x != nil {
+		return x.RunId
+	}
+	return ""
+}
+
+func (x *RunSpec) GetSpec() *v1.PodSpec {
+	if x != nil {
+		return x.Spec
+	}
+	return nil
+}
+
+func (x *RunSpec) GetLabels() map[string]string {
+	if x != nil {
+		return x.Labels
+	}
+	return nil
+}
+
+func (x *RunSpec) GetAnnotations() map[string]string {
+	if x != nil {
+		return x.Annotations
+	}
+	return nil
+}
+
 // Which job.
 type GetJobRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -405,7 +2112,7 @@ type GetJobRequest struct {
 
 func (x *GetJobRequest) Reset() {
 	*x = GetJobRequest{}
-	mi := &file_pkg_api_lookout_lookout_proto_msgTypes[4]
+	mi := &file_pkg_api_lookout_lookout_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -417,7 +2124,7 @@ func (x *GetJobRequest) String() string {
 func (*GetJobRequest) ProtoMessage() {}
 
 func (x *GetJobRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_pkg_api_lookout_lookout_proto_msgTypes[4]
+	mi := &file_pkg_api_lookout_lookout_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -430,7 +2137,7 @@ func (x *GetJobRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetJobRequest.ProtoReflect.Descriptor instead.
 func (*GetJobRequest) Descriptor() ([]byte, []int) {
-	return file_pkg_api_lookout_lookout_proto_rawDescGZIP(), []int{4}
+	return file_pkg_api_lookout_lookout_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *GetJobRequest) GetJobId() string {
@@ -478,7 +2185,7 @@ type Job struct {
 
 func (x *Job) Reset() {
 	*x = Job{}
-	mi := &file_pkg_api_lookout_lookout_proto_msgTypes[5]
+	mi := &file_pkg_api_lookout_lookout_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -490,7 +2197,7 @@ func (x *Job) String() string {
 func (*Job) ProtoMessage() {}
 
 func (x *Job) ProtoReflect() protoreflect.Message {
-	mi := &file_pkg_api_lookout_lookout_proto_msgTypes[5]
+	mi := &file_pkg_api_lookout_lookout_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -503,7 +2210,7 @@ func (x *Job) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Job.ProtoReflect.Descriptor instead.
 func (*Job) Descriptor() ([]byte, []int) {
-	return file_pkg_api_lookout_lookout_proto_rawDescGZIP(), []int{5}
+	return file_pkg_api_lookout_lookout_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *Job) GetJobId() string {
@@ -640,7 +2347,7 @@ type Standing struct {
 
 func (x *Standing) Reset() {
 	*x = Standing{}
-	mi := &file_pkg_api_lookout_lookout_proto_msgTypes[6]
+	mi := &file_pkg_api_lookout_lookout_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -652,7 +2359,7 @@ func (x *Standing) String() string {
 func (*Standing) ProtoMessage() {}
 
 func (x *Standing) ProtoReflect() protoreflect.Message {
-	mi := &file_pkg_api_lookout_lookout_proto_msgTypes[6]
+	mi := &file_pkg_api_lookout_lookout_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -665,7 +2372,7 @@ func (x *Standing) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Standing.ProtoReflect.Descriptor instead.
 func (*Standing) Descriptor() ([]byte, []int) {
-	return file_pkg_api_lookout_lookout_proto_rawDescGZIP(), []int{6}
+	return file_pkg_api_lookout_lookout_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *Standing) GetPlace() int32 {
@@ -704,7 +2411,7 @@ type PoolStanding struct {
 
 func (x *PoolStanding) Reset() {
 	*x = PoolStanding{}
-	mi := &file_pkg_api_lookout_lookout_proto_msgTypes[7]
+	mi := &file_pkg_api_lookout_lookout_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -716,7 +2423,7 @@ func (x *PoolStanding) String() string {
 func (*PoolStanding) ProtoMessage() {}
 
 func (x *PoolStanding) ProtoReflect() protoreflect.Message {
-	mi := &file_pkg_api_lookout_lookout_proto_msgTypes[7]
+	mi := &file_pkg_api_lookout_lookout_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -729,7 +2436,7 @@ func (x *PoolStanding) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PoolStanding.ProtoReflect.Descriptor instead.
 func (*PoolStanding) Descriptor() ([]byte, []int) {
-	return file_pkg_api_lookout_lookout_proto_rawDescGZIP(), []int{7}
+	return file_pkg_api_lookout_lookout_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *PoolStanding) GetPool() string {
@@ -786,14 +2493,18 @@ type Run struct {
 	// The class that the executor's rules put a failure into.
 	Category string `protobuf:"bytes,13,opt,name=category,proto3" json:"category,omitempty"`
 	// A finer class within category.
-	Subcategory   string `protobuf:"bytes,14,opt,name=subcategory,proto3" json:"subcategory,omitempty"`
+	Subcategory string `protobuf:"bytes,14,opt,name=subcategory,proto3" json:"subcategory,omitempty"`
+	// Whatever helps to find out why it ended; GetJob tells it, GetJobs does not.
+	Debug string `protobuf:"bytes,15,opt,name=debug,proto3" json:"debug,omitempty"`
+	// Which attempt it is, from 1.
+	Attempt       int32 `protobuf:"varint,16,opt,name=attempt,proto3" json:"attempt,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Run) Reset() {
 	*x = Run{}
-	mi := &file_pkg_api_lookout_lookout_proto_msgTypes[8]
+	mi := &file_pkg_api_lookout_lookout_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -805,7 +2516,7 @@ func (x *Run) String() string {
 func (*Run) ProtoMessage() {}
 
 func (x *Run) ProtoReflect() protoreflect.Message {
-	mi := &file_pkg_api_lookout_lookout_proto_msgTypes[8]
+	mi := &file_pkg_api_lookout_lookout_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -818,7 +2529,7 @@ func (x *Run) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Run.ProtoReflect.Descriptor instead.
 func (*Run) Descriptor() ([]byte, []int) {
-	return file_pkg_api_lookout_lookout_proto_rawDescGZIP(), []int{8}
+	return file_pkg_api_lookout_lookout_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *Run) GetRunId() string {
@@ -919,6 +2630,20 @@ func (x *Run) GetSubcategory() string {
 	return ""
 }
 
+func (x *Run) GetDebug() string {
+	if x != nil {
+		return x.Debug
+	}
+	return ""
+}
+
+func (x *Run) GetAttempt() int32 {
+	if x != nil {
+		return x.Attempt
+	}
+	return 0
+}
+
 // How a container of a run ended.
 type Container struct {
 	state    protoimpl.MessageState `protogen:"open.v1"`
@@ -934,7 +2659,7 @@ type Container struct {
 
 func (x *Container) Reset() {
 	*x = Container{}
-	mi := &file_pkg_api_lookout_lookout_proto_msgTypes[9]
+	mi := &file_pkg_api_lookout_lookout_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -946,7 +2671,7 @@ func (x *Container) String() string {
 func (*Container) ProtoMessage() {}
 
 func (x *Container) ProtoReflect() protoreflect.Message {
-	mi := &file_pkg_api_lookout_lookout_proto_msgTypes[9]
+	mi := &file_pkg_api_lookout_lookout_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -959,7 +2684,7 @@ func (x *Container) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Container.ProtoReflect.Descriptor instead.
 func (*Container) Descriptor() ([]byte, []int) {
-	return file_pkg_api_lookout_lookout_proto_rawDescGZIP(), []int{9}
+	return file_pkg_api_lookout_lookout_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *Container) GetName() string {
@@ -1010,7 +2735,7 @@ type LogsRequest struct {
 
 func (x *LogsRequest) Reset() {
 	*x = LogsRequest{}
-	mi := &file_pkg_api_lookout_lookout_proto_msgTypes[10]
+	mi := &file_pkg_api_lookout_lookout_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1022,7 +2747,7 @@ func (x *LogsRequest) String() string {
 func (*LogsRequest) ProtoMessage() {}
 
 func (x *LogsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_pkg_api_lookout_lookout_proto_msgTypes[10]
+	mi := &file_pkg_api_lookout_lookout_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1035,7 +2760,7 @@ func (x *LogsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogsRequest.ProtoReflect.Descriptor instead.
 func (*LogsRequest) Descriptor() ([]byte, []int) {
-	return file_pkg_api_lookout_lookout_proto_rawDescGZIP(), []int{10}
+	return file_pkg_api_lookout_lookout_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *LogsRequest) GetJobId() string {
@@ -1097,7 +2822,7 @@ type LogLine struct {
 
 func (x *LogLine) Reset() {
 	*x = LogLine{}
-	mi := &file_pkg_api_lookout_lookout_proto_msgTypes[11]
+	mi := &file_pkg_api_lookout_lookout_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1109,7 +2834,7 @@ func (x *LogLine) String() string {
 func (*LogLine) ProtoMessage() {}
 
 func (x *LogLine) ProtoReflect() protoreflect.Message {
-	mi := &file_pkg_api_lookout_lookout_proto_msgTypes[11]
+	mi := &file_pkg_api_lookout_lookout_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1122,7 +2847,7 @@ func (x *LogLine) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogLine.ProtoReflect.Descriptor instead.
 func (*LogLine) Descriptor() ([]byte, []int) {
-	return file_pkg_api_lookout_lookout_proto_rawDescGZIP(), []int{11}
+	return file_pkg_api_lookout_lookout_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *LogLine) GetTimestamp() *timestamppb.Timestamp {
@@ -1157,24 +2882,198 @@ var File_pkg_api_lookout_lookout_proto protoreflect.FileDescriptor
 
 const file_pkg_api_lookout_lookout_proto_rawDesc = "" +
 	"\n" +
-	"\x1dpkg/api/lookout/lookout.proto\x12\alookout\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x11pkg/api/job.proto\x1a\x14pkg/api/submit.proto\"\x9d\x01\n" +
+	"\x1dpkg/api/lookout/lookout.proto\x12\alookout\x1a\x1cgoogle/api/annotations.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\"k8s.io/api/core/v1/generated.proto\x1a\x11pkg/api/job.proto\x1a\x14pkg/api/submit.proto\"\xd9\x01\n" +
 	"\x0eGetJobsRequest\x12)\n" +
 	"\afilters\x18\x01 \x03(\v2\x0f.lookout.FilterR\afilters\x12$\n" +
 	"\x05order\x18\x02 \x01(\v2\x0e.lookout.OrderR\x05order\x12\x1b\n" +
 	"\tpage_size\x18\x03 \x01(\x05R\bpageSize\x12\x1d\n" +
 	"\n" +
-	"page_token\x18\x04 \x01(\tR\tpageToken\"\x81\x01\n" +
+	"page_token\x18\x04 \x01(\tR\tpageToken\x12:\n" +
+	"\vtime_budget\x18\x05 \x01(\v2\x19.google.protobuf.DurationR\n" +
+	"timeBudget\"\x81\x01\n" +
 	"\x06Filter\x12\x14\n" +
 	"\x05field\x18\x01 \x01(\tR\x05field\x12$\n" +
 	"\x05match\x18\x02 \x01(\x0e2\x0e.lookout.MatchR\x05match\x12\x16\n" +
 	"\x06values\x18\x03 \x03(\tR\x06values\x12#\n" +
-	"\ris_annotation\x18\x04 \x01(\bR\fisAnnotation\"O\n" +
+	"\ris_annotation\x18\x04 \x01(\bR\fisAnnotation\"t\n" +
 	"\x05Order\x12\x14\n" +
 	"\x05field\x18\x01 \x01(\tR\x05field\x120\n" +
-	"\tdirection\x18\x02 \x01(\x0e2\x12.lookout.DirectionR\tdirection\"[\n" +
+	"\tdirection\x18\x02 \x01(\x0e2\x12.lookout.DirectionR\tdirection\x12#\n" +
+	"\ris_annotation\x18\x03 \x01(\bR\fisAnnotation\"\x9e\x01\n" +
 	"\x0fGetJobsResponse\x12 \n" +
 	"\x04jobs\x18\x01 \x03(\v2\f.lookout.JobR\x04jobs\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"&\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\x12A\n" +
+	"\x0esearched_until\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\rsearchedUntil\"\x92\x01\n" +
+	"\x10CountJobsRequest\x12)\n" +
+	"\afilters\x18\x01 \x03(\v2\x0f.lookout.FilterR\afilters\x12\x17\n" +
+	"\aat_most\x18\x02 \x01(\x03R\x06atMost\x12:\n" +
+	"\vtime_budget\x18\x03 \x01(\v2\x19.google.protobuf.DurationR\n" +
+	"timeBudget\"D\n" +
+	"\x11CountJobsResponse\x12\x14\n" +
+	"\x05count\x18\x01 \x01(\x03R\x05count\x12\x19\n" +
+	"\bat_least\x18\x02 \x01(\bR\aatLeast\"\xe1\x01\n" +
+	"\x10GroupJobsRequest\x12)\n" +
+	"\afilters\x18\x01 \x03(\v2\x0f.lookout.FilterR\afilters\x12\x0e\n" +
+	"\x02by\x18\x02 \x01(\tR\x02by\x12#\n" +
+	"\ris_annotation\x18\x03 \x01(\bR\fisAnnotation\x12\x14\n" +
+	"\x05times\x18\x04 \x01(\bR\x05times\x12\x1b\n" +
+	"\tpage_size\x18\x05 \x01(\x05R\bpageSize\x12:\n" +
+	"\vtime_budget\x18\x06 \x01(\v2\x19.google.protobuf.DurationR\n" +
+	"timeBudget\"\x99\x01\n" +
+	"\x11GroupJobsResponse\x12)\n" +
+	"\x06groups\x18\x01 \x03(\v2\x11.lookout.JobGroupR\x06groups\x12\x16\n" +
+	"\x06others\x18\x02 \x01(\x03R\x06others\x12A\n" +
+	"\x0esearched_until\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\rsearchedUntil\"\x8f\x02\n" +
+	"\bJobGroup\x12\x14\n" +
+	"\x05value\x18\x01 \x01(\tR\x05value\x12\x14\n" +
+	"\x05count\x18\x02 \x01(\x03R\x05count\x125\n" +
+	"\x06states\x18\x03 \x03(\v2\x1d.lookout.JobGroup.StatesEntryR\x06states\x12,\n" +
+	"\tsubmitted\x18\x04 \x01(\v2\x0e.lookout.TimesR\tsubmitted\x127\n" +
+	"\x0flast_transition\x18\x05 \x01(\v2\x0e.lookout.TimesR\x0elastTransition\x1a9\n" +
+	"\vStatesEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\x03R\x05value:\x028\x01\"\xa3\x01\n" +
+	"\x05Times\x126\n" +
+	"\bearliest\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\bearliest\x122\n" +
+	"\x06latest\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x06latest\x12.\n" +
+	"\x04mean\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x04mean\"t\n" +
+	"\x10WatchJobsRequest\x12)\n" +
+	"\afilters\x18\x01 \x03(\v2\x0f.lookout.FilterR\afilters\x125\n" +
+	"\binterval\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\binterval\"v\n" +
+	"\n" +
+	"JobChanges\x12&\n" +
+	"\x04jobs\x18\x01 \x03(\v2\x12.lookout.JobChangeR\x04jobs\x12\x14\n" +
+	"\x05reset\x18\x02 \x01(\bR\x05reset\x12*\n" +
+	"\x02at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\"\x85\x02\n" +
+	"\tJobChange\x12\x15\n" +
+	"\x06job_id\x18\x01 \x01(\tR\x05jobId\x12\x14\n" +
+	"\x05queue\x18\x02 \x01(\tR\x05queue\x12\x17\n" +
+	"\ajob_set\x18\x03 \x01(\tR\x06jobSet\x12#\n" +
+	"\x05state\x18\x04 \x01(\x0e2\r.api.JobStateR\x05state\x12\x18\n" +
+	"\amatches\x18\x05 \x01(\bR\amatches\x12C\n" +
+	"\x0flast_transition\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\x0elastTransition\x12\x1a\n" +
+	"\bexecutor\x18\a \x01(\tR\bexecutor\x12\x12\n" +
+	"\x04node\x18\b \x01(\tR\x04node\"\xc4\x01\n" +
+	"\x12ListJobSetsRequest\x12\x14\n" +
+	"\x05queue\x18\x01 \x01(\tR\x05queue\x12\x1f\n" +
+	"\vstarts_with\x18\x02 \x01(\tR\n" +
+	"startsWith\x12\x1a\n" +
+	"\bcontains\x18\x03 \x01(\tR\bcontains\x12\x1f\n" +
+	"\vactive_only\x18\x04 \x01(\bR\n" +
+	"activeOnly\x12\x1b\n" +
+	"\tpage_size\x18\x05 \x01(\x05R\bpageSize\x12\x1d\n" +
+	"\n" +
+	"page_token\x18\x06 \x01(\tR\tpageToken\"p\n" +
+	"\x13ListJobSetsResponse\x121\n" +
+	"\bjob_sets\x18\x01 \x03(\v2\x16.lookout.JobSetSummaryR\ajobSets\x12&\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xcb\x01\n" +
+	"\rJobSetSummary\x12\x14\n" +
+	"\x05queue\x18\x01 \x01(\tR\x05queue\x12\x17\n" +
+	"\ajob_set\x18\x02 \x01(\tR\x06jobSet\x12\x14\n" +
+	"\x05count\x18\x03 \x01(\x03R\x05count\x12:\n" +
+	"\x06states\x18\x04 \x03(\v2\".lookout.JobSetSummary.StatesEntryR\x06states\x1a9\n" +
+	"\vStatesEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\x03R\x05value:\x028\x01\"\x13\n" +
+	"\x11ListQueuesRequest\"f\n" +
+	"\x12ListQueuesResponse\x12-\n" +
+	"\x06queues\x18\x01 \x03(\v2\x15.lookout.QueueSummaryR\x06queues\x12!\n" +
+	"\fshares_known\x18\x02 \x01(\bR\vsharesKnown\"\x8a\x02\n" +
+	"\fQueueSummary\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12'\n" +
+	"\x0fpriority_factor\x18\x02 \x01(\x01R\x0epriorityFactor\x12\x1a\n" +
+	"\bcordoned\x18\x03 \x01(\bR\bcordoned\x129\n" +
+	"\x06states\x18\x04 \x03(\v2!.lookout.QueueSummary.StatesEntryR\x06states\x12+\n" +
+	"\x06shares\x18\x05 \x03(\v2\x13.lookout.QueueShareR\x06shares\x1a9\n" +
+	"\vStatesEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\x03R\x05value:\x028\x01\"\xe7\x02\n" +
+	"\n" +
+	"QueueShare\x12\x12\n" +
+	"\x04pool\x18\x01 \x01(\tR\x04pool\x12\x16\n" +
+	"\x06weight\x18\x02 \x01(\x01R\x06weight\x12\x14\n" +
+	"\x05share\x18\x03 \x01(\x01R\x05share\x12\x16\n" +
+	"\x06demand\x18\x04 \x01(\x01R\x06demand\x12\x1d\n" +
+	"\n" +
+	"fair_share\x18\x05 \x01(\x01R\tfairShare\x12.\n" +
+	"\x13adjusted_fair_share\x18\x06 \x01(\x01R\x11adjustedFairShare\x12\x16\n" +
+	"\x06queued\x18\a \x01(\x05R\x06queued\x12@\n" +
+	"\tallocated\x18\b \x03(\v2\".lookout.QueueShare.AllocatedEntryR\tallocated\x12\x18\n" +
+	"\astopped\x18\t \x01(\tR\astopped\x1a<\n" +
+	"\x0eAllocatedEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"k\n" +
+	"\x14ListExecutorsRequest\x12\x1a\n" +
+	"\bexecutor\x18\x01 \x01(\tR\bexecutor\x12\x12\n" +
+	"\x04pool\x18\x02 \x01(\tR\x04pool\x12#\n" +
+	"\rwithout_nodes\x18\x03 \x01(\bR\fwithoutNodes\"O\n" +
+	"\x15ListExecutorsResponse\x126\n" +
+	"\texecutors\x18\x01 \x03(\v2\x18.lookout.ExecutorSummaryR\texecutors\"\x86\x04\n" +
+	"\x0fExecutorSummary\x12\x1a\n" +
+	"\bexecutor\x18\x01 \x01(\tR\bexecutor\x129\n" +
+	"\n" +
+	"last_heard\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\tlastHeard\x12\x1a\n" +
+	"\bcordoned\x18\x03 \x01(\bR\bcordoned\x12#\n" +
+	"\rcordon_reason\x18\x04 \x01(\tR\fcordonReason\x12\x1d\n" +
+	"\n" +
+	"node_count\x18\x05 \x01(\x05R\tnodeCount\x12\x12\n" +
+	"\x04jobs\x18\x06 \x01(\x05R\x04jobs\x12K\n" +
+	"\vallocatable\x18\a \x03(\v2).lookout.ExecutorSummary.AllocatableEntryR\vallocatable\x126\n" +
+	"\x04used\x18\b \x03(\v2\".lookout.ExecutorSummary.UsedEntryR\x04used\x12*\n" +
+	"\x05nodes\x18\t \x03(\v2\x14.lookout.NodeSummaryR\x05nodes\x1a>\n" +
+	"\x10AllocatableEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\x1a7\n" +
+	"\tUsedEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\x86\x05\n" +
+	"\vNodeSummary\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
+	"\x04pool\x18\x02 \x01(\tR\x04pool\x12\x1b\n" +
+	"\tnode_type\x18\x03 \x01(\tR\bnodeType\x12$\n" +
+	"\runschedulable\x18\x04 \x01(\bR\runschedulable\x12\x12\n" +
+	"\x04jobs\x18\x05 \x01(\x05R\x04jobs\x12G\n" +
+	"\vallocatable\x18\x06 \x03(\v2%.lookout.NodeSummary.AllocatableEntryR\vallocatable\x122\n" +
+	"\x04used\x18\a \x03(\v2\x1e.lookout.NodeSummary.UsedEntryR\x04used\x12L\n" +
+	"\x0eused_by_others\x18\b \x03(\v2&.lookout.NodeSummary.UsedByOthersEntryR\fusedByOthers\x128\n" +
+	"\x06labels\x18\t \x03(\v2 .lookout.NodeSummary.LabelsEntryR\x06labels\x1a>\n" +
+	"\x10AllocatableEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\x1a7\n" +
+	"\tUsedEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\x1a?\n" +
+	"\x11UsedByOthersEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\x1a9\n" +
+	"\vLabelsEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"*\n" +
+	"\x11GetJobSpecRequest\x12\x15\n" +
+	"\x06job_id\x18\x01 \x01(\tR\x05jobId\"\xfa\x02\n" +
+	"\aJobSpec\x12\x15\n" +
+	"\x06job_id\x18\x01 \x01(\tR\x05jobId\x129\n" +
+	"\tsubmitted\x18\x02 \x01(\v2\x1b.k8s.io.api.core.v1.PodSpecR\tsubmitted\x124\n" +
+	"\x06labels\x18\x03 \x03(\v2\x1c.lookout.JobSpec.LabelsEntryR\x06labels\x12C\n" +
+	"\vannotations\x18\x04 \x03(\v2!.lookout.JobSpec.AnnotationsEntryR\vannotations\x12'\n" +
+	"\x06as_run\x18\x05 \x01(\v2\x10.lookout.RunSpecR\x05asRun\x1a9\n" +
+	"\vLabelsEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\x1a>\n" +
+	"\x10AnnotationsEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xc7\x02\n" +
+	"\aRunSpec\x12\x15\n" +
+	"\x06run_id\x18\x01 \x01(\tR\x05runId\x12/\n" +
+	"\x04spec\x18\x02 \x01(\v2\x1b.k8s.io.api.core.v1.PodSpecR\x04spec\x124\n" +
+	"\x06labels\x18\x03 \x03(\v2\x1c.lookout.RunSpec.LabelsEntryR\x06labels\x12C\n" +
+	"\vannotations\x18\x04 \x03(\v2!.lookout.RunSpec.AnnotationsEntryR\vannotations\x1a9\n" +
+	"\vLabelsEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\x1a>\n" +
+	"\x10AnnotationsEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"&\n" +
 	"\rGetJobRequest\x12\x15\n" +
 	"\x06job_id\x18\x01 \x01(\tR\x05jobId\"\x8f\x06\n" +
 	"\x03Job\x12\x15\n" +
@@ -1212,7 +3111,7 @@ const file_pkg_api_lookout_lookout_proto_rawDesc = "" +
 	"\x06queues\x18\x02 \x01(\x05R\x06queues\x12\x14\n" +
 	"\x05share\x18\x03 \x01(\x01R\x05share\x12\x1d\n" +
 	"\n" +
-	"fair_share\x18\x04 \x01(\x01R\tfairShare\"\x9a\x04\n" +
+	"fair_share\x18\x04 \x01(\x01R\tfairShare\"\xca\x04\n" +
 	"\x03Run\x12\x15\n" +
 	"\x06run_id\x18\x01 \x01(\tR\x05runId\x12\x1a\n" +
 	"\bexecutor\x18\x02 \x01(\tR\bexecutor\x12\x12\n" +
@@ -1230,7 +3129,9 @@ const file_pkg_api_lookout_lookout_proto_rawDesc = "" +
 	"containers\x12\x16\n" +
 	"\x06reason\x18\f \x01(\tR\x06reason\x12\x1a\n" +
 	"\bcategory\x18\r \x01(\tR\bcategory\x12 \n" +
-	"\vsubcategory\x18\x0e \x01(\tR\vsubcategoryB\f\n" +
+	"\vsubcategory\x18\x0e \x01(\tR\vsubcategory\x12\x14\n" +
+	"\x05debug\x18\x0f \x01(\tR\x05debug\x12\x18\n" +
+	"\aattempt\x18\x10 \x01(\x05R\aattemptB\f\n" +
 	"\n" +
 	"_exit_code\"n\n" +
 	"\tContainer\x12\x12\n" +
@@ -1250,7 +3151,7 @@ const file_pkg_api_lookout_lookout_proto_rawDesc = "" +
 	"\ttimestamp\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\ttimestamp\x12\x1c\n" +
 	"\tcontainer\x18\x02 \x01(\tR\tcontainer\x12\x16\n" +
 	"\x06stream\x18\x03 \x01(\tR\x06stream\x12\x12\n" +
-	"\x04line\x18\x04 \x01(\tR\x04line*g\n" +
+	"\x04line\x18\x04 \x01(\tR\x04line*\x90\x01\n" +
 	"\x05Match\x12\n" +
 	"\n" +
 	"\x06EQUALS\x10\x00\x12\f\n" +
@@ -1260,14 +3161,25 @@ const file_pkg_api_lookout_lookout_proto_rawDesc = "" +
 	"\tLESS_THAN\x10\x04\x12\x06\n" +
 	"\x02IN\x10\x05\x12\n" +
 	"\n" +
-	"\x06EXISTS\x10\x06**\n" +
+	"\x06EXISTS\x10\x06\x12\x14\n" +
+	"\x10GREATER_OR_EQUAL\x10\a\x12\x11\n" +
+	"\rLESS_OR_EQUAL\x10\b**\n" +
 	"\tDirection\x12\x0e\n" +
 	"\n" +
 	"DESCENDING\x10\x00\x12\r\n" +
-	"\tASCENDING\x10\x012\x88\x02\n" +
+	"\tASCENDING\x10\x012\xd5\a\n" +
 	"\aLookout\x12Y\n" +
 	"\aGetJobs\x12\x17.lookout.GetJobsRequest\x1a\x18.lookout.GetJobsResponse\"\x1b\x82\xd3\xe4\x93\x02\x15:\x01*\"\x10/v1/lookout/jobs\x12P\n" +
-	"\x06GetJob\x12\x16.lookout.GetJobRequest\x1a\f.lookout.Job\" \x82\xd3\xe4\x93\x02\x1a\x12\x18/v1/lookout/job/{job_id}\x12P\n" +
+	"\x06GetJob\x12\x16.lookout.GetJobRequest\x1a\f.lookout.Job\" \x82\xd3\xe4\x93\x02\x1a\x12\x18/v1/lookout/job/{job_id}\x12a\n" +
+	"\n" +
+	"GetJobSpec\x12\x1a.lookout.GetJobSpecRequest\x1a\x10.lookout.JobSpec\"%\x82\xd3\xe4\x93\x02\x1f\x12\x1d/v1/lookout/job/{job_id}/spec\x12e\n" +
+	"\tCountJobs\x12\x19.lookout.CountJobsRequest\x1a\x1a.lookout.CountJobsResponse\"!\x82\xd3\xe4\x93\x02\x1b:\x01*\"\x16/v1/lookout/jobs/count\x12e\n" +
+	"\tGroupJobs\x12\x19.lookout.GroupJobsRequest\x1a\x1a.lookout.GroupJobsResponse\"!\x82\xd3\xe4\x93\x02\x1b:\x01*\"\x16/v1/lookout/jobs/group\x12`\n" +
+	"\tWatchJobs\x12\x19.lookout.WatchJobsRequest\x1a\x13.lookout.JobChanges\"!\x82\xd3\xe4\x93\x02\x1b:\x01*\"\x16/v1/lookout/jobs/watch0\x01\x12f\n" +
+	"\vListJobSets\x12\x1b.lookout.ListJobSetsRequest\x1a\x1c.lookout.ListJobSetsResponse\"\x1c\x82\xd3\xe4\x93\x02\x16\x12\x14/v1/lookout/job-sets\x12a\n" +
+	"\n" +
+	"ListQueues\x12\x1a.lookout.ListQueuesRequest\x1a\x1b.lookout.ListQueuesResponse\"\x1a\x82\xd3\xe4\x93\x02\x14\x12\x12/v1/lookout/queues\x12m\n" +
+	"\rListExecutors\x12\x1d.lookout.ListExecutorsRequest\x1a\x1e.lookout.ListExecutorsResponse\"\x1d\x82\xd3\xe4\x93\x02\x17\x12\x15/v1/lookout/executors\x12P\n" +
 	"\aGetLogs\x12\x14.lookout.LogsRequest\x1a\x10.lookout.LogLine\"\x1b\x82\xd3\xe4\x93\x02\x15:\x01*\"\x10/v1/lookout/logs0\x01Bo\n" +
 	"\vcom.lookoutB\fLookoutProtoP\x01Z\x16armada/pkg/api/lookout\xa2\x02\x03LXX\xaa\x02\aLookout\xca\x02\aLookout\xe2\x02\x13Lookout\\GPBMetadata\xea\x02\aLookoutb\x06proto3"
 
@@ -1284,7 +3196,7 @@ func file_pkg_api_lookout_lookout_proto_rawDescGZIP() []byte {
 }
 
 var file_pkg_api_lookout_lookout_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_pkg_api_lookout_lookout_proto_msgTypes = make([]protoimpl.MessageInfo, 14)
+var file_pkg_api_lookout_lookout_proto_msgTypes = make([]protoimpl.MessageInfo, 51)
 var file_pkg_api_lookout_lookout_proto_goTypes = []any{
 	(Match)(0),                    // 0: lookout.Match
 	(Direction)(0),                // 1: lookout.Direction
@@ -1292,53 +3204,148 @@ var file_pkg_api_lookout_lookout_proto_goTypes = []any{
 	(*Filter)(nil),                // 3: lookout.Filter
 	(*Order)(nil),                 // 4: lookout.Order
 	(*GetJobsResponse)(nil),       // 5: lookout.GetJobsResponse
-	(*GetJobRequest)(nil),         // 6: lookout.GetJobRequest
-	(*Job)(nil),                   // 7: lookout.Job
-	(*Standing)(nil),              // 8: lookout.Standing
-	(*PoolStanding)(nil),          // 9: lookout.PoolStanding
-	(*Run)(nil),                   // 10: lookout.Run
-	(*Container)(nil),             // 11: lookout.Container
-	(*LogsRequest)(nil),           // 12: lookout.LogsRequest
-	(*LogLine)(nil),               // 13: lookout.LogLine
-	nil,                           // 14: lookout.Job.ResourcesEntry
-	nil,                           // 15: lookout.Job.AnnotationsEntry
-	(api.JobState)(0),             // 16: api.JobState
-	(*timestamppb.Timestamp)(nil), // 17: google.protobuf.Timestamp
-	(api.JobRunState)(0),          // 18: api.JobRunState
+	(*CountJobsRequest)(nil),      // 6: lookout.CountJobsRequest
+	(*CountJobsResponse)(nil),     // 7: lookout.CountJobsResponse
+	(*GroupJobsRequest)(nil),      // 8: lookout.GroupJobsRequest
+	(*GroupJobsResponse)(nil),     // 9: lookout.GroupJobsResponse
+	(*JobGroup)(nil),              // 10: lookout.JobGroup
+	(*Times)(nil),                 // 11: lookout.Times
+	(*WatchJobsRequest)(nil),      // 12: lookout.WatchJobsRequest
+	(*JobChanges)(nil),            // 13: lookout.JobChanges
+	(*JobChange)(nil),             // 14: lookout.JobChange
+	(*ListJobSetsRequest)(nil),    // 15: lookout.ListJobSetsRequest
+	(*ListJobSetsResponse)(nil),   // 16: lookout.ListJobSetsResponse
+	(*JobSetSummary)(nil),         // 17: lookout.JobSetSummary
+	(*ListQueuesRequest)(nil),     // 18: lookout.ListQueuesRequest
+	(*ListQueuesResponse)(nil),    // 19: lookout.ListQueuesResponse
+	(*QueueSummary)(nil),          // 20: lookout.QueueSummary
+	(*QueueShare)(nil),            // 21: lookout.QueueShare
+	(*ListExecutorsRequest)(nil),  // 22: lookout.ListExecutorsRequest
+	(*ListExecutorsResponse)(nil), // 23: lookout.ListExecutorsResponse
+	(*ExecutorSummary)(nil),       // 24: lookout.ExecutorSummary
+	(*NodeSummary)(nil),           // 25: lookout.NodeSummary
+	(*GetJobSpecRequest)(nil),     // 26: lookout.GetJobSpecRequest
+	(*JobSpec)(nil),               // 27: lookout.JobSpec
+	(*RunSpec)(nil),               // 28: lookout.RunSpec
+	(*GetJobRequest)(nil),         // 29: lookout.GetJobRequest
+	(*Job)(nil),                   // 30: lookout.Job
+	(*Standing)(nil),              // 31: lookout.Standing
+	(*PoolStanding)(nil),          // 32: lookout.PoolStanding
+	(*Run)(nil),                   // 33: lookout.Run
+	(*Container)(nil),             // 34: lookout.Container
+	(*LogsRequest)(nil),           // 35: lookout.LogsRequest
+	(*LogLine)(nil),               // 36: lookout.LogLine
+	nil,                           // 37: lookout.JobGroup.StatesEntry
+	nil,                           // 38: lookout.JobSetSummary.StatesEntry
+	nil,                           // 39: lookout.QueueSummary.StatesEntry
+	nil,                           // 40: lookout.QueueShare.AllocatedEntry
+	nil,                           // 41: lookout.ExecutorSummary.AllocatableEntry
+	nil,                           // 42: lookout.ExecutorSummary.UsedEntry
+	nil,                           // 43: lookout.NodeSummary.AllocatableEntry
+	nil,                           // 44: lookout.NodeSummary.UsedEntry
+	nil,                           // 45: lookout.NodeSummary.UsedByOthersEntry
+	nil,                           // 46: lookout.NodeSummary.LabelsEntry
+	nil,                           // 47: lookout.JobSpec.LabelsEntry
+	nil,                           // 48: lookout.JobSpec.AnnotationsEntry
+	nil,                           // 49: lookout.RunSpec.LabelsEntry
+	nil,                           // 50: lookout.RunSpec.AnnotationsEntry
+	nil,                           // 51: lookout.Job.ResourcesEntry
+	nil,                           // 52: lookout.Job.AnnotationsEntry
+	(*durationpb.Duration)(nil),   // 53: google.protobuf.Duration
+	(*timestamppb.Timestamp)(nil), // 54: google.protobuf.Timestamp
+	(api.JobState)(0),             // 55: api.JobState
+	(*v1.PodSpec)(nil),            // 56: k8s.io.api.core.v1.PodSpec
+	(api.JobRunState)(0),          // 57: api.JobRunState
 }
 var file_pkg_api_lookout_lookout_proto_depIdxs = []int32{
 	3,  // 0: lookout.GetJobsRequest.filters:type_name -> lookout.Filter
 	4,  // 1: lookout.GetJobsRequest.order:type_name -> lookout.Order
-	0,  // 2: lookout.Filter.match:type_name -> lookout.Match
-	1,  // 3: lookout.Order.direction:type_name -> lookout.Direction
-	7,  // 4: lookout.GetJobsResponse.jobs:type_name -> lookout.Job
-	16, // 5: lookout.Job.state:type_name -> api.JobState
-	14, // 6: lookout.Job.resources:type_name -> lookout.Job.ResourcesEntry
-	15, // 7: lookout.Job.annotations:type_name -> lookout.Job.AnnotationsEntry
-	17, // 8: lookout.Job.submitted:type_name -> google.protobuf.Timestamp
-	17, // 9: lookout.Job.last_transition:type_name -> google.protobuf.Timestamp
-	10, // 10: lookout.Job.runs:type_name -> lookout.Run
-	8,  // 11: lookout.Job.standing:type_name -> lookout.Standing
-	9,  // 12: lookout.Standing.pools:type_name -> lookout.PoolStanding
-	18, // 13: lookout.Run.state:type_name -> api.JobRunState
-	17, // 14: lookout.Run.leased:type_name -> google.protobuf.Timestamp
-	17, // 15: lookout.Run.pending:type_name -> google.protobuf.Timestamp
-	17, // 16: lookout.Run.started:type_name -> google.protobuf.Timestamp
-	17, // 17: lookout.Run.finished:type_name -> google.protobuf.Timestamp
-	11, // 18: lookout.Run.containers:type_name -> lookout.Container
-	17, // 19: lookout.LogsRequest.since:type_name -> google.protobuf.Timestamp
-	17, // 20: lookout.LogLine.timestamp:type_name -> google.protobuf.Timestamp
-	2,  // 21: lookout.Lookout.GetJobs:input_type -> lookout.GetJobsRequest
-	6,  // 22: lookout.Lookout.GetJob:input_type -> lookout.GetJobRequest
-	12, // 23: lookout.Lookout.GetLogs:input_type -> lookout.LogsRequest
-	5,  // 24: lookout.Lookout.GetJobs:output_type -> lookout.GetJobsResponse
-	7,  // 25: lookout.Lookout.GetJob:output_type -> lookout.Job
-	13, // 26: lookout.Lookout.GetLogs:output_type -> lookout.LogLine
-	24, // [24:27] is the sub-list for method output_type
-	21, // [21:24] is the sub-list for method input_type
-	21, // [21:21] is the sub-list for extension type_name
-	21, // [21:21] is the sub-list for extension extendee
-	0,  // [0:21] is the sub-list for field type_name
+	53, // 2: lookout.GetJobsRequest.time_budget:type_name -> google.protobuf.Duration
+	0,  // 3: lookout.Filter.match:type_name -> lookout.Match
+	1,  // 4: lookout.Order.direction:type_name -> lookout.Direction
+	30, // 5: lookout.GetJobsResponse.jobs:type_name -> lookout.Job
+	54, // 6: lookout.GetJobsResponse.searched_until:type_name -> google.protobuf.Timestamp
+	3,  // 7: lookout.CountJobsRequest.filters:type_name -> lookout.Filter
+	53, // 8: lookout.CountJobsRequest.time_budget:type_name -> google.protobuf.Duration
+	3,  // 9: lookout.GroupJobsRequest.filters:type_name -> lookout.Filter
+	53, // 10: lookout.GroupJobsRequest.time_budget:type_name -> google.protobuf.Duration
+	10, // 11: lookout.GroupJobsResponse.groups:type_name -> lookout.JobGroup
+	54, // 12: lookout.GroupJobsResponse.searched_until:type_name -> google.protobuf.Timestamp
+	37, // 13: lookout.JobGroup.states:type_name -> lookout.JobGroup.StatesEntry
+	11, // 14: lookout.JobGroup.submitted:type_name -> lookout.Times
+	11, // 15: lookout.JobGroup.last_transition:type_name -> lookout.Times
+	54, // 16: lookout.Times.earliest:type_name -> google.protobuf.Timestamp
+	54, // 17: lookout.Times.latest:type_name -> google.protobuf.Timestamp
+	54, // 18: lookout.Times.mean:type_name -> google.protobuf.Timestamp
+	3,  // 19: lookout.WatchJobsRequest.filters:type_name -> lookout.Filter
+	53, // 20: lookout.WatchJobsRequest.interval:type_name -> google.protobuf.Duration
+	14, // 21: lookout.JobChanges.jobs:type_name -> lookout.JobChange
+	54, // 22: lookout.JobChanges.at:type_name -> google.protobuf.Timestamp
+	55, // 23: lookout.JobChange.state:type_name -> api.JobState
+	54, // 24: lookout.JobChange.last_transition:type_name -> google.protobuf.Timestamp
+	17, // 25: lookout.ListJobSetsResponse.job_sets:type_name -> lookout.JobSetSummary
+	38, // 26: lookout.JobSetSummary.states:type_name -> lookout.JobSetSummary.StatesEntry
+	20, // 27: lookout.ListQueuesResponse.queues:type_name -> lookout.QueueSummary
+	39, // 28: lookout.QueueSummary.states:type_name -> lookout.QueueSummary.StatesEntry
+	21, // 29: lookout.QueueSummary.shares:type_name -> lookout.QueueShare
+	40, // 30: lookout.QueueShare.allocated:type_name -> lookout.QueueShare.AllocatedEntry
+	24, // 31: lookout.ListExecutorsResponse.executors:type_name -> lookout.ExecutorSummary
+	54, // 32: lookout.ExecutorSummary.last_heard:type_name -> google.protobuf.Timestamp
+	41, // 33: lookout.ExecutorSummary.allocatable:type_name -> lookout.ExecutorSummary.AllocatableEntry
+	42, // 34: lookout.ExecutorSummary.used:type_name -> lookout.ExecutorSummary.UsedEntry
+	25, // 35: lookout.ExecutorSummary.nodes:type_name -> lookout.NodeSummary
+	43, // 36: lookout.NodeSummary.allocatable:type_name -> lookout.NodeSummary.AllocatableEntry
+	44, // 37: lookout.NodeSummary.used:type_name -> lookout.NodeSummary.UsedEntry
+	45, // 38: lookout.NodeSummary.used_by_others:type_name -> lookout.NodeSummary.UsedByOthersEntry
+	46, // 39: lookout.NodeSummary.labels:type_name -> lookout.NodeSummary.LabelsEntry
+	56, // 40: lookout.JobSpec.submitted:type_name -> k8s.io.api.core.v1.PodSpec
+	47, // 41: lookout.JobSpec.labels:type_name -> lookout.JobSpec.LabelsEntry
+	48, // 42: lookout.JobSpec.annotations:type_name -> lookout.JobSpec.AnnotationsEntry
+	28, // 43: lookout.JobSpec.as_run:type_name -> lookout.RunSpec
+	56, // 44: lookout.RunSpec.spec:type_name -> k8s.io.api.core.v1.PodSpec
+	49, // 45: lookout.RunSpec.labels:type_name -> lookout.RunSpec.LabelsEntry
+	50, // 46: lookout.RunSpec.annotations:type_name -> lookout.RunSpec.AnnotationsEntry
+	55, // 47: lookout.Job.state:type_name -> api.JobState
+	51, // 48: lookout.Job.resources:type_name -> lookout.Job.ResourcesEntry
+	52, // 49: lookout.Job.annotations:type_name -> lookout.Job.AnnotationsEntry
+	54, // 50: lookout.Job.submitted:type_name -> google.protobuf.Timestamp
+	54, // 51: lookout.Job.last_transition:type_name -> google.protobuf.Timestamp
+	33, // 52: lookout.Job.runs:type_name -> lookout.Run
+	31, // 53: lookout.Job.standing:type_name -> lookout.Standing
+	32, // 54: lookout.Standing.pools:type_name -> lookout.PoolStanding
+	57, // 55: lookout.Run.state:type_name -> api.JobRunState
+	54, // 56: lookout.Run.leased:type_name -> google.protobuf.Timestamp
+	54, // 57: lookout.Run.pending:type_name -> google.protobuf.Timestamp
+	54, // 58: lookout.Run.started:type_name -> google.protobuf.Timestamp
+	54, // 59: lookout.Run.finished:type_name -> google.protobuf.Timestamp
+	34, // 60: lookout.Run.containers:type_name -> lookout.Container
+	54, // 61: lookout.LogsRequest.since:type_name -> google.protobuf.Timestamp
+	54, // 62: lookout.LogLine.timestamp:type_name -> google.protobuf.Timestamp
+	2,  // 63: lookout.Lookout.GetJobs:input_type -> lookout.GetJobsRequest
+	29, // 64: lookout.Lookout.GetJob:input_type -> lookout.GetJobRequest
+	26, // 65: lookout.Lookout.GetJobSpec:input_type -> lookout.GetJobSpecRequest
+	6,  // 66: lookout.Lookout.CountJobs:input_type -> lookout.CountJobsRequest
+	8,  // 67: lookout.Lookout.GroupJobs:input_type -> lookout.GroupJobsRequest
+	12, // 68: lookout.Lookout.WatchJobs:input_type -> lookout.WatchJobsRequest
+	15, // 69: lookout.Lookout.ListJobSets:input_type -> lookout.ListJobSetsRequest
+	18, // 70: lookout.Lookout.ListQueues:input_type -> lookout.ListQueuesRequest
+	22, // 71: lookout.Lookout.ListExecutors:input_type -> lookout.ListExecutorsRequest
+	35, // 72: lookout.Lookout.GetLogs:input_type -> lookout.LogsRequest
+	5,  // 73: lookout.Lookout.GetJobs:output_type -> lookout.GetJobsResponse
+	30, // 74: lookout.Lookout.GetJob:output_type -> lookout.Job
+	27, // 75: lookout.Lookout.GetJobSpec:output_type -> lookout.JobSpec
+	7,  // 76: lookout.Lookout.CountJobs:output_type -> lookout.CountJobsResponse
+	9,  // 77: lookout.Lookout.GroupJobs:output_type -> lookout.GroupJobsResponse
+	13, // 78: lookout.Lookout.WatchJobs:output_type -> lookout.JobChanges
+	16, // 79: lookout.Lookout.ListJobSets:output_type -> lookout.ListJobSetsResponse
+	19, // 80: lookout.Lookout.ListQueues:output_type -> lookout.ListQueuesResponse
+	23, // 81: lookout.Lookout.ListExecutors:output_type -> lookout.ListExecutorsResponse
+	36, // 82: lookout.Lookout.GetLogs:output_type -> lookout.LogLine
+	73, // [73:83] is the sub-list for method output_type
+	63, // [63:73] is the sub-list for method input_type
+	63, // [63:63] is the sub-list for extension type_name
+	63, // [63:63] is the sub-list for extension extendee
+	0,  // [0:63] is the sub-list for field type_name
 }
 
 func init() { file_pkg_api_lookout_lookout_proto_init() }
@@ -1346,14 +3353,14 @@ func file_pkg_api_lookout_lookout_proto_init() {
 	if File_pkg_api_lookout_lookout_proto != nil {
 		return
 	}
-	file_pkg_api_lookout_lookout_proto_msgTypes[8].OneofWrappers = []any{}
+	file_pkg_api_lookout_lookout_proto_msgTypes[31].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_pkg_api_lookout_lookout_proto_rawDesc), len(file_pkg_api_lookout_lookout_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   14,
+			NumMessages:   51,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -22,9 +22,16 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	Lookout_GetJobs_FullMethodName = "/lookout.Lookout/GetJobs"
-	Lookout_GetJob_FullMethodName  = "/lookout.Lookout/GetJob"
-	Lookout_GetLogs_FullMethodName = "/lookout.Lookout/GetLogs"
+	Lookout_GetJobs_FullMethodName       = "/lookout.Lookout/GetJobs"
+	Lookout_GetJob_FullMethodName        = "/lookout.Lookout/GetJob"
+	Lookout_GetJobSpec_FullMethodName    = "/lookout.Lookout/GetJobSpec"
+	Lookout_CountJobs_FullMethodName     = "/lookout.Lookout/CountJobs"
+	Lookout_GroupJobs_FullMethodName     = "/lookout.Lookout/GroupJobs"
+	Lookout_WatchJobs_FullMethodName     = "/lookout.Lookout/WatchJobs"
+	Lookout_ListJobSets_FullMethodName   = "/lookout.Lookout/ListJobSets"
+	Lookout_ListQueues_FullMethodName    = "/lookout.Lookout/ListQueues"
+	Lookout_ListExecutors_FullMethodName = "/lookout.Lookout/ListExecutors"
+	Lookout_GetLogs_FullMethodName       = "/lookout.Lookout/GetLogs"
 )
 
 // LookoutClient is the client API for Lookout service.
@@ -39,6 +46,22 @@ type LookoutClient interface {
 	GetJobs(ctx context.Context, in *GetJobsRequest, opts ...grpc.CallOption) (*GetJobsResponse, error)
 	// Answers one job. NOT_FOUND when there is none, or none that the caller may see.
 	GetJob(ctx context.Context, in *GetJobRequest, opts ...grpc.CallOption) (*Job, error)
+	// Answers what a job was submitted as, and what its newest run was started as.
+	GetJobSpec(ctx context.Context, in *GetJobSpecRequest, opts ...grpc.CallOption) (*JobSpec, error)
+	// Counts the jobs that pass every filter.
+	CountJobs(ctx context.Context, in *CountJobsRequest, opts ...grpc.CallOption) (*CountJobsResponse, error)
+	// Groups the jobs that pass every filter by one of their fields, the largest groups first.
+	GroupJobs(ctx context.Context, in *GroupJobsRequest, opts ...grpc.CallOption) (*GroupJobsResponse, error)
+	// Tells which jobs change, for screens that are live. Changes of a moment are told together, of
+	// each job the last one. The stream goes on until the caller leaves; UNAVAILABLE when the server
+	// stops.
+	WatchJobs(ctx context.Context, in *WatchJobsRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[JobChanges], error)
+	// Lists job sets with their jobs by state, those used first latest first.
+	ListJobSets(ctx context.Context, in *ListJobSetsRequest, opts ...grpc.CallOption) (*ListJobSetsResponse, error)
+	// Lists queues with their jobs by state, and what they hold of each pool.
+	ListQueues(ctx context.Context, in *ListQueuesRequest, opts ...grpc.CallOption) (*ListQueuesResponse, error)
+	// Lists executors and their nodes, and what jobs hold of them.
+	ListExecutors(ctx context.Context, in *ListExecutorsRequest, opts ...grpc.CallOption) (*ListExecutorsResponse, error)
 	// Streams the log of a container. UNAVAILABLE when the executor that has it cannot be reached,
 	// NOT_FOUND when it is gone.
 	GetLogs(ctx context.Context, in *LogsRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[LogLine], error)
@@ -72,9 +95,88 @@ func (c *lookoutClient) GetJob(ctx context.Context, in *GetJobRequest, opts ...g
 	return out, nil
 }
 
+func (c *lookoutClient) GetJobSpec(ctx context.Context, in *GetJobSpecRequest, opts ...grpc.CallOption) (*JobSpec, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(JobSpec)
+	err := c.cc.Invoke(ctx, Lookout_GetJobSpec_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *lookoutClient) CountJobs(ctx context.Context, in *CountJobsRequest, opts ...grpc.CallOption) (*CountJobsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(CountJobsResponse)
+	err := c.cc.Invoke(ctx, Lookout_CountJobs_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *lookoutClient) GroupJobs(ctx context.Context, in *GroupJobsRequest, opts ...grpc.CallOption) (*GroupJobsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(GroupJobsResponse)
+	err := c.cc.Invoke(ctx, Lookout_GroupJobs_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *lookoutClient) WatchJobs(ctx context.Context, in *WatchJobsRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[JobChanges], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &Lookout_ServiceDesc.Streams[0], Lookout_WatchJobs_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[WatchJobsRequest, JobChanges]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Lookout_WatchJobsClient = grpc.ServerStreamingClient[JobChanges]
+
+func (c *lookoutClient) ListJobSets(ctx context.Context, in *ListJobSetsRequest, opts ...grpc.CallOption) (*ListJobSetsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListJobSetsResponse)
+	err := c.cc.Invoke(ctx, Lookout_ListJobSets_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *lookoutClient) ListQueues(ctx context.Context, in *ListQueuesRequest, opts ...grpc.CallOption) (*ListQueuesResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListQueuesResponse)
+	err := c.cc.Invoke(ctx, Lookout_ListQueues_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *lookoutClient) ListExecutors(ctx context.Context, in *ListExecutorsRequest, opts ...grpc.CallOption) (*ListExecutorsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListExecutorsResponse)
+	err := c.cc.Invoke(ctx, Lookout_ListExecutors_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *lookoutClient) GetLogs(ctx context.Context, in *LogsRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[LogLine], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	stream, err := c.cc.NewStream(ctx, &Lookout_ServiceDesc.Streams[0], Lookout_GetLogs_FullMethodName, cOpts...)
+	stream, err := c.cc.NewStream(ctx, &Lookout_ServiceDesc.Streams[1], Lookout_GetLogs_FullMethodName, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -103,6 +205,22 @@ type LookoutServer interface {
 	GetJobs(context.Context, *GetJobsRequest) (*GetJobsResponse, error)
 	// Answers one job. NOT_FOUND when there is none, or none that the caller may see.
 	GetJob(context.Context, *GetJobRequest) (*Job, error)
+	// Answers what a job was submitted as, and what its newest run was started as.
+	GetJobSpec(context.Context, *GetJobSpecRequest) (*JobSpec, error)
+	// Counts the jobs that pass every filter.
+	CountJobs(context.Context, *CountJobsRequest) (*CountJobsResponse, error)
+	// Groups the jobs that pass every filter by one of their fields, the largest groups first.
+	GroupJobs(context.Context, *GroupJobsRequest) (*GroupJobsResponse, error)
+	// Tells which jobs change, for screens that are live. Changes of a moment are told together, of
+	// each job the last one. The stream goes on until the caller leaves; UNAVAILABLE when the server
+	// stops.
+	WatchJobs(*WatchJobsRequest, grpc.ServerStreamingServer[JobChanges]) error
+	// Lists job sets with their jobs by state, those used first latest first.
+	ListJobSets(context.Context, *ListJobSetsRequest) (*ListJobSetsResponse, error)
+	// Lists queues with their jobs by state, and what they hold of each pool.
+	ListQueues(context.Context, *ListQueuesRequest) (*ListQueuesResponse, error)
+	// Lists executors and their nodes, and what jobs hold of them.
+	ListExecutors(context.Context, *ListExecutorsRequest) (*ListExecutorsResponse, error)
 	// Streams the log of a container. UNAVAILABLE when the executor that has it cannot be reached,
 	// NOT_FOUND when it is gone.
 	GetLogs(*LogsRequest, grpc.ServerStreamingServer[LogLine]) error
@@ -121,6 +239,27 @@ func (UnimplementedLookoutServer) GetJobs(context.Context, *GetJobsRequest) (*Ge
 }
 func (UnimplementedLookoutServer) GetJob(context.Context, *GetJobRequest) (*Job, error) {
 	return nil, status.Error(codes.Unimplemented, "method GetJob not implemented")
+}
+func (UnimplementedLookoutServer) GetJobSpec(context.Context, *GetJobSpecRequest) (*JobSpec, error) {
+	return nil, status.Error(codes.Unimplemented, "method GetJobSpec not implemented")
+}
+func (UnimplementedLookoutServer) CountJobs(context.Context, *CountJobsRequest) (*CountJobsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method CountJobs not implemented")
+}
+func (UnimplementedLookoutServer) GroupJobs(context.Context, *GroupJobsRequest) (*GroupJobsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method GroupJobs not implemented")
+}
+func (UnimplementedLookoutServer) WatchJobs(*WatchJobsRequest, grpc.ServerStreamingServer[JobChanges]) error {
+	return status.Error(codes.Unimplemented, "method WatchJobs not implemented")
+}
+func (UnimplementedLookoutServer) ListJobSets(context.Context, *ListJobSetsRequest) (*ListJobSetsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListJobSets not implemented")
+}
+func (UnimplementedLookoutServer) ListQueues(context.Context, *ListQueuesRequest) (*ListQueuesResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListQueues not implemented")
+}
+func (UnimplementedLookoutServer) ListExecutors(context.Context, *ListExecutorsRequest) (*ListExecutorsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListExecutors not implemented")
 }
 func (UnimplementedLookoutServer) GetLogs(*LogsRequest, grpc.ServerStreamingServer[LogLine]) error {
 	return status.Error(codes.Unimplemented, "method GetLogs not implemented")
@@ -182,6 +321,125 @@ func _Lookout_GetJob_Handler(srv interface{}, ctx context.Context, dec func(inte
 	return interceptor(ctx, in, info, handler)
 }
 
+func _Lookout_GetJobSpec_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(GetJobSpecRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(LookoutServer).GetJobSpec(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Lookout_GetJobSpec_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(LookoutServer).GetJobSpec(ctx, req.(*GetJobSpecRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Lookout_CountJobs_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(CountJobsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(LookoutServer).CountJobs(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Lookout_CountJobs_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(LookoutServer).CountJobs(ctx, req.(*CountJobsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Lookout_GroupJobs_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(GroupJobsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(LookoutServer).GroupJobs(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Lookout_GroupJobs_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(LookoutServer).GroupJobs(ctx, req.(*GroupJobsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Lookout_WatchJobs_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(WatchJobsRequest)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(LookoutServer).WatchJobs(m, &grpc.GenericServerStream[WatchJobsRequest, JobChanges]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Lookout_WatchJobsServer = grpc.ServerStreamingServer[JobChanges]
+
+func _Lookout_ListJobSets_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListJobSetsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(LookoutServer).ListJobSets(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Lookout_ListJobSets_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(LookoutServer).ListJobSets(ctx, req.(*ListJobSetsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Lookout_ListQueues_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListQueuesRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(LookoutServer).ListQueues(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Lookout_ListQueues_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(LookoutServer).ListQueues(ctx, req.(*ListQueuesRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Lookout_ListExecutors_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListExecutorsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(LookoutServer).ListExecutors(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Lookout_ListExecutors_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(LookoutServer).ListExecutors(ctx, req.(*ListExecutorsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _Lookout_GetLogs_Handler(srv interface{}, stream grpc.ServerStream) error {
 	m := new(LogsRequest)
 	if err := stream.RecvMsg(m); err != nil {
@@ -208,8 +466,37 @@ var Lookout_ServiceDesc = grpc.ServiceDesc{
 			MethodName: "GetJob",
 			Handler:    _Lookout_GetJob_Handler,
 		},
+		{
+			MethodName: "GetJobSpec",
+			Handler:    _Lookout_GetJobSpec_Handler,
+		},
+		{
+			MethodName: "CountJobs",
+			Handler:    _Lookout_CountJobs_Handler,
+		},
+		{
+			MethodName: "GroupJobs",
+			Handler:    _Lookout_GroupJobs_Handler,
+		},
+		{
+			MethodName: "ListJobSets",
+			Handler:    _Lookout_ListJobSets_Handler,
+		},
+		{
+			MethodName: "ListQueues",
+			Handler:    _Lookout_ListQueues_Handler,
+		},
+		{
+			MethodName: "ListExecutors",
+			Handler:    _Lookout_ListExecutors_Handler,
+		},
 	},
 	Streams: []grpc.StreamDesc{
+		{
+			StreamName:    "WatchJobs",
+			Handler:       _Lookout_WatchJobs_Handler,
+			ServerStreams: true,
+		},
 		{
 			StreamName:    "GetLogs",
 			Handler:       _Lookout_GetLogs_Handler,

@@ -25,6 +25,141 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+// Of all queues.
+type QueueSharesRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *QueueSharesRequest) Reset() {
+	*x = QueueSharesRequest{}
+	mi := &file_pkg_api_peers_peers_proto_msgTypes[0]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *QueueSharesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*QueueSharesRequest) ProtoMessage() {}
+
+func (x *QueueSharesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_pkg_api_peers_peers_proto_msgTypes[0]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use QueueSharesRequest.ProtoReflect.Descriptor instead.
+func (*QueueSharesRequest) Descriptor() ([]byte, []int) {
+	return file_pkg_api_peers_peers_proto_rawDescGZIP(), []int{0}
+}
+
+// What queues have of pools.
+type QueueSharesResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Queues        []*QueueShares         `protobuf:"bytes,1,rep,name=queues,proto3" json:"queues,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *QueueSharesResponse) Reset() {
+	*x = QueueSharesResponse{}
+	mi := &file_pkg_api_peers_peers_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *QueueSharesResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*QueueSharesResponse) ProtoMessage() {}
+
+func (x *QueueSharesResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_pkg_api_peers_peers_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use QueueSharesResponse.ProtoReflect.Descriptor instead.
+func (*QueueSharesResponse) Descriptor() ([]byte, []int) {
+	return file_pkg_api_peers_peers_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *QueueSharesResponse) GetQueues() []*QueueShares {
+	if x != nil {
+		return x.Queues
+	}
+	return nil
+}
+
+// What a queue has of the pools in which it holds or wants something.
+type QueueShares struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Queue         string                 `protobuf:"bytes,1,opt,name=queue,proto3" json:"queue,omitempty"`
+	Shares        []*lookout.QueueShare  `protobuf:"bytes,2,rep,name=shares,proto3" json:"shares,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *QueueShares) Reset() {
+	*x = QueueShares{}
+	mi := &file_pkg_api_peers_peers_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *QueueShares) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*QueueShares) ProtoMessage() {}
+
+func (x *QueueShares) ProtoReflect() protoreflect.Message {
+	mi := &file_pkg_api_peers_peers_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use QueueShares.ProtoReflect.Descriptor instead.
+func (*QueueShares) Descriptor() ([]byte, []int) {
+	return file_pkg_api_peers_peers_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *QueueShares) GetQueue() string {
+	if x != nil {
+		return x.Queue
+	}
+	return ""
+}
+
+func (x *QueueShares) GetShares() []*lookout.QueueShare {
+	if x != nil {
+		return x.Shares
+	}
+	return nil
+}
+
 // Which queue; empty for all that have jobs.
 type SharesRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -37,7 +172,7 @@ type SharesRequest struct {
 
 func (x *SharesRequest) Reset() {
 	*x = SharesRequest{}
-	mi := &file_pkg_api_peers_peers_proto_msgTypes[0]
+	mi := &file_pkg_api_peers_peers_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -49,7 +184,7 @@ func (x *SharesRequest) String() string {
 func (*SharesRequest) ProtoMessage() {}
 
 func (x *SharesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_pkg_api_peers_peers_proto_msgTypes[0]
+	mi := &file_pkg_api_peers_peers_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -62,7 +197,7 @@ func (x *SharesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SharesRequest.ProtoReflect.Descriptor instead.
 func (*SharesRequest) Descriptor() ([]byte, []int) {
-	return file_pkg_api_peers_peers_proto_rawDescGZIP(), []int{0}
+	return file_pkg_api_peers_peers_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *SharesRequest) GetQueue() string {
@@ -89,7 +224,7 @@ type SharesResponse struct {
 
 func (x *SharesResponse) Reset() {
 	*x = SharesResponse{}
-	mi := &file_pkg_api_peers_peers_proto_msgTypes[1]
+	mi := &file_pkg_api_peers_peers_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -101,7 +236,7 @@ func (x *SharesResponse) String() string {
 func (*SharesResponse) ProtoMessage() {}
 
 func (x *SharesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_pkg_api_peers_peers_proto_msgTypes[1]
+	mi := &file_pkg_api_peers_peers_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -114,7 +249,7 @@ func (x *SharesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SharesResponse.ProtoReflect.Descriptor instead.
 func (*SharesResponse) Descriptor() ([]byte, []int) {
-	return file_pkg_api_peers_peers_proto_rawDescGZIP(), []int{1}
+	return file_pkg_api_peers_peers_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *SharesResponse) GetReport() string {
@@ -135,7 +270,7 @@ type StandingRequest struct {
 
 func (x *StandingRequest) Reset() {
 	*x = StandingRequest{}
-	mi := &file_pkg_api_peers_peers_proto_msgTypes[2]
+	mi := &file_pkg_api_peers_peers_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -147,7 +282,7 @@ func (x *StandingRequest) String() string {
 func (*StandingRequest) ProtoMessage() {}
 
 func (x *StandingRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_pkg_api_peers_peers_proto_msgTypes[2]
+	mi := &file_pkg_api_peers_peers_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -160,7 +295,7 @@ func (x *StandingRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StandingRequest.ProtoReflect.Descriptor instead.
 func (*StandingRequest) Descriptor() ([]byte, []int) {
-	return file_pkg_api_peers_peers_proto_rawDescGZIP(), []int{2}
+	return file_pkg_api_peers_peers_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *StandingRequest) GetJobId() string {
@@ -190,7 +325,7 @@ type LogsRequest struct {
 
 func (x *LogsRequest) Reset() {
 	*x = LogsRequest{}
-	mi := &file_pkg_api_peers_peers_proto_msgTypes[3]
+	mi := &file_pkg_api_peers_peers_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -202,7 +337,7 @@ func (x *LogsRequest) String() string {
 func (*LogsRequest) ProtoMessage() {}
 
 func (x *LogsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_pkg_api_peers_peers_proto_msgTypes[3]
+	mi := &file_pkg_api_peers_peers_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -215,7 +350,7 @@ func (x *LogsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogsRequest.ProtoReflect.Descriptor instead.
 func (*LogsRequest) Descriptor() ([]byte, []int) {
-	return file_pkg_api_peers_peers_proto_rawDescGZIP(), []int{3}
+	return file_pkg_api_peers_peers_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *LogsRequest) GetExecutor() string {
@@ -242,7 +377,7 @@ type WaitsRequest struct {
 
 func (x *WaitsRequest) Reset() {
 	*x = WaitsRequest{}
-	mi := &file_pkg_api_peers_peers_proto_msgTypes[4]
+	mi := &file_pkg_api_peers_peers_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -254,7 +389,7 @@ func (x *WaitsRequest) String() string {
 func (*WaitsRequest) ProtoMessage() {}
 
 func (x *WaitsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_pkg_api_peers_peers_proto_msgTypes[4]
+	mi := &file_pkg_api_peers_peers_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -267,7 +402,7 @@ func (x *WaitsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WaitsRequest.ProtoReflect.Descriptor instead.
 func (*WaitsRequest) Descriptor() ([]byte, []int) {
-	return file_pkg_api_peers_peers_proto_rawDescGZIP(), []int{4}
+	return file_pkg_api_peers_peers_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *WaitsRequest) GetJobs() []*Job {
@@ -292,7 +427,7 @@ type Job struct {
 
 func (x *Job) Reset() {
 	*x = Job{}
-	mi := &file_pkg_api_peers_peers_proto_msgTypes[5]
+	mi := &file_pkg_api_peers_peers_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -304,7 +439,7 @@ func (x *Job) String() string {
 func (*Job) ProtoMessage() {}
 
 func (x *Job) ProtoReflect() protoreflect.Message {
-	mi := &file_pkg_api_peers_peers_proto_msgTypes[5]
+	mi := &file_pkg_api_peers_peers_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -317,7 +452,7 @@ func (x *Job) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Job.ProtoReflect.Descriptor instead.
 func (*Job) Descriptor() ([]byte, []int) {
-	return file_pkg_api_peers_peers_proto_rawDescGZIP(), []int{5}
+	return file_pkg_api_peers_peers_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Job) GetQueue() string {
@@ -360,7 +495,7 @@ type WaitsResponse struct {
 
 func (x *WaitsResponse) Reset() {
 	*x = WaitsResponse{}
-	mi := &file_pkg_api_peers_peers_proto_msgTypes[6]
+	mi := &file_pkg_api_peers_peers_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -372,7 +507,7 @@ func (x *WaitsResponse) String() string {
 func (*WaitsResponse) ProtoMessage() {}
 
 func (x *WaitsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_pkg_api_peers_peers_proto_msgTypes[6]
+	mi := &file_pkg_api_peers_peers_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -385,7 +520,7 @@ func (x *WaitsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WaitsResponse.ProtoReflect.Descriptor instead.
 func (*WaitsResponse) Descriptor() ([]byte, []int) {
-	return file_pkg_api_peers_peers_proto_rawDescGZIP(), []int{6}
+	return file_pkg_api_peers_peers_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *WaitsResponse) GetReasons() []string {
@@ -399,7 +534,13 @@ var File_pkg_api_peers_peers_proto protoreflect.FileDescriptor
 
 const file_pkg_api_peers_peers_proto_rawDesc = "" +
 	"\n" +
-	"\x19pkg/api/peers/peers.proto\x12\x05peers\x1a\x1dpkg/api/lookout/lookout.proto\"C\n" +
+	"\x19pkg/api/peers/peers.proto\x12\x05peers\x1a\x1dpkg/api/lookout/lookout.proto\"\x14\n" +
+	"\x12QueueSharesRequest\"A\n" +
+	"\x13QueueSharesResponse\x12*\n" +
+	"\x06queues\x18\x01 \x03(\v2\x12.peers.QueueSharesR\x06queues\"P\n" +
+	"\vQueueShares\x12\x14\n" +
+	"\x05queue\x18\x01 \x01(\tR\x05queue\x12+\n" +
+	"\x06shares\x18\x02 \x03(\v2\x13.lookout.QueueShareR\x06shares\"C\n" +
 	"\rSharesRequest\x12\x14\n" +
 	"\x05queue\x18\x01 \x01(\tR\x05queue\x12\x1c\n" +
 	"\tverbosity\x18\x02 \x01(\x05R\tverbosity\"(\n" +
@@ -420,12 +561,13 @@ const file_pkg_api_peers_peers_proto_rawDesc = "" +
 	"\x05shape\x18\x03 \x01(\tR\x05shape\x12\x12\n" +
 	"\x04gang\x18\x04 \x01(\tR\x04gang\")\n" +
 	"\rWaitsResponse\x12\x18\n" +
-	"\areasons\x18\x01 \x03(\tR\areasons2\xd9\x01\n" +
+	"\areasons\x18\x01 \x03(\tR\areasons2\x9f\x02\n" +
 	"\x05Peers\x12.\n" +
 	"\x04Logs\x12\x12.peers.LogsRequest\x1a\x10.lookout.LogLine0\x01\x122\n" +
 	"\x05Waits\x12\x13.peers.WaitsRequest\x1a\x14.peers.WaitsResponse\x125\n" +
 	"\bStanding\x12\x16.peers.StandingRequest\x1a\x11.lookout.Standing\x125\n" +
-	"\x06Shares\x12\x14.peers.SharesRequest\x1a\x15.peers.SharesResponseBa\n" +
+	"\x06Shares\x12\x14.peers.SharesRequest\x1a\x15.peers.SharesResponse\x12D\n" +
+	"\vQueueShares\x12\x19.peers.QueueSharesRequest\x1a\x1a.peers.QueueSharesResponseBa\n" +
 	"\tcom.peersB\n" +
 	"PeersProtoP\x01Z\x14armada/pkg/api/peers\xa2\x02\x03PXX\xaa\x02\x05Peers\xca\x02\x05Peers\xe2\x02\x11Peers\\GPBMetadata\xea\x02\x05Peersb\x06proto3"
 
@@ -441,35 +583,43 @@ func file_pkg_api_peers_peers_proto_rawDescGZIP() []byte {
 	return file_pkg_api_peers_peers_proto_rawDescData
 }
 
-var file_pkg_api_peers_peers_proto_msgTypes = make([]protoimpl.MessageInfo, 7)
+var file_pkg_api_peers_peers_proto_msgTypes = make([]protoimpl.MessageInfo, 10)
 var file_pkg_api_peers_peers_proto_goTypes = []any{
-	(*SharesRequest)(nil),       // 0: peers.SharesRequest
-	(*SharesResponse)(nil),      // 1: peers.SharesResponse
-	(*StandingRequest)(nil),     // 2: peers.StandingRequest
-	(*LogsRequest)(nil),         // 3: peers.LogsRequest
-	(*WaitsRequest)(nil),        // 4: peers.WaitsRequest
-	(*Job)(nil),                 // 5: peers.Job
-	(*WaitsResponse)(nil),       // 6: peers.WaitsResponse
-	(*lookout.LogsRequest)(nil), // 7: lookout.LogsRequest
-	(*lookout.LogLine)(nil),     // 8: lookout.LogLine
-	(*lookout.Standing)(nil),    // 9: lookout.Standing
+	(*QueueSharesRequest)(nil),  // 0: peers.QueueSharesRequest
+	(*QueueSharesResponse)(nil), // 1: peers.QueueSharesResponse
+	(*QueueShares)(nil),         // 2: peers.QueueShares
+	(*SharesRequest)(nil),       // 3: peers.SharesRequest
+	(*SharesResponse)(nil),      // 4: peers.SharesResponse
+	(*StandingRequest)(nil),     // 5: peers.StandingRequest
+	(*LogsRequest)(nil),         // 6: peers.LogsRequest
+	(*WaitsRequest)(nil),        // 7: peers.WaitsRequest
+	(*Job)(nil),                 // 8: peers.Job
+	(*WaitsResponse)(nil),       // 9: peers.WaitsResponse
+	(*lookout.QueueShare)(nil),  // 10: lookout.QueueShare
+	(*lookout.LogsRequest)(nil), // 11: lookout.LogsRequest
+	(*lookout.LogLine)(nil),     // 12: lookout.LogLine
+	(*lookout.Standing)(nil),    // 13: lookout.Standing
 }
 var file_pkg_api_peers_peers_proto_depIdxs = []int32{
-	7, // 0: peers.LogsRequest.log:type_name -> lookout.LogsRequest
-	5, // 1: peers.WaitsRequest.jobs:type_name -> peers.Job
-	3, // 2: peers.Peers.Logs:input_type -> peers.LogsRequest
-	4, // 3: peers.Peers.Waits:input_type -> peers.WaitsRequest
-	2, // 4: peers.Peers.Standing:input_type -> peers.StandingRequest
-	0, // 5: peers.Peers.Shares:input_type -> peers.SharesRequest
-	8, // 6: peers.Peers.Logs:output_type -> lookout.LogLine
-	6, // 7: peers.Peers.Waits:output_type -> peers.WaitsResponse
-	9, // 8: peers.Peers.Standing:output_type -> lookout.Standing
-	1, // 9: peers.Peers.Shares:output_type -> peers.SharesResponse
-	6, // [6:10] is the sub-list for method output_type
-	2, // [2:6] is the sub-list for method input_type
-	2, // [2:2] is the sub-list for extension type_name
-	2, // [2:2] is the sub-list for extension extendee
-	0, // [0:2] is the sub-list for field type_name
+	2,  // 0: peers.QueueSharesResponse.queues:type_name -> peers.QueueShares
+	10, // 1: peers.QueueShares.shares:type_name -> lookout.QueueShare
+	11, // 2: peers.LogsRequest.log:type_name -> lookout.LogsRequest
+	8,  // 3: peers.WaitsRequest.jobs:type_name -> peers.Job
+	6,  // 4: peers.Peers.Logs:input_type -> peers.LogsRequest
+	7,  // 5: peers.Peers.Waits:input_type -> peers.WaitsRequest
+	5,  // 6: peers.Peers.Standing:input_type -> peers.StandingRequest
+	3,  // 7: peers.Peers.Shares:input_type -> peers.SharesRequest
+	0,  // 8: peers.Peers.QueueShares:input_type -> peers.QueueSharesRequest
+	12, // 9: peers.Peers.Logs:output_type -> lookout.LogLine
+	9,  // 10: peers.Peers.Waits:output_type -> peers.WaitsResponse
+	13, // 11: peers.Peers.Standing:output_type -> lookout.Standing
+	4,  // 12: peers.Peers.Shares:output_type -> peers.SharesResponse
+	1,  // 13: peers.Peers.QueueShares:output_type -> peers.QueueSharesResponse
+	9,  // [9:14] is the sub-list for method output_type
+	4,  // [4:9] is the sub-list for method input_type
+	4,  // [4:4] is the sub-list for extension type_name
+	4,  // [4:4] is the sub-list for extension extendee
+	0,  // [0:4] is the sub-list for field type_name
 }
 
 func init() { file_pkg_api_peers_peers_proto_init() }
@@ -483,7 +633,7 @@ func file_pkg_api_peers_peers_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_pkg_api_peers_peers_proto_rawDesc), len(file_pkg_api_peers_peers_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   7,
+			NumMessages:   10,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

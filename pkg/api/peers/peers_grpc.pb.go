@@ -23,10 +23,11 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	Peers_Logs_FullMethodName     = "/peers.Peers/Logs"
-	Peers_Waits_FullMethodName    = "/peers.Peers/Waits"
-	Peers_Standing_FullMethodName = "/peers.Peers/Standing"
-	Peers_Shares_FullMethodName   = "/peers.Peers/Shares"
+	Peers_Logs_FullMethodName        = "/peers.Peers/Logs"
+	Peers_Waits_FullMethodName       = "/peers.Peers/Waits"
+	Peers_Standing_FullMethodName    = "/peers.Peers/Standing"
+	Peers_Shares_FullMethodName      = "/peers.Peers/Shares"
+	Peers_QueueShares_FullMethodName = "/peers.Peers/QueueShares"
 )
 
 // PeersClient is the client API for Peers service.
@@ -46,6 +47,8 @@ type PeersClient interface {
 	Standing(ctx context.Context, in *StandingRequest, opts ...grpc.CallOption) (*lookout.Standing, error)
 	// Says how the queues share each pool. UNAVAILABLE when this replica does not lead.
 	Shares(ctx context.Context, in *SharesRequest, opts ...grpc.CallOption) (*SharesResponse, error)
+	// Says the same for programs, of all queues. UNAVAILABLE when this replica does not lead.
+	QueueShares(ctx context.Context, in *QueueSharesRequest, opts ...grpc.CallOption) (*QueueSharesResponse, error)
 }
 
 type peersClient struct {
@@ -105,6 +108,16 @@ func (c *peersClient) Shares(ctx context.Context, in *SharesRequest, opts ...grp
 	return out, nil
 }
 
+func (c *peersClient) QueueShares(ctx context.Context, in *QueueSharesRequest, opts ...grpc.CallOption) (*QueueSharesResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(QueueSharesResponse)
+	err := c.cc.Invoke(ctx, Peers_QueueShares_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // PeersServer is the server API for Peers service.
 // All implementations must embed UnimplementedPeersServer
 // for forward compatibility.
@@ -122,6 +135,8 @@ type PeersServer interface {
 	Standing(context.Context, *StandingRequest) (*lookout.Standing, error)
 	// Says how the queues share each pool. UNAVAILABLE when this replica does not lead.
 	Shares(context.Context, *SharesRequest) (*SharesResponse, error)
+	// Says the same for programs, of all queues. UNAVAILABLE when this replica does not lead.
+	QueueShares(context.Context, *QueueSharesRequest) (*QueueSharesResponse, error)
 	mustEmbedUnimplementedPeersServer()
 }
 
@@ -143,6 +158,9 @@ func (UnimplementedPeersServer) Standing(context.Context, *StandingRequest) (*lo
 }
 func (UnimplementedPeersServer) Shares(context.Context, *SharesRequest) (*SharesResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Shares not implemented")
+}
+func (UnimplementedPeersServer) QueueShares(context.Context, *QueueSharesRequest) (*QueueSharesResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method QueueShares not implemented")
 }
 func (UnimplementedPeersServer) mustEmbedUnimplementedPeersServer() {}
 func (UnimplementedPeersServer) testEmbeddedByValue()               {}
@@ -230,6 +248,24 @@ func _Peers_Shares_Handler(srv interface{}, ctx context.Context, dec func(interf
 	return interceptor(ctx, in, info, handler)
 }
 
+func _Peers_QueueShares_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(QueueSharesRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PeersServer).QueueShares(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Peers_QueueShares_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PeersServer).QueueShares(ctx, req.(*QueueSharesRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // Peers_ServiceDesc is the grpc.ServiceDesc for Peers service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -248,6 +284,10 @@ var Peers_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "Shares",
 			Handler:    _Peers_Shares_Handler,
+		},
+		{
+			MethodName: "QueueShares",
+			Handler:    _Peers_QueueShares_Handler,
 		},
 	},
 	Streams: []grpc.StreamDesc{

@@ -16,8 +16,8 @@ import (
 	"gopkg.in/yaml.v3"
 	kubeyaml "sigs.k8s.io/yaml"
 
-	"armada/internal/settings"
 	"armada/internal/wire/restjson"
+	"armada/pkg/nearest"
 )
 
 // A Problem is one thing that is wrong in a file.
@@ -229,8 +229,8 @@ func (d *document) message(raw []byte, at string, into proto.Message) []Problem 
 
 // unknown words the problem of a key that is not known.
 func unknown(name string, known []string) string {
-	if nearest := settings.Nearest(name, known); nearest != "" {
-		return "unknown field, the nearest known one is " + nearest
+	if near := nearest.Path(name, known); near != "" {
+		return "unknown field, the nearest known one is " + near
 	}
 	return "unknown field"
 }

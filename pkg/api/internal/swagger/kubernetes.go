@@ -25,10 +25,14 @@ var roots = []reflect.Type{
 	reflect.TypeFor[networkingv1.IngressSpec](),
 }
 
+// intOrString is how Kubernetes marks what is a string or a number, in schemas
+// that can name only one type and so name none.
+const intOrString = "x-kubernetes-int-or-string"
+
 // leaves are types whose JSON is not that of their fields.
 var leaves = map[reflect.Type]object{
-	reflect.TypeFor[resource.Quantity]():    {"type": "string", "description": "A Kubernetes quantity, such as 120m, 2 or 512Mi. A number is accepted too."},
-	reflect.TypeFor[intstr.IntOrString]():   {"type": "string", "format": "int-or-string", "description": "A number or a name."},
+	reflect.TypeFor[resource.Quantity]():    {intOrString: true, "description": "A Kubernetes quantity as a string or a number, such as 120m, 2 or 512Mi."},
+	reflect.TypeFor[intstr.IntOrString]():   {intOrString: true, "format": "int-or-string", "description": "A number or a name."},
 	reflect.TypeFor[metav1.Time]():          {"type": "string", "format": "date-time"},
 	reflect.TypeFor[metav1.MicroTime]():     {"type": "string", "format": "date-time"},
 	reflect.TypeFor[metav1.FieldsV1]():      {"type": "object"},

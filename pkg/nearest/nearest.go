@@ -1,4 +1,10 @@
-package settings
+// Package nearest finds what somebody meant who wrote a name that nobody knows:
+// a key of a file, a queue, a resource. Errors name it, so that a typing mistake
+// is mended without looking anything up.
+//
+// It compares names by the edits that lead from one to the other and knows
+// nothing of what they name.
+package nearest
 
 import (
 	"maps"
@@ -7,11 +13,11 @@ import (
 	"unicode/utf8"
 )
 
-// Nearest returns the known path that an unknown one resembles most, "" only
+// Path returns the known path that an unknown one resembles most, "" only
 // when none is known. Paths beside it are compared by their last name; a key in
 // the wrong section is found too, at the price of one edit. Among equals the
 // first in the given order wins.
-func Nearest(unknown string, known []string) string {
+func Path(unknown string, known []string) string {
 	section, name := cutLast(unknown)
 	best, bestDistance := "", 0
 	for _, path := range known {
@@ -27,10 +33,10 @@ func Nearest(unknown string, known []string) string {
 	return best
 }
 
-// Similar returns the known names that an unknown one was probably meant to be,
+// Names returns the known names that an unknown one was probably meant to be,
 // the most similar first, and at most three: those that a few typing errors lead
 // away from, one for every three characters. Case is not an error.
-func Similar(unknown string, known []string) []string {
+func Names(unknown string, known []string) []string {
 	const most = 3
 	length := utf8.RuneCountInString(unknown)
 	byDistance := map[int][]string{}

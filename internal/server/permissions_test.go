@@ -1,0 +1,618 @@
+package server_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"encoding/base64"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
+
+	"armada"
+	"armada/internal/auth"
+	"armada/internal/auth/authtest"
+	"armada/internal/server"
+	"armada/internal/settings"
+	"armada/pkg/api"
+	"armada/pkg/api/executorapi"
+	"armada/pkg/api/lookout"
+	"armada/pkg/api/peers"
+	"armada/pkg/api/schedulerobjects"
+)
+
+// guarded is a server that lets callers in by every method there is, with TLS, and
+// what it takes to be one of them.
+type guarded struct {
+	*world
+	provider  *authtest.Provider
+	cluster   *authtest.Cluster
+	realm     *authtest.Realm
+	authority *authtest.Authority
+	logs      *locked // everything that the server logged and audited
+}
+
+// locked is a buffer for many writers.
+type locked struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (l *locked) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(b)
+}
+
+func (l *locked) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
+}
+
+const password = "correct horse battery staple"
+
+// newGuarded starts one. By default nobody may do anything.
+func newGuarded(t *testing.T, edit func(*auth.Config)) *guarded {
+	t.Helper()
+	g := &guarded{
+		provider: authtest.NewProvider(t), cluster: authtest.NewCluster(t), realm: authtest.NewRealm(t),
+		authority: authtest.NewAuthority(t), logs: &locked{},
+	}
+	config := auth.DefaultConfig()
+	config.BasicAuth.Users = map[string]auth.User{}
+	config.OpenIDAuth.ProviderURL, config.OpenIDAuth.ClientID = g.provider.URL, authtest.Audience
+	config.KubernetesAuth.APIServer, config.KubernetesAuth.CAFile = g.cluster.URL, g.cluster.CAFile
+	config.Kerberos.KeytabLocation = g.realm.Keytab
+	config.ClientCertificates.Enabled = true
+	config.PermissionGroupMapping = map[string][]string{"create_queue": {"admins"}}
+	config.Groups = map[string][]string{"admins": {"root"}}
+	edit(&config)
+	for _, users := range config.Groups {
+		for _, name := range users {
+			config.BasicAuth.Users[name] = auth.User{Password: settings.NewSecret(password)}
+		}
+	}
+	ok(t, config.Validate())
+	log := slog.New(slog.NewTextHandler(g.logs, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	methods, err := config.Methods(log, time.Now)
+	ok(t, err)
+	certFile, keyFile := g.authority.Files(t.TempDir(), g.authority.Certify("server"))
+	g.world = newWorld(t, options{
+		config: func(c *server.Config) {
+			c.TLS = server.TLS{CertFile: certFile, KeyFile: keyFile, ClientCAFile: g.authority.File}
+		},
+		deps: func(d *server.Deps) {
+			d.Authenticator, d.Authorizer = methods, config.Authorizer(d.Store)
+			d.PeerSecret, d.Log, d.Audit = config.PeerSecret.Reveal(), log, g.logs
+		},
+		dial: []grpc.DialOption{
+			grpc.WithTransportCredentials(credentials.NewTLS(&tls.Config{RootCAs: g.authority.Pool})),
+			grpc.WithPerRPCCredentials(header("basic " + base64.StdEncoding.EncodeToString([]byte("root:"+password)))),
+		},
+	})
+	return g
+}
+
+// header is what a client says in its header authorization.
+type header string
+
+func (h header) GetRequestMetadata(context.Context, ...string) (map[string]string, error) {
+	if h == "" {
+		return nil, nil
+	}
+	return map[string]string{"authorization": string(h)}, nil
+}
+
+func (header) RequireTransportSecurity() bool { return true }
+
+// A method is a way to prove that one is a user.
+type method struct {
+	name string
+	// prove returns the header and the certificate for one call.
+	prove func(g *guarded, user string) (header, *tls.Certificate)
+}
+
+func methods() []method {
+	return []method{
+		{auth.MethodBasic, func(_ *guarded, user string) (header, *tls.Certificate) {
+			return header("BaSiC " + base64.StdEncoding.EncodeToString([]byte(user+":"+password))), nil
+		}},
+		{auth.MethodOpenID, func(g *guarded, user string) (header, *tls.Certificate) {
+			return header("Bearer " + g.provider.Token(user, nil)), nil
+		}},
+		{auth.MethodKerberos, func(g *guarded, user string) (header, *tls.Certificate) {
+			return header("Negotiate " + g.realm.Ticket(user, time.Hour)), nil
+		}},
+		{auth.MethodKubernetes, func(g *guarded, user string) (header, *tls.Certificate) {
+			return header("bearer " + g.cluster.Token(user, time.Now().Add(time.Hour))), nil
+		}},
+		{auth.MethodCertificate, func(g *guarded, user string) (header, *tls.Certificate) {
+			c := g.authority.Certify(user)
+			return "", &c
+		}},
+	}
+}
+
+// as returns a connection over gRPC as a user, good for one call.
+func (g *guarded) as(t *testing.T, h header, c *tls.Certificate) *grpc.ClientConn {
+	t.Helper()
+	conn, err := grpc.NewClient(g.server.GRPCAddr(), grpc.WithTransportCredentials(credentials.NewTLS(g.tls(c))), grpc.WithPerRPCCredentials(h))
+	ok(t, err)
+	t.Cleanup(func() { _ = conn.Close() })
+	return conn
+}
+
+func (g *guarded) tls(c *tls.Certificate) *tls.Config {
+	config := &tls.Config{RootCAs: g.authority.Pool, MinVersion: tls.VersionTLS12}
+	if c != nil {
+		config.Certificates = []tls.Certificate{*c}
+	}
+	return config
+}
+
+// rest makes a call over REST and returns the answer with its body read.
+func (g *guarded) rest(t *testing.T, h header, c *tls.Certificate, verb, path, body string) (*http.Response, string) {
+	t.Helper()
+	request, err := http.NewRequestWithContext(t.Context(), verb, "https://"+g.server.HTTPAddr()+path, strings.NewReader(body))
+	ok(t, err)
+	if h != "" {
+		request.Header.Set("Authorization", string(h))
+	}
+	transport := &http.Transport{TLSClientConfig: g.tls(c), ForceAttemptHTTP2: true}
+	defer transport.CloseIdleConnections()
+	answer, err := (&http.Client{Transport: transport}).Do(request)
+	ok(t, err)
+	defer func() { _ = answer.Body.Close() }()
+	text, err := io.ReadAll(answer.Body)
+	ok(t, err)
+	return answer, string(text)
+}
+
+// A probe is a call that takes the right to a verb on the queue "q", and on nothing
+// else. What it asks for need not exist: only whether it was let in counts.
+type probe struct {
+	grpc func(ctx context.Context, conn *grpc.ClientConn) error
+	rest string // verb and path; empty where REST has no such call
+	body string
+}
+
+func probes() map[armada.Verb]probe {
+	list := func(stream grpc.ServerStreamingClient[api.EventStreamMessage], err error) error {
+		if err == nil {
+			_, err = stream.Recv()
+		}
+		return err
+	}
+	return map[armada.Verb]probe{
+		armada.VerbSubmit: {func(ctx context.Context, c *grpc.ClientConn) error {
+			_, err := api.NewSubmitClient(c).SubmitJobs(ctx, &api.JobSubmitRequest{Queue: "q", JobSetId: "s"})
+			return err
+		}, "POST /v1/job/submit", `{"queue":"q","jobSetId":"s"}`},
+		armada.VerbCancel: {func(ctx context.Context, c *grpc.ClientConn) error {
+			_, err := api.NewSubmitClient(c).CancelJobs(ctx, &api.JobCancelRequest{Queue: "q", JobSetId: "s"})
+			return err
+		}, "POST /v1/job/cancel", `{"queue":"q","jobSetId":"s"}`},
+		armada.VerbPreempt: {func(ctx context.Context, c *grpc.ClientConn) error {
+			_, err := api.NewSubmitClient(c).PreemptJobs(ctx, &api.JobPreemptRequest{Queue: "q", JobSetId: "s", JobIds: []string{"x"}})
+			return err
+		}, "", ""},
+		armada.VerbReprioritize: {func(ctx context.Context, c *grpc.ClientConn) error {
+			_, err := api.NewSubmitClient(c).ReprioritizeJobs(ctx, &api.JobReprioritizeRequest{Queue: "q", JobSetId: "s"})
+			return err
+		}, "POST /v1/job/reprioritize", `{"queue":"q","jobSetId":"s"}`},
+		armada.VerbWatch: {func(ctx context.Context, c *grpc.ClientConn) error {
+			return list(api.NewEventClient(c).GetJobSetEvents(ctx, &api.JobSetRequest{Queue: "q", Id: "s"}))
+		}, "POST /v1/job-set/q/s", `{}`},
+		auth.VerbSeeJobs: {func(ctx context.Context, c *grpc.ClientConn) error {
+			_, err := api.NewJobsClient(c).GetJobStatusUsingExternalJobUri(ctx, &api.JobStatusUsingExternalJobUriRequest{Queue: "q", Jobset: "s", ExternalJobUri: "u"})
+			return err
+		}, "", ""},
+		auth.VerbSeeQueues: {func(ctx context.Context, c *grpc.ClientConn) error {
+			_, err := api.NewSubmitClient(c).GetQueue(ctx, &api.QueueGetRequest{Name: "q"})
+			return err
+		}, "GET /v1/queue/q", ""},
+		auth.VerbCreateQueue: {func(ctx context.Context, c *grpc.ClientConn) error {
+			_, err := api.NewQueueServiceClient(c).CreateQueue(ctx, &api.Queue{Name: "-"})
+			return err
+		}, "POST /v1/queue", `{"name":"-"}`},
+		auth.VerbDeleteQueue: {func(ctx context.Context, c *grpc.ClientConn) error {
+			_, err := api.NewSubmitClient(c).DeleteQueue(ctx, &api.QueueDeleteRequest{Name: "none"})
+			return err
+		}, "DELETE /v1/queue/none", ""},
+		auth.VerbCordonQueue: {func(ctx context.Context, c *grpc.ClientConn) error {
+			_, err := api.NewQueueServiceClient(c).CordonQueue(ctx, &api.QueueCordonRequest{Name: "none"})
+			return err
+		}, "", ""},
+		auth.VerbCreateRetryPolicy: {func(ctx context.Context, c *grpc.ClientConn) error {
+			_, err := api.NewRetryPolicyServiceClient(c).CreateRetryPolicy(ctx, &api.RetryPolicy{})
+			return err
+		}, "", ""},
+		auth.VerbUpdateRetryPolicy: {func(ctx context.Context, c *grpc.ClientConn) error {
+			_, err := api.NewRetryPolicyServiceClient(c).UpdateRetryPolicy(ctx, &api.RetryPolicy{})
+			return err
+		}, "", ""},
+		auth.VerbDeleteRetryPolicy: {func(ctx context.Context, c *grpc.ClientConn) error {
+			_, err := api.NewRetryPolicyServiceClient(c).DeleteRetryPolicy(ctx, &api.RetryPolicyDeleteRequest{Name: "none"})
+			return err
+		}, "", ""},
+		auth.VerbAskReplica: {func(ctx context.Context, c *grpc.ClientConn) error {
+			_, err := peers.NewPeersClient(c).Shares(ctx, &peers.SharesRequest{})
+			return err
+		}, "", ""},
+	}
+}
+
+// elsewhere are verbs whose calls other tests make: their services are not part of
+// this test's server.
+var elsewhere = map[armada.Verb]bool{auth.VerbExecuteJobs: true, auth.VerbUpdateExecutor: true, auth.VerbCordonNodes: true}
+
+// holders are users who hold one permission each: theirs is their name.
+func holders(c *auth.Config) {
+	for _, p := range auth.Permissions() {
+		group := "group-" + string(p)
+		c.Groups[group] = []string{string(p)}
+		c.PermissionGroupMapping[string(p)] = append(c.PermissionGroupMapping[string(p)], group)
+	}
+	// And users who hold a verb of the queue each.
+	for _, verb := range armada.Verbs() {
+		c.Groups["queue-"+string(verb)] = []string{"queue-" + string(verb)}
+	}
+}
+
+func TestEveryPermissionOpensItsCallsByEveryMethodAndNoOthers(t *testing.T) {
+	t.Parallel()
+	g := newGuarded(t, holders)
+	queue := &api.Queue{Name: "q", PriorityFactor: 1}
+	for _, verb := range armada.Verbs() {
+		queue.Permissions = append(queue.Permissions, &api.Queue_Permissions{
+			Subjects: []*api.Queue_Permissions_Subject{{Kind: armada.SubjectGroup, Name: "queue-" + string(verb)}}, Verbs: []string{string(verb)},
+		})
+	}
+	_, err := g.submit.CreateQueue(t.Context(), queue)
+	ok(t, err)
+	checked := 0
+	for _, rule := range auth.Rules() {
+		call, there := probes()[rule.Verb]
+		if !there {
+			if !elsewhere[rule.Verb] {
+				t.Errorf("nothing calls what takes %s", rule.Verb)
+			}
+			continue
+		}
+		may := map[string]bool{}
+		for _, p := range rule.Permissions {
+			may[string(p)] = true
+		}
+		for _, v := range rule.ByQueue {
+			may["queue-"+string(v)] = true
+		}
+		var users []string
+		for _, p := range auth.Permissions() {
+			users = append(users, string(p))
+		}
+		for _, v := range armada.Verbs() {
+			users = append(users, "queue-"+string(v))
+		}
+		for _, user := range users {
+			for _, m := range methods() {
+				what := fmt.Sprintf("%s as %s by %s", rule.Verb, user, m.name)
+				h, c := m.prove(g, user)
+				code := status.Code(call.grpc(t.Context(), g.as(t, h, c)))
+				if code == codes.Unauthenticated || may[user] == (code == codes.PermissionDenied) {
+					t.Errorf("%s: gRPC answers %s", what, code)
+				}
+				if checked++; call.rest == "" {
+					continue
+				}
+				verb, path, _ := strings.Cut(call.rest, " ")
+				h, c = m.prove(g, user)
+				answer, body := g.rest(t, h, c, verb, path, call.body)
+				if answer.StatusCode == http.StatusUnauthorized || may[user] == (answer.StatusCode == http.StatusForbidden) {
+					t.Errorf("%s: REST answers %s: %s", what, answer.Status, body)
+				}
+			}
+		}
+	}
+	t.Logf("%d calls over gRPC, about half as many over REST", checked)
+}
+
+func TestWhoProvesNothingIsUnauthenticatedAndToldHow(t *testing.T) {
+	t.Parallel()
+	g := newGuarded(t, func(*auth.Config) {})
+	var got metadata.MD
+	_, err := api.NewSubmitClient(g.as(t, "", nil)).GetQueue(t.Context(), &api.QueueGetRequest{Name: "q"}, grpc.Header(&got))
+	wantCode(t, err, codes.Unauthenticated)
+	want := []string{"Negotiate", "Bearer", `Basic realm="Armada", charset="UTF-8"`}
+	if strings.Join(got.Get("www-authenticate"), "; ") != strings.Join(want, "; ") {
+		t.Errorf("gRPC is challenged by %q, want %q", got.Get("www-authenticate"), want)
+	}
+	for verb, path := range map[string]string{"GET": "/v1/queue/q", "POST": "/v1/job-set/q/s"} { // one answer, and a stream
+		answer, body := g.rest(t, "", nil, verb, path, "{}")
+		if answer.StatusCode != http.StatusUnauthorized || strings.Join(answer.Header.Values("WWW-Authenticate"), "; ") != strings.Join(want, "; ") {
+			t.Errorf("%s %s answers %s with %q: %s", verb, path, answer.Status, answer.Header.Values("WWW-Authenticate"), body)
+		}
+	}
+}
+
+func TestKerberosAnswersWithATokenOverBoth(t *testing.T) {
+	t.Parallel()
+	g := newGuarded(t, func(*auth.Config) {})
+	var got metadata.MD
+	conn := g.as(t, header("Negotiate "+g.realm.Ticket("root", time.Hour)), nil)
+	_, err := api.NewSubmitClient(conn).GetQueue(t.Context(), &api.QueueGetRequest{Name: "q"}, grpc.Header(&got))
+	ok(t, err)
+	if all := got.Get("www-authenticate"); len(all) != 1 || !strings.HasPrefix(all[0], "Negotiate ") {
+		t.Errorf("gRPC answers %q", all)
+	}
+	answer, _ := g.rest(t, header("Negotiate "+g.realm.Ticket("root", time.Hour)), nil, "GET", "/v1/queue/q", "")
+	if all := answer.Header.Values("WWW-Authenticate"); answer.StatusCode != http.StatusOK || len(all) != 1 || !strings.HasPrefix(all[0], "Negotiate ") {
+		t.Errorf("REST answers %s %q", answer.Status, all)
+	}
+}
+
+func TestCredentialsThatMetadataCannotCarryAreNotTakenForNone(t *testing.T) {
+	t.Parallel()
+	yes := true
+	g := newGuarded(t, func(c *auth.Config) {
+		c.AnonymousAuth = &yes
+		c.PermissionGroupMapping["watch_all_events"] = []string{auth.Everyone}
+	})
+	for _, h := range []header{"Basic Ünïcode", "Bearer \xff", "Basic", " ", "unheard-of x"} {
+		if answer, body := g.rest(t, h, nil, "GET", "/v1/queue/q", ""); answer.StatusCode != http.StatusUnauthorized {
+			t.Errorf("%q is answered %s: %s", h, answer.Status, body)
+		}
+	}
+	if answer, body := g.rest(t, "", nil, "GET", "/v1/queue/q", ""); answer.StatusCode != http.StatusOK {
+		t.Errorf("anonymous is answered %s: %s", answer.Status, body)
+	}
+}
+
+func TestNobodyNamesItselfBesideItsCredentials(t *testing.T) {
+	t.Parallel()
+	g := newGuarded(t, func(*auth.Config) {})
+	root := g.authority.Certify("root")
+	for name, value := range map[string]string{
+		"Grpc-Metadata-Armada-Client-Certificate-Bin": base64.StdEncoding.EncodeToString(root.Certificate[0]),
+		"Armada-Client-Certificate-Bin":               base64.StdEncoding.EncodeToString(root.Certificate[0]),
+		"Grpc-Metadata-Authorization":                 "basic " + base64.StdEncoding.EncodeToString([]byte("root:"+password)),
+	} {
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "https://"+g.server.HTTPAddr()+"/v1/queue/q", nil)
+		ok(t, err)
+		request.Header.Set(name, value)
+		transport := &http.Transport{TLSClientConfig: g.tls(nil)}
+		answer, err := (&http.Client{Transport: transport}).Do(request)
+		ok(t, err)
+		_ = answer.Body.Close()
+		transport.CloseIdleConnections()
+		if answer.StatusCode != http.StatusUnauthorized {
+			t.Errorf("%s lets in: %s", name, answer.Status)
+		}
+	}
+	md := metadata.Pairs("armada-client-certificate-bin", string(root.Certificate[0]))
+	_, err := api.NewSubmitClient(g.as(t, "", nil)).GetQueue(metadata.NewOutgoingContext(t.Context(), md), &api.QueueGetRequest{Name: "q"})
+	wantCode(t, err, codes.Unauthenticated)
+}
+
+func TestOnlyWatchersOfAQueueSeeItsJobs(t *testing.T) {
+	t.Parallel()
+	g := newGuarded(t, func(c *auth.Config) {
+		c.Groups["a"], c.Groups["b"] = []string{"ada"}, []string{"bob"}
+		c.PermissionGroupMapping["submit_any_jobs"] = []string{"admins"}
+	})
+	var jobs []string
+	for _, name := range []string{"a", "b"} {
+		_, err := g.submit.CreateQueue(t.Context(), &api.Queue{Name: name, PriorityFactor: 1, GroupOwners: []string{name}})
+		ok(t, err)
+		answer, err := g.submit.SubmitJobs(t.Context(), &api.JobSubmitRequest{Queue: name, JobSetId: "s", JobRequestItems: items(1)})
+		ok(t, err)
+		jobs = append(jobs, answer.GetJobResponseItems()[0].GetJobId())
+	}
+	ada := g.as(t, header("basic "+base64.StdEncoding.EncodeToString([]byte("ada:"+password))), nil)
+	states, err := api.NewJobsClient(ada).GetJobStatus(t.Context(), &api.JobStatusRequest{JobIds: jobs})
+	ok(t, err)
+	if states.GetJobStates()[jobs[0]] != api.JobState_QUEUED || states.GetJobStates()[jobs[1]] != api.JobState_UNKNOWN {
+		t.Errorf("ada sees %v", states)
+	}
+	details, err := api.NewJobsClient(ada).GetJobDetails(t.Context(), &api.JobDetailsRequest{JobIds: jobs})
+	ok(t, err)
+	if len(details.GetJobDetails()) != 1 {
+		t.Errorf("ada sees the details of %d jobs", len(details.GetJobDetails()))
+	}
+	active, err := api.NewJobsClient(ada).GetActiveQueues(t.Context(), &api.GetActiveQueuesRequest{})
+	ok(t, err)
+	if got := fmt.Sprint(active.GetActiveQueuesByPool()["default"].GetQueues()); got != "[a]" {
+		t.Errorf("ada sees the active queues %s", got)
+	}
+	looking := lookout.NewLookoutClient(ada)
+	_, err = looking.GetJob(t.Context(), &lookout.GetJobRequest{JobId: jobs[1]})
+	wantCode(t, err, codes.PermissionDenied)
+	if err == nil || !strings.Contains(err.Error(), `user "ada" may not watch in the queue "b"`) {
+		t.Errorf("ada is told %v", err)
+	}
+	logs, err := looking.GetLogs(t.Context(), &lookout.LogsRequest{JobId: jobs[1]})
+	ok(t, err)
+	_, err = logs.Recv()
+	wantCode(t, err, codes.PermissionDenied)
+	_, err = schedulerobjects.NewSchedulerReportingClient(ada).GetQueueReport(t.Context(), &schedulerobjects.QueueReportRequest{QueueName: "b"})
+	wantCode(t, err, codes.PermissionDenied)
+	_, err = schedulerobjects.NewSchedulerReportingClient(ada).GetJobReport(t.Context(), &schedulerobjects.JobReportRequest{JobId: jobs[1]})
+	wantCode(t, err, codes.PermissionDenied)
+	_, err = looking.GetJobs(t.Context(), &lookout.GetJobsRequest{Filters: []*lookout.Filter{{Field: "queue", Values: []string{"b"}}}})
+	wantCode(t, err, codes.PermissionDenied)
+	own, err := looking.GetJobs(t.Context(), &lookout.GetJobsRequest{Filters: []*lookout.Filter{{Field: "queue", Values: []string{"a"}}}})
+	ok(t, err)
+	if len(own.GetJobs()) != 1 {
+		t.Errorf("ada sees %d jobs of her own queue", len(own.GetJobs()))
+	}
+	// Cancelling by id alone takes the verb on the queue of the job.
+	_, err = api.NewSubmitClient(ada).CancelJobs(t.Context(), &api.JobCancelRequest{JobId: jobs[1]})
+	wantCode(t, err, codes.PermissionDenied)
+	cancelled, err := api.NewSubmitClient(ada).CancelJobs(t.Context(), &api.JobCancelRequest{JobId: jobs[0]})
+	ok(t, err)
+	if len(cancelled.GetCancelledIds()) != 1 {
+		t.Errorf("ada cancelled %v", cancelled.GetCancelledIds())
+	}
+	stream, err := api.NewSubmitClient(ada).GetQueues(t.Context(), &api.StreamingQueueGetRequest{})
+	ok(t, err)
+	first, err := stream.Recv()
+	ok(t, err)
+	second, err := stream.Recv()
+	ok(t, err)
+	if first.GetQueue().GetName() != "a" || second.GetEnd() == nil {
+		t.Errorf("ada is shown the queues %v, %v", first, second)
+	}
+}
+
+func TestAQueueKeepsItsJobsInItsNamespaces(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, options{})
+	_, err := w.submit.CreateQueue(t.Context(), &api.Queue{Name: "n", PriorityFactor: 1, Labels: map[string]string{auth.NamespacesLabel: "team-a, team-b"}})
+	ok(t, err)
+	for namespace, want := range map[string]codes.Code{"team-a": codes.OK, "team-b": codes.OK, "kube-system": codes.PermissionDenied, "": codes.PermissionDenied} {
+		list := items(1)
+		list[0].Namespace = namespace
+		_, err := w.submit.SubmitJobs(t.Context(), &api.JobSubmitRequest{Queue: "n", JobSetId: "s", JobRequestItems: list})
+		wantCode(t, err, want)
+	}
+}
+
+func TestReplicasKnowEachOtherByTheirSecretAndNobodyElseAsksWhatTheyAsk(t *testing.T) {
+	t.Parallel()
+	const secret = "a secret of all replicas"
+	g := newGuarded(t, func(c *auth.Config) { c.PeerSecret = settings.NewSecret(secret) })
+	ask := func(h header) error {
+		_, err := peers.NewPeersClient(g.as(t, h, nil)).Shares(t.Context(), &peers.SharesRequest{})
+		return err
+	}
+	wantCode(t, ask(header(server.PeerScheme+" "+secret)), codes.Unimplemented) // let in, and nothing is there
+	wantCode(t, ask(header(server.PeerScheme+" "+secret+"x")), codes.Unauthenticated)
+	wantCode(t, ask(header("basic "+base64.StdEncoding.EncodeToString([]byte("root:"+password)))), codes.PermissionDenied)
+	// And it opens nothing else.
+	_, err := api.NewSubmitClient(g.as(t, header(server.PeerScheme+" "+secret), nil)).GetQueue(t.Context(), &api.QueueGetRequest{Name: "q"})
+	wantCode(t, err, codes.PermissionDenied)
+}
+
+func TestTheExecutorOfTheProcessIsLetInAsSuchOnly(t *testing.T) {
+	t.Parallel()
+	g := newGuarded(t, func(*auth.Config) {})
+	conn, err := g.server.Connect()
+	ok(t, err)
+	defer func() { _ = conn.Close() }()
+	_, err = executorapi.NewExecutorApiClient(conn).ReportEvents(t.Context(), &executorapi.EventList{})
+	wantCode(t, err, codes.Unimplemented)
+	_, err = api.NewSubmitClient(conn).GetQueue(t.Context(), &api.QueueGetRequest{Name: "q"})
+	wantCode(t, err, codes.PermissionDenied)
+}
+
+func TestACallerIsToldWhoItIs(t *testing.T) {
+	t.Parallel()
+	g := newGuarded(t, func(*auth.Config) {})
+	h, c := methods()[0].prove(g, "root")
+	var got metadata.MD
+	_, err := api.NewSubmitClient(g.as(t, h, c)).Health(t.Context(), nil, grpc.Header(&got))
+	ok(t, err)
+	if fmt.Sprint(got.Get("armada-caller-bin"), got.Get("armada-caller-groups-bin"), got.Get("armada-caller-method")) != "[root] [admins] [basic]" {
+		t.Errorf("it is told %v", got)
+	}
+	_, err = api.NewSubmitClient(g.as(t, "", nil)).Health(t.Context(), nil)
+	ok(t, err)
+	_, err = api.NewSubmitClient(g.as(t, "basic eDp5", nil)).Health(t.Context(), nil)
+	wantCode(t, err, codes.Unauthenticated)
+}
+
+func TestChangesAndRefusalsAreWrittenDownAndSecretsAreNot(t *testing.T) {
+	t.Parallel()
+	g := newGuarded(t, func(c *auth.Config) { c.Groups["nobodies"] = []string{"eve"} })
+	var secrets []string
+	for _, m := range methods() {
+		for _, user := range []string{"root", "eve"} {
+			h, c := m.prove(g, user)
+			if _, secret, found := strings.Cut(string(h), " "); found {
+				secrets = append(secrets, secret)
+			}
+			_, _ = api.NewSubmitClient(g.as(t, h, c)).CreateQueue(t.Context(), &api.Queue{Name: "made-by-" + m.name, PriorityFactor: 1})
+			broken := header(strings.Replace(string(h), " ", " x", 1))
+			_, _ = api.NewSubmitClient(g.as(t, broken, nil)).CreateQueue(t.Context(), &api.Queue{Name: "never", PriorityFactor: 1})
+		}
+	}
+	wrong := base64.StdEncoding.EncodeToString([]byte("root:a wrong password of root"))
+	_, _ = api.NewSubmitClient(g.as(t, header("basic "+wrong), nil)).CreateQueue(t.Context(), &api.Queue{Name: "never", PriorityFactor: 1})
+	g.stop()
+	text := g.logs.String()
+	for _, want := range []string{
+		`"user":"root","by":"kerberos","from":"127.0.0.1","method":"api.Submit/CreateQueue","code":"OK","name":"made-by-kerberos"`,
+		`"user":"eve","by":"clientCertificate","from":"127.0.0.1","method":"api.Submit/CreateQueue","code":"PermissionDenied"`,
+		`"code":"Unauthenticated"`,
+	} {
+		if !strings.Contains(text, want) {
+			t.Errorf("nothing says %s in:\n%s", want, text)
+		}
+	}
+	for _, secret := range append(secrets, wrong, password, "a wrong password of root") {
+		if strings.Contains(text, secret) {
+			t.Errorf("%q stands in a log", secret)
+		}
+	}
+}
+
+func TestCertificatesAreRenewedWhileTheServerRuns(t *testing.T) {
+	t.Parallel()
+	authority := authtest.NewAuthority(t)
+	dir := t.TempDir()
+	certFile, keyFile := authority.Files(dir, authority.Certify("first"))
+	w := newWorld(t, options{
+		config: func(c *server.Config) { c.TLS = server.TLS{CertFile: certFile, KeyFile: keyFile} },
+		dial:   []grpc.DialOption{grpc.WithTransportCredentials(credentials.NewTLS(&tls.Config{RootCAs: authority.Pool}))},
+	})
+	serial := func(addr string) string {
+		conn, err := tls.Dial("tcp", addr, &tls.Config{RootCAs: authority.Pool, MinVersion: tls.VersionTLS12})
+		ok(t, err)
+		defer func() { _ = conn.Close() }()
+		return conn.ConnectionState().PeerCertificates[0].Subject.CommonName
+	}
+	if got := serial(w.server.GRPCAddr()); got != "first" {
+		t.Fatalf("the certificate is of %s", got)
+	}
+	authority.Files(dir, authority.Certify("second"))
+	for deadline := time.Now().Add(20 * time.Second); ; {
+		if serial(w.server.GRPCAddr()) == "second" && serial(w.server.HTTPAddr()) == "second" {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("the new certificate is not served")
+		}
+	}
+	if _, err := tls.Dial("tcp", w.server.GRPCAddr(), &tls.Config{RootCAs: authority.Pool, MaxVersion: tls.VersionTLS11}); err == nil { //nolint:gosec // that it is refused is the point
+		t.Error("TLS 1.1 is spoken")
+	}
+}
+
+func TestAPageOfAnotherOriginCannotUseABrowsersCredentials(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, options{})
+	for origin, want := range map[string]int{"": 200, "http://localhost:3000": 200, "https://evil.example": 403} {
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+w.server.HTTPAddr()+"/v1/job/cancel", strings.NewReader(`{"queue":"q","jobSetId":"s"}`))
+		ok(t, err)
+		if origin != "" {
+			request.Header.Set("Origin", origin)
+		}
+		answer, err := http.DefaultClient.Do(request)
+		ok(t, err)
+		_ = answer.Body.Close()
+		if answer.StatusCode != want {
+			t.Errorf("from %q it is answered %s, want %d", origin, answer.Status, want)
+		}
+	}
+}
