@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"armada/internal/app"
+	"armada/internal/runs/kubernetes"
 	"armada/internal/telemetry"
 )
 
@@ -153,6 +154,7 @@ func armadactl() string {
 func play(ctx context.Context, roles app.Roles, config app.Config) error {
 	log := telemetry.NewLogger(os.Stderr, config.Telemetry)
 	adoptGRPCLog(log)
+	kubernetes.LogTo(log.With("part", "kubernetes"))
 	system, err := app.Open(ctx, config, roles, version, log)
 	if err != nil {
 		return err

@@ -17,14 +17,14 @@ import (
 	"armada/internal/runs/runstest"
 )
 
-// begin starts a run that does a job, with more annotations, and returns its
-// order.
-func (w *world) begin(t testing.TB, r *kubernetes.Runtime, job runstest.Job, annotations map[string]string) runs.Order {
+// begin starts a run that does a job, with more annotations and objects beside
+// its pod, and returns its order.
+func (w *world) begin(t testing.TB, r *kubernetes.Runtime, job runstest.Job, annotations map[string]string, objects ...runs.Object) runs.Order {
 	t.Helper()
 	w.runs++
 	id := armada.JobID("01arz3ndektsv4rrffq69g" + string(rune('a'+w.runs/26)) + string(rune('a'+w.runs%26)) + "00")
 	o := runs.Order{
-		Run: armada.NewRunID(id, 1), Job: id, Queue: "a-queue", JobSet: "a-set", Node: w.nodes.Names[0], Pool: "default", Annotations: annotations,
+		Run: armada.NewRunID(id, 1), Job: id, Queue: "a-queue", JobSet: "a-set", Node: w.nodes.Names[0], Pool: "default", Annotations: annotations, Objects: objects,
 	}
 	w.spec(&o, job)
 	if err := r.Start(t.Context(), o); err != nil {

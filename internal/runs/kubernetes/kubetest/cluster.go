@@ -27,6 +27,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -49,8 +50,10 @@ type Cluster struct {
 	Kubeconfig string
 	Client     kubernetes.Interface
 
+	host      string
 	folder    string
 	processes []*exec.Cmd
+	pki       *pki
 	kubelet   *tls.Certificate // what played kubelets serve with
 }
 
@@ -117,6 +120,7 @@ func start() (_ *Cluster, err error) {
 	if err != nil {
 		return nil, err
 	}
+	c.pki = pki
 	if c.kubelet, err = pki.kubelet(); err != nil {
 		return nil, err
 	}
@@ -142,8 +146,9 @@ func start() (_ *Cluster, err error) {
 	); err != nil {
 		return nil, err
 	}
+	c.host = "https://127.0.0.1:" + ports[2]
 	config := &rest.Config{
-		Host: "https://127.0.0.1:" + ports[2], QPS: 1e4, Burst: 1e4,
+		Host: c.host, QPS: 1e4, Burst: 1e4,
 		TLSClientConfig: rest.TLSClientConfig{CAFile: file("ca.crt"), CertFile: file("admin.crt"), KeyFile: file("admin.key")},
 	}
 	if c.Client, err = kubernetes.NewForConfig(config); err != nil {
@@ -217,6 +222,23 @@ func freePorts(n int) ([]string, error) {
 	return ports, nil
 }
 
+// User returns a kubeconfig of somebody who may do nothing until a role is bound
+// to the name.
+func (c *Cluster) User(t testing.TB, name string) string {
+	t.Helper()
+	if err := c.pki.sign("user-"+name, pkix.Name{CommonName: name}); err != nil {
+		t.Fatal(err)
+	}
+	file := func(end string) string { return filepath.Join(c.folder, "user-"+name+end) }
+	config := &rest.Config{Host: c.host, TLSClientConfig: rest.TLSClientConfig{
+		CAFile: filepath.Join(c.folder, "ca.crt"), CertFile: file(".crt"), KeyFile: file(".key"),
+	}}
+	if err := writeKubeconfig(file(".kubeconfig"), config); err != nil {
+		t.Fatal(err)
+	}
+	return file(".kubeconfig")
+}
+
 func writeKubeconfig(file string, config *rest.Config) error {
 	k := clientcmdapi.NewConfig()
 	k.Clusters["test"] = &clientcmdapi.Cluster{Server: config.Host, CertificateAuthority: config.CAFile}
@@ -231,7 +253,7 @@ type pki struct {
 	folder string
 	key    *ecdsa.PrivateKey
 	ca     *x509.Certificate
-	serial int64
+	serial atomic.Int64
 }
 
 func newPKI(folder string) (*pki, error) {
@@ -267,9 +289,8 @@ func (p *pki) sign(name string, subject pkix.Name) error {
 	if err != nil {
 		return err
 	}
-	p.serial++
 	der, err := x509.CreateCertificate(rand.Reader, &x509.Certificate{
-		SerialNumber: big.NewInt(1 + p.serial), Subject: subject, NotBefore: p.ca.NotBefore, NotAfter: p.ca.NotAfter,
+		SerialNumber: big.NewInt(1 + p.serial.Add(1)), Subject: subject, NotBefore: p.ca.NotBefore, NotAfter: p.ca.NotAfter,
 		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth, x509.ExtKeyUsageServerAuth},
 		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, DNSNames: []string{"localhost"},
 	}, p.ca, &key.PublicKey, p.key)
