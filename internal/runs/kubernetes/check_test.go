@@ -67,7 +67,7 @@ func TestCheckSaysWhatIsWrongWithTheNodes(t *testing.T) {
 	for want, spoil := range map[string]func(*kubernetes.Config){
 		"0 nodes":                            func(c *kubernetes.Config) { c.NodeSelector = "there=is-none" },
 		"1 nodes have no label example/none": func(c *kubernetes.Config) { c.NodeIDLabel = "example/none" },
-		`context "nowhere" does not exist`: func(c *kubernetes.Config) { c.Context = "nowhere" },
+		`context "nowhere" does not exist`:   func(c *kubernetes.Config) { c.Context = "nowhere" },
 		"kubeconfig":                         func(c *kubernetes.Config) { c.Kubeconfig = "/there/is/none" },
 	} {
 		config := w.config

@@ -81,6 +81,9 @@ func Shared(t testing.TB) *Cluster {
 	return shared
 }
 
+// Client is an administrator of the cluster that Main started.
+func Client() kubernetes.Interface { return shared.Client }
+
 // binaries finds the folder with etcd and kube-apiserver.
 func binaries() (string, error) {
 	if dir := os.Getenv("ARMADA_KUBE_BIN"); dir != "" {

@@ -21,6 +21,7 @@ import (
 const (
 	Print    = "kubetest/print"     // lines that it prints when it begins
 	ExitCode = "kubetest/exit-code" // how it ends by itself
+	Lasts    = "kubetest/lasts"     // how long it runs
 	Forever  = "kubetest/forever"   // it ends only when it is deleted, and then with exit code 143
 	Deaf     = "kubetest/deaf"      // with Forever: not before the end of the grace period
 	Finishes = "kubetest/finishes"  // with Forever: deleted, it ends with exit code 0
@@ -28,6 +29,8 @@ const (
 	Reason   = "kubetest/reason"    // the reason of its container's end, such as OOMKilled
 	Evicted  = "kubetest/evicted"   // its node evicts it when it runs
 	Refused  = "kubetest/refused"   // its node refuses it for this reason, such as OutOfcpu
+	// RefusedOnce is Refused for the first pod of its name.
+	RefusedOnce = "kubetest/refused-once"
 )
 
 // life is a pod on a played kubelet.
@@ -89,9 +92,10 @@ func (l *life) phases() error {
 		return nil
 	}
 	name := pod.Spec.Containers[0].Name
+	refused := l.nodes.refuses(pod)
 	switch {
-	case pod.Annotations[Refused] != "":
-		return l.set(map[string]any{"phase": corev1.PodFailed, "reason": pod.Annotations[Refused], "message": "refused"})
+	case refused != "":
+		return l.set(map[string]any{"phase": corev1.PodFailed, "reason": refused, "message": "refused"})
 	case pod.Annotations[Waits] != "":
 		waiting := corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: pod.Annotations[Waits], Message: "told to"}}
 		if err := l.set(map[string]any{"containerStatuses": []corev1.ContainerStatus{{Name: name, State: waiting}}}); err != nil {
@@ -126,7 +130,13 @@ func (l *life) phases() error {
 func (l *life) run() (int32, error) {
 	pod := l.last()
 	if pod.Annotations[Forever] == "" {
-		return number(pod, ExitCode), nil
+		lasts, _ := time.ParseDuration(pod.Annotations[Lasts])
+		select {
+		case <-time.After(lasts):
+			return number(pod, ExitCode), nil
+		case <-l.nodes.ctx.Done():
+			return 0, context.Cause(l.nodes.ctx)
+		}
 	}
 	asked, err := l.deletion()
 	if err != nil {

@@ -23,17 +23,18 @@ import (
 // ends.
 type Nodes struct {
 	Cluster   *Cluster
-	Namespace string
+	Name      string // theirs alone
+	Namespace string // of their pods
 	Selector  string // of the nodes
 	Names     []string
 
-	label string
-	own   map[string]bool
-	port  int32
-	ctx   context.Context
+	own  map[string]bool
+	port int32
+	ctx  context.Context
 
 	mu   sync.Mutex
 	pods map[string]*life // by uid
+	once map[string]bool  // names of pods that were refused once
 	deaf map[string]bool  // nodes whose kubelets do nothing
 }
 
@@ -41,21 +42,37 @@ var worlds atomic.Int64
 
 const worldLabel = "kubetest/world"
 
+// Played is a label that every node here has, with the value "yes".
+const Played = "kubetest/played"
+
 // NewNodes makes nodes of 32 cores and 128Gi each.
 func NewNodes(t testing.TB, count int) *Nodes {
 	t.Helper()
-	c := Shared(t)
 	name := fmt.Sprintf("w%d", worlds.Add(1))
+	_, err := Shared(t).Client.CoreV1().Namespaces().Create(context.Background(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}}, metav1.CreateOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return newNodes(t, name, name, count)
+}
+
+// Sisters makes more nodes, as of another cluster, whose pods are in the same
+// namespace.
+func (n *Nodes) Sisters(t testing.TB, count int) *Nodes {
+	t.Helper()
+	return newNodes(t, fmt.Sprintf("w%d", worlds.Add(1)), n.Namespace, count)
+}
+
+func newNodes(t testing.TB, name, namespace string, count int) *Nodes {
+	t.Helper()
+	c := Shared(t)
 	ctx, cancel := context.WithCancel(context.Background())
 	n := &Nodes{
-		Cluster: c, Namespace: name, Selector: worldLabel + "=" + name, label: name,
-		own: map[string]bool{}, ctx: ctx, pods: map[string]*life{}, deaf: map[string]bool{},
+		Cluster: c, Name: name, Namespace: namespace, Selector: worldLabel + "=" + name,
+		own: map[string]bool{}, ctx: ctx, pods: map[string]*life{}, once: map[string]bool{}, deaf: map[string]bool{},
 	}
 	listener, stopServing := n.serve(t)
 	n.port = int32(listener.(*net.TCPAddr).Port)
-	if _, err := c.Client.CoreV1().Namespaces().Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}}, metav1.CreateOptions{}); err != nil {
-		t.Fatal(err)
-	}
 	for i := range count {
 		n.AddNode(t, fmt.Sprintf("%s-node-%d", name, i+1))
 	}
@@ -80,7 +97,7 @@ func (n *Nodes) AddNode(t testing.TB, name string) {
 		corev1.ResourceEphemeralStorage: resource.MustParse("500Gi"), corev1.ResourcePods: resource.MustParse("1000"),
 	}
 	node, err := nodes.Create(n.ctx, &corev1.Node{ObjectMeta: metav1.ObjectMeta{
-		Name: name, Labels: map[string]string{worldLabel: n.label, corev1.LabelHostname: name},
+		Name: name, Labels: map[string]string{worldLabel: n.Name, corev1.LabelHostname: name, Played: "yes"},
 	}}, metav1.CreateOptions{})
 	if err != nil {
 		t.Fatal(err)
@@ -176,6 +193,34 @@ func (n *Nodes) see(t testing.TB, pod *corev1.Pod) {
 		go l.live(t)
 	}
 	l.seen(pod)
+}
+
+// Lives tells how many pods of a name were seen on these nodes.
+func (n *Nodes) Lives(pod string) int {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	count := 0
+	for _, l := range n.pods {
+		if l.name == pod {
+			count++
+		}
+	}
+	return count
+}
+
+// refuses tells whether a pod is refused, and for which reason.
+func (n *Nodes) refuses(pod *corev1.Pod) string {
+	if reason := pod.Annotations[Refused]; reason != "" {
+		return reason
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	reason := pod.Annotations[RefusedOnce]
+	if reason == "" || n.once[pod.Name] {
+		return ""
+	}
+	n.once[pod.Name] = true
+	return reason
 }
 
 func (n *Nodes) mine(node string) bool {
