@@ -6,12 +6,15 @@ import (
 	"testing"
 	"time"
 
+	"google.golang.org/protobuf/proto"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"armada"
 	"armada/internal/runs/kubernetes/kubetest"
 	"armada/pkg/api"
+	"armada/pkg/api/k8s/api/resource"
+	podspecv1 "armada/pkg/api/k8s/core/v1"
 	"armada/pkg/api/lookout"
 	"armada/pkg/client"
 )
@@ -123,11 +126,26 @@ func TestServicesAndIngressesOfAJobAreTold(t *testing.T) {
 	h.executor(nodes)
 	with := item(nodes.Namespace, map[string]string{kubetest.Forever: "yes"})
 	with.Services = []*api.ServiceConfig{{Type: api.ServiceType_NodePort, Ports: []uint32{8080}}}
-	with.Ingress = []*api.IngressConfig{{Ports: []uint32{8080}}}
+	with.Ingress = []*api.IngressConfig{{Ports: []uint32{9090}, TlsEnabled: true}}
+	main := with.GetPodSpec().GetContainers()[0]
+	main.Ports = append(main.Ports, &podspecv1.ContainerPort{ContainerPort: proto.Int32(9090)})
 	jobs := h.submit("set", with)
 	s := h.until("set", "its addresses", func(s story) bool { return s.count(jobs[0], armada.EventIngressInfo) > 0 })
-	if told := s.last(t, jobs[0], armada.EventIngressInfo).GetIngressInfo().GetIngressAddresses()[8080]; told == "" {
-		t.Errorf("its addresses are %v", s.last(t, jobs[0], armada.EventIngressInfo))
+	told := s.last(t, jobs[0], armada.EventIngressInfo).GetIngressInfo().GetIngressAddresses()
+	pod := "armada-" + jobs[0] + "-0"
+	if want := "main-9090-" + pod + "." + nodes.Namespace + ".svc"; !strings.HasPrefix(told[8080], "127.0.0.1:") || told[9090] != want {
+		t.Errorf("its addresses are %v, want a port of the node and %s", told, want)
+	}
+	ingress, err := nodes.Cluster.Client.NetworkingV1().Ingresses(nodes.Namespace).Get(t.Context(), pod+"-ingress-0", metav1.GetOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if secret := ingress.Spec.TLS[0].SecretName; secret != nodes.Namespace+"-ingress-tls-certificate" {
+		t.Errorf("its certificate is %q", secret)
+	}
+	own := ingress.Spec.Rules[0].HTTP.Paths[0].Backend.Service.Name
+	if service, err := nodes.Cluster.Client.CoreV1().Services(nodes.Namespace).Get(t.Context(), own, metav1.GetOptions{}); err != nil || service.Spec.ClusterIP != "None" {
+		t.Errorf("it leads to %v, %v; want a headless service", service, err)
 	}
 }
 
@@ -146,6 +164,10 @@ func TestExecutorsOfTwoClustersComeAndGoAndNoJobIsLostOrRunTwice(t *testing.T) {
 	items := make([]*api.JobSubmitRequestItem, count)
 	for i := range items {
 		items[i] = item(east.Namespace, map[string]string{kubetest.Lasts: "1s"})
+		// One cluster has room for 124 of them.
+		core := &resource.Quantity{String_: proto.String("1")}
+		of := items[i].GetPodSpec().GetContainers()[0].GetResources()
+		of.Requests["cpu"], of.Limits["cpu"] = core, core
 	}
 	jobs := h.submit("set", items...)
 	seed := rand.Uint64()

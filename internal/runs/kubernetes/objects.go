@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
@@ -144,7 +145,9 @@ func (r *Runtime) completeIngress(ingress *networkingv1.Ingress) {
 		ingress.Spec.Rules[i].Host += r.config.Ingress.HostnameSuffix
 	}
 	for i := range ingress.Spec.TLS {
-		ingress.Spec.TLS[i].SecretName += r.config.Ingress.CertNameSuffix
+		if secret := &ingress.Spec.TLS[i].SecretName; strings.HasSuffix(*secret, "-") { // not one that the job names
+			*secret += r.config.Ingress.CertNameSuffix
+		}
 		for h := range ingress.Spec.TLS[i].Hosts {
 			ingress.Spec.TLS[i].Hosts[h] += r.config.Ingress.HostnameSuffix
 		}
