@@ -74,8 +74,9 @@ bench-short: ## Run every benchmark once, small: it shows that they run, not how
 	$(GO) test -short -run '^$$' -bench . -benchtime 1x -timeout 10m -p 1 ./...
 
 .PHONY: services
-services: ## Make sure that PostgreSQL and PgBouncer are here, which tests start for themselves; root on Debian installs them.
+services: ## Make sure that what tests start for themselves is here (PostgreSQL, PgBouncer, Kerberos); root on Debian installs it.
 	@scripts/postgres.sh
+	@scripts/kerberos.sh
 
 .PHONY: kube
 kube: ## Build etcd and kube-apiserver into bin/kube, which the tests of internal/runs/kubernetes start.

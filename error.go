@@ -28,7 +28,7 @@ const (
 type Error struct {
 	Code       ErrorCode
 	Message    string
-	Violations []Violation // for CodeInvalid: every one that was found
+	Violations []Violation // for CodeInvalid: every one that was found; for CodePrecondition: what of the request it is about
 	Cause      error
 }
 

@@ -1,8 +1,9 @@
 package armada
 
 // Gang says with which other jobs a job is placed: all of them or none. A gang
-// is scoped to its job set and to its active members. The zero value is a gang
-// of one.
+// is scoped to its job set. It takes as many members as its cardinality says; one
+// that ends without ever having had a run leaves its place to another. The zero
+// value is a gang of one.
 type Gang struct {
 	ID              string
 	Cardinality     int    // how many members are placed together; at least 2 when ID is set

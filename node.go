@@ -18,6 +18,7 @@ type Node struct {
 	Taints        []Taint
 	Allocatable   Resources       // what Armada's jobs may use in all
 	MinimumJob    Resources       // jobs that ask for less of any resource are not wanted here
+	PodsOnly      bool            // its executor makes pods and nothing else: no [Requirements.MoreThanPod]
 	Unschedulable bool            // nothing new is placed here
 	Others        []PriorityUsage // used by what is not Armada's, by priority
 }
@@ -30,6 +31,7 @@ type NodeKind struct {
 	Taints      []Taint
 	Allocatable Resources
 	MinimumJob  Resources
+	PodsOnly    bool
 	// Gone is when the last node of the kind was seen to be there no more; zero
 	// while there is one.
 	Gone time.Time
@@ -45,7 +47,7 @@ func (n *Node) Kind() NodeKind {
 	if len(labels) == 0 {
 		labels = nil
 	}
-	return NodeKind{Pool: n.Pool, Labels: labels, Taints: n.Taints, Allocatable: n.Allocatable, MinimumJob: n.MinimumJob}
+	return NodeKind{Pool: n.Pool, Labels: labels, Taints: n.Taints, Allocatable: n.Allocatable, MinimumJob: n.MinimumJob, PodsOnly: n.PodsOnly}
 }
 
 // PriorityUsage is an amount in use at one priority.

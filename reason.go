@@ -32,6 +32,7 @@ const (
 	ReasonFloating                  // too little is left of what pools share and no node has
 	ReasonTooSmall                  // the matching nodes are for larger jobs
 	ReasonOutbid                    // the room is held by runs that bid as much or more
+	ReasonPodsOnly                  // the matching nodes' executors make pods and nothing else
 )
 
 var reasonTexts = [...]string{
@@ -56,6 +57,7 @@ var reasonTexts = [...]string{
 	ReasonPreemptionRate: "no more runs of other queues may be preempted now",
 	ReasonFloating:       "too little is left of what the pools share",
 	ReasonOutbid:         "others bid as much or more",
+	ReasonPodsOnly:       "the matching nodes' executors run pods without services, ingresses and gangs",
 }
 
 // hindrances are what nodes are that a reason ruled out.
@@ -66,6 +68,7 @@ var hindrances = map[ReasonCode]string{
 	ReasonNodeSelector: "not selected",
 	ReasonTaints:       "tainted",
 	ReasonTooSmall:     "for larger jobs",
+	ReasonPodsOnly:     "for pods alone",
 	ReasonNodeClosed:   "closed",
 }
 

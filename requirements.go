@@ -17,6 +17,9 @@ type Requirements struct {
 	NodeSelector  []Label
 	Tolerations   []Toleration
 	Affinity      []NodeTerm // required; a node must match any one; empty means no demand
+	// MoreThanPod tells that the job's pod is not all there is to make: it has
+	// services or ingresses, or is to be told of the gang that it is a member of.
+	MoreThanPod bool
 }
 
 // Label is one key and value.
@@ -181,6 +184,9 @@ func (r *Requirements) Shape(table ResourceTable) ShapeID {
 			word(e.Key, string(e.Operator), strconv.FormatBool(e.Field), strconv.Itoa(len(e.Values)))
 			word(e.Values...)
 		}
+	}
+	if r.MoreThanPod {
+		word("m")
 	}
 	sum := sha256.Sum256(h)
 	return ShapeID(hex.EncodeToString(sum[:16]))

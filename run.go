@@ -1,6 +1,9 @@
 package armada
 
-import "time"
+import (
+	"strings"
+	"time"
+)
 
 // RunState is where one attempt stands. The zero value is no state.
 type RunState uint8
@@ -48,15 +51,50 @@ type Run struct {
 	Node     string
 	Pool     string
 	After    []RunID // victims: this run starts only when they have ended
-	Away     string  // the type of its node if the job is not at home there, and tolerates it all the same
+	Away     string  // the type of its node if the job is not at home there, and tolerates it all the same; or see GuestOf
 
 	State   RunState
 	Version int64
 	Pod     Pod
-	End     RunEnd // what is known of its end; zero while active
+	End     RunEnd // what is known of its end; while active only Debug may be told
+	Polled  Polled // of runs of [Executor2020]
+	// Addresses are where its ports can be reached, host or host:port, by port;
+	// not to be changed.
+	Addresses map[int32]string
 
 	Leased, Pending, Started, Finished time.Time // zero while not reached
 }
+
+// Polled is what is known of a run by the calls of an executor of 2020, which
+// leases jobs, names those that it holds, and knows no runs.
+type Polled struct {
+	Delivered time.Time // it was handed out, and never is again
+	Renewed   time.Time // the executor named it; calls that follow soon are not recorded
+	Done      time.Time // the executor has done with it, and has not told how it ended
+	Returned  time.Time // the executor has given it back, and has not told why
+	Stuck     string    // why its pod could not begin
+}
+
+// Latest is when the executor last told of the run, as far as it is recorded.
+func (p *Polled) Latest() time.Time {
+	latest := p.Delivered
+	for _, t := range []time.Time{p.Renewed, p.Done, p.Returned} {
+		if t.After(latest) {
+			latest = t
+		}
+	}
+	return latest
+}
+
+// guestMark begins what Away says of a guest.
+const guestMark = "pool:"
+
+// GuestFrom is what a run's Away says of a job that is at home in another pool.
+func GuestFrom(pool string) string { return guestMark + pool }
+
+// GuestOf returns the pool in which a run's job is at home, if it is a guest in the
+// run's own.
+func (r *Run) GuestOf() (pool string, guest bool) { return strings.CutPrefix(r.Away, guestMark) }
 
 // Pod is what the executor knows the run's pod by.
 type Pod struct {

@@ -23,7 +23,7 @@ func TestWhatUsersSee(t *testing.T) {
 			"get queue demo", "get queue demo -o json", "get queue demo -o wide", "get queue nope", "get queues", "get queues -o yaml", "get queues -o wide", "get queues -o name",
 			"get queues -l team=x", "get queues --inverse -l team",
 			"get queues other-queue", "get queues --only-cordoned", "get queues none", "create -f testdata/queue.yaml", "create -f testdata/queue.yaml --dry-run",
-			"create -f testdata/badqueue.yaml", "get scheduling-report", "get queue-report demo", "get queue-report nope",
+			"create -f testdata/badqueue.yaml", "get scheduling-report", "get queue-report demo", "get queue-report nope", "get scheduling-report --queue a --job-id b",
 		},
 		"policies": {
 			"create retry-policy -f testdata/policy.yaml", "create retry-policy -f testdata/policy.yaml -o json", "create retry-policy -f testdata/policy.yaml --dry-run",
@@ -52,6 +52,11 @@ func TestWhatUsersSee(t *testing.T) {
 			"explain job " + job(2) + " -o yaml", "explain job " + job(2) + " -o name", "explain " + job(1), "why", "__complete explain job ",
 		},
 		"top": {
+			"get executors", "get executors -o wide", "get executors local -o json", "get executors remote", "get nodes", "get nodes --executor local -o wide", "get nodes -o yaml",
+			"get job-sets", "get job-sets --queue demo --active --limit 1", "get job-sets --queue nope", "get job-sets --contains x", "get job-sets -o json",
+			"get job-spec " + job(0), "get job-spec " + job(0) + " --as-run -o json", "get job-spec " + job(2) + " --as-run", "get job-spec x",
+			"get jobs --count", "get jobs --count --queue demo --state failed", "get jobs --count -o json", "get jobs --group-by owner", "get jobs --group-by annotation:team", "get jobs --group-by owner -o name",
+			"get jobs --count --group-by owner", "get jobs --filter ^a", "__complete get nodes --executor ", "__complete cancel node ", "__complete get jobs --group-by ca",
 			"top queues", "top queues -o wide", "top queues -o json", "top queues --interval 1ms", "top nodes", "top nodes -o wide", "top nodes -o yaml", "top nodes -o name", "top",
 		},
 		"logs": {
@@ -66,7 +71,7 @@ func TestWhatUsersSee(t *testing.T) {
 		"cancel": {"cancel job " + job(2), "cancel job demo first " + job(2) + " --reason enough", "cancel job " + job(0), "cancel job-set demo first", "cancel job-set demo none", "cancel job-set nope first"},
 		"operators": {
 			"cordon queue demo", "cordon queues demo other-queue", "cordon queues nope", "cordon queues", "cordon queues demo --dry-run", "uncordon queue demo", "uncordon queue demo -o json",
-			"cordon executor local broken", "cordon executor remote broken", "cordon executor local", "uncordon executor local", "delete executor local", "delete executor remote",
+			"cordon executor local broken", "cordon executor remote broken", "cordon executor local", "uncordon executor local", "cordon node node-1", "cordon node node-3", "uncordon node node-1", "__complete cordon node ", "delete executor local", "delete executor remote",
 			"cancel queues demo -s queued,running -a", "cancel queues --selector team=x -s leased -p batch --pools gpu --dry-run", "cancel queues demo", "cancel queues --selector team=y -s queued -a",
 			"cancel executor local -a", "cancel executor remote -q demo -p batch", "cancel executor local", "cancel node n1 -e local -q demo,other-queue -p batch,best", "cancel node n1 -a", "cancel node n1 -e local -a -o yaml",
 			"preempt job demo first " + job(2) + " room", "preempt job " + job(2), "preempt job " + job(0), "preempt job nope first " + job(2) + " room", "preempt job x", "preempt job", "preempt job demo first " + job(0),

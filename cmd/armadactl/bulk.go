@@ -121,6 +121,7 @@ func (b *bulk) nodeCommand() *cobra.Command {
 	b.queueFlag(cmd)
 	b.classFlags(cmd)
 	outputFlag(cmd, &b.form, asText...)
+	b.cli.completeArguments(cmd, nodeArgument)
 	register(cmd, "executor", func(cmd *cobra.Command, _ []string, begun string) ([]string, cobra.ShellCompDirective) {
 		return b.cli.suggestions(cmd.Context(), executorArgument, "", nil, begun)
 	})
@@ -139,7 +140,7 @@ func (b *bulk) somewhere(ctx context.Context, kind, name string, do func(context
 		}
 		if err := do(ctx, server); err != nil {
 			if named {
-				return advise(err, codes.NotFound, "See which there are: armadactl get queues, armadactl top nodes")
+				return advise(err, codes.NotFound, "See which there are: armadactl get queues, armadactl get executors")
 			}
 			return unknownExecutor(err)
 		}

@@ -58,18 +58,21 @@ func jobSetArgument(ctx context.Context, server *client.Client, queue, begun str
 	return names, err
 }
 
-// executorArgument are the executors that had jobs lately: of the others a server
-// does not tell.
 func executorArgument(ctx context.Context, server *client.Client, _, _ string) ([]string, error) {
+	executors, err := server.ExecutorLoads(ctx, "", "")
 	var names []string
-	err := server.EachJob(ctx, client.JobQuery{Limit: completionJobs}, func(j *lookout.Job) error {
-		for _, run := range j.GetRuns() {
-			if name := run.GetExecutor(); name != "" && !slices.Contains(names, name) {
-				names = append(names, name)
-			}
-		}
-		return nil
-	})
+	for _, e := range executors {
+		names = append(names, e.GetExecutor())
+	}
+	return names, err
+}
+
+func nodeArgument(ctx context.Context, server *client.Client, _, _ string) ([]string, error) {
+	nodes, err := (&nodeChoice{}).nodes(ctx, server)
+	var names []string
+	for _, n := range nodes {
+		names = append(names, n.GetName()+"\tof "+n.executor.GetExecutor())
+	}
 	return names, err
 }
 
@@ -124,7 +127,9 @@ func (c *cli) completeArguments(cmd *cobra.Command, kinds ...argument) {
 
 // completeFlags lets a shell complete the flags of a command that name things.
 func (c *cli) completeFlags(cmd *cobra.Command) {
-	for name, kind := range map[string]argument{"queue": queueArgument, "job-set": jobSetArgument} {
+	for name, kind := range map[string]argument{
+		"queue": queueArgument, "job-set": jobSetArgument, "executor": executorArgument, "node": nodeArgument,
+	} {
 		register(cmd, name, func(cmd *cobra.Command, _ []string, begun string) ([]string, cobra.ShellCompDirective) {
 			queue := ""
 			if name != "queue" {
@@ -139,6 +144,7 @@ func (c *cli) completeFlags(cmd *cobra.Command) {
 	}
 	suggest(cmd, "state", states...)
 	suggest(cmd, "sort", sortKeys()...)
+	suggest(cmd, "group-by", groupKeys...)
 }
 
 // suggest lets a shell complete a flag that has one of some values.

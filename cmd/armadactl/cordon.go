@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 	"google.golang.org/grpc/codes"
@@ -55,44 +56,61 @@ func (c *cli) cordonQueuesCommand(verb, short, meaning string, do func(*client.C
 	return cmd
 }
 
+// executorDeed is what a command does to an executor.
+type executorDeed struct {
+	short, example string
+	reason         bool // is to be given
+	do             func(server *client.Client, ctx context.Context, name, reason string) error
+	done, sentence string // with the name in it
+}
+
 func (c *cli) cordonExecutorCommand() *cobra.Command {
-	var form string
-	cmd := &cobra.Command{
-		Use:     "executor NAME REASON",
-		Short:   "Keep new jobs from an executor; what it runs goes on",
-		Example: `  armadactl cordon executor cluster-1 "the network is being replaced"`,
-		Args:    arguments("NAME", "REASON"),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			if args[1] == "" {
-				return &usageError{"REASON is empty, must say why"}
-			}
-			return c.connected(cmd.Context(), func(ctx context.Context, server *client.Client) error {
-				if err := server.CordonExecutor(ctx, args[0], args[1]); err != nil {
-					return unknownExecutor(err)
-				}
-				to := machine{cli: c, form: form}
-				return to.done(kindExecutor, args[0], "cordoned", fmt.Sprintf("Executor %s cordoned: it gets no new jobs.", args[0]))
-			})
-		},
-	}
-	outputFlag(cmd, &form, asText...)
-	c.completeArguments(cmd, executorArgument)
-	return cmd
+	return c.executorCommand(&executorDeed{
+		short: "Keep new jobs from an executor; what it runs goes on", example: `  armadactl cordon executor cluster-1 "the network is being replaced"`,
+		reason: true, do: (*client.Client).CordonExecutor, done: "cordoned", sentence: "Executor %s cordoned: it gets no new jobs.",
+	})
 }
 
 func (c *cli) uncordonExecutorCommand() *cobra.Command {
+	return c.executorCommand(&executorDeed{
+		short: "Let an executor have new jobs again", done: "uncordoned", sentence: "Executor %s uncordoned: it may have new jobs.",
+		do: func(server *client.Client, ctx context.Context, name, _ string) error {
+			return server.UncordonExecutor(ctx, name)
+		},
+	})
+}
+
+func (c *cli) deleteExecutorCommand() *cobra.Command {
+	return c.executorCommand(&executorDeed{
+		short: "Forget an executor that is gone for good", done: "deleted", sentence: "Executor %s deleted.",
+		do: func(server *client.Client, ctx context.Context, name, _ string) error {
+			return server.DeleteExecutor(ctx, name)
+		},
+	})
+}
+
+func (c *cli) executorCommand(deed *executorDeed) *cobra.Command {
 	var form string
+	names := []string{"NAME"}
+	if deed.reason {
+		names = append(names, "REASON")
+	}
 	cmd := &cobra.Command{
-		Use:   "executor NAME",
-		Short: "Let an executor have new jobs again",
-		Args:  arguments("NAME"),
+		Use:     "executor " + strings.Join(names, " "),
+		Short:   deed.short,
+		Example: deed.example,
+		Args:    arguments(names...),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			reason := append(args, "")[1]
+			if deed.reason && reason == "" {
+				return &usageError{"REASON is empty, must say why"}
+			}
 			return c.connected(cmd.Context(), func(ctx context.Context, server *client.Client) error {
-				if err := server.UncordonExecutor(ctx, args[0]); err != nil {
+				if err := deed.do(server, ctx, args[0], reason); err != nil {
 					return unknownExecutor(err)
 				}
 				to := machine{cli: c, form: form}
-				return to.done(kindExecutor, args[0], "uncordoned", fmt.Sprintf("Executor %s uncordoned: it may have new jobs.", args[0]))
+				return to.done(kindExecutor, args[0], deed.done, fmt.Sprintf(deed.sentence, args[0]))
 			})
 		},
 	}
@@ -101,28 +119,30 @@ func (c *cli) uncordonExecutorCommand() *cobra.Command {
 	return cmd
 }
 
-func (c *cli) deleteExecutorCommand() *cobra.Command {
+// cordonNodeCommand is cordon node and uncordon node.
+func (c *cli) cordonNodeCommand(verb, short, meaning string, do func(*client.Client, context.Context, string) error) *cobra.Command {
 	var form string
 	cmd := &cobra.Command{
-		Use:   "executor NAME",
-		Short: "Forget an executor that is gone for good",
+		Use:   "node NAME",
+		Short: short,
+		Long:  short + ". Every node of the name is meant, of whichever executor.",
 		Args:  arguments("NAME"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return c.connected(cmd.Context(), func(ctx context.Context, server *client.Client) error {
-				if err := server.DeleteExecutor(ctx, args[0]); err != nil {
-					return unknownExecutor(err)
+				if err := do(server, ctx, args[0]); err != nil {
+					return advise(err, codes.NotFound, "See which there are: armadactl get nodes")
 				}
 				to := machine{cli: c, form: form}
-				return to.done(kindExecutor, args[0], "deleted", fmt.Sprintf("Executor %s deleted.", args[0]))
+				return to.done(kindNode, args[0], verb+"ed", fmt.Sprintf("Node %s %sed: %s.", args[0], verb, meaning))
 			})
 		},
 	}
 	outputFlag(cmd, &form, asText...)
-	c.completeArguments(cmd, executorArgument)
+	c.completeArguments(cmd, nodeArgument)
 	return cmd
 }
 
 // unknownExecutor says how to find the executors when there is none of a name.
 func unknownExecutor(err error) error {
-	return advise(err, codes.NotFound, "See which there are: armadactl top nodes")
+	return advise(err, codes.NotFound, "See which there are: armadactl get executors")
 }

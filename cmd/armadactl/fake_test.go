@@ -28,6 +28,7 @@ import (
 
 	"armada/internal/runs/process"
 	"armada/pkg/api"
+	"armada/pkg/api/binoculars"
 	"armada/pkg/api/lookout"
 	"armada/pkg/api/schedulerobjects"
 	"armada/pkg/client"
@@ -268,9 +269,6 @@ func (s eventServer) GetJobSetEvents(r *api.JobSetRequest, stream grpc.ServerStr
 
 func (lookoutServer) GetJobs(_ context.Context, r *lookout.GetJobsRequest) (*lookout.GetJobsResponse, error) {
 	answer := &lookout.GetJobsResponse{Jobs: jobs()}
-	if f := r.GetFilters(); len(f) == 1 && slices.Equal(f[0].GetValues(), []string{"LEASED", "PENDING", "RUNNING"}) {
-		return &lookout.GetJobsResponse{Jobs: busy()}, nil
-	}
 	for _, f := range r.GetFilters() {
 		answer.Jobs = slices.DeleteFunc(answer.Jobs, func(j *lookout.Job) bool { return !passes(j, f) })
 	}
@@ -401,6 +399,7 @@ func serve(t *testing.T) (func(client.Config) (*client.Client, error), *server) 
 	api.RegisterRetryPolicyServiceServer(grpcServer, policyServer{main: s})
 	api.RegisterQueueServiceServer(grpcServer, queueServer{main: s})
 	api.RegisterExecutorServer(grpcServer, executorServer{main: s})
+	binoculars.RegisterBinocularsServer(grpcServer, clusterServer{main: s})
 	api.RegisterNodeServer(grpcServer, nodeServer{main: s})
 	api.RegisterEventServer(grpcServer, eventServer{main: s})
 	lookout.RegisterLookoutServer(grpcServer, lookoutServer{main: s})

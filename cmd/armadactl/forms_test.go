@@ -101,6 +101,11 @@ var commandLines = map[string]string{
 	"armadactl get queue-report":       "get queue-report demo",
 	"armadactl get job-report":         "get job-report WAITING",
 	"armadactl explain job":            "explain job ENDED",
+	"armadactl top nodes":              "top nodes",
+	"armadactl get job-sets":           "get job-sets",
+	"armadactl get job-spec":           "get job-spec ENDED",
+	"armadactl get executors":          "get executors",
+	"armadactl get nodes":              "get nodes",
 	"armadactl top queues":             "top queues",
 	"armadactl describe job":           "describe job ENDED",
 	"armadactl describe queue":         "describe queue demo",
@@ -114,6 +119,16 @@ var commandLines = map[string]string{
 	"armadactl update retry-policy":    "update retry-policy -f RULES",
 	"armadactl delete retry-policy":    "delete retry-policy POLICY",
 	"armadactl cordon queues":          "cordon queues QUEUE",
+	"armadactl cancel executor":        "cancel executor local --queues held -a",
+	"armadactl cancel node":            "cancel node NODE -e local -q held -a",
+	"armadactl cancel queues":          "cancel queues QUEUE -s queued,running -a",
+	"armadactl cordon executor":        "cordon executor local broken",
+	"armadactl cordon node":            "cordon node NODE",
+	"armadactl preempt executor":       "preempt executor local --queues held -p armada-default",
+	"armadactl preempt node":           "preempt node NODE -e local -q held -a",
+	"armadactl preempt queues":         "preempt queues QUEUE -a",
+	"armadactl uncordon executor":      "uncordon executor local",
+	"armadactl uncordon node":          "uncordon node NODE",
 	"armadactl uncordon queues":        "uncordon queues QUEUE",
 	"armadactl cancel job":             "cancel job WAITING",
 	"armadactl cancel job-set":         "cancel job-set held SET",
@@ -128,20 +143,11 @@ var commandLines = map[string]string{
 	"armadactl docs":                   "", // files
 }
 
-// fakeLines are those of the commands whose calls armada up has no use for: they
-// are run against the server of the golden files.
+// fakeLines are those of the commands that armada up has no use for: they are run
+// against the server of the golden files.
 var fakeLines = map[string]string{
-	"armadactl cancel executor":   "cancel executor local -a",
-	"armadactl cancel node":       "cancel node n1 -e local -a",
-	"armadactl cancel queues":     "cancel queues demo -s queued -a",
-	"armadactl cordon executor":   "cordon executor local broken",
-	"armadactl delete executor":   "delete executor local",
-	"armadactl top nodes":         "top nodes",
-	"armadactl preempt executor":  "preempt executor local -a",
-	"armadactl preempt job":       "preempt job " + job(2),
-	"armadactl preempt node":      "preempt node n1 -e local -a",
-	"armadactl preempt queues":    "preempt queues demo -a",
-	"armadactl uncordon executor": "uncordon executor local",
+	"armadactl delete executor": "delete executor local", // the living one is not deleted
+	"armadactl preempt job":     "preempt job " + job(2), // what runs there is over at once
 }
 
 // fill replaces the words in capitals by what they say: the first of the ended
@@ -161,6 +167,7 @@ func (l *living) fill(t *testing.T, line string) string {
 	}
 	for word, is := range map[string]func() string{
 		"ENDED":   func() string { return strings.Fields(l.must(t, "get jobs --job-set done --reverse -o name"))[0] },
+		"NODE":    func() string { return strings.Fields(l.must(t, "get nodes -o name"))[0] },
 		"FILE":    func() string { return l.jobs(t, "demo", name) },
 		"NEW":     func() string { return name },
 		"POLICY":  func() string { rules(); return name },

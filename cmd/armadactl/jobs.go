@@ -21,8 +21,8 @@ import (
 func (c *cli) getJobsCommand() *cobra.Command {
 	var query client.JobQuery
 	var states []string
-	var form, since, order string
-	var reverse bool
+	var form, since, order, by string
+	var reverse, number bool
 	cmd := &cobra.Command{
 		Use:     "jobs",
 		Aliases: []string{"job-list"},
@@ -36,10 +36,15 @@ at the top.`,
 		Example: `  armadactl get jobs --queue demo --state running,queued
   armadactl get jobs --since 1h --state failed -o wide
   armadactl get jobs --since 1d --limit 0 --sort changed
-  armadactl get jobs --queue demo --job-set first-steps --limit 0 -o name`,
+  armadactl get jobs --queue demo --job-set first-steps --limit 0 -o name
+  armadactl get jobs --filter 'reason~memory' --filter 'cpu>=4' --node node-17
+  armadactl get jobs --queue demo --since 1d --group-by state`,
 		Args: arguments(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			err := oneOf("sort", order, sortKeys()...)
+			if err == nil && number && by != "" {
+				err = &usageError{"give --count or --group-by, not both"}
+			}
 			if err == nil && query.Limit < 0 {
 				err = &usageError{"--limit must not be negative; 0 means all"}
 			}
@@ -54,7 +59,14 @@ at the top.`,
 			}
 			query.OldestFirst = reverse
 			return c.connected(cmd.Context(), func(ctx context.Context, server *client.Client) error {
-				return c.listJobs(ctx, server, query, form, order)
+				switch {
+				case number:
+					return c.countJobs(ctx, server, query, form)
+				case by != "":
+					return c.groupJobs(ctx, server, query, by, form)
+				default:
+					return c.listJobs(ctx, server, query, form, order)
+				}
 			})
 		},
 	}
@@ -64,11 +76,14 @@ at the top.`,
 	flags.StringSliceVar(&states, "state", nil, "only jobs in these states: "+stateNames(armada.JobStates(), ", "))
 	flags.StringVar(&query.Owner, "owner", "", "only jobs that this user submitted")
 	flags.StringVar(&query.Namespace, "namespace", "", "only jobs of this Kubernetes namespace")
+	filterFlags(flags, &query.Where)
 	flags.StringToStringVar(&query.Annotations, "annotation", nil, "only jobs with this annotation, key=value")
 	flags.StringVar(&since, "since", "", "only jobs submitted in the last 15m, 6h, 2d, ..., or since a time")
 	flags.StringVar(&order, "sort", "submitted", "what to sort by: "+strings.Join(sortKeys(), ", "))
 	flags.BoolVar(&reverse, "reverse", false, "the oldest first, or the other way round by what is sorted")
 	flags.IntVar(&query.Limit, "limit", 100, "at most so many, 0 for all")
+	flags.BoolVar(&number, "count", false, "only say how many there are")
+	flags.StringVar(&by, "group-by", "", "say how many there are of each "+strings.Join(groupKeys, ", ")+", or annotation:KEY")
 	outputFlag(cmd, &form, asTable...)
 	c.completeFlags(cmd)
 	return cmd

@@ -29,6 +29,9 @@ func (c *cli) getSchedulingReportCommand() *cobra.Command {
 		Long:  "Show how the queues share each pool, as the scheduler's latest round left it.\n\n" + whatSharesSay,
 		Args:  arguments(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if queue != "" && job != "" {
+				return &usageError{"give --queue or --job-id, not both"}
+			}
 			return c.connected(cmd.Context(), func(ctx context.Context, server *client.Client) error {
 				request, about := &schedulerobjects.SchedulingReportRequest{Verbosity: int32(verbosity)}, "all"
 				switch {
@@ -50,7 +53,6 @@ func (c *cli) getSchedulingReportCommand() *cobra.Command {
 	verbosityFlag(cmd, &verbosity)
 	cmd.Flags().StringVar(&queue, "queue", "", "only this queue, as get queue-report")
 	cmd.Flags().StringVar(&job, "job-id", "", "why this job waits, as get job-report")
-	cmd.MarkFlagsMutuallyExclusive("queue", "job-id")
 	outputFlag(cmd, &form, asText...)
 	return cmd
 }

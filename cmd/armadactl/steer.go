@@ -7,6 +7,7 @@ import (
 	"math"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/spf13/cobra"
 	"google.golang.org/grpc/codes"
@@ -158,7 +159,7 @@ func (c *cli) preempt(ctx context.Context, server *client.Client, p preemption) 
 		return advise(err, codes.NotFound, "See what is known of it: armadactl describe job %s", p.id)
 	}
 	if why := results[p.id]; why != "" {
-		return &advisedError{fmt.Errorf("job %s was not preempted: %s", p.id, why), "See: armadactl explain job " + p.id}
+		return &advisedError{fmt.Errorf("job %s was not preempted: %s", p.id, strings.TrimPrefix(why, "preempt: ")), "See: armadactl explain job " + p.id}
 	}
 	to := machine{cli: c, form: p.form}
 	return to.done(kindJob, p.id, "preempting", "Preempting job "+p.id)

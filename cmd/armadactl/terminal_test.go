@@ -106,11 +106,11 @@ func TestTopStaysAtTheTopOfATerminalUntilItIsEnded(t *testing.T) {
 	}
 	r := runIn(t, world(24), "top", "nodes", "--interval", "100ms")
 	const screen = toTop + "armadactl top, 12:00:00; Ctrl…" + eraseRest + "\n" + eraseRest + "\n" +
-		"NODE    EXECUTOR  POOL     JO…" + eraseRest + "\nnode-2  local     default  2 …" + eraseRest + "\nnode-1  local     default  1 …" + eraseRest + "\n" + eraseBelow
+		"NODE    EXECUTOR  POOL     NE…" + eraseRest + "\nnode-2  local     gpu      no…" + eraseRest + "\nnode-1  local     default  no…" + eraseRest + "\n" + eraseBelow
 	if r.code != exitInterrupted || r.out != screen+screen {
 		t.Errorf("exit code %d:\n%q\nwant twice\n%q\n%s", r.code, r.out, screen, r.errors)
 	}
-	if r := runIn(t, world(5), "top", "nodes", "--interval", "100ms"); !strings.HasSuffix(r.out, "JO…"+eraseRest+"\n… and more than fits; --once shows all\n"+eraseBelow) {
+	if r := runIn(t, world(5), "top", "nodes", "--interval", "100ms"); !strings.HasSuffix(r.out, "NE…"+eraseRest+"\n… and more than fits; --once shows all\n"+eraseBelow) {
 		t.Errorf("on five lines: %q", r.out)
 	}
 	if r := runIn(t, world(24), "top", "nodes", "--once"); strings.Contains(r.out, "\x1b") || r.code != exitInterrupted {

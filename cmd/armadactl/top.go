@@ -6,19 +6,14 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"maps"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
-	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/status"
 
 	"armada"
-	"armada/internal/podspec"
 	"armada/pkg/api/lookout"
-	"armada/pkg/api/schedulerobjects"
 	"armada/pkg/client"
 )
 
@@ -91,33 +86,27 @@ func (c *cli) screen(text string) string {
 	return b.String() + eraseBelow
 }
 
-// queueLoad is what a queue has to do.
-type queueLoad struct {
-	Queue    string  `json:"queue"`
-	Weight   float64 `json:"weight"`
-	Cordoned bool    `json:"cordoned"`
-	Queued   int     `json:"queued"`
-	OnNodes  int     `json:"onNodes"` // leased, pending or running
-	JobSets  int     `json:"jobSets"`
-}
-
 func (c *cli) topQueuesCommand() *cobra.Command {
 	t := &top{cli: c}
 	cmd := &cobra.Command{
 		Use:   "queues",
-		Short: "Show what each queue has to do, and how the queues share each pool",
-		Long: `Show what each queue has to do, and how the queues share each pool. A terminal shows it anew every few
-seconds, until Ctrl-C; elsewhere it is shown once. Queues that you may not look into are left out.
+		Short: "Show what each queue has to do, and what it holds of each pool",
+		Long: `Show what each queue has to do, and what it holds of each pool. A terminal shows it anew every few seconds,
+until Ctrl-C; elsewhere it is shown once. Of each queue there is a line for each pool in which it has something
+or wants something; -o wide says why nothing more of it is placed there.
 
-` + whatSharesSay,
+ENTITLED TO, HOLDS and WANTS are those of get scheduling-report.`,
 		Args: arguments(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return t.show(cmd, func(ctx context.Context, server *client.Client, w io.Writer) error {
-				loads, err := queueLoads(ctx, server)
+				queues, known, err := server.QueueLoads(ctx)
 				if err != nil {
 					return err
 				}
-				return t.writeQueues(ctx, server, w, loads)
+				if !known {
+					fmt.Fprintln(c.errors, "What the queues hold of the pools is not known now: nobody schedules, or cannot be asked.")
+				}
+				return t.writeQueues(w, queues)
 			})
 		},
 	}
@@ -125,179 +114,140 @@ seconds, until Ctrl-C; elsewhere it is shown once. Queues that you may not look 
 	return cmd
 }
 
-// queueLoads are those of all queues that the user may look into, the busiest first.
-func queueLoads(ctx context.Context, server *client.Client) ([]queueLoad, error) {
-	queues, err := server.Queues(ctx)
-	if err != nil {
-		return nil, err
+// busiest compares queues by what they have to do.
+func busiest(a, b *lookout.QueueSummary) int {
+	load := func(q *lookout.QueueSummary) (onNodes, queued int64) {
+		states := q.GetStates()
+		return states["LEASED"] + states["PENDING"] + states["RUNNING"], states["QUEUED"]
 	}
-	var loads []queueLoad
-	for _, q := range queues {
-		info, err := server.QueueInfo(ctx, q.GetName())
-		if code := status.Code(err); code == codes.PermissionDenied || code == codes.NotFound {
-			continue
-		}
-		if err != nil {
-			return nil, err
-		}
-		load := queueLoad{Queue: q.GetName(), Weight: 1 / max(q.GetPriorityFactor(), 1), Cordoned: q.GetCordoned(), JobSets: len(info.GetActiveJobSets())}
-		for _, set := range info.GetActiveJobSets() {
-			load.Queued += int(set.GetQueuedJobs())
-			load.OnNodes += int(set.GetLeasedJobs())
-		}
-		loads = append(loads, load)
-	}
-	slices.SortStableFunc(loads, func(a, b queueLoad) int {
-		return cmp.Or(cmp.Compare(b.OnNodes, a.OnNodes), cmp.Compare(b.Queued, a.Queued))
-	})
-	return loads, nil
+	onA, queuedA := load(a)
+	onB, queuedB := load(b)
+	return cmp.Or(cmp.Compare(onB, onA), cmp.Compare(queuedB, queuedA), cmp.Compare(a.GetName(), b.GetName()))
 }
 
-func (t *top) writeQueues(ctx context.Context, server *client.Client, w io.Writer, loads []queueLoad) error {
+func (t *top) writeQueues(w io.Writer, queues []*lookout.QueueSummary) error {
+	slices.SortFunc(queues, busiest)
 	to := machine{cli: t.cli, form: t.form}
 	if to.chosen() {
-		for _, load := range loads {
-			if err := to.addValue(load.Queue, load); err != nil {
+		for _, q := range queues {
+			if err := to.add(q.GetName(), q); err != nil {
 				return err
 			}
 		}
 		return nil
 	}
-	queues := table{columns: []string{"QUEUE", "WEIGHT", "CORDONED", "QUEUED", "ON NODES", "JOB SETS"}}
-	for _, load := range loads {
-		queues.add(load.Queue, fmt.Sprintf("%.3g", load.Weight), yesNo(load.Cordoned), fmt.Sprint(load.Queued), fmt.Sprint(load.OnNodes), fmt.Sprint(load.JobSets))
-	}
-	if err := queues.write(w); err != nil {
-		return err
-	}
-	var verbosity int32
+	rows := table{columns: []string{"QUEUE", "WEIGHT", "CORDONED", "QUEUED", "STARTING", "RUNNING", "POOL", "ENTITLED TO", "HOLDS", "WANTS"}}
 	if t.form == formWide {
-		verbosity = 1
+		rows.columns = append(rows.columns, "PLACED NO MORE BECAUSE")
 	}
-	answer, err := server.Reporter.GetSchedulingReport(ctx, &schedulerobjects.SchedulingReportRequest{Verbosity: verbosity})
-	if err != nil {
-		_, err = fmt.Fprintf(w, "\nHow they share the pools is not known: %s\n", said(err))
-		return err
+	for _, q := range queues {
+		states := q.GetStates()
+		head := []string{
+			q.GetName(), fmt.Sprintf("%.3g", 1/max(q.GetPriorityFactor(), 1)), yesNo(q.GetCordoned()),
+			fmt.Sprint(states["QUEUED"]), fmt.Sprint(states["LEASED"] + states["PENDING"]), fmt.Sprint(states["RUNNING"]),
+		}
+		shares := q.GetShares()
+		if len(shares) == 0 {
+			rows.add(append(head, "-", "-", "-", "-", "-")[:len(rows.columns)]...)
+		}
+		for _, s := range shares {
+			row := append(slices.Clone(head), s.GetPool(), percent(s.GetAdjustedFairShare()), percent(s.GetShare()), percent(s.GetDemand()), dash(oneLine(s.GetStopped())))
+			rows.add(row[:len(rows.columns)]...)
+			head = []string{"", "", "", "", "", ""} // said once
+		}
 	}
-	_, err = fmt.Fprintf(w, "\n%s", answer.GetReport())
-	return err
+	return rows.write(w)
 }
 
-// topJobs is how many jobs top nodes looks at, the newest that have a node.
-const topJobs = 100_000
+// nodeChoice chooses nodes.
+type nodeChoice struct{ executor, pool string }
 
-// nodeLoad is what runs on a node, or is about to.
-type nodeLoad struct {
-	Node      string            `json:"node"`
-	Executor  string            `json:"executor"`
-	Pool      string            `json:"pool"`
-	Jobs      int               `json:"jobs"`
-	Queues    []string          `json:"queues"`
-	Resources map[string]string `json:"resources"` // that the jobs ask for
+func (n *nodeChoice) flags(c *cli, cmd *cobra.Command) {
+	cmd.Flags().StringVar(&n.executor, "executor", "", "only nodes of this executor")
+	cmd.Flags().StringVar(&n.pool, "pool", "", "only nodes of this pool")
+	register(cmd, "executor", func(cmd *cobra.Command, _ []string, begun string) ([]string, cobra.ShellCompDirective) {
+		return c.suggestions(cmd.Context(), executorArgument, "", nil, begun)
+	})
+}
 
-	amounts map[string]int64
+// node is a node, and whose it is.
+type node struct {
+	*lookout.NodeSummary
+
+	executor *lookout.ExecutorSummary
+}
+
+func (n *nodeChoice) nodes(ctx context.Context, server *client.Client) ([]node, error) {
+	executors, err := server.ExecutorLoads(ctx, n.executor, n.pool)
+	if err != nil {
+		return nil, err
+	}
+	var all []node
+	for _, e := range executors {
+		for _, summary := range e.GetNodes() {
+			all = append(all, node{summary, e})
+		}
+	}
+	return all, nil
 }
 
 func (c *cli) topNodesCommand() *cobra.Command {
 	t := &top{cli: c}
+	var choice nodeChoice
 	cmd := &cobra.Command{
 		Use:   "nodes",
-		Short: "Show what the jobs on each node ask for",
-		Long: `Show the nodes that have jobs, the fullest first, with what these jobs ask for. A terminal shows it anew
+		Short: "Show the nodes with the most jobs, and what these hold of them",
+		Long: `Show the nodes, those with the most jobs first, and what the jobs hold of them. A terminal shows it anew
 every few seconds, until Ctrl-C; elsewhere it is shown once.`,
 		Args: arguments(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return t.show(cmd, func(ctx context.Context, server *client.Client, w io.Writer) error {
-				nodes, err := nodeLoads(ctx, server)
+				nodes, err := choice.nodes(ctx, server)
 				if err != nil {
 					return err
 				}
-				return t.writeNodes(w, nodes)
+				slices.SortStableFunc(nodes, func(a, b node) int { return cmp.Compare(b.GetJobs(), a.GetJobs()) })
+				return c.listNodes(w, nodes, t.form)
 			})
 		},
 	}
+	choice.flags(c, cmd)
 	t.flags(cmd)
 	return cmd
 }
 
-// nodeLoads are those of all nodes with jobs that the user may look at.
-func nodeLoads(ctx context.Context, server *client.Client) ([]*nodeLoad, error) {
-	nodes := map[[2]string]*nodeLoad{}
-	query := client.JobQuery{States: []armada.JobState{armada.JobLeased, armada.JobPending, armada.JobRunning}, Limit: topJobs}
-	err := server.EachJob(ctx, query, func(j *lookout.Job) error {
-		if len(j.GetRuns()) == 0 {
-			return nil
-		}
-		run := j.GetRuns()[len(j.GetRuns())-1]
-		key := [2]string{run.GetExecutor(), run.GetNode()}
-		n := nodes[key]
-		if n == nil {
-			n = &nodeLoad{Node: run.GetNode(), Executor: run.GetExecutor(), Pool: run.GetPool(), amounts: map[string]int64{}}
-			nodes[key] = n
-		}
-		n.Jobs++
-		if !slices.Contains(n.Queues, j.GetQueue()) {
-			n.Queues = append(n.Queues, j.GetQueue())
-		}
-		for name, text := range j.GetResources() {
-			if amount, err := podspec.ParseQuantity(text, resourceOf(name), true); err == nil {
-				n.amounts[name] += amount
-			}
-		}
-		return nil
-	})
-	if err != nil {
-		return nil, err
-	}
-	all := slices.Collect(maps.Values(nodes))
-	for _, n := range all {
-		slices.Sort(n.Queues)
-		n.Resources = map[string]string{}
-		for name, amount := range n.amounts {
-			n.Resources[name] = resourceOf(name).Format(amount)
-		}
-	}
-	slices.SortFunc(all, func(a, b *nodeLoad) int {
-		return cmp.Or(cmp.Compare(b.amounts[armada.CPU], a.amounts[armada.CPU]), cmp.Compare(b.Jobs, a.Jobs), cmp.Compare(a.Executor, b.Executor), cmp.Compare(a.Node, b.Node))
-	})
-	return all, nil
-}
-
-func (t *top) writeNodes(w io.Writer, nodes []*nodeLoad) error {
-	to := machine{cli: t.cli, form: t.form}
+// listNodes writes nodes, for programs with the executor that each belongs to.
+func (c *cli) listNodes(w io.Writer, nodes []node, form string) error {
+	to := machine{cli: c, form: form}
 	if to.chosen() {
 		for _, n := range nodes {
-			if err := to.addValue(n.Node, n); err != nil {
+			if err := to.add(n.GetName(), n.NodeSummary, "executor", n.executor.GetExecutor()); err != nil {
 				return err
 			}
 		}
 		return nil
 	}
 	if len(nodes) == 0 {
-		_, err := fmt.Fprintln(w, "No node has jobs.")
+		_, err := fmt.Fprintln(w, "No nodes.")
 		return err
 	}
-	var others []string // resources that have a column only where jobs ask for them
+	t := table{columns: []string{"NODE", "EXECUTOR", "POOL", "NEW JOBS", "JOBS", "CPU", "MEMORY"}}
+	if form == formWide {
+		t.columns = append(t.columns, "OTHERS", "TYPE", "NOT ARMADA'S")
+	}
 	for _, n := range nodes {
-		for name := range n.Resources {
-			if name != armada.CPU && name != armada.Memory && (t.form == formWide || name != armada.EphemeralStorage) && !slices.Contains(others, name) {
-				others = append(others, name)
-			}
+		takes := "yes"
+		if n.GetUnschedulable() || n.executor.GetCordoned() {
+			takes = "no"
 		}
-	}
-	slices.Sort(others)
-	asked := append([]string{armada.CPU, armada.Memory}, others...)
-	table := table{columns: []string{"NODE", "EXECUTOR", "POOL", "JOBS"}}
-	for _, name := range asked {
-		table.columns = append(table.columns, strings.ToUpper(name))
-	}
-	table.columns = append(table.columns, "QUEUES")
-	for _, n := range nodes {
-		row := []string{dash(n.Node), dash(n.Executor), dash(n.Pool), fmt.Sprint(n.Jobs)}
-		for _, name := range asked {
-			row = append(row, dash(n.Resources[name]))
+		row := []string{
+			n.GetName(), n.executor.GetExecutor(), dash(n.GetPool()), takes, fmt.Sprint(n.GetJobs()),
+			usedOf(n.GetUsed(), n.GetAllocatable(), armada.CPU), usedOf(n.GetUsed(), n.GetAllocatable(), armada.Memory),
 		}
-		table.add(append(row, firstFew(n.Queues, 5))...)
+		if form == formWide {
+			row = append(row, dash(otherResources(n.GetUsed(), n.GetAllocatable())), dash(n.GetNodeType()), dash(sorted(n.GetUsedByOthers())))
+		}
+		t.add(row...)
 	}
-	return table.write(w)
+	return t.write(w)
 }

@@ -55,21 +55,6 @@ func history() []*api.EventMessage {
 	)
 }
 
-// busy are jobs that have a node.
-func busy() []*lookout.Job {
-	on := func(node, queue string, resources map[string]string) *lookout.Job {
-		return &lookout.Job{
-			JobId: job(9), Queue: queue, State: api.JobState_RUNNING, Resources: resources,
-			Runs: []*lookout.Run{{Node: "old", Executor: "old"}, {Node: node, Executor: "local", Pool: "default"}},
-		}
-	}
-	return []*lookout.Job{
-		on("node-1", "demo", map[string]string{"cpu": "500m", "memory": "1Gi", "ephemeral-storage": "8Gi"}),
-		on("node-2", "other-queue", map[string]string{"cpu": "2", "memory": "1536Mi", "nvidia.com/gpu": "1"}),
-		on("node-2", "demo", map[string]string{"cpu": "250m", "memory": "512Mi"}),
-	}
-}
-
 // jobs are those of the history, before the last was cancelled.
 func jobs() []*lookout.Job {
 	three := int32(3)

@@ -139,3 +139,46 @@ func checkEffect(effect armada.TaintEffect) error {
 	}
 	return fmt.Errorf("must be %s, %s or %s, is %q", armada.NoSchedule, armada.PreferNoSchedule, armada.NoExecute, effect)
 }
+
+// awayPools are by pool the others where its jobs may be guests.
+func (s Scheduling) awayPools() map[string][]string {
+	all := map[string][]string{}
+	for name, p := range s.Pools {
+		if len(p.AwayPools) > 0 {
+			all[name] = p.AwayPools
+		}
+	}
+	return all
+}
+
+// validateAwayPools tells everything that is wrong with where the jobs of a pool may
+// be guests.
+func (s Scheduling) validateAwayPools(name string) error {
+	var errs []error
+	hosts := s.Pools[name].AwayPools
+	for i, host := range hosts {
+		path := fmt.Sprintf("scheduling.pools.%s.awayPools[%d]", name, i)
+		switch {
+		case host == "":
+			errs = append(errs, fmt.Errorf("%s: must name a pool", path))
+		case slices.Contains(hosts[:i], host):
+			errs = append(errs, fmt.Errorf("%s: pool %s is named twice", path, host))
+		case s.Pools[host].MarketDriven || s.Pools[name].MarketDriven:
+			errs = append(errs, fmt.Errorf("%s: must be left out, for jobs come and go as guests only where pools are shared by fairness, and one of %s and %s is market-driven", path, name, host))
+		case s.leadsTo(host, name, nil):
+			errs = append(errs, fmt.Errorf("%s: jobs of pool %s may be guests in %s already, perhaps by way of others: of two pools only one can be the home", path, host, name))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// leadsTo tells whether jobs of a pool may be guests in another one, perhaps by way
+// of others.
+func (s Scheduling) leadsTo(from, to string, seen []string) bool {
+	if from == to {
+		return true
+	}
+	return !slices.Contains(seen, from) && slices.ContainsFunc(s.Pools[from].AwayPools, func(next string) bool {
+		return s.leadsTo(next, to, append(seen, from))
+	})
+}

@@ -74,3 +74,38 @@ scheduling:
 		}
 	}
 }
+
+func TestWhereJobsOfAPoolMayBeGuestsIsRead(t *testing.T) {
+	t.Parallel()
+	c, err := configured(t, "scheduling: {pools: {cpu: {awayPools: [gpu, old]}, old: {awayPools: [gpu]}}}")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := gocmp.Diff(map[string][]string{"cpu": {"gpu", "old"}, "old": {"gpu"}}, c.scheduling().AwayPools); diff != "" {
+		t.Errorf("the scheduler is told (-want +got):\n%s", diff)
+	}
+}
+
+func TestEverythingThatIsWrongWithAwayPoolsIsTold(t *testing.T) {
+	t.Parallel()
+	_, err := configured(t, `
+scheduling:
+  pricing: {file: prices.yaml}
+  pools:
+    a: {awayPools: [b, b, "", market, a]}
+    b: {awayPools: [c]}
+    c: {awayPools: [a]}
+    market: {marketDriven: true}
+`)
+	for _, want := range []string{
+		"scheduling.pools.a.awayPools[0]: jobs of pool b may be guests in a already, perhaps by way of others",
+		"scheduling.pools.a.awayPools[1]: pool b is named twice",
+		"scheduling.pools.a.awayPools[2]: must name a pool",
+		"scheduling.pools.a.awayPools[3]: must be left out",
+		"scheduling.pools.a.awayPools[4]: jobs of pool a may be guests in a already",
+	} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("the error does not say %q:\n%v", want, err)
+		}
+	}
+}

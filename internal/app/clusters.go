@@ -29,7 +29,7 @@ func (s *System) openExecutor() error {
 	if s.server != nil {
 		s.conn, err = s.server.Connect()
 	} else {
-		s.conn, err = executor.Connect(s.config.Executor.servers())
+		s.conn, err = s.connectExecutor()
 	}
 	if err != nil {
 		return fmt.Errorf("executor: %w", err)

@@ -22,6 +22,7 @@ import (
 	"armada/internal/scheduling"
 	"armada/internal/server"
 	"armada/internal/server/executors"
+	"armada/internal/server/executors2020"
 	"armada/internal/settings"
 	"armada/internal/store"
 	"armada/internal/store/postgres"
@@ -73,6 +74,10 @@ type Executors struct {
 	// and has not said to begin. With more it gets nothing new until it has worked
 	// off half of them. 0 is no bound.
 	MaxUnacknowledged int
+	// Original2026 sets how executors of the original of 2026 are served.
+	Original2026 Original2026
+	// Original2020 is about the executors of the original of 2020.
+	Original2020 Original2020
 }
 
 // Scheduling sets what rounds decide from.
@@ -152,6 +157,11 @@ type Store struct {
 	KeepFinishedJobs int
 	// KeepClientIDs is how long client ids are known, for deduplication.
 	KeepClientIDs time.Duration
+	// IndexedAnnotations are keys of annotations by which jobs are found at once among
+	// any number: [example.com/run]. A key is indexed for jobs submitted after it was
+	// named; each costs some room and time per job that has it. All servers of a
+	// database should have the same.
+	IndexedAnnotations []string
 }
 
 // Executor sets the executor of this process, which armada up and armada
@@ -165,13 +175,20 @@ type Executor struct {
 	// Servers are the addresses of the servers' gRPC, host:port. One may be a DNS
 	// name of all of them. armada up needs none.
 	Servers []string
-	// TLS encrypts what goes to them, for a proxy that ends TLS before them.
+	// TLS encrypts what goes to them.
 	TLS bool
 	// Runtime is what runs jobs: process, for processes of this machine, or
 	// kubernetes, for pods of a cluster.
 	Runtime string
 	// Kubernetes is how the pods of a cluster are run.
 	Kubernetes kubernetes.Config
+	// CAFile has the authorities that their certificates are checked against; empty
+	// is those of the system. CertFile and KeyFile are the executor's own certificate.
+	CAFile   string
+	CertFile string
+	KeyFile  string
+	// Auth is how the executor proves to them who it is.
+	Auth ExecutorAuth
 	// Capacity overrides what this machine offers to jobs, such as
 	// cpu=8,memory=16Gi.
 	Capacity string
@@ -211,8 +228,11 @@ func DefaultConfig() Config {
 		Telemetry: quiet,
 		Server:    server.DefaultConfig(),
 		Auth:      auth.DefaultConfig(),
-		Executors: Executors{Lease: serve.Lease, LostTimeout: lead.Expiry.LostTimeout, MaxAttempts: serve.MaxAttempts, MaxUnacknowledged: 2500},
-		Retries:   Retries{Most: 5},
+		Executors: Executors{
+			Lease: serve.Lease, LostTimeout: lead.Expiry.LostTimeout, MaxAttempts: serve.MaxAttempts, MaxUnacknowledged: 2500,
+			Original2020: Original2020{Lease: executors2020.DefaultConfig().Lease}, Original2026: defaultOriginal2026(),
+		},
+		Retries: Retries{Most: 5},
 		Scheduling: Scheduling{
 			MinRoundInterval: lead.MinRoundInterval,
 			Pricing:          pricing.DefaultConfig(),
@@ -246,7 +266,7 @@ func (c Config) Validate() error {
 		}
 	}
 	positive("executors.lostTimeout", c.Executors.LostTimeout)
-	errs = append(errs, c.Retries.validate())
+	errs = append(errs, c.Executors.Original2026.validate(), c.Retries.validate())
 	positive("scheduling.minRoundInterval", c.Scheduling.MinRoundInterval)
 	_, err := c.nodeTypes()
 	errs = append(errs, err, c.validateLimits(), c.validateAway(), c.Scheduling.validatePoolRules(), c.validatePools())
@@ -276,6 +296,7 @@ func (c Config) Validate() error {
 		{"telemetry", c.Telemetry.Validate()},
 		{"server", c.Server.Validate()},
 		{"executors", c.executors().Validate()},
+		{"executors.original2020", c.executors2020().Validate()},
 		{"scheduling", c.leader().WithDefaults().Validate()},
 	} {
 		if section.err != nil {
@@ -320,6 +341,10 @@ func (s Store) keep(now time.Time) store.Keep {
 	return keep
 }
 
+// mostIndexed bounds the annotations that are indexed: each is an entry more that is
+// written with a job.
+const mostIndexed = 10
+
 func (s Store) validate() error {
 	var errs []error
 	for _, url := range []struct {
@@ -336,6 +361,14 @@ func (s Store) validate() error {
 	}
 	if s.KeepFinishedJobs < 0 {
 		errs = append(errs, fmt.Errorf("store.keepFinishedJobs: must not be negative, is %d", s.KeepFinishedJobs))
+	}
+	for i, key := range s.IndexedAnnotations {
+		for _, wrong := range podspec.ValidateAnnotationKey(key, func() string { return "store.indexedAnnotations" }) {
+			errs = append(errs, fmt.Errorf("store.indexedAnnotations[%d]: %s", i, wrong.Message))
+		}
+	}
+	if len(s.IndexedAnnotations) > mostIndexed {
+		errs = append(errs, fmt.Errorf("store.indexedAnnotations: has %d keys, may have %d", len(s.IndexedAnnotations), mostIndexed))
 	}
 	if s.Database.IsEmpty() && s.SkipMigrations {
 		errs = append(errs, errors.New("store.skipMigrations: goes with store.database, which is empty"))
@@ -366,9 +399,12 @@ func (e Executor) validate() error {
 		errs = append(errs, errors.New("executor.pool: must not be empty"))
 	}
 	if len(e.Servers) > 0 {
-		if err := e.servers().Validate(); err != nil {
+		if err := (executor.Servers{Addresses: e.Servers}).Validate(); err != nil {
 			errs = append(errs, fmt.Errorf("executor: %w", err))
 		}
+	}
+	if err := e.validateAuth(); err != nil {
+		errs = append(errs, fmt.Errorf("executor.%w", err))
 	}
 	return errors.Join(errs...)
 }
@@ -378,16 +414,12 @@ func (e Executor) leavesRunning() bool {
 	return e.KeepRunning || e.Runtime == runtimeKubernetes && e.Simulate == ""
 }
 
-func (e Executor) servers() executor.Servers {
-	return executor.Servers{Addresses: e.Servers, TLS: e.TLS}
-}
-
 func (c Config) scheduling() scheduling.Config {
 	s := scheduling.Config{
 		Resources: c.resources(), Classes: c.Jobs.PriorityClasses,
 		MaxQueueLookback: c.Scheduling.MaxQueueLookback, MaxLeasesPerRound: c.Scheduling.MaxJobsPerRound,
 		RoundLimits: c.Scheduling.RoundLimits, Rate: c.Scheduling.Rate, QueueRate: c.Scheduling.QueueRate,
-		Budgets: c.Scheduling.budgets(), Away: c.away(),
+		Budgets: c.Scheduling.budgets(), Away: c.away(), AwayPools: c.Scheduling.awayPools(),
 	}
 	s.PoolRules, s.Pools = c.Scheduling.poolRules(s.Resources)
 	for i := range s.Resources.Len() {
@@ -398,10 +430,14 @@ func (c Config) scheduling() scheduling.Config {
 
 func (c Config) leader() leader.Config {
 	types, _ := c.nodeTypes() // Validate tells what is wrong
+	of2020 := c.executors2020()
 	return leader.Config{
 		NodeTypes:        types,
 		MinRoundInterval: c.Scheduling.MinRoundInterval, MaxUnacknowledged: c.Executors.MaxUnacknowledged,
-		Expiry:     leader.Expiry{Lease: c.Executors.Lease, LostTimeout: c.Executors.LostTimeout},
+		Expiry: leader.Expiry{
+			Lease: c.Executors.Lease, LostTimeout: c.Executors.LostTimeout, Original2026: c.Executors.Original2026.timeouts(),
+			Original2020: leader.Timeouts{ClosedAfter: of2020.ClosedAfter, GivenUp: of2020.GivenUp()},
+		},
 		Scheduling: c.scheduling(),
 	}
 }
@@ -411,7 +447,7 @@ func (c Config) postgres(log *slog.Logger) postgres.Config {
 		URL: c.Store.Database.Reveal(), DirectURL: c.Store.DirectDatabase.Reveal(), PasswordFile: c.Store.PasswordFile,
 		TransactionPooler: c.Store.TransactionPooler, SkipMigrations: c.Store.SkipMigrations, Connections: c.Store.Connections,
 		Resources: c.resources(), ClientIDRetention: c.Store.KeepClientIDs, MaxQueuedPerQueue: c.Scheduling.MaxQueuedJobsPerQueue, Retries: c.Retries.store(), Logger: log,
-		Hold: c.hold(),
+		Hold: c.hold(), IndexedAnnotations: c.Store.IndexedAnnotations,
 	}
 }
 
@@ -424,6 +460,7 @@ func (c Config) hold() time.Duration {
 func (c Config) executors() executors.Config {
 	config := executors.DefaultConfig()
 	config.Lease, config.MaxAttempts = c.Executors.Lease, c.Executors.MaxAttempts
+	config.Original2026 = c.Executors.Original2026.service(c.Executors.MaxAttempts)
 	config.Away = map[string][]armada.Toleration{}
 	for _, away := range c.away() {
 		config.Away[away.NodeType] = away.Tolerations()

@@ -11,18 +11,20 @@ import (
 func TestTheSettingsOfExamplesAndHowtosAreAccepted(t *testing.T) {
 	t.Parallel()
 	root := filepath.Join("..", "..")
-	howto, err := os.ReadFile(filepath.Join(root, "docs", "howto", "limits.md"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	blocks := strings.Split(string(howto), "```yaml\n")[1:]
-	if len(blocks) < 5 {
-		t.Errorf("the howto shows only %d pieces of settings", len(blocks))
-	}
-	for _, block := range blocks {
-		block, _, _ = strings.Cut(block, "```")
-		if _, err := configured(t, block); err != nil {
-			t.Errorf("%s\n%v", block, err)
+	for name, least := range map[string]int{"limits.md": 5, "original-executors.md": 1} {
+		howto, err := os.ReadFile(filepath.Join(root, "docs", "howto", name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		blocks := strings.Split(string(howto), "```yaml\n")[1:]
+		if len(blocks) < least {
+			t.Errorf("%s shows only %d pieces of settings", name, len(blocks))
+		}
+		for _, block := range blocks {
+			block, _, _ = strings.Cut(block, "```")
+			if _, err := configured(t, block); err != nil {
+				t.Errorf("%s: %s\n%v", name, block, err)
+			}
 		}
 	}
 	if _, _, err := LoadConfig(filepath.Join(root, "examples", "limits.yaml"), nil, nil); err != nil {

@@ -57,6 +57,9 @@ type Pool struct {
 	Fairness     PoolFairness
 	Preemption   PoolPreemption
 	Reservations PoolReservations
+	// AwayPools are others whose nodes the pool's jobs may use as guests: ranked below
+	// everybody who is at home there.
+	AwayPools []string
 	// MarketDriven gives the places of the pool to who bids most, and takes them from
 	// who bids less, whatever the priority class is.
 	MarketDriven bool

@@ -75,6 +75,7 @@ func (c Config) validatePools() error {
 	markets := 0
 	for _, name := range slices.Sorted(maps.Keys(c.Scheduling.Pools)) {
 		p, path := c.Scheduling.Pools[name], "scheduling.pools."+name
+		errs = append(errs, c.Scheduling.validateAwayPools(name))
 		errs = append(errs, p.Optimiser.validate(path+".optimiser", p, c.Scheduling.Preemption, c.resources()))
 		if p.MarketDriven {
 			markets++

@@ -39,16 +39,17 @@ func TestARoleThatLacksWhatItNeedsNamesTheKey(t *testing.T) {
 func TestSettingsOfRolesThatCannotBeAreToldByTheirKey(t *testing.T) {
 	t.Parallel()
 	for key, value := range map[string]string{
-		"replica.advertise":      "0.0.0.0:50051",
-		"store.database":         "mysql://somewhere",
-		"store.directDatabase":   "postgres://somewhere", // and no database
-		"store.keepFinishedJobs": "-1",
-		"retries.most":           "-1",
-		"retries.defaultPolicy":  "two words",
-		"executor.id":            "two words",
-		"executor.servers":       "armada.example",
-		"executor.keepLogsBytes": "-1",
-		"dataDir":                "",
+		"replica.advertise":        "0.0.0.0:50051",
+		"store.database":           "mysql://somewhere",
+		"store.directDatabase":     "postgres://somewhere", // and no database
+		"store.keepFinishedJobs":   "-1",
+		"store.indexedAnnotations": "[two words]",
+		"retries.most":             "-1",
+		"retries.defaultPolicy":    "two words",
+		"executor.id":              "two words",
+		"executor.servers":         "armada.example",
+		"executor.keepLogsBytes":   "-1",
+		"dataDir":                  "",
 	} {
 		_, _, err := LoadConfig("", nil, map[string]string{key: value})
 		_, name, _ := strings.Cut(key, ".")

@@ -12,6 +12,7 @@ import (
 	"armada/internal/leader"
 	"armada/internal/server"
 	"armada/internal/server/executors"
+	"armada/internal/server/executors2020"
 	"armada/internal/server/peers"
 	"armada/internal/store"
 	"armada/internal/store/postgres"
@@ -25,6 +26,9 @@ func (s *System) openServer(ctx context.Context, version string) error {
 		if s.store, err = s.openStore(ctx); err != nil {
 			return fmt.Errorf("opening the store: %w", err)
 		}
+	}
+	if s.store, err = countRetries(s.store, s.registry); err != nil {
+		return err
 	}
 	if s.addresses, err = server.Bind(ctx, s.config.Server); err != nil {
 		return fmt.Errorf("%w; choose other addresses with --grpc-addr and --http-addr", err)
@@ -58,6 +62,10 @@ func (s *System) openServer(ctx context.Context, version string) error {
 	if err != nil {
 		return err
 	}
+	of2020, err := executors2020.New(s.config.executors2020(), s.config.resources(), s.store, s.door.authorizer.AuthorizeExecutor, s.log.With("part", "executors2020"))
+	if err != nil {
+		return err
+	}
 	s.peers = peers.New(peers.Parts{
 		TLS: secured, Authorization: s.config.peerAuthorization(),
 		Replica: s.replica.Name, Executors: s.executors, Explanations: s.leader.Explanations(), Resources: s.config.resources(),
@@ -70,7 +78,7 @@ func (s *System) openServer(ctx context.Context, version string) error {
 	s.server, err = server.New(s.config.Server, s.addresses, server.Deps{
 		Store: s.store, Rules: rules, Authenticator: s.door.methods, Authorizer: s.door.authorizer,
 		PeerSecret: s.config.Auth.PeerSecret.Reveal(), Audit: s.door.audit,
-		Executors: s.executors, Peers: s.peers, Log: s.log.With("part", "server"), Registry: s.registry, Version: version,
+		Executors: s.executors, Executors2020: of2020, Peers: s.peers, Log: s.log.With("part", "server"), Registry: s.registry, Version: version,
 		Now: s.config.Rehearsal.now,
 	})
 	return err
@@ -96,11 +104,12 @@ func (s *System) openStore(ctx context.Context) (store.Store, error) {
 			return nil, fmt.Errorf("the store of %s was moved to %s: give that with --database; to go back to what there was before, delete %s", s.dir.path, place, s.dir.file(movedName))
 		}
 		kept, err := sqlite.Open(ctx, sqlite.Config{
-			Path:              s.dir.file(storeName),
-			Resources:         s.config.resources(),
-			ClientIDRetention: s.config.Store.KeepClientIDs,
-			MaxQueuedPerQueue: s.config.Scheduling.MaxQueuedJobsPerQueue,
-			Retries:           s.config.Retries.store(),
+			Path:               s.dir.file(storeName),
+			Resources:          s.config.resources(),
+			ClientIDRetention:  s.config.Store.KeepClientIDs,
+			MaxQueuedPerQueue:  s.config.Scheduling.MaxQueuedJobsPerQueue,
+			Retries:            s.config.Retries.store(),
+			IndexedAnnotations: s.config.Store.IndexedAnnotations,
 		})
 		if err != nil {
 			return nil, err

@@ -19,6 +19,7 @@ import (
 	"armada/internal/server/peers"
 	"armada/internal/store"
 	"armada/internal/telemetry"
+	"armada/pkg/client/credentials"
 )
 
 // Roles are what a process does.
@@ -56,7 +57,8 @@ type System struct {
 	server    *server.Server
 
 	// Of the executor.
-	conn     *grpc.ClientConn // to the server, inside the process or elsewhere
+	conn     *grpc.ClientConn   // to the server, inside the process or elsewhere
+	caller   credentials.Source // what proves who the executor is; nil without
 	clusters []cluster
 	folders  folders // nil when jobs are simulated
 	trace    *trace  // nil when nobody asked for one
@@ -199,6 +201,9 @@ func (s *System) Close() error {
 	if s.conn != nil {
 		errs = append(errs, s.conn.Close())
 	}
+	if s.caller != nil {
+		errs = append(errs, s.caller.Close())
+	}
 	if s.bids != nil {
 		errs = append(errs, s.bids.Close())
 	}
@@ -234,3 +239,6 @@ func (s *System) holds() int {
 
 // GRPCAddr is where gRPC is served.
 func (s *System) GRPCAddr() string { return s.addresses.GRPC() }
+
+// HTTPAddr is where REST is served.
+func (s *System) HTTPAddr() string { return s.addresses.HTTP() }

@@ -39,7 +39,7 @@ func (s *System) Welcome(armadactl string) string {
 	if len(s.clusters) > 0 {
 		line("jobs run on", "%s", s.where())
 	}
-	if s.exposed() {
+	if s.exposed() && s.config.Auth.Open() {
 		b.WriteString("\nNobody has to log in: whoever reaches these addresses may do everything.\n")
 	}
 	if s.roles == RoleUp {

@@ -155,8 +155,9 @@ func (s Sight) Everything() bool { return s.all }
 // Sees tells whether a queue is among them.
 func (s Sight) Sees(queue string) bool { return s.all || s.queues[queue] }
 
-// Queues are their names in order, of a caller who may not do it everywhere.
-func (s Sight) Queues() []string { return sortedKeys(s.queues) }
+// Queues are their names in order, of a caller who may not do it everywhere; never
+// nil.
+func (s Sight) Queues() []string { return append([]string{}, sortedKeys(s.queues)...) }
 
 // Sight returns in which queues the caller may do what the verb says.
 func (a *Authorizer) Sight(ctx context.Context, verb armada.Verb) (Sight, error) {

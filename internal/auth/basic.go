@@ -195,7 +195,7 @@ func (b *basic) plainUsers() []string {
 }
 
 // wrongPassword says the same whatever was wrong.
-const wrongPassword = "basic: there is no such user, or the password is wrong" //nolint:gosec // not a password
+const wrongPassword = "basic: there is no such user, or the password is wrong"
 
 func (b *basic) authenticate(ctx context.Context, given, from string) (Principal, error) {
 	pair, err := base64.StdEncoding.DecodeString(given)

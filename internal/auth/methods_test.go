@@ -299,6 +299,19 @@ func TestTicketsAreTakenOnceForTheRightServiceAndRealm(t *testing.T) {
 	refuses(t, wrong, "Negotiate "+realm.Ticket("ada", time.Hour), `is for "HTTP/localhost@TEST.ARMADA", not for HTTP/other`)
 }
 
+func TestTheServerProvesWhoItIsToWhomeverAsksWithATicket(t *testing.T) {
+	t.Parallel()
+	realm := authtest.NewRealm(t)
+	m := methods(t, func(c *auth.Config) { c.Kerberos.KeytabLocation = realm.Keytab })
+	ticket, check := realm.Mutual("ada")
+	if err := check(strings.TrimPrefix(is(t, m, "Negotiate "+ticket, "ada").Answer, "Negotiate ")); err != nil {
+		t.Error(err)
+	}
+	if err := check(strings.TrimPrefix(is(t, m, "Negotiate "+realm.Ticket("ada", time.Hour), "ada").Answer, "Negotiate ")); err == nil {
+		t.Error("an answer to another ticket proves something")
+	}
+}
+
 func TestTheFirstMethodDoesNotMatterAndAnonymousHidesNone(t *testing.T) {
 	t.Parallel()
 	yes := true

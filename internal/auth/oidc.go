@@ -114,7 +114,8 @@ func (o *openID) ready(ctx context.Context) (*oidc.IDTokenVerifier, error) {
 	if o.why != nil && o.now().Sub(o.failed) < askAgain {
 		return nil, o.why
 	}
-	ctx, cancel := context.WithTimeout(oidc.ClientContext(ctx, o.client), patience)
+	// Whoever asked first may leave; the answer is for everybody.
+	ctx, cancel := context.WithTimeout(oidc.ClientContext(context.WithoutCancel(ctx), o.client), patience)
 	defer cancel()
 	provider, err := oidc.NewProvider(ctx, o.config.ProviderURL)
 	if err != nil {

@@ -1,6 +1,7 @@
 package executor
 
 import (
+	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -22,9 +23,35 @@ type Servers struct {
 	// Addresses are those of replicas, host:port. A single one may be a DNS name
 	// of all of them, or a load balancer before them.
 	Addresses []string
-	// TLS encrypts the connection, for a proxy that ends TLS before the server.
-	TLS bool
+	// TLS encrypts the connection; nil leaves it in plain text.
+	TLS *tls.Config
+	// Caller proves who the executor is; nil for nobody in particular.
+	Caller Caller
 }
+
+// Caller is what an executor says about who it is.
+type Caller interface {
+	// Authorization returns what the header of that name says in the next call.
+	Authorization(ctx context.Context) (string, error)
+}
+
+// perCall says it with every call.
+type perCall struct {
+	caller  Caller
+	secured bool
+}
+
+// GetRequestMetadata returns the header.
+func (c perCall) GetRequestMetadata(ctx context.Context, _ ...string) (map[string]string, error) {
+	header, err := c.caller.Authorization(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return map[string]string{"authorization": header}, nil
+}
+
+// RequireTransportSecurity is what the config says.
+func (c perCall) RequireTransportSecurity() bool { return c.secured }
 
 // Validate tells everything that is wrong.
 func (s Servers) Validate() error {
@@ -54,8 +81,8 @@ func Connect(s Servers) (*grpc.ClientConn, error) {
 		return nil, err
 	}
 	security := insecure.NewCredentials()
-	if s.TLS {
-		security = credentials.NewTLS(&tls.Config{MinVersion: tls.VersionTLS12})
+	if s.TLS != nil {
+		security = credentials.NewTLS(s.TLS)
 	}
 	retry := backoff.DefaultConfig // with its jitter
 	retry.BaseDelay, retry.MaxDelay = 100*time.Millisecond, 5*time.Second
@@ -66,6 +93,9 @@ func Connect(s Servers) (*grpc.ClientConn, error) {
 		grpc.WithDefaultServiceConfig(onOneServer),
 		grpc.WithDisableServiceConfig(), // that of DNS; ours stays
 		grpc.WithUserAgent("armada-executor"),
+	}
+	if s.Caller != nil {
+		options = append(options, grpc.WithPerRPCCredentials(perCall{s.Caller, s.TLS != nil}))
 	}
 	target := "dns:///" + s.Addresses[0]
 	if len(s.Addresses) > 1 {

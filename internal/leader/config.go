@@ -61,7 +61,9 @@ type Expiry struct {
 	LostTimeout time.Duration
 	// Original are the time-outs for original executors of 2026 and of 2020,
 	// which do not stop their runs when they are cut off. Defaults: closed
-	// after a minute, given up after one hour and after 15 minutes.
+	// after a minute, given up after one hour and after 15 minutes; of 2020
+	// that counts for each run by itself, from the latest mark that is recorded
+	// of it.
 	Original2026, Original2020 Timeouts
 }
 

@@ -160,7 +160,8 @@ func (w *world) released() time.Time {
 }
 
 // overdue returns proposals to give up every run of executors that were silent
-// for too long, as far as the store knew at the time of asking.
+// for too long, as far as the store knew at the time of asking, and those runs of
+// executors of 2020 that were not renewed for too long.
 func (w *world) overdue(asked time.Time) []proposal {
 	var proposals []proposal
 	for _, x := range w.agents() {
@@ -169,13 +170,41 @@ func (w *world) overdue(asked time.Time) []proposal {
 		}
 		x.retried = asked
 		for _, e := range x.idleRuns() {
+			if x.Kind == armada.Executor2020 && asked.Before(w.lapses(e)) {
+				continue
+			}
 			p := proposal{}
-			p.add(e, lifecycle.Change{Kind: lifecycle.Expire, Job: e.job.ID, Run: e.run.ID, Session: x.Session})
+			p.add(e, x.givingUp(e))
 			e.pursue(&p.unit[0], asked)
 			proposals = append(proposals, p)
 		}
+		w.lapseNext(x)
 	}
 	return proposals
+}
+
+// givingUp is how a run of the executor ends for want of news. What an executor
+// of 2020 leases is promised to run again, unless it says that it has done with it.
+func (x *agent) givingUp(e *entry) lifecycle.Change {
+	switch {
+	case x.Kind != armada.Executor2020:
+		return lifecycle.Change{Kind: lifecycle.Expire, Job: e.job.ID, Run: e.run.ID, Session: x.Session}
+	case e.run.Polled.Done.IsZero():
+		return lifecycle.Change{Kind: lifecycle.Expire, Job: e.job.ID, Run: e.run.ID, RunVersion: e.run.Version, Again: true}
+	default:
+		return lifecycle.Change{
+			Kind: lifecycle.ReportUnknown, Job: e.job.ID, Run: e.run.ID, RunVersion: e.run.Version, Executor: x.ID,
+			End: armada.RunEnd{Reason: "outcome unknown: the executor has done with the job and has not told how it ended"},
+		}
+	}
+}
+
+// lapseNext finds out anew when the first run of the executor may be given up.
+func (w *world) lapseNext(x *agent) {
+	x.lapses = time.Time{}
+	for _, e := range x.runs {
+		x.lapses = earlier(x.lapses, w.lapses(e))
+	}
 }
 
 // idleRuns returns the runs of the executor for which nothing is in flight nor

@@ -34,6 +34,9 @@ type agent struct {
 	// tells that they are, or were, too many for it to get more.
 	awaited int
 	crowded bool
+	// lapses is when the first of its runs may be given up of which, in the
+	// protocol of 2020, each has a lease of its own.
+	lapses time.Time
 	// retried is when giving up its runs was last tried.
 	retried time.Time
 }
@@ -57,13 +60,14 @@ func (e *Expiry) closes(x *agent) time.Time {
 	}
 }
 
-// givesUp is when the executor's runs end.
+// givesUp is when the executor's runs end, or the first of those that end each
+// for itself.
 func (e *Expiry) givesUp(x *agent) time.Time {
 	switch x.Kind {
 	case armada.Executor2026:
 		return x.seen.Add(e.Original2026.GivenUp)
 	case armada.Executor2020:
-		return x.seen.Add(e.Original2020.GivenUp)
+		return x.lapses
 	default:
 		return x.seen.Add(cmp.Or(x.Lease, e.Lease) + e.Margin + e.LostTimeout)
 	}
@@ -76,6 +80,18 @@ func (w *world) givesUp(x *agent) time.Time {
 		return x.retried.Add(retryExpiry)
 	}
 	return at
+}
+
+// lapses is when a run of an executor of 2020 is given up: like an executor's
+// silence it is counted from when we learned of the latest word.
+func (w *world) lapses(e *entry) time.Time { return e.told.Add(w.expiry.Original2020.GivenUp) }
+
+// hear notes what a run that is held tells of itself beyond its state.
+func (w *world) hear(e *entry, was *armada.Run) {
+	if was == nil || was.ID != e.run.ID || !was.Polled.Latest().Equal(e.run.Polled.Latest()) {
+		e.told = w.now
+	}
+	e.agent.lapses = earlier(e.agent.lapses, w.lapses(e))
 }
 
 // agents returns the executors by id.

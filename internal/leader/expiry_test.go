@@ -127,7 +127,6 @@ func TestLostRunsAreHeldAndThenGivenUp(t *testing.T) {
 	}{
 		{"ours", armada.ExecutorNative, 30*time.Second + 5*time.Second + 15*time.Minute},
 		{"of 2026", armada.Executor2026, time.Hour},
-		{"of 2020", armada.Executor2020, 15 * time.Minute},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -157,6 +156,69 @@ func TestLostRunsAreHeldAndThenGivenUp(t *testing.T) {
 			})
 		})
 	}
+}
+
+// with2020 begins a leader with an executor of 2020 that holds the job j1.
+func with2020(t *testing.T, m *memory) {
+	t.Helper()
+	e := anExecutor("east")
+	e.Kind = armada.Executor2020
+	m.acknowledge(e, aNode("n1", 1))
+	m.submit(aJob("j1"))
+	start(t, m, "a")
+	synctest.Wait()
+	m.mark(lifecycle.MarkDelivered, "j1")
+}
+
+func TestALeaseOf2020IsRenewedByItselfAndRunsAgainWhenItExpires(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m := aStore()
+		with2020(t, m)
+		m.report(lifecycle.ReportRunning, "j1")
+		pass(10 * time.Minute)
+		m.mark(lifecycle.MarkRenewed, "j1")
+		pass(15*time.Minute - 2*time.Second)
+		wantState(t, m, armada.JobRunning, "j1")
+		pass(4 * time.Second)
+		job, run := m.job("j1")
+		if job.State != armada.JobQueued || run.State != armada.RunLost {
+			t.Errorf("the job is %s, its run %s, want queued and lost", job.State, run.State)
+		}
+	})
+}
+
+func TestWordOfTheExecutorOf2020DoesNotRenewALease(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m := aStore()
+		with2020(t, m)
+		for range 15 {
+			pass(time.Minute)
+			e := anExecutor("east")
+			e.Kind, e.Cordoned = armada.Executor2020, true
+			m.acknowledge(e)
+		}
+		pass(2 * time.Second)
+		wantState(t, m, armada.JobQueued, "j1")
+	})
+}
+
+func TestAJobThatItsExecutorOf2020HasDoneWithIsNotRunAgain(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m := aStore()
+		with2020(t, m)
+		pass(10 * time.Minute)
+		m.mark(lifecycle.MarkDone, "j1")
+		pass(15*time.Minute - 2*time.Second)
+		wantState(t, m, armada.JobLeased, "j1")
+		pass(4 * time.Second)
+		job, run := m.job("j1")
+		if job.State != armada.JobFailed || run.End.Subcategory != armada.SubcategoryOutcomeUnknown {
+			t.Errorf("the job is %s, its run's end %q, want failed and %q", job.State, run.End.Subcategory, armada.SubcategoryOutcomeUnknown)
+		}
+	})
 }
 
 func TestANewLeaderGivesExecutorsTheirFullTime(t *testing.T) {

@@ -182,6 +182,12 @@ func (m *memory) report(kind lifecycle.ChangeKind, id armada.JobID) {
 	m.must(lifecycle.Change{Kind: kind, Job: id, Run: run.ID, Executor: run.Executor})
 }
 
+// mark applies a mark of the job's run.
+func (m *memory) mark(mark lifecycle.Mark, id armada.JobID) {
+	_, run := m.job(id)
+	m.must(lifecycle.Change{Kind: lifecycle.ReportMark, Mark: mark, Job: id, Run: run.ID, Executor: run.Executor})
+}
+
 // apply takes a unit wholly or not at all; the lock is held.
 func (m *memory) apply(u store.Unit) store.UnitResult {
 	result := store.UnitResult{Verdict: lifecycle.Already}

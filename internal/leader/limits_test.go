@@ -201,3 +201,43 @@ func TestAJobWithoutAPlaceAtHomeRunsAwayUntilSomebodyAtHomeNeedsTheRoom(t *testi
 		}
 	})
 }
+
+func TestAJobIsAGuestOfAnotherPoolUntilSomebodyAtHomeThereNeedsTheRoom(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m := aStore()
+		m.shapes["loose"] = &armada.Requirements{PriorityClass: "loose", Resources: armada.Resources{1000}}
+		m.shapes["device"] = &armada.Requirements{PriorityClass: "loose", Resources: armada.Resources{1000, 0, 0, 1}}
+		plain, devices := aNode("n1", 1), aNode("n2", 1)
+		plain.Pool, devices.Pool = "plain", "devices" // whose round would be the first by its name
+		devices.Allocatable[3] = 1
+		e := anExecutor("east")
+		e.Lease = time.Hour
+		start(t, m, "a", withRules(func(c *scheduling.Config) {
+			c.Classes = []armada.PriorityClass{{Name: "loose", Priority: 10, Preemptible: true}}
+			c.Preemption.Urgency = true
+			c.AwayPools = map[string][]string{"plain": {"devices"}}
+		}))
+		m.acknowledge(e, plain, devices)
+		pass(time.Second)
+		jobs := someJobs(2)
+		for i := range jobs {
+			jobs[i].Shape = "loose"
+			m.submit(jobs[i])
+			pass(time.Second)
+		}
+		for i, want := range []struct{ pool, away string }{{"plain", ""}, {"devices", "pool:plain"}} {
+			if _, run := m.job(jobs[i].ID); run.Pool != want.pool || run.Away != want.away {
+				t.Fatalf("job %d has the run %+v, want one of pool %s, away %q", i, run, want.pool, want.away)
+			}
+		}
+		owner := aJob("owner")
+		owner.Shape = "device"
+		m.submit(owner)
+		pass(time.Second)
+		guest, _ := m.job(jobs[1].ID)
+		if _, run := m.job("owner"); guest.Wish.Kind != armada.WishPreempt || run.Pool != "devices" || len(run.After) != 1 {
+			t.Errorf("the guest has the wish %v, and who is at home the run %+v", guest.Wish, run)
+		}
+	})
+}

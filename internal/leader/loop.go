@@ -242,7 +242,7 @@ func (t *term) rounds(now time.Time) {
 		return
 	}
 	ran := false
-	for _, p := range t.world.pools {
+	for _, p := range t.world.inTurn() {
 		if p.ready(now) {
 			t.round(p)
 			ran = true

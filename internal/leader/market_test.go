@@ -5,6 +5,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"armada"
 	"armada/internal/scheduling"
 )
@@ -26,6 +28,26 @@ func (b *someBids) set(bids ...armada.Price) {
 	}
 	b.latest = armada.Bids{"default": {"physics": q}}
 	b.changed <- struct{}{}
+}
+
+// gathered are the metrics of what is reported, by name.
+func gathered(t *testing.T, x *Explanations) map[string]float64 {
+	t.Helper()
+	registry := prometheus.NewRegistry()
+	if err := registry.Register(reported{x, armada.DefaultResourceTable()}); err != nil {
+		t.Fatal(err)
+	}
+	families, err := registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	values := map[string]float64{}
+	for _, f := range families {
+		for _, m := range f.GetMetric() {
+			values[f.GetName()] += m.GetGauge().GetValue()
+		}
+	}
+	return values
 }
 
 func TestALeaderSellsThePlacesOfAMarket(t *testing.T) {
@@ -62,6 +84,9 @@ func TestALeaderSellsThePlacesOfAMarket(t *testing.T) {
 		}
 		if market := r.Explanations().Reports()[0].Market; market == nil || market.SpotPrice != 2_000_000 || market.SetBy != "physics" {
 			t.Errorf("the market is %+v, want a spot price of 2 set by physics", market)
+		}
+		if values := gathered(t, r.Explanations()); values["armada_leader_realised_value"] != 2 || values["armada_leader_idealised_value"] != 2 {
+			t.Errorf("the metrics tell %v, want that one node is worth 2", values)
 		}
 		bids.set(2_000_000, 3_000_000)
 		pass(time.Second)

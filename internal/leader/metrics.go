@@ -91,13 +91,17 @@ var (
 		"What the queue whose bid is the spot price pays itself.", []string{"pool", "queue"}, nil)
 	indicativePrice = prometheus.NewDesc("armada_leader_indicative_price",
 		"The bid to be exceeded for a shape to be placed now; 0 where there is room, nothing where no bid would do.", []string{"pool", "shape"}, nil)
+	realisedValue = prometheus.NewDesc("armada_leader_realised_value",
+		"What a queue bids for what it holds of a market-driven pool: prices times fractions of the pool.", []string{"pool", "queue"}, nil)
+	idealisedValue = prometheus.NewDesc("armada_leader_idealised_value",
+		"What a queue would bid for what it held of a market-driven pool if all its nodes were one.", []string{"pool", "queue"}, nil)
 	indicativePlaceable = prometheus.NewDesc("armada_leader_indicative_price_exists",
 		"1 if a shape could be placed at some price.", []string{"pool", "shape"}, nil)
 )
 
 // Describe tells the metrics there are.
 func (reported) Describe(descs chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{queuedJobs, poolCapacity, queueAllocated, queueShare, queueFairShare, spotPrice, setterPays, indicativePrice, indicativePlaceable} {
+	for _, d := range []*prometheus.Desc{queuedJobs, poolCapacity, queueAllocated, queueShare, queueFairShare, spotPrice, setterPays, indicativePrice, indicativePlaceable, realisedValue, idealisedValue} {
 		descs <- d
 	}
 }
@@ -129,6 +133,10 @@ func (c reported) Collect(metrics chan<- prometheus.Metric) {
 			gauge(spotPrice, m.SpotPrice.Amount(), r.Pool)
 			if m.SetBy != "" {
 				gauge(setterPays, m.SetterPays.Amount(), r.Pool, m.SetBy)
+			}
+			for _, v := range m.Values {
+				gauge(realisedValue, v.Realised.Amount(), r.Pool, v.Queue)
+				gauge(idealisedValue, v.Idealised.Amount(), r.Pool, v.Queue)
 			}
 			for _, q := range m.Quotes {
 				placeable := 0.0

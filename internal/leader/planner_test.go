@@ -84,6 +84,8 @@ func (p *firstFit) RemoveNode(executor armada.ExecutorID, name string) {
 	delete(p.nodes, string(executor)+"/"+name)
 }
 
+func (p *firstFit) SetKnown([]scheduling.KnownKind) bool { return false }
+
 func (p *firstFit) SetBids(map[string]armada.QueueBids) bool { return false }
 
 func (p *firstFit) SetExecutor(id armada.ExecutorID, open bool) {

@@ -71,6 +71,9 @@ func (w *world) look(now time.Time) {
 	if s.generation == 0 || !reflect.DeepEqual(known, s.known) || !reflect.DeepEqual(absent, s.absent) {
 		s.known, s.absent = known, absent
 		s.generation++
+		for _, p := range w.pools {
+			p.dirty = p.plan.SetKnown(known) || p.dirty
+		}
 		w.suspectAnew()
 	}
 }

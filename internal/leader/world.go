@@ -20,6 +20,7 @@ type planner interface {
 	RemoveNode(executor armada.ExecutorID, name string)
 	SetExecutor(id armada.ExecutorID, open bool)
 	SetBids(bids map[string]armada.QueueBids) bool
+	SetKnown(known []scheduling.KnownKind) bool
 	Enqueue(job armada.Job, requirements *armada.Requirements)
 	Occupy(job armada.Job, run armada.Run, requirements *armada.Requirements)
 	Ended(job armada.Job, run armada.Run)
@@ -83,6 +84,7 @@ type entry struct {
 	until    time.Time   // withheld until then; zero if it is not
 	suspect  bool        // it is among the suspects
 	awaits   *agent      // that was given its run and has not said to begin it
+	told     time.Time   // when we learned of its run, or of the run's latest mark
 }
 
 // intent is the decision about a job that is in flight.
@@ -254,20 +256,19 @@ func (w *world) learn(e *entry, job armada.Job, run *armada.Run) {
 	if job.State == armada.JobQueued {
 		run = nil
 	}
+	was := e.run
 	e.job, e.run, e.refusals, e.until = job, run, 0, time.Time{}
 	w.reshape(e, w.shapeOf(&job))
 	var holder *agent
 	if run != nil {
 		holder = w.agent(run.Executor)
 	}
-	if e.agent == holder {
-		return
-	}
-	if e.agent != nil {
+	if e.agent != nil && e.agent != holder {
 		delete(e.agent.runs, job.ID)
 	}
 	if e.agent = holder; holder != nil {
 		holder.runs[job.ID] = e
+		w.hear(e, was)
 	}
 }
 
@@ -313,6 +314,22 @@ func (w *world) setBids(bids armada.Bids) {
 	}
 }
 
+// inTurn are the pools in the order in which their rounds should be.
+func (w *world) inTurn() []*pool {
+	if len(w.rules.AwayPools) == 0 {
+		return w.pools
+	}
+	names, byName := make([]string, len(w.pools)), map[string]*pool{}
+	for i, p := range w.pools {
+		names[i], byName[p.name] = p.name, p
+	}
+	turns := make([]*pool, len(w.pools))
+	for i, name := range w.rules.InTurn(names) {
+		turns[i] = byName[name]
+	}
+	return turns
+}
+
 // pool returns the pool of a name. A pool that is new learns the queues, the
 // executors and the jobs that wait.
 func (w *world) pool(name string) *pool {
@@ -326,6 +343,7 @@ func (w *world) pool(name string) *pool {
 		p.plan.SetQueue(q)
 	}
 	p.plan.SetBids(w.bids[name])
+	p.plan.SetKnown(w.survey.known)
 	for id, x := range w.executors {
 		p.plan.SetExecutor(id, x.open())
 	}

@@ -1,7 +1,9 @@
 package lifecycle
 
 import (
+	"cmp"
 	"fmt"
+	"maps"
 	"time"
 
 	"armada"
@@ -26,6 +28,7 @@ type Step struct {
 	Job     armada.Job
 	Run     armada.Run // meaningful if the job has a run
 	Events  []armada.Event
+	Retry   *RetryDecision // what policies said; nil when none was asked, or it did not matter
 }
 
 // Begin returns the state of a job that was just submitted, and its events.
@@ -51,11 +54,18 @@ func Apply(job armada.Job, run armada.Run, c Change, now time.Time) Step {
 	if !found {
 		return unruled(job, run, c)
 	}
-	if c.Kind == Reprioritise && job.Priority == c.Priority {
+	if c.Kind == Reprioritise && job.Priority == c.Priority || c.Kind == ReportDebug && run.End.Debug == c.End.Debug {
 		return Step{Verdict: Already, Job: job, Run: run}
+	}
+	if c.Kind == ReportMark {
+		return marked(job, run, c, now)
 	}
 	at := clamp(c.At, job.Transitioned, now)
 	step := Step{Verdict: Applied, Job: job, Run: run}
+	if c.Kind == ReportDebug {
+		step.Run.End.Debug = c.End.Debug
+		return step
+	}
 	step.perform(r, &c, at)
 	why := step.reason(r, &c, &retry)
 	if step.Job.State.Terminal() {
@@ -66,6 +76,7 @@ func Apply(job armada.Job, run armada.Run, c Change, now time.Time) Step {
 		step.Job.Wish = armada.Wish{} // it was granted
 		step.Job.Lessons = lessons(&step.Run, &job, &c, &retry)
 	}
+	step.Retry = retry.decision(&job, &c, step.Job.State)
 	return step
 }
 
@@ -81,6 +92,9 @@ func misdirected(job *armada.Job, run *armada.Run, c *Change) string {
 	}
 	if c.Kind.FromExecutor() && run.Executor != c.Executor {
 		return fmt.Sprintf("run %q belongs to executor %q", c.Run, run.Executor)
+	}
+	if c.RunVersion != 0 && c.RunVersion != run.Version {
+		return fmt.Sprintf("there is news of run %q", c.Run)
 	}
 	return ""
 }
@@ -104,7 +118,7 @@ func unruled(job armada.Job, run armada.Run, c Change) Step {
 		if run.State == armada.RunSucceeded {
 			verdict = Already
 		}
-	case ReportFailed, ReportStopped, ReportReturned, ReportUnknown, Expire:
+	case ReportFailed, ReportStopped, ReportReturned, ReportUnknown, ReportMark, Expire:
 		if run.State.Terminal() {
 			verdict = Already
 		}
@@ -147,7 +161,9 @@ func (s *Step) perform(r *Rule, c *Change, at time.Time) {
 		run.Version++
 		stamp(run, at)
 		if r.Run.Terminal() {
+			debug := run.End.Debug
 			run.End = c.End
+			run.End.Debug = cmp.Or(run.End.Debug, debug)
 			if r.Guard == Exhausted {
 				run.End.Category, run.End.Subcategory = armada.CategoryInternal, armada.SubcategoryMaxRuns
 			}
@@ -171,13 +187,21 @@ func (s *Step) perform(r *Rule, c *Change, at time.Time) {
 	job.Transitioned = at
 }
 
-// learn takes over what a report tells about the pod.
+// learn takes over what a report tells about the pod and its ports.
 func learn(run *armada.Run, c *Change) {
 	if c.Node != "" {
 		run.Node = c.Node
 	}
 	if c.Pod.Name != "" {
 		run.Pod = c.Pod
+	}
+	if c.Kind == ReportIngress && len(c.Addresses) > 0 {
+		known := maps.Clone(run.Addresses)
+		if known == nil {
+			known = map[int32]string{}
+		}
+		maps.Copy(known, c.Addresses)
+		run.Addresses = known
 	}
 }
 

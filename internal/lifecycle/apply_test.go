@@ -1,6 +1,7 @@
 package lifecycle
 
 import (
+	"reflect"
 	"testing"
 	"time"
 
@@ -217,5 +218,24 @@ func TestObservationsAreToldAndChangeNothingElse(t *testing.T) {
 	l.apply(Change{Kind: ReportIngress, Addresses: map[int32]string{80: "host:1"}})
 	if l.last().Addresses[80] != "host:1" || l.job.Version != version || l.job.State != armada.JobRunning {
 		t.Errorf("ingress info: %+v, job %+v", l.last(), l.job)
+	}
+}
+
+func TestWhatHelpsToFindOutIsKeptWhenTheRunEnds(t *testing.T) {
+	t.Parallel()
+	l := submitted().all(Lease, ReportRunning)
+	l.apply(Change{Kind: ReportDebug, End: armada.RunEnd{Debug: "seen on the node"}})
+	l.apply(Change{Kind: ReportReturned, End: armada.RunEnd{Reason: "no such image"}})
+	if end := l.run.End; end.Debug != "seen on the node" || end.Reason != "no such image" {
+		t.Errorf("the run ended with %+v", end)
+	}
+	queued := l.job
+	l.apply(Change{Kind: ReportDebug, End: armada.RunEnd{Debug: "and the pod's events"}})
+	if l.verdict != Applied || l.run.End.Debug != "and the pod's events" || !reflect.DeepEqual(l.job, queued) {
+		t.Errorf("told while the job waits: verdict %d, %+v, the job %+v", l.verdict, l.run.End, l.job)
+	}
+	l.all(Lease, ReportFailed)
+	if l.apply(Change{Kind: ReportDebug, End: armada.RunEnd{Debug: "too late"}}); l.verdict != Refused {
+		t.Errorf("told after the job's end: verdict %d", l.verdict)
 	}
 }

@@ -30,11 +30,13 @@ const (
 	ReportUnknown   // the run is gone and nobody saw its end
 	ReportUsage     // what the run used
 	ReportIngress   // where the run can be reached
+	ReportDebug     // what helps to find out how the run ends; of no use once the job has ended
+	ReportMark      // what passes between the server and an executor of 2020, see [Mark]
 )
 
 var changeNames = [...]string{
 	"none", "cancel", "reprioritise", "lease", "preempt", "reject", "expire", "abandon", "report pending", "report running",
-	"report succeeded", "report failed", "report stopped", "report returned", "report unknown", "report usage", "report ingress",
+	"report succeeded", "report failed", "report stopped", "report returned", "report unknown", "report usage", "report ingress", "report debug", "report mark",
 }
 
 // ChangeKinds lists every kind.
@@ -79,6 +81,9 @@ type Change struct {
 	// Session is of an Expire the session that was silent: the store refuses
 	// the change when the executor has opened another one since.
 	Session armada.SessionID
+	// RunVersion is of an Expire or a ReportUnknown for want of news the version of
+	// the run that there was no news of: with another one it is refused. 0 is any.
+	RunVersion int64
 	// At is when it happened by the causer's clock; zero means now. It is
 	// clamped so that a job's events never go back in time nor lie ahead.
 	At time.Time
@@ -94,14 +99,29 @@ type Change struct {
 	Executor    armada.ExecutorID // reports: who reports; refused unless it holds the run
 	Node        string            // reports: the node's name as the executor knows it; may be empty
 	Pod         armada.Pod        // reports: what is known of the pod
-	End         armada.RunEnd     // Expire and the reports of an end
+	End         armada.RunEnd     // Expire and the reports of an end; ReportDebug: its Debug
 	Attempted   bool              // ReportReturned: the pod may have run
 	MaxAttempts int               // ReportReturned: when so many leases were given back the job fails; 0 does not count this one
 	Retrying    Retrying          // of those that [ChangeKind.EndsBadly]
 
+	Again     bool             // Expire: the job is queued again, as executors of 2020 are promised
+	Mark      Mark             // ReportMark
 	Usage     *armada.Usage    // ReportUsage
 	Addresses map[int32]string // ReportIngress
 }
+
+// Mark is what passes between the server and an executor of 2020 about a run
+// and changes no state; [armada.Polled] keeps it.
+type Mark uint8
+
+// The marks.
+const (
+	MarkDelivered Mark = 1 + iota // it is handed out: true once in the life of the run
+	MarkRenewed                   // the executor holds it
+	MarkDone                      // the executor has done with it
+	MarkReturned                  // the executor gives it back, and will tell why
+	MarkStuck                     // its pod cannot begin; End.Reason says why
+)
 
 // Terms are the terms of a lease.
 type Terms struct {

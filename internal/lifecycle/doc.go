@@ -15,6 +15,10 @@
 //     "cancelled", a preempted job's failure is "preempted";
 //   - a user's cancel replaces the scheduler's preempt, never the reverse.
 //
+// What executors of 2020 say of a run beyond that is a mark (mark.go): it changes
+// no state and is no event, and what waits for the want of news can name the
+// version of the run that it knows.
+//
 // Job and run end together: a job with a run is active until the run's end is
 // known or given up, which is why two attempts of a job never overlap.
 //

@@ -97,7 +97,7 @@ func diagram(b *strings.Builder) {
 		switch {
 		case r.Wish != AnyWish && r.Wish != armada.WishNone:
 			label += " (" + wishName(r.Wish) + " wanted)"
-		case r.Guard == Exhausted:
+		case r.Guard == Exhausted, r.Guard == RunsAgain:
 			label += " (" + r.Guard.String() + ")"
 		}
 		froms := []string{"run"}
@@ -161,7 +161,7 @@ func without(kind ChangeKind, wish armada.WishKind) string {
 			return
 		}
 		after := *l
-		if after.apply(Change{Kind: kind, Priority: 9}); after.verdict != Applied && !slices.Contains(words[after.verdict], l.job.State.String()) {
+		if after.apply(Change{Kind: kind, Priority: 9, End: armada.RunEnd{Debug: "news"}}); after.verdict != Applied && !slices.Contains(words[after.verdict], l.job.State.String()) {
 			words[after.verdict] = append(words[after.verdict], l.job.State.String())
 		}
 	})

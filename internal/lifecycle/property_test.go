@@ -15,18 +15,24 @@ import (
 func every() []Change {
 	var changes []Change
 	for _, kind := range ChangeKinds() {
-		changes = append(changes, Change{Kind: kind, By: "ann", Reason: "because", Priority: 9})
+		changes = append(changes, Change{Kind: kind, By: "ann", Reason: "because", Priority: 9, End: armada.RunEnd{Debug: kind.String()}})
 	}
 	for _, kind := range ChangeKinds() {
 		if kind.EndsBadly() {
 			changes = append(changes, Change{Kind: kind, Retrying: Retrying{Policies: always(2), Most: 5}})
 		}
 	}
+	for _, mark := range []Mark{MarkDelivered, MarkRenewed, MarkDone, MarkReturned, MarkStuck} {
+		changes = append(changes, Change{Kind: ReportMark, Mark: mark, End: armada.RunEnd{Reason: "no such image"}})
+	}
+	changes = append(changes, Change{Kind: Expire, Again: true})
 	return append(changes, Change{Kind: ReportReturned, MaxAttempts: 2}, Change{Kind: Preempt, Announce: true})
 }
 
-// observes tells of changes that are told to watchers and change nothing.
-func observes(kind ChangeKind) bool { return kind == ReportUsage || kind == ReportIngress }
+// observes tells of changes that move neither the job nor its run.
+func observes(kind ChangeKind) bool {
+	return kind == ReportUsage || kind == ReportIngress || kind == ReportDebug
+}
 
 // check compares a life before and after one change against what always holds.
 func check(t interface {
@@ -47,6 +53,14 @@ func check(t interface {
 	}
 	if before.job.State.Terminal() {
 		t.Fatalf("%s was applied to a job that is %s", c.Kind, before.job.State)
+	}
+	if c.Kind == ReportDebug {
+		want := before.run
+		want.End.Debug = c.End.Debug
+		if len(fresh) > 0 || !reflect.DeepEqual(before.job, after.job) || !reflect.DeepEqual(want, after.run) {
+			t.Fatalf("%s changed more than what it tells: %s", c.Kind, cmp.Diff(want, after.run))
+		}
+		return
 	}
 	versions := int64(1)
 	if observes(c.Kind) {
@@ -113,13 +127,14 @@ func reachable(visit func(*life)) {
 		attempts int
 		returned int
 		retried  int
+		done     bool
 	}
 	seen := map[key]bool{}
 	todo := []*life{submitted()}
 	for len(todo) > 0 {
 		l := todo[0]
 		todo = todo[1:]
-		k := key{l.job.State, l.run.State, l.job.Wish.Kind, l.job.Attempts, l.job.Lessons.Returns(), l.job.Lessons.Retries()}
+		k := key{l.job.State, l.run.State, l.job.Wish.Kind, l.job.Attempts, l.job.Lessons.Returns(), l.job.Lessons.Retries(), !l.run.Polled.Done.IsZero()}
 		if seen[k] || l.job.Attempts > 3 {
 			continue
 		}
@@ -151,7 +166,7 @@ func TestARepeatedChangeChangesNothing(t *testing.T) {
 	t.Parallel()
 	reachable(func(before *life) {
 		for _, c := range every() {
-			if observes(c.Kind) {
+			if observes(c.Kind) || c.Mark == MarkRenewed { // which tells when it was said last
 				continue
 			}
 			c = before.addressed(c) // a repeat speaks of the same run

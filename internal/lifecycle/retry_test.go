@@ -251,3 +251,45 @@ func TestAnAbandonedJobFailsWithWhatCameBefore(t *testing.T) {
 		t.Errorf("it failed with %+v", e)
 	}
 }
+
+func TestADecisionTellsWhatPoliciesSaid(t *testing.T) {
+	t.Parallel()
+	never := armada.RetryPolicy{Name: "never", Limit: 3, Default: armada.RetryFail, Rules: []armada.RetryRule{{Action: armada.RetryFail, ExitCodes: []int32{3}}}}
+	for _, c := range []struct {
+		what     string
+		gang     armada.Gang
+		before   []ChangeKind
+		policies []armada.RetryPolicy
+		code     int32
+		most     int
+		want     *RetryDecision
+	}{
+		{what: "granted", policies: always(1), most: 5, want: &RetryDecision{Policy: "always", Outcome: RetryGranted}},
+		{what: "the policy's limit", policies: always(0), most: 5, want: &RetryDecision{Policy: "always", Outcome: RetryPolicyUsedUp}},
+		{what: "the installation's limit", policies: always(5), want: &RetryDecision{Policy: "always", Outcome: RetryEverythingUsed}},
+		{what: "a rule", policies: []armada.RetryPolicy{never}, code: 3, most: 5, want: &RetryDecision{Policy: "never", Outcome: RetryRefusedByRule}},
+		{what: "the default", policies: []armada.RetryPolicy{never}, code: 4, most: 5, want: &RetryDecision{Policy: "never", Outcome: RetryRefusedByNone}},
+		{what: "a gang", gang: armada.Gang{ID: "g", Cardinality: 2}, policies: always(1), most: 5, want: &RetryDecision{Outcome: RetryNotAsked}},
+		{what: "fail fast", gang: armada.Gang{FailFast: true}, policies: always(1), most: 5, want: &RetryDecision{Outcome: RetryNotAsked}},
+		{what: "no policy", most: 5},
+		{what: "cancelled", before: []ChangeKind{Cancel}, policies: always(1), most: 5},
+	} {
+		l := submitted()
+		l.job.Gang = c.gang
+		l.all(Lease).all(c.before...)
+		end := exit(c.code)
+		end.Category = "application"
+		change := l.addressed(failing(end, c.policies...))
+		change.Retrying.Most = c.most
+		if c.want != nil {
+			c.want.Category = "application"
+		}
+		if diff := cmp.Diff(c.want, Apply(l.job, l.run, change, l.now).Retry); diff != "" {
+			t.Errorf("%s: the decision (-want +got):\n%s", c.what, diff)
+		}
+	}
+	succeeded := submitted().all(Lease)
+	if step := Apply(succeeded.job, succeeded.run, succeeded.addressed(Change{Kind: ReportSucceeded, Retrying: Retrying{Policies: always(1), Most: 5}}), succeeded.now); step.Retry != nil {
+		t.Errorf("about a success it was decided %+v", step.Retry)
+	}
+}

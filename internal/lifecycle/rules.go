@@ -13,11 +13,12 @@ const (
 	Unleased        // the job was never leased
 	Leased          // the job was leased before
 	Retried         // a retry policy gives the job another attempt
+	RunsAgain       // the change says that the job is queued again
 )
 
 // String returns the guard in words; empty for Always.
 func (g Guard) String() string {
-	return [...]string{"", "attempts used up", "fails fast", "never leased", "leased before", "retry policy"}[g]
+	return [...]string{"", "attempts used up", "fails fast", "never leased", "leased before", "retry policy", "executor of 2020"}[g]
 }
 
 // AnyWish stands in a rule for every wish.
@@ -60,6 +61,7 @@ var rules = []Rule{
 	{On: Abandon, From: queued, Wish: AnyWish, Guard: Leased, To: armada.JobFailed, Emits: emits(armada.EventFailed)},
 	{On: Expire, From: started, Wish: armada.WishPreempt, Guard: Retried, To: armada.JobQueued, Run: armada.RunLost, Emits: emits(armada.EventPreempted, armada.EventFailed)},
 	{On: Expire, From: started, Wish: armada.WishPreempt, To: armada.JobPreempted, Run: armada.RunLost, Emits: emits(armada.EventPreempted, armada.EventFailed)},
+	{On: Expire, From: started, Wish: armada.WishNone, Guard: RunsAgain, To: armada.JobQueued, Run: armada.RunLost, Emits: emits(armada.EventLeaseExpired)},
 	{On: Expire, From: started, Wish: armada.WishNone, Guard: Retried, To: armada.JobQueued, Run: armada.RunLost, Emits: emits(armada.EventLeaseExpired, armada.EventFailed)},
 	{On: Expire, From: started, Wish: armada.WishNone, To: armada.JobFailed, Run: armada.RunLost, Emits: emits(armada.EventLeaseExpired, armada.EventFailed)},
 
@@ -95,6 +97,8 @@ var rules = []Rule{
 
 	{On: ReportUsage, From: started, Wish: AnyWish, Emits: emits(armada.EventUtilisation)},
 	{On: ReportIngress, From: started, Wish: AnyWish, Emits: emits(armada.EventIngressInfo)},
+	{On: ReportDebug, From: active, Wish: AnyWish}, // of the latest run; a job that has ended is not written any more
+	{On: ReportMark, From: started, Wish: AnyWish},
 }
 
 // Rules returns the table, in order of precedence. The caller must not change it.
@@ -124,6 +128,8 @@ func (g Guard) holds(job *armada.Job, c *Change, retry *retry) bool {
 		return job.Attempts > 0
 	case Retried:
 		return retry.again()
+	case RunsAgain:
+		return c.Again
 	case Always:
 		return true
 	}

@@ -13,9 +13,9 @@ func TestEveryRuleDecidesAboutSomething(t *testing.T) {
 		for _, state := range armada.JobStates() {
 			for _, wish := range []armada.WishKind{armada.WishNone, armada.WishCancel, armada.WishPreempt} {
 				for attempts := range 3 {
-					for variant := range 8 {
+					for variant := range 16 {
 						job := armada.Job{State: state, Wish: armada.Wish{Kind: wish}, Attempts: attempts, Gang: armada.Gang{FailFast: variant&1 != 0}}
-						c := Change{Kind: kind, MaxAttempts: variant >> 1 & 1, Retrying: Retrying{Most: variant >> 2, Policies: always(3)}}
+						c := Change{Kind: kind, MaxAttempts: variant >> 1 & 1, Retrying: Retrying{Most: variant >> 2 & 1, Policies: always(3)}, Again: variant>>3 != 0}
 						retry := judge(&job, &c)
 						if r, found := rule(&job, &c, &retry); found {
 							used[r] = true

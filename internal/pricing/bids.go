@@ -31,6 +31,9 @@ type Config struct {
 type Service struct {
 	Address string // host:port of its gRPC API; empty for none
 	TLS     bool   // whether the connection is encrypted
+	// CAFile has the certificates, in PEM, of the authorities that the service's
+	// certificate must come from; empty for those that the machine trusts.
+	CAFile string
 }
 
 // DefaultConfig asks nobody, and would every 10 s.
@@ -55,6 +58,9 @@ func (c Config) Validate() error {
 		}
 	} else if c.Service.TLS {
 		errs = append(errs, errors.New("service.tls: must be left out without service.address"))
+	}
+	if c.Service.CAFile != "" && !c.Service.TLS {
+		errs = append(errs, errors.New("service.caFile: must be left out without service.tls"))
 	}
 	return errors.Join(errs...)
 }

@@ -2,10 +2,12 @@ package pricing
 
 import (
 	"context"
+	"encoding/pem"
 	"errors"
 	"log/slog"
 	"math"
 	"net"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"slices"
@@ -18,6 +20,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/goleak"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials"
 
 	"armada"
 	"armada/pkg/api/bidstore"
@@ -203,13 +206,13 @@ func (s *store) set(answer *bidstore.RetrieveBidsResponse, err error) {
 }
 
 // serve serves on an address until stop is called.
-func (s *store) serve(t *testing.T, addr string) (at string, stop func()) {
+func (s *store) serve(t *testing.T, addr string, options ...grpc.ServerOption) (at string, stop func()) {
 	t.Helper()
 	listener, err := net.Listen("tcp", addr)
 	if err != nil {
 		t.Fatal(err)
 	}
-	server := grpc.NewServer()
+	server := grpc.NewServer(options...)
 	bidstore.RegisterBidRetrieverServiceServer(server, s)
 	done := make(chan struct{})
 	go func() {
@@ -319,6 +322,42 @@ func TestAPlainServiceIsNotAskedOverTLS(t *testing.T) {
 	}
 }
 
+func TestAServiceOverTLSIsTrustedByItsAuthority(t *testing.T) {
+	t.Parallel()
+	web := httptest.NewTLSServer(nil) // for its certificate
+	web.Close()
+	s := &store{answer: answerOf(bid(2, 2), nil)}
+	addr, stop := s.serve(t, "127.0.0.1:0", grpc.Creds(credentials.NewServerTLSFromCert(&web.TLS.Certificates[0])))
+	defer stop()
+	file := filepath.Join(t.TempDir(), "ca.pem")
+	ask := func(ca string) (armada.Bids, error) {
+		asked, err := dial(Service{Address: addr, TLS: true, CAFile: ca}, twoQueues)
+		if err != nil {
+			return nil, err
+		}
+		defer func() { _ = asked.close() }()
+		return asked.read(t.Context())
+	}
+	if _, err := ask(file); err == nil || !strings.HasPrefix(err.Error(), "service.caFile: ") || !strings.Contains(err.Error(), "no such file") {
+		t.Errorf("without the file the error is %v", err)
+	}
+	if err := os.WriteFile(file, []byte("nothing"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := ask(file); err == nil || !strings.Contains(err.Error(), "must have one in PEM") {
+		t.Errorf("for a file without certificates the error is %v", err)
+	}
+	if err := os.WriteFile(file, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: web.Certificate().Raw}), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if bids, err := ask(file); err != nil || len(bids["gpu"]) != 1 {
+		t.Errorf("the bids are %v, %v", bids, err)
+	}
+	if _, err := ask(""); err == nil || !strings.Contains(err.Error(), "unknown authority") {
+		t.Errorf("without its authority the error is %v", err)
+	}
+}
+
 func TestSettingsOfBidsNameTheFieldAndWhatWouldBeRight(t *testing.T) {
 	t.Parallel()
 	for want, c := range map[string]Config{
@@ -326,6 +365,7 @@ func TestSettingsOfBidsNameTheFieldAndWhatWouldBeRight(t *testing.T) {
 		"refresh: must be more than nothing":              {},
 		"service.address: must be host:port":              {Service: Service{Address: "bids.example"}, Refresh: 1},
 		"service.tls: must be left out":                   {Service: Service{TLS: true}, Refresh: 1},
+		"service.caFile: must be left out":                {Service: Service{Address: "a:1", CAFile: "ca.pem"}, Refresh: 1},
 	} {
 		if err := c.Validate(); err == nil || !strings.HasPrefix(err.Error(), want) {
 			t.Errorf("the error is %v, want %q", err, want)

@@ -3,9 +3,11 @@ package pricing
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"maps"
+	"os"
 	"slices"
 
 	"google.golang.org/grpc"
@@ -26,13 +28,33 @@ type service struct {
 func dial(config Service, queues func(ctx context.Context) ([]armada.Queue, error)) (*service, error) {
 	security := insecure.NewCredentials()
 	if config.TLS {
-		security = credentials.NewTLS(&tls.Config{MinVersion: tls.VersionTLS12})
+		trusted, err := authorities(config.CAFile)
+		if err != nil {
+			return nil, fmt.Errorf("service.caFile: %w", err)
+		}
+		security = credentials.NewTLS(&tls.Config{MinVersion: tls.VersionTLS12, RootCAs: trusted})
 	}
 	conn, err := grpc.NewClient("dns:///"+config.Address, grpc.WithTransportCredentials(security), grpc.WithUserAgent("armada-server"))
 	if err != nil {
 		return nil, fmt.Errorf("service.address: %w", err)
 	}
 	return &service{conn, queues}, nil
+}
+
+// authorities reads certificates; nil are those that the machine trusts.
+func authorities(file string) (*x509.CertPool, error) {
+	if file == "" {
+		return nil, nil
+	}
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return nil, err
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(text) {
+		return nil, fmt.Errorf("%s has no certificate, must have one in PEM at least", file)
+	}
+	return pool, nil
 }
 
 // read asks for the bids of all queues.

@@ -175,6 +175,7 @@ func (s *script) requirements(a *arguments) (*armada.Requirements, error) {
 		needs.NodeSelector = append(needs.NodeSelector, armada.Label{Key: key, Value: value})
 	}
 	slices.SortFunc(needs.NodeSelector, func(a, b armada.Label) int { return strings.Compare(a.Key, b.Key) })
+	needs.MoreThanPod = a.flag("more-than-pod")
 	for _, t := range a.values("tolerate") {
 		key, value, equal := strings.Cut(t, "=")
 		if key == "*" {

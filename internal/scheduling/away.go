@@ -58,11 +58,14 @@ func (a *Away) pseudoClass() armada.PriorityClass {
 	return armada.PriorityClass{Name: a.Class + " away on " + a.NodeType, Priority: a.Priority, Preemptible: true}
 }
 
-// levels are the classes by which nodes tell who may displace whom.
-func (c *Config) levels() []armada.PriorityClass {
+// levels are the classes by which nodes of a pool tell who may displace whom.
+func (c *Config) levels(pool string) []armada.PriorityClass {
 	levels := slices.Clone(c.Classes)
 	for i := range c.Away {
 		levels = append(levels, c.Away[i].pseudoClass())
+	}
+	if len(c.lenders(pool)) > 0 {
+		levels = append(levels, c.guestClass())
 	}
 	return levels
 }
@@ -103,12 +106,14 @@ func (p *Pool) addAway(home *shape) {
 	}
 }
 
-// on is the form of a shape that a run has: away on a type of nodes, or at home.
-// One that is not away by any rule that holds now is at home.
+// on is the form of a shape that a run has: away on a type of nodes, a guest, or at
+// home. One that is not away by any rule that holds now is at home.
 func (s *shape) on(nodeType string) *shape {
-	for _, away := range s.away {
-		if away.nodeType == nodeType {
-			return away
+	for _, forms := range [][]*shape{s.away, s.guests} {
+		for _, away := range forms {
+			if away.nodeType == nodeType {
+				return away
+			}
 		}
 	}
 	return s

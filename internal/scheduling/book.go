@@ -19,6 +19,7 @@ import (
 type book struct {
 	number  uint64
 	open    bool
+	clean   bool // nobody had lost a place when it was opened
 	offers  []offer
 	latest  []int32            // by node: the last offer there
 	on      []armada.Resources // by node: what is offered there and was not taken
@@ -51,7 +52,7 @@ func (r *round) openBook() {
 		return
 	}
 	b.number++
-	b.open = true
+	b.open, b.clean = true, len(r.victims) == 0
 	b.refill()
 	for len(b.latest) < r.pool.space.Nodes() {
 		b.latest, b.on = append(b.latest, -1), append(b.on, armada.Resources{})
@@ -127,6 +128,9 @@ func (r *round) nextRun(q *queue) bool {
 			}
 			s.offset = len(q.tenures[s.tenure].blocks[s.block]) - 1
 		}
+		if r.book.clean {
+			return true
+		}
 		// Who was lost before the book was opened is not part of what the queue holds.
 		if run := q.nextOffer().run; run.lost != r.number || run.lostIn == r.book.number {
 			return true
@@ -141,15 +145,17 @@ func (q *queue) nextOffer() *job {
 
 // offersBefore orders the sellers.
 func (q *queue) offersBefore(o *queue) bool {
-	a, b := q.nextOffer(), o.nextOffer()
-	if a.worth() != b.worth() {
-		return a.worth() < b.worth()
+	a, b := q.tenures[q.turn.seller.tenure], o.tenures[o.turn.seller.tenure]
+	if a.price != b.price {
+		return a.price < b.price
 	}
-	if q.market && a.run.since != b.run.since {
-		return a.run.since > b.run.since
+	if q.market {
+		if a, b := q.nextOffer().run.since, o.nextOffer().run.since; a != b {
+			return a > b
+		}
 	}
-	if a.shape.rank != b.shape.rank {
-		return a.shape.rank < b.shape.rank
+	if a.rank != b.rank {
+		return a.rank < b.rank
 	}
 	if q.turn.seller.cost != o.turn.seller.cost {
 		return q.turn.seller.cost > o.turn.seller.cost
@@ -320,10 +326,19 @@ func (r *round) enoughOffered(d *placement.Demand, node int32) bool {
 // somebodyOwes tells whether a queue holds more than its share and costs more than
 // the claim would.
 func (r *round) somebodyOwes() bool {
-	for _, q := range r.pool.byName {
-		if len(q.tenures) > 0 && r.cost(q, &q.turn.held) > r.claim.cost && r.overShare(q) {
-			return true
+	if !r.owing.known {
+		r.owing = owing{known: true}
+		for _, q := range r.pool.byName {
+			if len(q.tenures) > 0 && r.overShare(q) {
+				r.owing.most = max(r.owing.most, r.cost(q, &q.turn.held))
+			}
 		}
 	}
-	return false
+	return r.owing.most > r.claim.cost
+}
+
+// owing is the most that a queue costs which holds more than its share, 0 for none.
+type owing struct {
+	known bool // for what queues hold now
+	most  uint64
 }

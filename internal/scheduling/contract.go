@@ -34,6 +34,9 @@ type Config struct {
 	Budgets []Budget
 	// Away is where jobs may run besides, in the order in which that is tried.
 	Away []Away
+	// AwayPools are by pool the others whose nodes its jobs may use as guests. Each
+	// is shared by fairness.
+	AwayPools map[string][]string
 }
 
 // PoolRules are what may differ from pool to pool.
@@ -135,7 +138,7 @@ type Lease struct {
 	Job      armada.JobID
 	Executor armada.ExecutorID
 	Node     string
-	Away     string         // the type of the node where the job is not at home; empty where it is
+	Away     string         // the type of the node where the job is not at home, or of a guest where it is; else empty
 	After    []armada.RunID // victims whose end it waits for
 }
 
@@ -192,6 +195,7 @@ type Market struct {
 	// say so, the most that any other queue bids up to it.
 	SetterPays armada.Price
 	Quotes     []Quote // of the shapes that the rules name
+	Values     []QueueValue
 }
 
 // Quote is what a job of a shape would have to bid to be placed now.

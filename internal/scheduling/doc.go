@@ -38,7 +38,8 @@
 // What bounds a round stands beside its steps: what queues and rounds may have
 // (limits.go), how fast jobs start (rates.go), and what no node has (floating.go).
 // The pools of an installation have rates and budgets in common (shared.go). A job
-// without a place at home may be *away* (away.go).
+// without a place at home may be *away* (away.go), and a job of another pool a *guest*
+// (guests.go).
 //
 // Apart from rounds, [Config.CouldRun] and [Config.WhyNever] tell whether a job
 // could ever run on what is known of nodes, and why it could not (known.go).

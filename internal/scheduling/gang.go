@@ -30,6 +30,7 @@ type kind struct {
 	failedAt int    // after so many leases
 	refused  uint64 // for queues that cost so much with it, and more
 	again    uint64 // the pass in which it is offered again
+	chance   uint64 // the pass in which it was first offered
 	reason   armada.Reason
 	quoted   uint64 // the round in which its price was asked for
 }
@@ -167,7 +168,7 @@ func (p *Pool) kindOf(g *gang) *kind {
 		case b.shape.demand.Larger(a.shape.demand):
 			return 1
 		}
-		return cmp.Compare(a.shape.id, b.shape.id)
+		return cmp.Or(cmp.Compare(a.shape.id, b.shape.id), cmp.Compare(a.shape.nodeType, b.shape.nodeType))
 	})
 	k := kind{rank: g.due[0].shape.rank, size: len(g.due), uniform: p.uniform(g)}
 	for _, j := range g.due {
@@ -186,7 +187,7 @@ func (p *Pool) kindOf(g *gang) *kind {
 	id = append(id, k.uniform.Value...)
 	for _, m := range k.members {
 		id = append(strconv.AppendInt(append(id, ' '), int64(m.count), 10), '*')
-		id = append(id, m.shape.id...)
+		id = append(append(id, m.shape.id...), m.shape.nodeType...)
 	}
 	k.signature = string(id)
 	if known, ok := p.kinds[k.signature]; ok {

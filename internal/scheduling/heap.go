@@ -1,6 +1,6 @@
 package scheduling
 
-// heapify, sink and pop keep a slice as a heap whose first element goes before
+// heapify, sink, push and pop keep a slice as a heap whose first element goes before
 // all others. The order is total, so what comes first does not depend on how
 // the elements came in.
 
@@ -26,6 +26,15 @@ func sink[E any](heap []E, i int, before func(a, b E) bool) {
 		heap[i], heap[child] = heap[child], heap[i]
 		i = child
 	}
+}
+
+// push adds an element.
+func push[E any](heap []E, e E, before func(a, b E) bool) []E {
+	heap = append(heap, e)
+	for i := len(heap) - 1; i > 0 && before(heap[i], heap[(i-1)/2]); i = (i - 1) / 2 {
+		heap[i], heap[(i-1)/2] = heap[(i-1)/2], heap[i]
+	}
+	return heap
 }
 
 // pop drops the first element.

@@ -25,13 +25,18 @@ type KnownKind struct {
 func (c *Config) CouldRun(needs *armada.Requirements, label string, known []KnownKind) (where KnownKind, yes bool) {
 	for _, form := range append(c.Elsewhere(needs), needs) {
 		for i := range known {
-			kind := c.withBudget(&known[i])
-			if form.Resources.Fits(&kind.Allocatable) && obstacle(form, label, kind) == armada.ReasonNone {
+			if c.fits(form, label, &known[i]) {
 				return known[i], true
 			}
 		}
 	}
 	return KnownKind{}, false
+}
+
+// fits tells whether a job could run on an empty node of a kind.
+func (c *Config) fits(needs *armada.Requirements, label string, known *KnownKind) bool {
+	kind := c.withBudget(known)
+	return needs.Resources.Fits(&kind.Allocatable) && obstacle(needs, label, kind) == armada.ReasonNone
 }
 
 // withBudget is a kind with what its pool may use of floating resources, as if
@@ -68,6 +73,9 @@ func obstacle(needs *armada.Requirements, label string, kind *armada.NodeKind) a
 	}
 	if !kind.MinimumJob.Fits(&needs.Resources) {
 		return armada.ReasonTooSmall
+	}
+	if needs.MoreThanPod && kind.PodsOnly {
+		return armada.ReasonPodsOnly
 	}
 	return armada.ReasonNone
 }
@@ -133,6 +141,8 @@ func whyNot(needs *armada.Requirements, label string, kinds []*armada.NodeKind, 
 			r.Format(needs.Resources[i]), r.Name, with, r.Format(max(nearest.Allocatable[i], 0)))
 	case found[armada.ReasonTooSmall]:
 		return "it is smaller than the jobs that the nodes are for"
+	case found[armada.ReasonPodsOnly]:
+		return "the executors run pods without services, ingresses and gangs, and it has some"
 	case found[armada.ReasonTaints]:
 		return "the nodes have taints that it does not tolerate"
 	case found[armada.ReasonNodeSelector]:

@@ -234,6 +234,7 @@ func (r *round) ends(k *kind) bool {
 // lose counts a run that loses its place, or with a sign of 1 keeps it after all.
 func (r *round) lose(j *job, sign int64) {
 	t := &j.queue.turn
+	r.owing.known = false
 	count(&t.held, j.shape, sign)
 	if j.shape.class < len(t.classes) {
 		count(&t.classes[j.shape.class].held, j.shape, sign)
@@ -244,6 +245,7 @@ func (r *round) lose(j *job, sign int64) {
 // give counts a gang that got its place.
 func (r *round) give(q *queue, k *kind) {
 	t := &q.turn
+	r.owing.known = false
 	for i := range t.held {
 		t.held[i] += k.total[i]
 		r.given[i] += k.total[i]

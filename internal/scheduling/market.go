@@ -76,7 +76,7 @@ func (q *queue) bid(bids armada.QueueBids) bool {
 	if q.bids == bids {
 		return false
 	}
-	q.bids = bids
+	q.bids, q.unsorted = bids, true
 	for _, l := range q.inOrder {
 		l.price = q.priceOf(l.bands)
 	}

@@ -1,6 +1,7 @@
 package scheduling
 
 import (
+	"cmp"
 	"slices"
 
 	"armada"
@@ -47,7 +48,7 @@ func (r *round) decisions() []Decision {
 		}
 		for m, j := range r.members {
 			executor, name := r.pool.space.Node(nodes[m])
-			l := Lease{Job: j.id, Executor: executor, Node: name, Away: p.away}
+			l := Lease{Job: j.id, Executor: executor, Node: name, Away: cmp.Or(p.away, j.shape.nodeType)}
 			if len(waits) > 0 && waits[0].lease == len(leases) {
 				l.After, waits = waits[0].after, waits[1:]
 			}
@@ -64,15 +65,14 @@ func (r *round) report() Report {
 	report := Report{Pool: r.pool.name, At: r.in.Now, Capacity: r.capacity, Market: r.prices}
 	for _, q := range r.pool.byName {
 		t := &q.turn
-		if t.given > 0 {
-			q.sortLanes()
-		}
+		q.unsorted = q.unsorted || t.given > 0
+		q.sortLanes()
 		if !q.known {
 			continue
 		}
 		stopped := armada.Reason{}
 		if at := slices.IndexFunc(q.inOrder, (*lane).waits); at >= 0 {
-			stopped = r.reason(q.inOrder[at])
+			r.explain(q.inOrder[at], &stopped)
 		} else if g := q.firstIncomplete(); g != nil {
 			stopped = r.incomplete(g)
 		}
@@ -89,27 +89,27 @@ func (r *round) report() Report {
 // waits tells whether anything is left in the lane.
 func (l *lane) waits() bool { return l.taken < l.count }
 
-// reason tells why what is left in a lane was not placed.
-func (r *round) reason(l *lane) armada.Reason {
+// explain tells why what is left in a lane was not placed.
+func (r *round) explain(l *lane, reason *armada.Reason) {
 	q := l.queue
-	reason := armada.Reason{Code: armada.ReasonNotConsidered, Pool: r.pool.name}
+	if l.kind.failed == r.number && !(q.known && q.settings.Cordoned) {
+		if *reason = l.kind.reason; reason.Code == armada.ReasonOutbid {
+			reason.Have = int64(l.price)
+		}
+		return
+	}
+	*reason = armada.Reason{Code: armada.ReasonNotConsidered, Pool: r.pool.name}
 	limit, over := r.overLimit(l)
 	switch {
 	case q.known && q.settings.Cordoned:
 		reason.Code = armada.ReasonQueueCordoned
-	case l.kind.failed == r.number:
-		reason = l.kind.reason
-		if reason.Code == armada.ReasonOutbid {
-			reason.Have = int64(l.price)
-		}
 	case over:
-		reason = limit
+		*reason = limit
 	case q.turn.stopped.Code != armada.ReasonNone:
-		reason = q.turn.stopped
+		*reason = q.turn.stopped
 	case r.full.Code != armada.ReasonNone:
-		reason = r.full
+		*reason = r.full
 	}
-	return reason
 }
 
 func (r *round) waiting(out []Waiting, q *queue) []Waiting {
@@ -118,18 +118,18 @@ func (r *round) waiting(out []Waiting, q *queue) []Waiting {
 			continue
 		}
 		left := l.count - l.taken
-		first := l.next.job
-		if first.gang == nil {
-			out = append(out, Waiting{
-				Queue: q.name, Shape: first.shape.id, Jobs: left, First: first.id, Reason: r.reason(l),
-			})
+		if l.kind.signature == "" {
+			out = slices.Grow(out, 1)[:len(out)+1]
+			w := &out[len(out)-1] // in place, for there are many
+			w.Queue, w.Shape, w.Jobs, w.First = q.name, l.kind.members[0].shape.id, left, l.first()
+			r.explain(l, &w.Reason)
 			continue
 		}
-		members := first.gang.due
+		members := l.next.job.gang.due
 		for _, m := range l.kind.members {
-			out = append(out, Waiting{
-				Queue: q.name, Shape: m.shape.id, Jobs: left * m.count, First: members[0].id, Reason: r.reason(l),
-			})
+			w := Waiting{Queue: q.name, Shape: m.shape.id, Jobs: left * m.count, First: members[0].id}
+			r.explain(l, &w.Reason)
+			out = append(out, w)
 			members = members[m.count:]
 		}
 	}

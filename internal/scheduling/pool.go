@@ -43,6 +43,8 @@ type Pool struct {
 	optimised time.Time // when it last did something
 	bids      map[string]armada.QueueBids
 	priced    []pricedKind // of the market
+	lenders   []string     // pools whose jobs may be guests
+	homes     []KnownKind  // of those
 	perRound  *fractions   // the most that one round hands out; nil is no bound
 
 	scratch scratch // the current round's; nothing of it outlives the round
@@ -55,8 +57,9 @@ func newPool(name string, shared *Shared) *Pool {
 	config := shared.config
 	p := &Pool{
 		name: name, config: config, rules: config.rules(name), shared: shared, perRound: fractionsOf(config.Resources, config.RoundLimits.In(name)),
-		space:  placement.NewSpace(config.Resources, config.levels()),
-		queues: map[string]*queue{}, shapes: map[armada.ShapeID]*shape{}, kinds: map[string]*kind{},
+		space:   placement.NewSpace(config.Resources, config.levels(name)),
+		lenders: config.lenders(name),
+		queues:  map[string]*queue{}, shapes: map[armada.ShapeID]*shape{}, kinds: map[string]*kind{},
 		jobs: map[armada.JobID]*job{}, gangs: map[gangKey]*gang{}, sites: map[placement.NodeRef]*site{}, anchored: map[*gang]struct{}{},
 	}
 	if p.rules.Market != nil {
@@ -125,6 +128,7 @@ func (p *Pool) Enqueue(v armada.Job, requirements *armada.Requirements) {
 	}
 	p.version++
 	j := p.add(v, requirements)
+	j.shape = p.form(j)
 	j.queue.want(j.shape, 1)
 	j.queue.queued++
 	if j.gang != nil {
@@ -146,7 +150,7 @@ func (p *Pool) Occupy(v armada.Job, run armada.Run, requirements *armada.Require
 		since = run.Leased.UnixNano()
 	}
 	if j, ok := p.jobs[v.ID]; ok {
-		if j.run != nil && j.run.id == run.ID && j.run.node == node && j.run.leaves == leaves && j.run.since == since && j.same(v) && j.shape == j.shape.home.on(run.Away) {
+		if j.run != nil && j.run.id == run.ID && j.run.node == node && j.run.leaves == leaves && j.run.since == since && j.same(v) && j.shape == p.runsAs(j.shape.home, &run) {
 			return
 		}
 		p.drop(j)
@@ -154,7 +158,7 @@ func (p *Pool) Occupy(v armada.Job, run armada.Run, requirements *armada.Require
 	p.version++
 	j := p.add(v, requirements)
 	j.run = &place{id: run.ID, node: node, leaves: leaves, since: since, after: run.After}
-	j.shape = j.shape.on(run.Away)
+	j.shape = p.runsAs(j.shape, &run)
 	p.settleIn(j)
 }
 
@@ -204,7 +208,7 @@ func (p *Pool) drop(j *job) {
 	p.forgetQueue(j.queue)
 	home := j.shape.home
 	if home.jobs--; home.jobs == 0 {
-		for _, s := range append(home.away, home) {
+		for _, s := range slices.Concat(home.away, home.guests, []*shape{home}) {
 			p.space.RemoveDemand(s.demand)
 		}
 		delete(p.shapes, home.id)
@@ -267,11 +271,7 @@ func (p *Pool) shape(id armada.ShapeID, needs *armada.Requirements) *shape {
 		}
 		s.home = s
 		p.addAway(s)
-		s.alone = &kind{
-			rank: s.rank, members: []member{{shape: s, count: 1}}, parts: []placement.Part{{Demand: s.demand, Count: 1}},
-			size: 1, total: needs.Resources,
-		}
-		s.alone.byClass, s.alone.trips = totals(s.alone.members), trips(s.alone.members)
+		s.waitAlone()
 		p.shapes[id] = s
 	}
 	return s

@@ -90,6 +90,9 @@ func (r *round) Find(part int) (int32, bool) {
 // Begin tells that a gang is about to be placed.
 func (r *round) Begin() { r.claim.mark = len(r.victims) }
 
+// Evicted is how many runs have lost their places for the gang.
+func (r *round) Evicted() int { return len(r.victims) - r.claim.mark }
+
 // Undo gives back what the gang took.
 func (r *round) Undo() { r.spare(r.claim.mark) }
 

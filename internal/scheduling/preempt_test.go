@@ -332,3 +332,66 @@ func TestQueuesThatComeLateHaveTheirShareInTheNextRound(t *testing.T) {
 		}
 	})
 }
+
+// zoned is a world of full nodes in zones, in which only a gang waits that must
+// share one. Of other zones than the one that is named nodes have no label.
+func zoned(runs [][]int64, size int, needs int64, only string) *Pool {
+	p := NewPool("default", preempting())
+	for _, name := range []string{"holder", "late"} {
+		p.SetQueue(armada.Queue{Name: name, PriorityFactor: 1})
+	}
+	number := int64(0)
+	job := func(queue string, cpu int64) (armada.Job, *armada.Requirements) {
+		number++
+		r := &armada.Requirements{PriorityClass: "armada-preemptible", Resources: armada.Resources{cpu}}
+		return armada.Job{ID: armada.JobID(fmt.Sprintf("job-%02d", number)), Number: number, Queue: queue, Shape: r.Shape(p.config.Resources)}, r
+	}
+	for i, held := range runs {
+		zone := fmt.Sprintf("zone-%d", i%3)
+		n := armada.Node{Executor: "e", Name: fmt.Sprintf("node-%d", i), Allocatable: armada.Resources{4}}
+		if only == "" || only == zone {
+			n.Labels = map[string]string{"zone": zone}
+		}
+		p.SetNode(n)
+		for _, cpu := range held {
+			j, r := job("holder", cpu)
+			p.Occupy(j, armada.Run{ID: armada.NewRunID(j.ID, 1), Executor: n.Executor, Node: n.Name}, r)
+		}
+	}
+	for range size {
+		j, r := job("late", needs)
+		j.Gang = armada.Gang{ID: "g", Cardinality: size, UniformityLabel: "zone"}
+		p.Enqueue(j, r)
+	}
+	return p
+}
+
+func TestAUniformGangPreemptsAsFewAsInAnyValueOfItsLabel(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		runs := make([][]int64, rapid.IntRange(3, 9).Draw(t, "nodes"))
+		for i := range runs {
+			for left := int64(4); left > 0; {
+				cpu := rapid.Int64Range(1, left).Draw(t, "cpu")
+				left -= cpu
+				if rapid.IntRange(0, 5).Draw(t, "free") > 0 {
+					runs[i] = append(runs[i], cpu)
+				}
+			}
+		}
+		size, needs := rapid.IntRange(2, 4).Draw(t, "size"), rapid.Int64Range(1, 4).Draw(t, "needs")
+		in := func(zone string) (n int, placed bool) {
+			out := Round(Input{Pool: zoned(runs, size, needs, zone)})
+			return preempted(out), len(out.Decisions) > 0
+		}
+		fewest, somewhere := 0, false
+		for _, zone := range []string{"zone-0", "zone-1", "zone-2"} {
+			if n, placed := in(zone); placed && (!somewhere || n < fewest) {
+				fewest, somewhere = n, true
+			}
+		}
+		if n, placed := in(""); placed != somewhere || n != fewest {
+			t.Fatalf("%d are preempted, placed %v; in one of the zones %d, placed %v", n, placed, fewest, somewhere)
+		}
+	})
+}

@@ -26,6 +26,7 @@ func (r *round) tellPrices() {
 	r.quoteWaiting()
 	m := &Market{}
 	r.spotPrice(m)
+	m.Values = r.values()
 	for _, k := range r.pool.priced {
 		q := r.quote(k.kind)
 		q.Shape = k.name

@@ -307,6 +307,8 @@ func (w world) hindrance(n armada.Node, needs *armada.Requirements) armada.Reaso
 		return armada.ReasonTaints
 	case !n.MinimumJob.Fits(&needs.Resources):
 		return armada.ReasonTooSmall
+	case n.PodsOnly && needs.MoreThanPod:
+		return armada.ReasonPodsOnly
 	case !needs.Resources.Fits(&n.Allocatable):
 		return armada.ReasonTooLarge
 	}

@@ -46,10 +46,12 @@ type shape struct {
 	jobs   int
 
 	// What runs away from home has a form of the shape of its own, which waits
-	// nowhere; home is the shape itself elsewhere.
+	// nowhere; and so have guests, who wait. home is the shape itself elsewhere.
 	home     *shape
 	away     []*shape
-	nodeType string // where it is away
+	guests   []*shape
+	nodeType string            // where it is away
+	livesIn  map[string]string // whose guest it is, by the label that a gang must share
 
 	// Whether a queue's run of this shape may be taken for a claim of the round.
 	asked   uint64
@@ -80,6 +82,8 @@ type queue struct {
 
 	lanes      map[laneKey]*lane
 	inOrder    []*lane // the same, in order of turn as of the last round
+	unsorted   bool    // that has changed since
+	moved      []*lane // that are not as at the beginning of a round
 	incomplete map[*gang]struct{}
 
 	turn turn // the current round's
@@ -91,8 +95,8 @@ func (q *queue) lane(k *kind, bands bandSet) *lane {
 	key := laneKey{k, bands}
 	l, ok := q.lanes[key]
 	if !ok {
-		l = &lane{queue: q, laneKey: key, price: q.priceOf(bands), at: len(q.inOrder)}
-		q.lanes[key] = l
+		l = &lane{queue: q, laneKey: key, price: q.priceOf(bands), at: len(q.inOrder), holder: placement.Nobody}
+		q.lanes[key], q.unsorted = l, true
 		q.inOrder = append(q.inOrder, l)
 		k.lanes++
 	}
@@ -105,6 +109,7 @@ func (q *queue) starts() bool { return q.known && !q.settings.Cordoned }
 // dropLane forgets a lane that is empty.
 func (q *queue) dropLane(l *lane) {
 	delete(q.lanes, l.laneKey)
+	q.unsorted = true
 	last := len(q.inOrder) - 1
 	q.inOrder[l.at] = q.inOrder[last]
 	q.inOrder[l.at].at = l.at
@@ -114,6 +119,10 @@ func (q *queue) dropLane(l *lane) {
 
 // sortLanes puts the lanes in order of what they offer next. They mostly are.
 func (q *queue) sortLanes() {
+	if !q.unsorted {
+		return
+	}
+	q.unsorted = false
 	slices.SortFunc(q.inOrder, func(a, b *lane) int {
 		switch {
 		case a.goesBefore(b):
@@ -129,28 +138,73 @@ func (q *queue) sortLanes() {
 }
 
 // lane is what waits in one queue of one kind and at one price, in order. Gangs
-// stand at the turn of their last member.
+// stand at the turn of their last member. Rounds look at all lanes: what they read
+// of each lies together, and what stays the same is not written again.
 type lane struct {
 	line
 	laneKey
-	queue *queue
 	price armada.Price // 0 outside markets
-	at    int          // in queue.inOrder
+	taken int          // how far the current round has come
+	next  entry        // what it offers next; without job when nothing is left
+	named armada.JobID // the id of what was next when it was last told
+	of    *job         // that is its id
+	queue *queue
+	at    int // in queue.inOrder
 
-	// The current round's: how far it has come, and what it offers next.
-	holder               int32 // of nodes kept for it
-	block, offset, taken int
-	next                 entry  // without job when nothing is left
-	swapless             uint64 // the round in which no swap was found for it
+	// The current round's.
+	block, offset int
+	moved         bool   // it is among the queue's moved
+	holder        int32  // of nodes kept for it
+	swapless      uint64 // the round in which no swap was found for it
 }
 
-// rewind begins a round.
-func (l *lane) rewind() {
-	l.holder, l.block, l.offset, l.taken, l.next = placement.Nobody, 0, 0, 0, l.blocks[0][0]
+func (l *lane) insert(e entry) {
+	l.line.insert(e)
+	l.begins()
+}
+
+func (l *lane) remove(e entry) {
+	l.line.remove(e)
+	if l.count > 0 {
+		l.begins()
+	}
+}
+
+// begins offers what stands first.
+func (l *lane) begins() {
+	if first := l.blocks[0][0]; first != l.next {
+		l.next, l.queue.unsorted = first, true
+	}
+}
+
+// move notes that a round changes the lane, and rewind undoes that.
+func (l *lane) move() {
+	if !l.moved {
+		l.moved = true
+		l.queue.moved = append(l.queue.moved, l)
+	}
+}
+
+func (q *queue) rewind() {
+	for _, l := range q.moved {
+		l.moved, l.holder, l.block, l.offset, l.taken = false, placement.Nobody, 0, 0, 0
+		l.begins()
+	}
+	clear(q.moved)
+	q.moved = q.moved[:0]
+}
+
+// first is the id of the job that the lane offers next.
+func (l *lane) first() armada.JobID {
+	if l.of != l.next.job {
+		l.of, l.named = l.next.job, l.next.job.id
+	}
+	return l.named
 }
 
 // take goes one further and tells whether there is more.
 func (l *lane) take() bool {
+	l.move()
 	l.taken++
 	if l.offset++; l.offset == len(l.blocks[l.block]) {
 		l.block, l.offset = l.block+1, 0

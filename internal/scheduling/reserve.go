@@ -48,6 +48,7 @@ func (r *round) keep() {
 		r.kept = append(r.kept, k)
 		groups = append(groups, k.Nodes)
 		if l := j.lane(); l != nil && !k.Lapsed {
+			l.move()
 			l.holder = int32(len(groups))
 		}
 	}

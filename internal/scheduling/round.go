@@ -32,6 +32,13 @@ func (r *round) forget() {
 	clear(r.victims)
 	clear(r.candidates[:cap(r.candidates)])
 	clear(r.mates[:cap(r.mates)])
+	clear(r.failed)
+	r.failed = r.failed[:0]
+	for _, q := range r.pool.byName {
+		clear(q.turn.begun[:cap(q.turn.begun)])
+		q.turn.lane = nil
+		q.rewind()
+	}
 	r.closeBook()
 }
 
@@ -40,6 +47,7 @@ type scratch struct {
 	number  uint64 // of the round
 	pass    uint64 // of its passes, counted on from round to round
 	order   []*queue
+	failed  []*kind // in this round, some more than once
 	placed  []placed
 	kept    []Reservation
 	nodes   []int32
@@ -66,7 +74,9 @@ type placed struct {
 
 // turn is a queue's part in the current round.
 type turn struct {
-	lanes  []*lane          // heap of what may still be offered, next first
+	lane   *lane            // what it offers next
+	fresh  int              // of the lanes in order, where the first stands of which nothing was taken
+	begun  []*lane          // heap of those of which something was, next first
 	held   armada.Resources // with what the round gave it
 	extra  armada.Resources // what it is charged for besides
 	cost   uint64           // of held with its next gang
@@ -100,14 +110,16 @@ type round struct {
 	leases   int
 	redeemed int           // of these, on nodes that were kept
 	full     armada.Reason // why nothing more is placed; none while more may be
+	repeats  bool          // this pass offers again what has failed
 
 	given   armada.Resources // by this round, in all
 	most    bound            // of it
 	unspent bound            // of floating resources
 	tokens  allowance
-	moved   allowance         // of runs preempted for fairness
-	stirred int               // so many leases were there when room was left over last
-	dearest uint64            // the most that a queue costs which got something and owes
+	moved   allowance // of runs preempted for fairness
+	stirred int       // so many leases were there when room was left over last
+	dearest uint64    // the most that a queue costs which got something and owes
+	owing   owing
 	least   *armada.Resources // no job asks for less; nil while not known
 	wake    time.Time
 	prices  *Market // nil unless the pool is a market
@@ -122,15 +134,13 @@ func begin(in Input) *round {
 	r.victims, r.waits = r.victims[:0], r.waits[:0]
 	r.scale = fairshare.NewScale(r.capacity, p.config.FairnessMultipliers)
 	r.number++
+	r.pass++
 	r.placed, r.nodes = r.placed[:0], r.nodes[:0]
 	r.bind()
 	for _, q := range p.byName {
-		q.turn = turn{lanes: q.turn.lanes[:0], held: q.held, extra: q.extra(p.rules.Fairness, in.Now), classes: q.turn.classes}
+		q.turn = turn{begun: q.turn.begun[:0], held: q.held, extra: q.extra(p.rules.Fairness, in.Now), classes: q.turn.classes}
 		r.bindQueue(q)
 		r.wakeForCharges(q)
-		for _, l := range q.inOrder {
-			l.rewind()
-		}
 		q.sortLanes()
 	}
 	r.keep()
@@ -162,9 +172,11 @@ func (r *round) owe() {
 // was placed after they failed: a second round would find no more. So are all when
 // preemption may have changed something for them, see [round.stir].
 func (r *round) admit() {
-	r.takeTurns(func(*lane) bool { return true })
+	r.repeats = false
+	r.takeTurns()
 	for r.progressed() {
-		r.takeTurns(func(l *lane) bool { return l.kind.again == r.pass })
+		r.repeats = true
+		r.takeTurns()
 	}
 }
 
@@ -172,34 +184,38 @@ func (r *round) admit() {
 func (r *round) progressed() bool {
 	r.pass++
 	any := false
-	for _, q := range r.pool.byName {
-		for _, l := range q.inOrder {
-			k := l.kind
-			if k.failed == r.number && k.again != r.pass && r.withinReach(k) && r.full.Code == armada.ReasonNone {
-				k.again, k.failedAt, any = r.pass, r.leases, true
-			}
+	for _, k := range r.failed {
+		if k.failed == r.number && k.again != r.pass && r.withinReach(k) && r.full.Code == armada.ReasonNone {
+			k.again, k.failedAt, any = r.pass, r.leases, true
 		}
 	}
 	r.dearest = 0
 	return any
 }
 
-// takeTurns offers what the lanes hold that are let through.
-func (r *round) takeTurns(through func(*lane) bool) {
+// fail notes that a kind has no place, and whom it was refused: queues that cost so
+// much with it and more, or all of them.
+func (r *round) fail(k *kind, refused uint64, why armada.Reason) {
+	k.failed, k.failedAt, k.refused, k.reason = r.number, r.leases, refused, why
+	r.failed = append(r.failed, k)
+}
+
+// takeTurns offers what waits; when it repeats, of the kinds only that are to be
+// offered again.
+func (r *round) takeTurns() {
 	r.order = r.order[:0]
 	r.closeBook()
 	for _, q := range r.pool.byName {
 		if !q.starts() || q.turn.stopped.Code != armada.ReasonNone {
 			continue
 		}
-		q.turn.lanes = q.turn.lanes[:0]
-		for _, l := range q.inOrder {
-			if l.waits() && through(l) {
-				l.kind.failed = 0
-				q.turn.lanes = append(q.turn.lanes, l)
+		q.turn.fresh, q.turn.begun = 0, q.turn.begun[:0]
+		for _, l := range q.moved {
+			if l.taken > 0 && l.waits() && r.offers(l) {
+				q.turn.begun = append(q.turn.begun, l)
 			}
 		}
-		heapify(q.turn.lanes, (*lane).goesBefore)
+		heapify(q.turn.begun, (*lane).goesBefore)
 		if r.offer(q) {
 			r.order = append(r.order, q)
 		}
@@ -207,7 +223,7 @@ func (r *round) takeTurns(through func(*lane) bool) {
 	heapify(r.order, (*queue).goesBefore)
 	for len(r.order) > 0 {
 		q := r.order[0]
-		l := q.turn.lanes[0]
+		l := q.turn.lane
 		if r.ends(l.kind) {
 			return
 		}
@@ -215,17 +231,75 @@ func (r *round) takeTurns(through func(*lane) bool) {
 			r.passOver(l.kind)
 			continue
 		}
-		if l.take() {
-			sink(q.turn.lanes, 0, (*lane).goesBefore)
-		} else {
-			q.turn.lanes = pop(q.turn.lanes, (*lane).goesBefore)
-		}
+		q.turn.take()
 		if r.offer(q) {
 			sink(r.order, 0, (*queue).goesBefore)
 		} else {
 			r.order = pop(r.order, (*queue).goesBefore)
 		}
 		r.tellCosts()
+	}
+}
+
+// offers tells whether a lane may offer something in this pass, in which its kind
+// has a new chance then.
+func (r *round) offers(l *lane) bool {
+	k := l.kind
+	if r.repeats && k.again != r.pass {
+		return false
+	}
+	if k.chance != r.pass {
+		k.chance, k.failed = r.pass, 0
+	}
+	return true
+}
+
+// next is the lane that a queue offers next, nil when there is none. The lanes of
+// which nothing was taken are in order.
+func (r *round) next(q *queue) *lane {
+	t := &q.turn
+	for {
+		for t.fresh < len(q.inOrder) && (q.inOrder[t.fresh].taken > 0 || !r.offers(q.inOrder[t.fresh])) {
+			t.fresh++
+		}
+		var l *lane
+		if t.fresh < len(q.inOrder) {
+			l = q.inOrder[t.fresh]
+		}
+		if len(t.begun) > 0 && (l == nil || t.begun[0].goesBefore(l)) {
+			l = t.begun[0]
+		}
+		if l == nil || !r.barred(l) {
+			return l
+		}
+		t.lane = l
+		t.drop()
+	}
+}
+
+// drop passes over the lane that is next.
+func (t *turn) drop() {
+	if len(t.begun) > 0 && t.begun[0] == t.lane {
+		t.begun = pop(t.begun, (*lane).goesBefore)
+	} else {
+		t.fresh++
+	}
+}
+
+// take takes what is next.
+func (t *turn) take() {
+	l := t.lane
+	begun := l.taken > 0
+	switch more := l.take(); {
+	case begun && more:
+		sink(t.begun, 0, (*lane).goesBefore)
+	case begun:
+		t.begun = pop(t.begun, (*lane).goesBefore)
+	default:
+		t.fresh++
+		if more {
+			t.begun = push(t.begun, l, (*lane).goesBefore)
+		}
 	}
 }
 
@@ -246,7 +320,7 @@ func (r *round) tellCosts() {
 // has failed, offer something else.
 func (r *round) passOver(k *kind) {
 	r.order = slices.DeleteFunc(r.order, func(q *queue) bool {
-		return q.turn.lanes[0].kind == k && !r.offer(q)
+		return q.turn.lane.kind == k && !r.offer(q)
 	})
 	heapify(r.order, (*queue).goesBefore)
 }
@@ -256,23 +330,21 @@ func (r *round) passOver(k *kind) {
 // when nothing is left.
 func (r *round) offer(q *queue) bool {
 	t := &q.turn
-	for len(t.lanes) > 0 && r.barred(t.lanes[0]) {
-		t.lanes = pop(t.lanes, (*lane).goesBefore)
-	}
-	if len(t.lanes) == 0 {
+	l := r.next(q)
+	if t.lane = l; l == nil {
 		return false
 	}
 	if limit := r.pool.config.MaxQueueLookback; limit > 0 && t.looked >= limit {
 		t.stopped = armada.Reason{Code: armada.ReasonNotConsidered, Pool: r.pool.name}
 		return false
 	}
-	k := t.lanes[0].kind
+	k := l.kind
 	if r.tooFast(q, k) {
 		return false
 	}
 	t.cost, t.rank = r.costWith(q, k), k.rank
 	if r.Market != nil {
-		t.price, t.number = t.lanes[0].price, t.lanes[0].next.number
+		t.price, t.number = l.price, l.next.number
 	}
 	if r.Fairness.PreferLargeJobs {
 		with := t.held.Add(k.total)
@@ -311,28 +383,27 @@ func (r *round) place(l *lane) bool {
 	k, t := l.kind, &l.queue.turn
 	t.looked += k.size
 	if reason, sinks := r.sinks(k); sinks {
-		k.failed, k.failedAt, k.refused, k.reason = r.number, r.leases, 0, reason
+		r.fail(k, 0, reason)
 		return false
 	}
 	if l.holder != placement.Nobody {
 		r.become(l.holder, k)
 		defer r.become(placement.Nobody, k)
 	}
-	before := len(r.victims)
+	before, refused := len(r.victims), uint64(0)
 	nodes, most, ok := r.pool.space.Place(k.parts, k.uniform, nil, r.nodes)
-	k.refused = 0
 	if !ok && r.displaces(l) {
 		if nodes, most, ok = r.pool.space.Place(k.parts, k.uniform, r, r.nodes); ok {
 			r.settleVictims()
 		}
-		k.refused = r.claim.cost
+		refused = r.claim.cost
 	}
 	away := ""
 	if !ok {
 		nodes, away, ok = r.placeAway(k)
 	}
 	if !ok {
-		k.failed, k.failedAt, k.reason = r.number, r.leases, r.why(l.queue, k, most, 0)
+		r.fail(k, refused, r.why(l.queue, k, most, 0))
 		return false
 	}
 	r.settle(l, nodes, before, away)

@@ -133,6 +133,15 @@ func (s *script) away(a *arguments) error {
 	return err
 }
 
+// guests POOL...: jobs that are at home there may be guests in this one.
+func (s *script) guests(a *arguments) error {
+	s.config.AwayPools = map[string][]string{}
+	for _, pool := range a.words() {
+		s.config.AwayPools[pool] = []string{"default"}
+	}
+	return nil
+}
+
 // isAway marks a lease.
 func isAway(l Lease) string {
 	if l.Away == "" {

@@ -90,6 +90,17 @@ func (s *script) prices(*arguments) (string, error) {
 	return b.String(), nil
 }
 
+// values tells what the last round reported that queues' parts are worth.
+func (s *script) values(*arguments) (string, error) {
+	var b strings.Builder
+	if m := s.last.Report.Market; m != nil {
+		for _, v := range m.Values {
+			fmt.Fprintf(&b, "%s: %v, and %v if all nodes were one\n", v.Queue, v.Realised, v.Idealised)
+		}
+	}
+	return cmp.Or(b.String(), "nothing\n"), nil
+}
+
 // optimise large=AMOUNTS small=AMOUNTS [better=FRACTION] [interval=D] [jobs=N] [share=FRACTION]
 func (s *script) optimise(a *arguments) error {
 	rules := &OptimiserRules{MaxJobs: a.number("jobs", 0)}

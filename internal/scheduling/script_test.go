@@ -40,7 +40,7 @@ func newScript() *script {
 // run does one command and returns what it answers.
 func (s *script) run(words []string) (string, error) {
 	name, args := words[0], parseArguments(words[1:])
-	configures := map[string]func(*arguments) error{"class": s.class, "multiplier": s.multiplier, "limit": s.limit, "preempt": s.preempt, "fairness": s.fairness, "rate": s.rate, "floating": s.floating, "pods": s.pods, "away": s.away, "keep": s.keep, "market": s.market, "quote": s.quote, "optimise": s.optimise}
+	configures := map[string]func(*arguments) error{"class": s.class, "multiplier": s.multiplier, "limit": s.limit, "preempt": s.preempt, "fairness": s.fairness, "rate": s.rate, "floating": s.floating, "pods": s.pods, "away": s.away, "guests": s.guests, "keep": s.keep, "market": s.market, "quote": s.quote, "optimise": s.optimise}
 	if f, ok := configures[name]; ok {
 		if s.pool != nil {
 			return "", fmt.Errorf("the configuration comes before everything else")
@@ -56,7 +56,7 @@ func (s *script) run(words []string) (string, error) {
 		"type": s.nodeType, "requeue": s.requeue, "close": s.executor(false), "open": s.executor(true), "wait": s.wait, "other": s.other, "bid": s.bid,
 	}
 	asks := map[string]func(*arguments) (string, error){
-		"round": s.round, "shares": s.shares, "why": s.why, "nodes": s.printNodes, "pool": s.printPool, "ever": s.ever, "wake": s.wake, "kept": s.kept, "prices": s.prices,
+		"round": s.round, "shares": s.shares, "why": s.why, "nodes": s.printNodes, "pool": s.printPool, "ever": s.ever, "wake": s.wake, "kept": s.kept, "prices": s.prices, "values": s.values,
 	}
 	var answer string
 	var err error
@@ -109,7 +109,7 @@ func (s *script) limit(a *arguments) error {
 func (s *script) node(a *arguments) (err error) {
 	n := armada.Node{
 		Name: a.word(0), Executor: armada.ExecutorID(cmp.Or(a.value("executor"), "cluster")),
-		Labels: a.prefixed("label."), Unschedulable: a.flag("unschedulable"),
+		Labels: a.prefixed("label."), Unschedulable: a.flag("unschedulable"), PodsOnly: a.flag("pods-only"),
 	}
 	n.Labels["kubernetes.io/hostname"] = n.Name
 	n.Taints = taints(a)
@@ -153,6 +153,7 @@ func (s *script) nodeType(a *arguments) (err error) {
 	}
 	k.Allocatable, err = s.resources(a)
 	s.types = append(s.types, k)
+	s.pool.SetKnown(s.types)
 	return err
 }
 

@@ -20,6 +20,7 @@ type world struct {
 	closed []armada.ExecutorID
 	jobs   []worldJob
 	bids   map[string]armada.QueueBids // in a market
+	known  []KnownKind                 // where pools have guests
 }
 
 type worldJob struct {
@@ -41,7 +42,7 @@ func (w world) pool(seed uint64) *Pool {
 	for _, id := range w.closed {
 		patches = append(patches, func() { p.SetExecutor(id, false) })
 	}
-	patches = append(patches, func() { p.SetBids(w.bids) })
+	patches = append(patches, func() { p.SetBids(w.bids) }, func() { p.SetKnown(w.known) })
 	for _, j := range w.jobs {
 		patches = append(patches, func() {
 			if j.run != nil {
@@ -146,7 +147,7 @@ func (w world) free(n armada.Node) armada.Resources {
 // accepts tells whether the node may get the job as far as room is no matter.
 func (w world) accepts(n armada.Node, needs *armada.Requirements) bool {
 	_, tolerated := needs.Tolerates(n.Taints)
-	return !n.Unschedulable && w.executorOpen(n.Executor) && tolerated && needs.Matches(n.Labels, n.Name) && n.MinimumJob.Fits(&needs.Resources)
+	return !n.Unschedulable && w.executorOpen(n.Executor) && tolerated && needs.Matches(n.Labels, n.Name) && n.MinimumJob.Fits(&needs.Resources) && (!n.PodsOnly || !needs.MoreThanPod)
 }
 
 // drawWorld draws a small world in which every feature occurs.
@@ -163,6 +164,7 @@ func drawWorld(t *rapid.T) world {
 			n.Taints = []armada.Taint{{Key: "special", Value: "yes", Effect: armada.NoSchedule}}
 		}
 		n.Unschedulable = pick("unschedulable", 10) == 0
+		n.PodsOnly = pick("pods only", 6) == 0
 		if pick("minimum", 8) == 0 {
 			n.MinimumJob = armada.Resources{1000}
 		}
@@ -226,6 +228,7 @@ func drawRequirements(t *rapid.T, pick func(string, int) int) *armada.Requiremen
 		PriorityClass: []string{"armada-default", "armada-preemptible"}[pick("class", 2)],
 		Resources:     armada.Resources{int64(1+pick("job cpu", 6)) * 500, int64(pick("job memory", 6)) * gib / 2, 0, int64(pick("job gpu", 6)) / 5},
 	}
+	needs.MoreThanPod = pick("more than a pod", 4) == 0
 	if pick("select", 4) == 0 {
 		needs.NodeSelector = []armada.Label{{Key: "zone", Value: string(rune('a' + pick("job zone", 3)))}}
 	}

@@ -16,6 +16,8 @@ import (
 	"armada"
 	"armada/internal/lifecycle"
 	"armada/internal/store"
+	"armada/internal/store/postgres"
+	"armada/internal/store/postgres/pgtest"
 	"armada/pkg/api"
 	corev1 "armada/pkg/api/k8s/core/v1"
 )
@@ -95,12 +97,21 @@ func BenchmarkSubmit(b *testing.B) {
 // over gRPC, with a client of its own on the same machine: seven events for each
 // job, from submitted to succeeded.
 func BenchmarkHistory(b *testing.B) {
+	b.Run("SQLite", func(b *testing.B) { history(b, newWorld(b, options{})) })
+	b.Run("PostgreSQL", func(b *testing.B) {
+		kept, err := postgres.Open(b.Context(), postgres.Config{URL: pgtest.Start(b).URL("postgres")})
+		ok(b, err)
+		b.Cleanup(func() { ok(b, kept.Close()) })
+		history(b, newWorld(b, options{wrapStore: func(store.Store) store.Store { return kept }}))
+	})
+}
+
+func history(b *testing.B, w *world) {
 	const perJob, atLeast = 7, 100_000
 	jobs := 100_000
 	if testing.Short() {
 		jobs = 2_000
 	}
-	w := newWorld(b, options{})
 	w.lives("set", jobs)
 	var before, after unix.Rusage
 	ok(b, unix.Getrusage(unix.RUSAGE_SELF, &before))

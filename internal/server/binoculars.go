@@ -31,7 +31,7 @@ func (s *binocularsService) Cordon(ctx context.Context, r *binoculars.CordonRequ
 }
 
 // cordon closes or opens the nodes of the name. One that was closed and is gone
-// can be opened: that of every executor is.
+// can be opened, so every executor is told.
 func (s *binocularsService) cordon(ctx context.Context, node string, closed bool) error {
 	if _, err := s.looking.auth.Authorize(ctx, auth.VerbCordonNodes, ""); err != nil {
 		return err
@@ -47,23 +47,29 @@ func (s *binocularsService) cordon(ctx context.Context, node string, closed bool
 	if err != nil {
 		return fmt.Errorf("list the executors: %w", err)
 	}
-	found := false
 	var names []string
+	var concerned []armada.ExecutorID
 	for i := range all {
 		has := false
 		for n := range all[i].Nodes {
 			names = append(names, all[i].Nodes[n].Name)
 			has = has || all[i].Nodes[n].Name == node
 		}
-		found = found || has
 		if has || !closed {
-			if err := s.looking.store.CordonNode(ctx, all[i].Executor.ID, node, closed); err != nil {
-				return fmt.Errorf("change a node of executor %q: %w", all[i].Executor.ID, err)
-			}
+			concerned = append(concerned, all[i].Executor.ID)
 		}
 	}
-	if !found && closed {
+	if len(concerned) == 0 && closed {
 		return &armada.Error{Code: armada.CodeNotFound, Message: fmt.Sprintf("could not find node %q%s", clip(node, 100), meant(node, names))}
+	}
+	for i, id := range concerned {
+		err := s.looking.store.CordonNode(ctx, id, node, closed)
+		if err != nil && i > 0 {
+			return &partial{done: i, all: len(concerned), what: "changed the node at", of: "executors", cause: err}
+		}
+		if err != nil {
+			return fmt.Errorf("change a node of executor %q: %w", id, err)
+		}
 	}
 	return nil
 }

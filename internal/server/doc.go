@@ -7,16 +7,19 @@
 // messages are turned into our words by internal/wire.
 //
 //	server.go, services.go     what is served where, and the orderly stop; config.go
-//	calls.go                   what happens to every call: identity, measure, errors
+//	calls.go, limits.go        what happens to every call: identity, limits, measure, errors
 //	errors.go                  the one table of codes
 //	submit.go, validate.go     taking jobs in; specs.go remembers pod specs
 //	cancel.go, reprioritize.go changing jobs, in pieces (pieces.go)
+//	executorservice.go         changing jobs by executor and node, found by pickjobs.go
 //	queues.go, queueservice.go queues, under both names of the service
 //	events.go                  streams of events; submitted.go completes them
 //	jobs.go, lookout.go        asking; reports.go tells of the scheduler's rounds
+//	binoculars.go              logs and closed nodes, for clients of another service
 //	executors/                 the executors' side, a package of its own
 //	health.go, ids.go, lru.go  what several of them use
-//	gateway.go, rest.go        REST, over a connection inside the process
+//	gateway.go, rest.go        REST, over a connection inside the process; cors.go is
+//	                           for browsers, apidocs.go and docs/ describe it
 //
 // Promises: what a call answered with OK is durable, and no call answers
 // UNAVAILABLE once something was committed, because clients repeat such calls. A

@@ -36,11 +36,12 @@ var codeTable = map[armada.ErrorCode]codes.Code{
 type partial struct {
 	done, all int
 	what      string
+	of        string // the things that something was done to
 	cause     error
 }
 
 func (p *partial) Error() string {
-	return p.what + " " + strconv.Itoa(p.done) + " of " + strconv.Itoa(p.all) + " jobs; repeat the call for the rest: " + p.cause.Error()
+	return p.what + " " + strconv.Itoa(p.done) + " of " + strconv.Itoa(p.all) + " " + p.of + "; repeat the call for the rest: " + p.cause.Error()
 }
 
 func (p *partial) Unwrap() error { return p.cause }
@@ -169,9 +170,4 @@ func (v violations) err(message string) error {
 		return nil
 	}
 	return &armada.Error{Code: armada.CodeInvalid, Message: message, Violations: v}
-}
-
-// unimplemented says that something does not exist here.
-func unimplemented(what string) error {
-	return &armada.Error{Code: armada.CodeUnimplemented, Message: what}
 }

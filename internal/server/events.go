@@ -29,6 +29,7 @@ type eventService struct {
 	submitted *submitted
 	stopping  <-chan struct{} // closed when the server stops
 	health    *health
+	reports   Executors2020 // what executors of 2020 tell; may be nil
 }
 
 // eventsPerRead is how many events are read at once.
@@ -73,6 +74,22 @@ func (s *eventService) Watch(r *api.WatchRequest, stream grpc.ServerStreamingSer
 // Health tells whether the server takes calls.
 func (s *eventService) Health(context.Context, *emptypb.Empty) (*api.HealthCheckResponse, error) {
 	return s.health.answer(), nil
+}
+
+// Report takes an event of an executor of 2020.
+func (s *eventService) Report(ctx context.Context, m *api.EventMessage) (*emptypb.Empty, error) {
+	if s.reports == nil {
+		return s.UnimplementedEventServer.Report(ctx, m)
+	}
+	return s.reports.Report(ctx, m)
+}
+
+// ReportMultiple takes events of an executor of 2020.
+func (s *eventService) ReportMultiple(ctx context.Context, list *api.EventList) (*emptypb.Empty, error) {
+	if s.reports == nil {
+		return s.UnimplementedEventServer.ReportMultiple(ctx, list)
+	}
+	return s.reports.ReportMultiple(ctx, list)
 }
 
 // reading is one stream.

@@ -42,7 +42,8 @@ type CallRate struct {
 // Validate returns everything that is wrong with the limits.
 func (l Limits) Validate() error {
 	var wrong []error
-	for name, r := range map[string]CallRate{"submit": l.Submit, "change": l.Change, "ask": l.Ask} {
+	for kind, r := range l.rates() {
+		name := callKindNames[kind]
 		switch {
 		case r == CallRate{}:
 		case !(r.PerSecond >= 0.001 && r.PerSecond <= 1e6):
@@ -57,6 +58,11 @@ func (l Limits) Validate() error {
 	return errors.Join(wrong...)
 }
 
+// rates are those of each kind of call.
+func (l Limits) rates() [len(callKindNames)]CallRate {
+	return [...]CallRate{callSubmit: l.Submit, callChange: l.Change, callAsk: l.Ask}
+}
+
 // callKind is how a call counts.
 type callKind uint8
 
@@ -69,9 +75,9 @@ const (
 
 var callKindNames = [...]string{"free", "submit", "change", "ask"}
 
-// users are the services whose calls are bounded. What executors, replicas and
+// ofUsers are the services whose calls are bounded. What executors, replicas and
 // whoever looks at the server's health call is not.
-var users = map[string]bool{
+var ofUsers = map[string]bool{
 	api.Submit_ServiceDesc.ServiceName: true, api.QueueService_ServiceDesc.ServiceName: true, api.RetryPolicyService_ServiceDesc.ServiceName: true,
 	api.Event_ServiceDesc.ServiceName: true, api.Jobs_ServiceDesc.ServiceName: true, api.Executor_ServiceDesc.ServiceName: true,
 	api.Node_ServiceDesc.ServiceName: true, binoculars.Binoculars_ServiceDesc.ServiceName: true, lookout.Lookout_ServiceDesc.ServiceName: true,
@@ -82,7 +88,7 @@ var users = map[string]bool{
 func kindOf(method string) callKind {
 	service, name, _ := strings.Cut(strings.TrimPrefix(method, "/"), "/")
 	switch {
-	case !users[service], unsigned[method], method == api.Event_Report_FullMethodName, method == api.Event_ReportMultiple_FullMethodName:
+	case !ofUsers[service], unsigned[method], method == api.Event_Report_FullMethodName, method == api.Event_ReportMultiple_FullMethodName:
 		return callFree
 	case method == api.Submit_SubmitJobs_FullMethodName:
 		return callSubmit
@@ -95,9 +101,9 @@ func kindOf(method string) callKind {
 
 // limiter keeps users within their limits. It may be used by many goroutines.
 type limiter struct {
-	limits Limits
-	rates  [len(callKindNames)]CallRate
-	spent  *lru[spender, *rate.Limiter] // a user forgotten begins anew
+	most  int // streams of a user
+	rates [len(callKindNames)]CallRate
+	spent *lru[spender, *rate.Limiter] // a user forgotten begins anew
 
 	mu      sync.Mutex
 	streams map[string]int // open ones, by user
@@ -112,9 +118,7 @@ type spender struct {
 const spenderBytes = 16 << 20
 
 func newLimiter(limits Limits) *limiter {
-	l := &limiter{limits: limits, spent: newLRU[spender, *rate.Limiter](spenderBytes), streams: map[string]int{}}
-	l.rates[callSubmit], l.rates[callChange], l.rates[callAsk] = limits.Submit, limits.Change, limits.Ask
-	return l
+	return &limiter{most: limits.Streams, rates: limits.rates(), spent: newLRU[spender, *rate.Limiter](spenderBytes), streams: map[string]int{}}
 }
 
 // take counts a call. Its error says when to try again.
@@ -147,12 +151,12 @@ func (l *limiter) take(ctx context.Context, method string) error {
 // open counts a stream, until done is called.
 func (l *limiter) open(ctx context.Context, method string) (done func(), err error) {
 	p, known := auth.From(ctx)
-	if l.limits.Streams == 0 || !known || kindOf(method) == callFree {
+	if l.most == 0 || !known || kindOf(method) == callFree {
 		return func() {}, nil
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if n := l.streams[p.Name]; n >= l.limits.Streams {
+	if n := l.streams[p.Name]; n >= l.most {
 		const pause = 5 * time.Second // somebody has to close one
 		return nil, exhausted(pause, fmt.Sprintf("user %q has %d streams open, which is the most (server.limits.streams): close one", clip(p.Name, 100), n))
 	}

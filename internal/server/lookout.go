@@ -136,24 +136,11 @@ func (s *lookoutService) watchable(ctx context.Context, where []store.Condition)
 			return c.Texts, err
 		}
 	}
-	_, err := s.auth.Authorize(ctx, armada.VerbWatch, "")
-	switch {
-	case err == nil:
-		return nil, nil
-	case armada.CodeOf(err) != armada.CodeDenied:
+	sight, err := s.auth.Sight(ctx, armada.VerbWatch)
+	if err != nil || sight.Everything() {
 		return nil, err
 	}
-	queues, err := s.store.Queues(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("list queues: %w", err)
-	}
-	may := []string{}
-	for i := range queues {
-		if _, err := s.auth.Authorize(ctx, armada.VerbWatch, queues[i].Name); err == nil {
-			may = append(may, queues[i].Name)
-		}
-	}
-	return may, nil
+	return sight.Queues(), nil
 }
 
 func (s *lookoutService) find(ctx context.Context, id string) (store.FullJob, error) {

@@ -119,6 +119,7 @@ func (s *lookoutService) condition(f *lookout.Filter, path string, wrong *violat
 	column, known := s.column(f.GetField(), f.GetIsAnnotation())
 	if !known {
 		wrong.add(path+".field", s.noColumn(f.GetField()))
+		return store.Condition{}
 	}
 	op, known := ops[f.GetMatch()]
 	if !known {

@@ -17,6 +17,7 @@ type sales struct{ rounds }
 func (sales) Reports() []scheduling.Report {
 	return []scheduling.Report{{Pool: "gpu", At: time.Unix(0, 0), Market: &scheduling.Market{
 		SpotPrice: 3_000_000, SetBy: "physics", SetterPays: 2_500_000,
+		Values: []scheduling.QueueValue{{Queue: "physics", Realised: 1_500_000, Idealised: 2_250_000}},
 		Quotes: []scheduling.Quote{
 			{Shape: "small", Free: true},
 			{Shape: "node", Outbid: 4_000_000},
@@ -39,6 +40,7 @@ func TestTheReportOfAMarketTellsItsPrices(t *testing.T) {
 		1: `Pool gpu, round of 1970-01-01T00:00:00Z
   capacity: none
   market: the spot price is 3, set by queue physics, which pays 2.5
+  value of what queue physics holds: 1.5 of the pool at its bids, 2.25 if all nodes were one
   shape small: any bid would do
   shape node: a bid of more than 4 would do
   shape huge: no bid would do: no node is large enough (2 looked at)

@@ -1,6 +1,7 @@
 package server_test
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"strings"
@@ -13,6 +14,7 @@ import (
 	"armada/internal/lifecycle"
 	"armada/internal/store"
 	"armada/pkg/api"
+	"armada/pkg/api/binoculars"
 	corev1 "armada/pkg/api/k8s/core/v1"
 )
 
@@ -295,4 +297,34 @@ func TestANodeIsClosedInEveryExecutorThatHasItAndOpened(t *testing.T) {
 			t.Errorf("after %s closed in %q, want %q", c.body, got, c.want)
 		}
 	}
+}
+
+// brittle is a store that closes no node of west.
+type brittle struct{ store.Store }
+
+func (b brittle) CordonNode(ctx context.Context, id armada.ExecutorID, node string, cordoned bool) error {
+	if id == "west" {
+		return &armada.Error{Code: armada.CodeUnavailable, Message: "the database is away"}
+	}
+	return b.Store.CordonNode(ctx, id, node, cordoned)
+}
+
+// Statement 6 of the compatibility notes: UNAVAILABLE is said only when nothing
+// was done.
+func TestANodeClosedInSomeExecutorsOnlyIsAborted(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, options{wrapStore: func(s store.Store) store.Store { return brittle{s} }})
+	w.known("east", "west")
+	for id, node := range map[armada.ExecutorID]string{"east": "n1", "west": "n1"} {
+		ok(t, w.store.PutNodes(t.Context(), id, armada.SessionID("s-"+string(id)), []armada.Node{{Name: node, Executor: id, Pool: "default"}}))
+	}
+	client := binoculars.NewBinocularsClient(w.conn)
+	_, err := client.Cordon(t.Context(), &binoculars.CordonRequest{NodeName: "n1"})
+	wantCode(t, err, codes.Aborted)
+	if !strings.Contains(err.Error(), "changed the node at 1 of 2 executors; repeat the call for the rest") {
+		t.Error(err)
+	}
+	ok(t, w.store.PutNodes(t.Context(), "east", "s-east", []armada.Node{{Name: "n2", Executor: "east", Pool: "default"}}))
+	_, err = client.Cordon(t.Context(), &binoculars.CordonRequest{NodeName: "n1"})
+	wantCode(t, err, codes.Unavailable)
 }

@@ -1,28 +1,21 @@
 package server_test
 
 import (
-	"bytes"
 	"context"
-	"crypto/tls"
 	"encoding/base64"
 	"fmt"
-	"io"
-	"log/slog"
 	"net/http"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 
 	"armada"
 	"armada/internal/auth"
-	"armada/internal/auth/authtest"
 	"armada/internal/server"
 	"armada/internal/settings"
 	"armada/pkg/api"
@@ -31,154 +24,6 @@ import (
 	"armada/pkg/api/peers"
 	"armada/pkg/api/schedulerobjects"
 )
-
-// guarded is a server that lets callers in by every method there is, with TLS, and
-// what it takes to be one of them.
-type guarded struct {
-	*world
-	provider  *authtest.Provider
-	cluster   *authtest.Cluster
-	realm     *authtest.Realm
-	authority *authtest.Authority
-	logs      *locked // everything that the server logged and audited
-}
-
-// locked is a buffer for many writers.
-type locked struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (l *locked) Write(b []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(b)
-}
-
-func (l *locked) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.String()
-}
-
-const password = "correct horse battery staple"
-
-// newGuarded starts one. By default nobody may do anything.
-func newGuarded(t *testing.T, edit func(*auth.Config)) *guarded {
-	t.Helper()
-	g := &guarded{
-		provider: authtest.NewProvider(t), cluster: authtest.NewCluster(t), realm: authtest.NewRealm(t),
-		authority: authtest.NewAuthority(t), logs: &locked{},
-	}
-	config := auth.DefaultConfig()
-	config.BasicAuth.Users = map[string]auth.User{}
-	config.OpenIDAuth.ProviderURL, config.OpenIDAuth.ClientID = g.provider.URL, authtest.Audience
-	config.KubernetesAuth.APIServer, config.KubernetesAuth.CAFile = g.cluster.URL, g.cluster.CAFile
-	config.Kerberos.KeytabLocation = g.realm.Keytab
-	config.ClientCertificates.Enabled = true
-	config.PermissionGroupMapping = map[string][]string{"create_queue": {"admins"}}
-	config.Groups = map[string][]string{"admins": {"root"}}
-	edit(&config)
-	for _, users := range config.Groups {
-		for _, name := range users {
-			config.BasicAuth.Users[name] = auth.User{Password: settings.NewSecret(password)}
-		}
-	}
-	ok(t, config.Validate())
-	log := slog.New(slog.NewTextHandler(g.logs, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	methods, err := config.Methods(log, time.Now)
-	ok(t, err)
-	certFile, keyFile := g.authority.Files(t.TempDir(), g.authority.Certify("server"))
-	g.world = newWorld(t, options{
-		config: func(c *server.Config) {
-			c.TLS = server.TLS{CertFile: certFile, KeyFile: keyFile, ClientCAFile: g.authority.File}
-		},
-		deps: func(d *server.Deps) {
-			d.Authenticator, d.Authorizer = methods, config.Authorizer(d.Store)
-			d.PeerSecret, d.Log, d.Audit = config.PeerSecret.Reveal(), log, g.logs
-		},
-		dial: []grpc.DialOption{
-			grpc.WithTransportCredentials(credentials.NewTLS(&tls.Config{RootCAs: g.authority.Pool})),
-			grpc.WithPerRPCCredentials(header("basic " + base64.StdEncoding.EncodeToString([]byte("root:"+password)))),
-		},
-	})
-	return g
-}
-
-// header is what a client says in its header authorization.
-type header string
-
-func (h header) GetRequestMetadata(context.Context, ...string) (map[string]string, error) {
-	if h == "" {
-		return nil, nil
-	}
-	return map[string]string{"authorization": string(h)}, nil
-}
-
-func (header) RequireTransportSecurity() bool { return true }
-
-// A method is a way to prove that one is a user.
-type method struct {
-	name string
-	// prove returns the header and the certificate for one call.
-	prove func(g *guarded, user string) (header, *tls.Certificate)
-}
-
-func methods() []method {
-	return []method{
-		{auth.MethodBasic, func(_ *guarded, user string) (header, *tls.Certificate) {
-			return header("BaSiC " + base64.StdEncoding.EncodeToString([]byte(user+":"+password))), nil
-		}},
-		{auth.MethodOpenID, func(g *guarded, user string) (header, *tls.Certificate) {
-			return header("Bearer " + g.provider.Token(user, nil)), nil
-		}},
-		{auth.MethodKerberos, func(g *guarded, user string) (header, *tls.Certificate) {
-			return header("Negotiate " + g.realm.Ticket(user, time.Hour)), nil
-		}},
-		{auth.MethodKubernetes, func(g *guarded, user string) (header, *tls.Certificate) {
-			return header("bearer " + g.cluster.Token(user, time.Now().Add(time.Hour))), nil
-		}},
-		{auth.MethodCertificate, func(g *guarded, user string) (header, *tls.Certificate) {
-			c := g.authority.Certify(user)
-			return "", &c
-		}},
-	}
-}
-
-// as returns a connection over gRPC as a user, good for one call.
-func (g *guarded) as(t *testing.T, h header, c *tls.Certificate) *grpc.ClientConn {
-	t.Helper()
-	conn, err := grpc.NewClient(g.server.GRPCAddr(), grpc.WithTransportCredentials(credentials.NewTLS(g.tls(c))), grpc.WithPerRPCCredentials(h))
-	ok(t, err)
-	t.Cleanup(func() { _ = conn.Close() })
-	return conn
-}
-
-func (g *guarded) tls(c *tls.Certificate) *tls.Config {
-	config := &tls.Config{RootCAs: g.authority.Pool, MinVersion: tls.VersionTLS12}
-	if c != nil {
-		config.Certificates = []tls.Certificate{*c}
-	}
-	return config
-}
-
-// rest makes a call over REST and returns the answer with its body read.
-func (g *guarded) rest(t *testing.T, h header, c *tls.Certificate, verb, path, body string) (*http.Response, string) {
-	t.Helper()
-	request, err := http.NewRequestWithContext(t.Context(), verb, "https://"+g.server.HTTPAddr()+path, strings.NewReader(body))
-	ok(t, err)
-	if h != "" {
-		request.Header.Set("Authorization", string(h))
-	}
-	transport := &http.Transport{TLSClientConfig: g.tls(c), ForceAttemptHTTP2: true}
-	defer transport.CloseIdleConnections()
-	answer, err := (&http.Client{Transport: transport}).Do(request)
-	ok(t, err)
-	defer func() { _ = answer.Body.Close() }()
-	text, err := io.ReadAll(answer.Body)
-	ok(t, err)
-	return answer, string(text)
-}
 
 // A probe is a call that takes the right to a verb on the queue "q", and on nothing
 // else. What it asks for need not exist: only whether it was let in counts.
@@ -408,7 +253,7 @@ func TestNobodyNamesItselfBesideItsCredentials(t *testing.T) {
 func TestOnlyWatchersOfAQueueSeeItsJobs(t *testing.T) {
 	t.Parallel()
 	g := newGuarded(t, func(c *auth.Config) {
-		c.Groups["a"], c.Groups["b"] = []string{"ada"}, []string{"bob"}
+		c.Groups["a"], c.Groups["b"], c.Groups["nobodies"] = []string{"ada"}, []string{"bob"}, []string{"eve"}
 		c.PermissionGroupMapping["submit_any_jobs"] = []string{"admins"}
 	})
 	var jobs []string
@@ -451,6 +296,29 @@ func TestOnlyWatchersOfAQueueSeeItsJobs(t *testing.T) {
 	wantCode(t, err, codes.PermissionDenied)
 	_, err = looking.GetJobs(t.Context(), &lookout.GetJobsRequest{Filters: []*lookout.Filter{{Field: "queue", Values: []string{"b"}}}})
 	wantCode(t, err, codes.PermissionDenied)
+	everything, err := looking.GetJobs(t.Context(), &lookout.GetJobsRequest{})
+	ok(t, err)
+	if got := everything.GetJobs(); len(got) != 1 || got[0].GetQueue() != "a" {
+		t.Errorf("in the list of all jobs ada sees %v", got)
+	}
+	_, err = schedulerobjects.NewSchedulerReportingClient(ada).GetSchedulingReport(t.Context(), &schedulerobjects.SchedulingReportRequest{})
+	wantCode(t, err, codes.PermissionDenied)
+	listed, err := looking.ListQueues(t.Context(), &lookout.ListQueuesRequest{})
+	ok(t, err)
+	if got := listed.GetQueues(); len(got) != 1 || got[0].GetName() != "a" {
+		t.Errorf("in the list of queues ada sees %v", got)
+	}
+	counted, err := looking.CountJobs(t.Context(), &lookout.CountJobsRequest{})
+	ok(t, err)
+	if counted.GetCount() != 1 {
+		t.Errorf("ada counts %d jobs", counted.GetCount())
+	}
+	eve := g.as(t, header("basic "+base64.StdEncoding.EncodeToString([]byte("eve:"+password))), nil)
+	nothing, err := lookout.NewLookoutClient(eve).GetJobs(t.Context(), &lookout.GetJobsRequest{})
+	ok(t, err)
+	if len(nothing.GetJobs()) != 0 {
+		t.Errorf("eve, who may watch nothing, sees %v", nothing.GetJobs())
+	}
 	own, err := looking.GetJobs(t.Context(), &lookout.GetJobsRequest{Filters: []*lookout.Filter{{Field: "queue", Values: []string{"a"}}}})
 	ok(t, err)
 	if len(own.GetJobs()) != 1 {
@@ -563,56 +431,6 @@ func TestChangesAndRefusalsAreWrittenDownAndSecretsAreNot(t *testing.T) {
 	for _, secret := range append(secrets, wrong, password, "a wrong password of root") {
 		if strings.Contains(text, secret) {
 			t.Errorf("%q stands in a log", secret)
-		}
-	}
-}
-
-func TestCertificatesAreRenewedWhileTheServerRuns(t *testing.T) {
-	t.Parallel()
-	authority := authtest.NewAuthority(t)
-	dir := t.TempDir()
-	certFile, keyFile := authority.Files(dir, authority.Certify("first"))
-	w := newWorld(t, options{
-		config: func(c *server.Config) { c.TLS = server.TLS{CertFile: certFile, KeyFile: keyFile} },
-		dial:   []grpc.DialOption{grpc.WithTransportCredentials(credentials.NewTLS(&tls.Config{RootCAs: authority.Pool}))},
-	})
-	serial := func(addr string) string {
-		conn, err := tls.Dial("tcp", addr, &tls.Config{RootCAs: authority.Pool, MinVersion: tls.VersionTLS12})
-		ok(t, err)
-		defer func() { _ = conn.Close() }()
-		return conn.ConnectionState().PeerCertificates[0].Subject.CommonName
-	}
-	if got := serial(w.server.GRPCAddr()); got != "first" {
-		t.Fatalf("the certificate is of %s", got)
-	}
-	authority.Files(dir, authority.Certify("second"))
-	for deadline := time.Now().Add(20 * time.Second); ; {
-		if serial(w.server.GRPCAddr()) == "second" && serial(w.server.HTTPAddr()) == "second" {
-			break
-		}
-		if time.Now().After(deadline) {
-			t.Fatal("the new certificate is not served")
-		}
-	}
-	if _, err := tls.Dial("tcp", w.server.GRPCAddr(), &tls.Config{RootCAs: authority.Pool, MaxVersion: tls.VersionTLS11}); err == nil { //nolint:gosec // that it is refused is the point
-		t.Error("TLS 1.1 is spoken")
-	}
-}
-
-func TestAPageOfAnotherOriginCannotUseABrowsersCredentials(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, options{})
-	for origin, want := range map[string]int{"": 200, "http://localhost:3000": 200, "https://evil.example": 403} {
-		request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+w.server.HTTPAddr()+"/v1/job/cancel", strings.NewReader(`{"queue":"q","jobSetId":"s"}`))
-		ok(t, err)
-		if origin != "" {
-			request.Header.Set("Origin", origin)
-		}
-		answer, err := http.DefaultClient.Do(request)
-		ok(t, err)
-		_ = answer.Body.Close()
-		if answer.StatusCode != want {
-			t.Errorf("from %q it is answered %s, want %d", origin, answer.Status, want)
 		}
 	}
 }

@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -23,18 +24,22 @@ type picking struct {
 
 // picked says which jobs are meant.
 type picked struct {
-	queues  []string // none is no queue, never every queue
-	classes []string // none is every priority class
-	pools   []string // none is every pool
+	queues  map[string]bool // none is no queue, never every queue
+	classes []string        // none is every priority class
+	pools   []string        // none is every pool
 	classOf map[armada.ShapeID]string
 }
 
 // pick says which jobs are meant.
 func pick(queues, classes, pools []string) picked {
-	return picked{queues: queues, classes: classes, pools: pools, classOf: map[armada.ShapeID]string{}}
+	named := make(map[string]bool, len(queues))
+	for _, queue := range queues {
+		named[queue] = true
+	}
+	return picked{queues: named, classes: classes, pools: pools, classOf: map[armada.ShapeID]string{}}
 }
 
-// check refuses names that nothing has. The queues were looked up by the caller.
+// check refuses names that nothing has; exist does it for queues.
 func (p *picking) check(of picked, wrong *violations) {
 	for i, class := range of.classes {
 		if _, known := p.rules.PriorityClass(class); class == "" || !known {
@@ -49,13 +54,13 @@ func (p *picking) check(of picked, wrong *violations) {
 }
 
 // may demands that the caller holds the verb on every queue.
-func (p *picking) may(ctx context.Context, verb armada.Verb, queues []string) (auth.Principal, error) {
+func (p *picking) may(ctx context.Context, verb armada.Verb, queues map[string]bool) (auth.Principal, error) {
 	if len(queues) == 0 {
 		return p.auth.Authorize(ctx, verb, "")
 	}
 	var caller auth.Principal
 	var err error
-	for _, queue := range queues {
+	for _, queue := range slices.Sorted(maps.Keys(queues)) {
 		if caller, err = p.auth.Authorize(ctx, verb, queue); err != nil {
 			return caller, err
 		}
@@ -64,7 +69,7 @@ func (p *picking) may(ctx context.Context, verb armada.Verb, queues []string) (a
 }
 
 // exist demands that there are these queues.
-func (p *picking) exist(ctx context.Context, queues []string) error {
+func (p *picking) exist(ctx context.Context, queues map[string]bool) error {
 	if len(queues) == 0 {
 		return nil
 	}
@@ -72,10 +77,12 @@ func (p *picking) exist(ctx context.Context, queues []string) error {
 	if err != nil {
 		return fmt.Errorf("list the queues: %w", err)
 	}
-	for _, queue := range queues {
-		if !slices.ContainsFunc(all, func(q armada.Queue) bool { return q.Name == queue }) {
-			return noQueue(ctx, p.auth, p.store, queue)
-		}
+	missing := maps.Clone(queues)
+	for i := range all {
+		delete(missing, all[i].Name)
+	}
+	if len(missing) > 0 {
+		return noQueue(ctx, p.auth, p.store, slices.Sorted(maps.Keys(missing))[0])
 	}
 	return nil
 }
@@ -90,7 +97,7 @@ func (p *picking) onExecutor(ctx context.Context, id armada.ExecutorID, node str
 	var jobs []armada.JobID
 	for i := range running {
 		job, run := &running[i].Job, running[i].Run
-		if run == nil || node != "" && run.Node != node || !slices.Contains(of.queues, job.Queue) {
+		if run == nil || node != "" && run.Node != node || !of.queues[job.Queue] {
 			continue
 		}
 		fits, err := p.fits(ctx, job, run, of)

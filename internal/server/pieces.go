@@ -60,7 +60,7 @@ func (c *changes) apply(ctx context.Context, done string, jobs []armada.JobID, c
 		}
 		results, err := c.store.Transition(ctx, store.Fence{}, units)
 		if err != nil && finished > 0 {
-			return &partial{done: finished, all: len(jobs), what: done, cause: err}
+			return &partial{done: finished, all: len(jobs), what: done, of: "jobs", cause: err}
 		}
 		if err != nil {
 			return fmt.Errorf("%s jobs: %w", change.Kind, err)

@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"google.golang.org/protobuf/types/known/emptypb"
 
@@ -59,8 +60,7 @@ var withRun = []armada.JobState{armada.JobLeased, armada.JobPending, armada.JobR
 // PreemptOnQueue takes the places of the queue's jobs that have one.
 func (s *queueService) PreemptOnQueue(ctx context.Context, r *api.QueuePreemptRequest) (*emptypb.Empty, error) {
 	of := pick([]string{r.GetName()}, r.GetPriorityClasses(), r.GetPools())
-	var wrong violations
-	jobs, caller, err := s.find(ctx, armada.VerbPreempt, withRun, of, wrong)
+	jobs, caller, err := s.find(ctx, armada.VerbPreempt, r.GetName(), withRun, of, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -73,17 +73,19 @@ func (s *queueService) CancelOnQueue(ctx context.Context, r *api.QueueCancelRequ
 	of := pick([]string{r.GetName()}, r.GetPriorityClasses(), r.GetPools())
 	var wrong violations
 	states := cancellable(r.GetJobStates(), "jobStates", &wrong)
-	jobs, caller, err := s.find(ctx, armada.VerbCancel, states, of, wrong)
+	jobs, caller, err := s.find(ctx, armada.VerbCancel, r.GetName(), states, of, wrong)
 	if err != nil {
 		return nil, err
 	}
 	return &emptypb.Empty{}, s.picking.cancelAll(ctx, jobs, caller.Name, fmt.Sprintf("all of queue %q was cancelled", r.GetName()))
 }
 
-func (s *queueService) find(ctx context.Context, verb armada.Verb, states []armada.JobState, of picked, wrong violations) ([]armada.JobID, auth.Principal, error) {
-	needName("name", of.queues[0], &wrong)
+// find returns the jobs of a queue that a request is about, and who asks.
+func (s *queueService) find(ctx context.Context, verb armada.Verb, queue string, states []armada.JobState, of picked, wrong violations) ([]armada.JobID, auth.Principal, error) {
+	needName("name", queue, &wrong)
 	s.picking.check(of, &wrong)
-	if len(of.pools) > 0 && len(states) == 1 && states[0] == armada.JobQueued {
+	waiting := len(states) > 0 && !slices.ContainsFunc(states, func(state armada.JobState) bool { return state != armada.JobQueued })
+	if len(of.pools) > 0 && waiting {
 		wrong.add("pools", "queued jobs are in no pool yet: give no pools, or other states")
 	}
 	caller, err := s.picking.may(ctx, verb, of.queues)
@@ -96,6 +98,6 @@ func (s *queueService) find(ctx context.Context, verb armada.Verb, states []arma
 	if err := s.picking.exist(ctx, of.queues); err != nil {
 		return nil, caller, err
 	}
-	jobs, err := s.picking.inQueue(ctx, of.queues[0], states, of)
+	jobs, err := s.picking.inQueue(ctx, queue, states, of)
 	return jobs, caller, err
 }

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 
@@ -72,6 +73,9 @@ func (s *reportService) job(ctx context.Context, id string) (string, error) {
 		return "", err
 	}
 	text := fmt.Sprintf("Job %s is %s\n", full.Job.ID, full.Job.State)
+	if n := len(full.Runs); n > 0 && full.Runs[n-1].State.Active() {
+		text += "  " + place(&full.Runs[n-1]) + "\n"
+	}
 	if why := s.looking.waits(ctx, []store.FullJob{full})[full.Job.ID]; why != "" {
 		text += "  " + why + "\n"
 	}
@@ -82,4 +86,16 @@ func (s *reportService) job(ctx context.Context, id string) (string, error) {
 		text += fmt.Sprintf("  number %d of %d that wait in queue %s\n", standing.GetPlace(), standing.GetQueued(), full.Job.Queue)
 	}
 	return text, nil
+}
+
+// place tells where a run is, and whether it is at home there.
+func place(run *armada.Run) string {
+	text := fmt.Sprintf("on node %s of executor %s, in pool %s", run.Node, run.Executor, cmp.Or(run.Pool, armada.DefaultPool))
+	if pool, guest := run.GuestOf(); guest {
+		return text + ", as a guest who is at home in pool " + pool + ": it gives way to all who are at home"
+	}
+	if run.Away != "" {
+		return text + ", away on nodes of type " + run.Away + ": it gives way to those who are at home"
+	}
+	return text
 }

@@ -9,6 +9,7 @@ import (
 	"google.golang.org/grpc/codes"
 
 	"armada"
+	"armada/internal/lifecycle"
 	"armada/internal/scheduling"
 	"armada/internal/scheduling/placement"
 	"armada/internal/server"
@@ -108,11 +109,16 @@ func TestTheReportOfAJobSaysWhyItWaits(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, options{deps: func(d *server.Deps) { d.Peers = full{} }})
 	reports := schedulerobjects.NewSchedulerReportingClient(w.conn)
-	ids := w.submitted("set", items(2))
+	ids := w.submitted("set", items(4))
 	w.start(ids[0])
+	for i, away := range map[int]string{2: "gpu", 3: armada.GuestFrom("cpu")} {
+		w.change(ids[i], lifecycle.Change{Kind: lifecycle.Lease, Lease: lifecycle.Terms{Executor: "e1", Node: "n1", Pool: "large", Away: away}})
+	}
 	for id, want := range map[string]string{
-		ids[0]: "Job " + ids[0] + " is running\n",
+		ids[0]: "Job " + ids[0] + " is running\n  on node n1 of executor e1, in pool default\n",
 		ids[1]: "Job " + ids[1] + " is queued\n  the queue is cordoned\n  number 12 of 340 that wait in queue q\n",
+		ids[2]: "Job " + ids[2] + " is leased\n  on node n1 of executor e1, in pool large, away on nodes of type gpu: it gives way to those who are at home\n",
+		ids[3]: "Job " + ids[3] + " is leased\n  on node n1 of executor e1, in pool large, as a guest who is at home in pool cpu: it gives way to all who are at home\n",
 	} {
 		got, err := reports.GetJobReport(t.Context(), &schedulerobjects.JobReportRequest{JobId: id})
 		ok(t, err)

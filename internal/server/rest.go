@@ -6,7 +6,11 @@ import (
 	"net/http"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
+	"unicode/utf8"
+
+	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
 
 	"armada/internal/wire/restjson"
 )
@@ -30,14 +34,49 @@ func (g *gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		g.health.ServeHTTP(w, r)
 	case g.docs.serve(w, r):
 	case strings.HasPrefix(path, "/v1/"):
-		g.calls.ServeHTTP(w, below(r, ""))
+		g.call(w, r, "")
 	case strings.HasPrefix(path, "/api/v1/"):
-		g.calls.ServeHTTP(w, below(r, "/api"))
+		g.call(w, r, "/api")
 	case g.ui != nil:
 		g.ui.ServeHTTP(w, r)
 	default:
 		notFound(w)
 	}
+}
+
+// call makes a call of a request below the prefix, unless it has what no call can
+// carry.
+func (g *gateway) call(w http.ResponseWriter, r *http.Request, prefix string) {
+	if where := uncarried(r); where != "" {
+		w.Header().Set("Content-Type", restjson.ContentType)
+		w.WriteHeader(http.StatusBadRequest)
+		_, _ = io.WriteString(w, `{"code":3,"message":"`+where+`","details":[]}`) // the caller may be gone
+		return
+	}
+	g.calls.ServeHTTP(w, below(r, prefix))
+}
+
+// uncarried says what of a request cannot be in a call; empty when all can.
+func uncarried(r *http.Request) string {
+	if !utf8.ValidString(r.URL.Path) {
+		return "the path must be UTF-8"
+	}
+	for name, values := range r.URL.Query() {
+		if !utf8.ValidString(name) || slices.ContainsFunc(values, func(v string) bool { return !utf8.ValidString(v) }) {
+			return "the query must be UTF-8"
+		}
+	}
+	for name, values := range r.Header {
+		key, passed := strings.CutPrefix(name, runtime.MetadataHeaderPrefix)
+		if passed && !strings.HasSuffix(strings.ToLower(key), "-bin") && slices.ContainsFunc(values, unprintable) {
+			return "headers that begin with " + runtime.MetadataHeaderPrefix + " must be printable ASCII"
+		}
+	}
+	return ""
+}
+
+func unprintable(value string) bool {
+	return strings.ContainsFunc(value, func(c rune) bool { return c < ' ' || c > '~' })
 }
 
 // notFound answers a path that means nothing, in the words of the gateway.

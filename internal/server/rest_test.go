@@ -223,6 +223,31 @@ func TestUnknownFieldsWarnAndAreRefusedWhenStrict(t *testing.T) {
 	}
 }
 
+func TestWhatNoCallCanCarryIsTheCallersFault(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, options{})
+	for _, path := range []string{"/v1/queue/%C5", "/api/v1/retry-policy/a%ff", "/v1/scheduling-report?mostRecentForQueue.queueName=%ff", "/v1/batched/queues?%ff=1"} {
+		if answer, body := w.call(http.MethodGet, path, ""); answer.StatusCode != http.StatusBadRequest || !json.Valid([]byte(body)) || !strings.Contains(body, "must be UTF-8") {
+			t.Errorf("%s: %d %s", path, answer.StatusCode, body)
+		}
+	}
+	for header, want := range map[string]int{
+		"Grpc-Metadata-Tenant: \xc3\xa9": http.StatusBadRequest, "Grpc-Metadata-Tenant: e": http.StatusOK,
+		"Grpc-Metadata-Tenant-Bin: w6k=": http.StatusOK, "Tenant: \xc3\xa9": http.StatusOK,
+	} {
+		name, value, _ := strings.Cut(header, ": ")
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+w.server.HTTPAddr()+"/v1/queue/q", nil)
+		ok(t, err)
+		request.Header.Set(name, value)
+		answer, err := http.DefaultClient.Do(request)
+		ok(t, err)
+		_ = answer.Body.Close()
+		if answer.StatusCode != want {
+			t.Errorf("%q: %d", header, answer.StatusCode)
+		}
+	}
+}
+
 func TestABodyThatIsTooLargeIsRefused(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, options{config: func(c *server.Config) { c.MaxBodyBytes = 100 }})
@@ -327,26 +352,6 @@ func TestAnUnknownPathIsNotFound(t *testing.T) {
 	if answer, body := newWorld(t, options{}).call(http.MethodGet, "/jobs", ""); answer.StatusCode != http.StatusNotFound || !json.Valid([]byte(body)) {
 		t.Errorf("without pages: %d %s", answer.StatusCode, body)
 	}
-}
-
-func FuzzSubmitOverREST(f *testing.F) {
-	w := newWorld(f, options{})
-	f.Add(`{"queue":"q","jobSetId":"s","jobRequestItems":[{"podSpec":` + goodSpec + `}]}`)
-	f.Add(`{"queue":"q","jobSetId":"s","jobRequestItems":[{"priority":"NaN","ingress":[{"ports":[1,1]}],"annotations":{"armadaproject.io/gangId":"g"}}]}`)
-	f.Add(`{"queue":`)
-	f.Fuzz(func(t *testing.T, body string) {
-		at := *w
-		at.t = t
-		answer, text := at.call(http.MethodPost, "/v1/job/submit", body)
-		switch answer.StatusCode {
-		case http.StatusOK, http.StatusBadRequest, http.StatusNotFound:
-		default:
-			t.Errorf("%d %s", answer.StatusCode, text)
-		}
-		if !json.Valid([]byte(text)) {
-			t.Errorf("the answer is no JSON: %s", text)
-		}
-	})
 }
 
 func TestACancelOverRESTSendsFourLines(t *testing.T) {

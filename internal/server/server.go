@@ -16,10 +16,12 @@ import (
 	_ "google.golang.org/grpc/encoding/gzip" // clients of 2026 send every request compressed
 	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/reflection"
+	"google.golang.org/protobuf/types/known/emptypb"
 
 	"armada/internal/auth"
 	"armada/internal/podspec"
 	"armada/internal/store"
+	"armada/pkg/api"
 	"armada/pkg/api/executorapi"
 	"armada/pkg/api/peers"
 )
@@ -29,6 +31,15 @@ type Executors interface {
 	executorapi.ExecutorApiServer
 	executorapi.ExecutorAgentServer
 	Leaser
+}
+
+// Executors2020 is the side of the executors of 2020.
+type Executors2020 interface {
+	api.AggregatedQueueServer
+	api.UsageServer
+	// Report and ReportMultiple are those of [api.EventServer].
+	Report(ctx context.Context, m *api.EventMessage) (*emptypb.Empty, error)
+	ReportMultiple(ctx context.Context, list *api.EventList) (*emptypb.Empty, error)
 }
 
 // Peers are the replicas of the server, this one included: what one of them
@@ -44,8 +55,8 @@ type Peers interface {
 	Service() peers.PeersServer
 }
 
-// Deps are what a server works with. Executors, Peers, Registry, Audit and UI
-// may be nil.
+// Deps are what a server works with. Executors, Executors2020, Peers, Registry,
+// Audit and UI may be nil.
 type Deps struct {
 	Store         store.Store
 	Rules         *podspec.Rules
@@ -54,6 +65,7 @@ type Deps struct {
 	PeerSecret    string    // by which other replicas are known; empty for by nothing
 	Audit         io.Writer // gets a line of JSON for every change and refusal; may be nil
 	Executors     Executors
+	Executors2020 Executors2020
 	Peers         Peers
 	Log           *slog.Logger
 	Registry      prometheus.Registerer
@@ -146,6 +158,7 @@ func New(config Config, at *Addresses, deps Deps) (*Server, error) {
 		grpc.ChainUnaryInterceptor(calls.unary),
 		grpc.ChainStreamInterceptor(calls.stream),
 		grpc.MaxRecvMsgSize(config.MaxMessageBytes),
+		grpc.MaxHeaderListSize(maxHeaderBytes),
 		grpc.ForceServerCodecV2(newCodec()),
 		// Clients ping every 10 s, also without a call; connections that carry
 		// nothing for long are kept, since watchers wait in silence.
@@ -157,6 +170,7 @@ func New(config Config, at *Addresses, deps Deps) (*Server, error) {
 	reflection.Register(s.outside)
 	s.http = &http.Server{
 		ReadHeaderTimeout: 10 * time.Second,
+		MaxHeaderBytes:    maxHeaderBytes,
 		ErrorLog:          slog.NewLogLogger(deps.Log.Handler(), slog.LevelDebug),
 	}
 	if s.certificates != nil {
@@ -164,6 +178,10 @@ func New(config Config, at *Addresses, deps Deps) (*Server, error) {
 	}
 	return s, nil
 }
+
+// maxHeaderBytes bounds the headers of a call: callers send them before anybody knows
+// who they are. The longest that means something is a Kerberos ticket.
+const maxHeaderBytes = 256 << 10
 
 // GRPCAddr is where gRPC is served.
 func (s *Server) GRPCAddr() string { return s.at.GRPC() }

@@ -30,9 +30,18 @@ func register(r grpc.ServiceRegistrar, config Config, deps Deps, health *health,
 	submit.register(r)
 	api.RegisterQueueServiceServer(r, &queueService{queues: shared, picking: picks})
 	api.RegisterRetryPolicyServiceServer(r, &policyService{auth: deps.Authorizer, store: deps.Store})
-	api.RegisterEventServer(r, &eventService{
+	events := &eventService{
 		auth: deps.Authorizer, store: deps.Store, submitted: &submitted{store: deps.Store, specs: specs}, stopping: stopping, health: health,
-	})
+	}
+	if deps.Executors2020 != nil {
+		events.reports = deps.Executors2020
+		api.RegisterAggregatedQueueServer(r, deps.Executors2020)
+		api.RegisterUsageServer(r, deps.Executors2020)
+	} else {
+		api.RegisterAggregatedQueueServer(r, api.UnimplementedAggregatedQueueServer{})
+		api.RegisterUsageServer(r, api.UnimplementedUsageServer{})
+	}
+	api.RegisterEventServer(r, events)
 	api.RegisterJobsServer(r, &jobsService{auth: deps.Authorizer, store: deps.Store, specs: specs, most: config.MaxIDsPerQuery})
 	looking := &lookoutService{
 		auth: deps.Authorizer, store: deps.Store, table: deps.Rules.Table(), specs: specs,
@@ -57,8 +66,6 @@ func register(r grpc.ServiceRegistrar, config Config, deps Deps, health *health,
 
 	api.RegisterExecutorServer(r, &executorService{picking: picks})
 	api.RegisterNodeServer(r, &nodeService{picking: picks})
-	api.RegisterAggregatedQueueServer(r, api.UnimplementedAggregatedQueueServer{})
-	api.RegisterUsageServer(r, api.UnimplementedUsageServer{})
 	binoculars.RegisterBinocularsServer(r, &binocularsService{looking: looking, now: deps.now()})
 	schedulerobjects.RegisterSchedulerReportingServer(r, &reportService{looking: looking, peers: deps.Peers})
 }

@@ -13,10 +13,23 @@ import (
 // spec is a valid pod spec with its defaults, and all that jobs need to know of
 // it. It is shared by jobs and does not change.
 type spec struct {
-	template     armada.TemplateID
-	canonical    []byte
+	template  armada.TemplateID
+	canonical []byte
+	alone     needs // of a job that is this pod
+	more      needs // of one that has more than it, see [armada.Requirements.MoreThanPod]
+}
+
+// needs are the requirements that a spec makes.
+type needs struct {
 	shape        armada.ShapeID
 	requirements *armada.Requirements
+}
+
+func (s *spec) needs(moreThanPod bool) needs {
+	if moreThanPod {
+		return s.more
+	}
+	return s.alone
 }
 
 // specKey is the hash of everything that a spec is made from.
@@ -51,9 +64,15 @@ func (s *specs) take(raw []byte, nodeLabels map[string]string, path func() strin
 		return nil, wrong
 	}
 	decoded.Default(s.rules)
-	made := &spec{canonical: decoded.Canonical(), requirements: decoded.Requirements(s.rules)}
+	made := &spec{canonical: decoded.Canonical()}
 	made.template = podspec.TemplateID(made.canonical)
-	made.shape = made.requirements.Shape(s.rules.Table())
+	made.alone.requirements = decoded.Requirements(s.rules)
+	more := *made.alone.requirements
+	more.MoreThanPod = true
+	made.more.requirements = &more
+	for _, n := range []*needs{&made.alone, &made.more} {
+		n.shape = n.requirements.Shape(s.rules.Table())
+	}
 	s.cache.put(key, made, 2*len(made.canonical))
 	return made, nil
 }

@@ -3,6 +3,7 @@ package server
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -12,6 +13,7 @@ import (
 
 	"armada"
 	"armada/internal/auth"
+	"armada/internal/podspec"
 	"armada/internal/store"
 	"armada/internal/wire"
 	"armada/internal/wire/submitview"
@@ -91,11 +93,15 @@ func (s *submitService) submit(ctx context.Context, request *submitview.JobSubmi
 		it := &items[i]
 		batch.Jobs[i] = newJob(made[i], asked, it, caller)
 		batch.Templates[it.spec.template] = it.spec.canonical
-		batch.Shapes[it.spec.shape] = it.spec.requirements
+		batch.Shapes[it.needs.shape] = it.needs.requirements
 	}
 	taken, err := s.store.Submit(ctx, batch)
 	if armada.CodeOf(err) == armada.CodeNotFound {
 		return nil, noQueue(ctx, s.auth, s.store, request.GetQueue())
+	}
+	var late *store.GangError
+	if errors.As(err, &late) {
+		return nil, checked.late(late)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("submit %d jobs: %w", len(items), err)
@@ -138,6 +144,22 @@ func (s *submission) refusal() error {
 	if len(s.wrong) == 0 {
 		return nil
 	}
+	return s.refuse(armada.CodeInvalid)
+}
+
+// late is the error of a valid request of which one item is a member for whom its
+// gang has no place.
+func (s *submission) late(why *store.GangError) error {
+	annotation := podspec.AnnotationGangID
+	if why.Disagrees() {
+		annotation = podspec.AnnotationGangCardinality
+	}
+	s.wrong.add(fmt.Sprintf("job_request_items[%d].annotations[%s]", why.Job, annotation), why.Why())
+	s.perItem = map[int]int{why.Job: 1}
+	return s.refuse(armada.CodePrecondition)
+}
+
+func (s *submission) refuse(code armada.ErrorCode) error {
 	perItem := &api.JobSubmitResponse{}
 	for _, i := range slices.Sorted(maps.Keys(s.perItem)) {
 		prefix := fmt.Sprintf("job_request_items[%d].", i)
@@ -151,7 +173,8 @@ func (s *submission) refusal() error {
 			JobId: prefix[:len(prefix)-1], Error: clip(strings.Join(texts, "; "), 4096),
 		})
 	}
-	return &detailed{error: s.wrong.err("none of the jobs was submitted"), detail: perItem}
+	refused := &armada.Error{Code: code, Message: "none of the jobs was submitted", Violations: s.wrong}
+	return &detailed{error: refused, detail: perItem}
 }
 
 // newJob puts a job together. Labels and annotations may name the job's id; the
@@ -166,7 +189,7 @@ func newJob(id armada.JobID, asked *submitview.JobSubmitRequestItem, it *item, o
 			ClientID: asked.GetClientId(),
 			Priority: it.priority,
 			Template: it.spec.template,
-			Shape:    it.spec.shape,
+			Shape:    it.needs.shape,
 			Gang:     it.gang,
 			Band:     it.band,
 		},

@@ -75,6 +75,29 @@ func TestAllWaysToWriteAJobLeadToTheSameShape(t *testing.T) {
 	}
 }
 
+// Executors that make pods and nothing else do not get what needs more.
+func TestAShapeTellsWhetherAJobIsMoreThanItsPod(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, options{})
+	gang := func(size string) map[string]string {
+		return map[string]string{"armadaproject.io/gangId": "g" + size, "armadaproject.io/gangCardinality": size}
+	}
+	ids := w.submitted("set", []*api.JobSubmitRequestItem{
+		{PodSpec: pod()},
+		{PodSpec: pod(), Annotations: gang("1")},
+		{PodSpec: pod(), Services: []*api.ServiceConfig{{Ports: []uint32{80}}}},
+		{PodSpec: pod(), Ingress: []*api.IngressConfig{{Ports: []uint32{80}}}},
+		{PodSpec: pod(), Annotations: gang("2")},
+	})
+	for i, id := range ids {
+		r, err := w.store.Requirements(t.Context(), w.job(id).Job.Shape)
+		ok(t, err)
+		if want := i >= 2; r.MoreThanPod != want {
+			t.Errorf("item %d: more than a pod is %t, want %t", i, r.MoreThanPod, want)
+		}
+	}
+}
+
 // job returns what the store knows of a job.
 func (w *world) job(id string) store.FullJob {
 	w.t.Helper()
@@ -163,9 +186,7 @@ func TestMembersOfAGangMustAgree(t *testing.T) {
 		list[i].Annotations = map[string]string{"armadaproject.io/gangId": "g", "armadaproject.io/gangCardinality": "3", "armadaproject.io/gangNodeUniformityLabel": "zone"}
 	}
 	ids := w.submitted("good", list)
-	for _, set := range []string{"good", "later"} { // the same id again, and in another job set
-		w.submitted(set, list)
-	}
+	w.submitted("later", list) // the same id in another job set
 	want := armada.Gang{ID: "g", Cardinality: 3, UniformityLabel: "zone", FailFast: true}
 	if got := w.job(ids[2]).Job.Gang; got != want {
 		t.Errorf("the gang is %+v, want %+v", got, want)
@@ -179,6 +200,33 @@ func TestMembersOfAGangMustAgree(t *testing.T) {
 	wantCode(t, err, codes.InvalidArgument)
 	wantPaths(t, err, "job_request_items[1].annotations[armadaproject.io/gangCardinality]",
 		"job_request_items[2].annotations[armadaproject.io/gangNodeUniformityLabel]", "job_request_items[2].pod_spec.priorityClassName")
+}
+
+func TestLateMembersOfAGangAreRefused(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, options{})
+	members := func(n int, cardinality string) []*api.JobSubmitRequestItem {
+		list := items(n + 1)
+		for _, item := range list[1:] { // the first is of no gang
+			item.Annotations = map[string]string{"armadaproject.io/gangId": "g", "armadaproject.io/gangCardinality": cardinality}
+		}
+		return list
+	}
+	refused := func(list []*api.JobSubmitRequestItem, path, why string) {
+		t.Helper()
+		_, err := w.submit.SubmitJobs(t.Context(), &api.JobSubmitRequest{Queue: "q", JobSetId: "set", JobRequestItems: list})
+		wantCode(t, err, codes.FailedPrecondition)
+		wantPaths(t, err, path)
+		if !strings.Contains(err.Error(), why) {
+			t.Errorf("the error is %q, must say %q", err, why)
+		}
+	}
+	w.submitted("set", members(1, "3"))
+	refused(members(1, "2"), "job_request_items[1].annotations[armadaproject.io/gangCardinality]", `is 2, but 3 for the members of the gang "g"`)
+	refused(members(3, "3"), "job_request_items[3].annotations[armadaproject.io/gangId]", `the gang "g" of the job set has all of its 3 members already`)
+	w.submitted("set", members(2, "3"))
+	refused(members(1, "3"), "job_request_items[1].annotations[armadaproject.io/gangId]", "choose another gang id, or submit to another job set")
+	w.submitted("later", members(3, "3"))
 }
 
 func TestAClientIDIsTakenOnce(t *testing.T) {

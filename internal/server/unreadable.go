@@ -9,6 +9,7 @@ import (
 	_ "google.golang.org/grpc/encoding/proto" // registers the codec that ours asks
 	"google.golang.org/grpc/mem"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
 
 	"armada"
 	"armada/internal/wire"
@@ -43,9 +44,9 @@ func newCodec() codec { return codec{encoding.GetCodecV2("proto")} }
 func (c codec) Unmarshal(data mem.BufferSlice, v any) error {
 	l, is := v.(*letter)
 	if !is {
-		return c.CodecV2.Unmarshal(data, v)
+		return c.decode(data, v)
 	}
-	err := c.CodecV2.Unmarshal(data, l.message)
+	err := c.decode(data, l.message)
 	if err == nil {
 		return nil
 	}
@@ -58,6 +59,27 @@ func (c codec) Unmarshal(data mem.BufferSlice, v any) error {
 	}
 	l.wrong = wrong
 	return nil // an error would be sent to the caller at once, as INTERNAL
+}
+
+// fromOriginals are the messages in which executors of the original send texts of
+// containers and of clusters, which nobody has looked at and which may be cut
+// anywhere.
+var fromOriginals = map[protoreflect.FullName]bool{
+	"executorapi.EventList": true, "executorapi.LeaseRequest": true, "api.EventList": true, "api.EventMessage": true,
+}
+
+// decode decodes a message. In those of executors of the original a text that is
+// not UTF-8 is mended: the executor would send the same again for ever.
+func (c codec) decode(data mem.BufferSlice, v any) error {
+	err := c.CodecV2.Unmarshal(data, v)
+	m, is := v.(proto.Message)
+	if err == nil || !is || !fromOriginals[m.ProtoReflect().Descriptor().FullName()] {
+		return err
+	}
+	if proto.Unmarshal(wire.Mended(data.Materialize(), m.ProtoReflect().Descriptor()), m) == nil {
+		return nil
+	}
+	return err
 }
 
 // readable registers services whose calls answer so.

@@ -28,6 +28,7 @@ const (
 // item is a valid item of a submit request.
 type item struct {
 	spec     *spec
+	needs    needs // of the spec
 	gang     armada.Gang
 	band     armada.PriceBand
 	priority uint32
@@ -98,6 +99,9 @@ func (s *submission) item(i int, asked *submitview.JobSubmitRequestItem) item {
 	}
 	s.texts(asked, path)
 	s.ports(asked, path)
+	if out.spec != nil {
+		out.needs = out.spec.needs(len(asked.GetIngress()) > 0 || len(asked.GetServices()) > 0)
+	}
 	if len(asked.GetAnnotations()) == 0 {
 		return out
 	}
@@ -112,7 +116,8 @@ func (s *submission) item(i int, asked *submitview.JobSubmitRequestItem) item {
 	s.wrong = append(s.wrong, wrong...)
 	out.gang = gang
 	if !gang.Alone() && out.spec != nil {
-		s.member(i, gang, out.spec.requirements.PriorityClass, path)
+		out.needs = out.spec.needs(true)
+		s.member(i, gang, out.needs.requirements.PriorityClass, path)
 	}
 	return out
 }

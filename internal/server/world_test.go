@@ -1,6 +1,7 @@
 package server_test
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -263,6 +264,17 @@ func ok(t testing.TB, err error) {
 // call makes a REST call and returns status and body.
 func (w *world) call(verb, path, body string) (*http.Response, string) {
 	w.t.Helper()
+	return w.exchange(verb, path, body, io.ReadAll)
+}
+
+// firstLine is call for an answer without an end: it hangs up after a line.
+func (w *world) firstLine(verb, path, body string) (*http.Response, string) {
+	w.t.Helper()
+	return w.exchange(verb, path, body, func(from io.Reader) ([]byte, error) { return bufio.NewReader(from).ReadBytes('\n') })
+}
+
+func (w *world) exchange(verb, path, body string, read func(io.Reader) ([]byte, error)) (*http.Response, string) {
+	w.t.Helper()
 	request, err := http.NewRequestWithContext(w.t.Context(), verb, fmt.Sprintf("http://%s%s", w.server.HTTPAddr(), path), strings.NewReader(body))
 	if err != nil {
 		w.t.Fatal(err)
@@ -272,7 +284,7 @@ func (w *world) call(verb, path, body string) (*http.Response, string) {
 		w.t.Fatal(err)
 	}
 	defer func() { _ = answer.Body.Close() }()
-	text, err := io.ReadAll(answer.Body)
+	text, err := read(answer.Body)
 	if err != nil {
 		w.t.Fatal(err)
 	}

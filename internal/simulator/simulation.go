@@ -50,7 +50,7 @@ type simulation struct {
 	agenda    agenda
 	now       time.Duration
 	lastTick  time.Duration
-	pools     []*pool // by name
+	pools     []*pool // in the order of their rounds
 	shared    *scheduling.Shared
 	kinds     []scheduling.KnownKind
 	templates []*template
@@ -121,8 +121,16 @@ func (s *simulation) addNodes() {
 			}
 		}
 	}
-	slices.SortFunc(s.pools, func(a, b *pool) int { return cmp.Compare(a.name, b.name) })
 	scheduling.SortKnown(s.kinds)
+	names, byName := []string{}, map[string]*pool{}
+	for _, p := range s.pools {
+		p.plan.SetKnown(s.kinds)
+		names, byName[p.name] = append(names, p.name), p
+	}
+	s.pools = s.pools[:0]
+	for _, name := range s.Scheduling.InTurn(names) {
+		s.pools = append(s.pools, byName[name])
+	}
 }
 
 func (s *simulation) pool(name string) *pool {

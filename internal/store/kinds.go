@@ -97,6 +97,7 @@ func kindKey(k *armada.NodeKind) string {
 		word(label)
 		word(k.Labels[label])
 	}
+	word(strconv.FormatBool(k.PodsOnly))
 	key = append(key, '|')
 	for _, t := range k.Taints {
 		word(t.Key)

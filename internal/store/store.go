@@ -73,7 +73,9 @@ type Jobs interface {
 	// block, in the order of the jobs. A job whose (queue, client id) is known,
 	// from earlier or from earlier in the same submission, is not taken again
 	// and answers with the first one's id. Precondition when a limit of queued
-	// jobs per queue is reached, or when a job's id belongs to another job.
+	// jobs per queue is reached, or when a job's id belongs to another job, or, as
+	// a [GangError], when its gang has all its members: those of the job set that
+	// are active count, and those that had a run as long as they are remembered.
 	// Invalid when a template or shape that a new job names is not given.
 	Submit(ctx context.Context, s Submission) ([]Submitted, error)
 
@@ -123,6 +125,8 @@ type UnitResult struct {
 	// Jobs are the jobs as they are after the unit, one per change in order;
 	// empty when the unit was refused.
 	Jobs []armada.Job
+	// Retries is what retry policies said about attempts that the unit ended.
+	Retries []lifecycle.RetryDecision
 }
 
 // Fence is what must still be true when a transition commits. The zero value

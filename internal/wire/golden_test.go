@@ -82,7 +82,8 @@ func full() *store.FullJob {
 			{
 				ID: runID, Job: jobID, Attempt: 2, Executor: "e2", Node: "n2", Pool: "gpu", State: armada.RunCancelled,
 				Leased: noon, Pending: noon.Add(time.Second), Started: noon.Add(2 * time.Second), Finished: noon.Add(3 * time.Second),
-				End: armada.RunEnd{Reason: "stopped", Category: "user", Subcategory: "cancel", Containers: []armada.ContainerEnd{{Name: "main", ExitCode: 143, Reason: "Error", Message: "bye"}}},
+				Addresses: map[int32]string{80: "h:1"},
+				End:       armada.RunEnd{Reason: "stopped", Category: "user", Subcategory: "cancel", Containers: []armada.ContainerEnd{{Name: "main", ExitCode: 143, Reason: "Error", Message: "bye"}}},
 			},
 		},
 	}
@@ -181,7 +182,7 @@ func reports() []*armadaevents.EventSequence_Event {
 			JobId: j, RunId: r, ResourceInfo: info, MaxResourcesForPeriod: cpu("2"), AvgResourcesForPeriod: cpu("1"), TotalCumulativeUsage: cpu("9"),
 		}}},
 		// These change nothing.
-		{Event: &armadaevents.EventSequence_Event_JobRunTerminatedDebugInfo{JobRunTerminatedDebugInfo: &armadaevents.JobRunTerminatedDebugInfo{JobId: j, RunId: r}}},
+		{Event: &armadaevents.EventSequence_Event_JobRunTerminatedDebugInfo{JobRunTerminatedDebugInfo: &armadaevents.JobRunTerminatedDebugInfo{JobId: j, RunId: r, DebugMessage: "d"}}},
 		{Event: &armadaevents.EventSequence_Event_PartitionMarker{PartitionMarker: &armadaevents.PartitionMarker{}}},
 		{},
 	}

@@ -148,5 +148,7 @@ func RunDetails(r *armada.Run) *api.JobRunDetails {
 		PendingTs:  timestamp(r.Pending),
 		StartedTs:  timestamp(r.Started),
 		FinishedTs: timestamp(r.Finished),
+
+		IngressAddresses: r.Addresses,
 	}
 }

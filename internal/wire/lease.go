@@ -2,7 +2,6 @@ package wire
 
 import (
 	"maps"
-	"slices"
 
 	"google.golang.org/protobuf/proto"
 
@@ -22,14 +21,13 @@ const (
 // WithoutFloating takes what is no part of nodes out of what a pod's containers
 // ask for: a cluster knows nothing of it, and would have no node for the pod.
 func WithoutFloating(spec *corev1.PodSpec, table armada.ResourceTable) {
+	var floating []string
 	for i := range table.Len() {
 		if r := table.At(i); r.Floating {
-			for _, c := range slices.Concat(spec.GetInitContainers(), spec.GetContainers()) {
-				delete(c.GetResources().GetRequests(), r.Name)
-				delete(c.GetResources().GetLimits(), r.Name)
-			}
+			floating = append(floating, r.Name)
 		}
 	}
+	Without(spec, floating)
 }
 
 // Tolerating returns the spec with more tolerations; the spec is not changed.
@@ -84,7 +82,7 @@ func Lease(o *store.Order, spec *corev1.PodSpec, preemptible bool) *executorapi.
 			MainObject: &armadaevents.KubernetesMainObject{Object: &armadaevents.KubernetesMainObject_PodSpec{
 				PodSpec: &armadaevents.PodSpecWithAvoidList{PodSpec: spec},
 			}},
-			Objects:        objectsOf(job, details, spec),
+			Objects:        Objects(o, spec),
 			ExternalJobUri: details.ExternalURI,
 		},
 		NodeName:    run.Node,

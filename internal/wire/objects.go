@@ -4,140 +4,162 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"google.golang.org/protobuf/proto"
 
 	"armada"
+	"armada/internal/store"
 	"armada/pkg/api/armadaevents"
 	corev1 "armada/pkg/api/k8s/core/v1"
-	networkingv1 "armada/pkg/api/k8s/networking/v1"
+	netv1 "armada/pkg/api/k8s/networking/v1"
 	"armada/pkg/api/k8s/util/intstr"
 )
 
-// port is a port that a container of the job listens on.
-type port struct {
-	name     string // of the container and the port: hosts and ports of services are called so
-	number   int32
-	protocol string
-}
+// What the objects of a job tell about themselves.
+const (
+	labelJob         = "armada_job_id"
+	labelQueue       = "armada_queue_id"
+	annotationJobSet = "armada_jobset_id"
+	annotationOwner  = "armada_owner"
+)
 
-func portsOf(spec *corev1.PodSpec) map[uint32]port {
-	ports := map[uint32]port{}
-	for _, c := range spec.GetContainers() {
-		for _, p := range c.GetPorts() {
-			n := p.GetContainerPort()
-			ports[uint32(n)] = port{name: fmt.Sprintf("%s-%d", c.GetName(), n), number: n, protocol: p.GetProtocol()}
-		}
-	}
-	return ports
-}
+// maxLabel is how long a part of a host's name, and a name of a port, may be.
+const maxLabel = 63
 
-// objectsOf are the services and ingresses that a job asks for, named as tools of
-// the original look for them. Ports that no container declares are left out: a
-// service of them would lead nowhere. An ingress leads to the first service that has
-// all of its ports, and to one of its own where there is none. Its hosts end in a
-// dot and its secret in a dash where a cluster puts its own ends.
-func objectsOf(job *armada.Job, details *armada.JobDetails, spec *corev1.PodSpec) []*armadaevents.KubernetesObject {
-	if len(details.Services) == 0 && len(details.Ingresses) == 0 {
-		return nil
-	}
-	ports, pod := portsOf(spec), fmt.Sprintf("armada-%s-0", job.ID)
-	var objects []*armadaevents.KubernetesObject
-	covered := map[string][]uint32{} // ports by service
-	var services []string
-	add := func(name, kind string, headless bool, numbers []uint32) string {
-		if name == "" {
-			name = fmt.Sprintf("%s-service-%d", pod, len(services))
-		}
-		service := serviceSpec(kind, headless, numbers, ports)
-		if len(service.GetPorts()) == 0 {
-			return ""
-		}
-		objects = append(objects, &armadaevents.KubernetesObject{
-			ObjectMeta: &armadaevents.ObjectMeta{Name: name, Namespace: details.Namespace},
-			Object:     &armadaevents.KubernetesObject_Service{Service: service},
-		})
-		services, covered[name] = append(services, name), numbers
-		return name
-	}
-	for _, s := range details.Services {
-		kind := "NodePort"
+// PodName is what executors of 2026 call the pod of a job.
+func PodName(job armada.JobID) string { return "armada-" + string(job) + "-0" }
+
+// Objects are the services and ingresses that a job asks for beside its pod, as
+// executors of 2026 make them: services first. An executor selects the pods of a
+// service by itself, and ends hosts with a suffix of its cluster's.
+func Objects(o *store.Order, spec *corev1.PodSpec) []*armadaevents.KubernetesObject {
+	b := objects{order: o, spec: spec, pod: PodName(o.Job.ID)}
+	for _, s := range o.Details.Services {
+		serves := &corev1.ServiceSpec{Type: proto.String("NodePort")}
 		if s.Headless {
-			kind = "ClusterIP"
+			serves = headless()
 		}
-		add(s.Name, kind, s.Headless, s.Ports)
+		b.service(s.Name, s.Ports, serves)
 	}
-	for i, in := range details.Ingresses {
-		lead := slices.IndexFunc(services, func(name string) bool {
-			return !slices.ContainsFunc(in.Ports, func(p uint32) bool { return !slices.Contains(covered[name], p) })
-		})
-		service := ""
-		if lead >= 0 {
-			service = services[lead]
-		} else {
-			service = add("", "ClusterIP", !in.UseClusterIP, in.Ports)
-		}
-		if service == "" {
-			continue
-		}
-		objects = append(objects, &armadaevents.KubernetesObject{
-			ObjectMeta: &armadaevents.ObjectMeta{
-				Name: fmt.Sprintf("%s-ingress-%d", pod, i), Namespace: details.Namespace, Annotations: maps.Clone(in.Annotations),
-			},
-			Object: &armadaevents.KubernetesObject_Ingress{Ingress: ingressSpec(&in, service, pod+"."+details.Namespace+".", details.Namespace, ports)},
-		})
+	for _, i := range o.Details.Ingresses {
+		b.ingress(&i)
 	}
-	return objects
+	return append(b.services, b.ingresses...)
 }
 
-func serviceSpec(kind string, headless bool, numbers []uint32, ports map[uint32]port) *corev1.ServiceSpec {
-	service := &corev1.ServiceSpec{Type: proto.String(kind)}
-	if headless {
-		service.ClusterIP = proto.String("None")
-	}
-	for _, n := range numbers {
-		p, declared := ports[n]
-		if !declared {
-			continue
-		}
-		made := &corev1.ServicePort{
-			Name: proto.String(p.name), Port: proto.Int32(p.number),
-			TargetPort: &intstr.IntOrString{Type: proto.Int64(0), IntVal: proto.Int32(p.number)},
-		}
-		if p.protocol != "" {
-			made.Protocol = proto.String(p.protocol)
-		}
-		service.Ports = append(service.Ports, made)
-	}
-	return service
+// objects gathers the objects of one job.
+type objects struct {
+	order *store.Order
+	spec  *corev1.PodSpec
+	pod   string
+
+	services, ingresses []*armadaevents.KubernetesObject
+	ports               [][]uint32 // of each service
 }
 
-func ingressSpec(in *armada.IngressRequest, service, domain, namespace string, ports map[uint32]port) *networkingv1.IngressSpec {
-	ingress := &networkingv1.IngressSpec{}
+func headless() *corev1.ServiceSpec {
+	return &corev1.ServiceSpec{Type: proto.String("ClusterIP"), ClusterIP: proto.String("None")}
+}
+
+func (b *objects) meta(name string, annotations map[string]string) *armadaevents.ObjectMeta {
+	all := maps.Clone(annotations)
+	if all == nil {
+		all = map[string]string{}
+	}
+	all[annotationJobSet], all[annotationOwner] = string(b.order.Job.JobSet), b.order.Job.Owner
+	return &armadaevents.ObjectMeta{
+		Namespace: b.order.Details.Namespace, Name: name, Annotations: all,
+		Labels: map[string]string{labelJob: string(b.order.Job.ID), labelQueue: b.order.Job.Queue},
+	}
+}
+
+// service adds a service in front of ports of the pod and returns its name.
+func (b *objects) service(name string, ports []uint32, serves *corev1.ServiceSpec) string {
+	if name == "" {
+		name = fmt.Sprintf("%s-service-%d", b.pod, len(b.services))
+	}
+	for _, port := range ports {
+		container, protocol := b.listens(port)
+		serves.Ports = append(serves.Ports, &corev1.ServicePort{
+			Name: proto.String(joined(container, fmt.Sprintf("-%d", port))), Protocol: proto.String(protocol), Port: proto.Int32(int32(port)),
+			TargetPort: &intstr.IntOrString{Type: proto.Int64(0), IntVal: proto.Int32(int32(port)), StrVal: proto.String("")},
+		})
+	}
+	b.services = append(b.services, &armadaevents.KubernetesObject{
+		ObjectMeta: b.meta(name, nil), Object: &armadaevents.KubernetesObject_Service{Service: serves},
+	})
+	b.ports = append(b.ports, ports)
+	return name
+}
+
+// ingress adds an ingress, which leads to the first service that has all of its
+// ports, or to one of its own.
+func (b *objects) ingress(i *armada.IngressRequest) {
+	name := fmt.Sprintf("%s-ingress-%d", b.pod, len(b.ingresses))
+	service := ""
+	at := slices.IndexFunc(b.ports, func(has []uint32) bool {
+		return !slices.ContainsFunc(i.Ports, func(p uint32) bool { return !slices.Contains(has, p) })
+	})
+	switch {
+	case at >= 0:
+		service = b.services[at].GetObjectMeta().GetName()
+	case i.UseClusterIP:
+		service = b.service("", i.Ports, &corev1.ServiceSpec{Type: proto.String("ClusterIP")})
+	default:
+		service = b.service("", i.Ports, headless())
+	}
+	leads := &netv1.IngressSpec{}
 	var hosts []string
-	for _, n := range in.Ports {
-		p, declared := ports[n]
-		if !declared {
-			continue
-		}
-		host := p.name + "-" + domain
+	for _, port := range i.Ports {
+		container, _ := b.listens(port)
+		host := joined(container, fmt.Sprintf("-%d-%s", port, b.pod)) + "." + b.order.Details.Namespace + "."
 		hosts = append(hosts, host)
-		ingress.Rules = append(ingress.Rules, &networkingv1.IngressRule{
-			Host: proto.String(host),
-			IngressRuleValue: &networkingv1.IngressRuleValue{Http: &networkingv1.HTTPIngressRuleValue{Paths: []*networkingv1.HTTPIngressPath{{
+		leads.Rules = append(leads.Rules, &netv1.IngressRule{Host: proto.String(host), IngressRuleValue: &netv1.IngressRuleValue{
+			Http: &netv1.HTTPIngressRuleValue{Paths: []*netv1.HTTPIngressPath{{
 				Path: proto.String("/"), PathType: proto.String("Prefix"),
-				Backend: &networkingv1.IngressBackend{Service: &networkingv1.IngressServiceBackend{
-					Name: proto.String(service), Port: &networkingv1.ServiceBackendPort{Number: proto.Int32(p.number)},
+				Backend: &netv1.IngressBackend{Service: &netv1.IngressServiceBackend{
+					Name: proto.String(service), Port: &netv1.ServiceBackendPort{Number: proto.Int32(int32(port))},
 				}},
-			}}}},
-		})
+			}}},
+		}})
 	}
-	if in.TLS {
-		secret := in.CertName
+	if i.TLS {
+		secret := i.CertName
 		if secret == "" {
-			secret = namespace + "-"
+			secret = b.order.Details.Namespace + "-" // the executor adds its own end
 		}
-		ingress.Tls = []*networkingv1.IngressTLS{{Hosts: hosts, SecretName: proto.String(secret)}}
+		leads.Tls = []*netv1.IngressTLS{{Hosts: hosts, SecretName: proto.String(secret)}}
 	}
-	return ingress
+	b.ingresses = append(b.ingresses, &armadaevents.KubernetesObject{
+		ObjectMeta: b.meta(name, i.Annotations), Object: &armadaevents.KubernetesObject_Ingress{Ingress: leads},
+	})
+}
+
+// listens tells which container has a port, and by what protocol: the first one,
+// by TCP, where none says that it has it.
+func (b *objects) listens(port uint32) (container, protocol string) {
+	containers := slices.Concat(b.spec.GetContainers(), b.spec.GetInitContainers())
+	for _, c := range containers {
+		for _, p := range c.GetPorts() {
+			if p.GetContainerPort() == int32(port) {
+				if p.GetProtocol() == "" {
+					return c.GetName(), "TCP"
+				}
+				return c.GetName(), p.GetProtocol()
+			}
+		}
+	}
+	if len(containers) == 0 {
+		return "pod", "TCP"
+	}
+	return containers[0].GetName(), "TCP"
+}
+
+// joined is a container's name with an end, cut where that is too long.
+func joined(container, end string) string {
+	if room := maxLabel - len(end); len(container) > room {
+		container = strings.TrimRight(container[:max(0, room)], "-")
+	}
+	return strings.TrimLeft(container+end, "-")
 }

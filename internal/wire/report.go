@@ -61,19 +61,26 @@ func Report(event *armadaevents.EventSequence_Event) (lifecycle.Change, bool) {
 		ingress(&c, e.StandaloneIngressInfo)
 	case *armadaevents.EventSequence_Event_ResourceUtilisation:
 		usage(&c, e.ResourceUtilisation)
+	case *armadaevents.EventSequence_Event_JobRunTerminatedDebugInfo:
+		c.Kind = lifecycle.ReportDebug
+		about(&c, e.JobRunTerminatedDebugInfo)
+		c.End.Debug = Text(e.JobRunTerminatedDebugInfo.GetDebugMessage())
 	default:
 		return lifecycle.Change{}, false
 	}
 	return c, true
 }
 
-// about takes over which run a report speaks of.
+// about takes over which run a report speaks of: its id names the job too.
 func about(c *lifecycle.Change, ids interface {
 	GetJobId() string
 	GetRunId() string
 },
 ) {
 	c.Job, c.Run = armada.JobID(ids.GetJobId()), armada.RunID(ids.GetRunId())
+	if job, named := c.Run.Job(); named {
+		c.Job = job
+	}
 }
 
 // pod takes over what the first object of a report tells about the pod.

@@ -17,6 +17,7 @@ import (
 	"google.golang.org/protobuf/types/known/emptypb"
 
 	"armada/pkg/api"
+	"armada/pkg/api/binoculars"
 	"armada/pkg/api/lookout"
 	"armada/pkg/api/schedulerobjects"
 	"armada/pkg/client/credentials"
@@ -31,6 +32,7 @@ type Client struct {
 	Policies  api.RetryPolicyServiceClient
 	Executors api.ExecutorClient
 	Nodes     api.NodeClient
+	Clusters  binoculars.BinocularsClient
 	Events    api.EventClient
 	Lookout   lookout.LookoutClient
 	Reporter  schedulerobjects.SchedulerReportingClient
@@ -96,6 +98,7 @@ func New(config Config, options ...grpc.DialOption) (*Client, error) {
 	c.Policies = api.NewRetryPolicyServiceClient(conn)
 	c.Executors = api.NewExecutorClient(conn)
 	c.Nodes = api.NewNodeClient(conn)
+	c.Clusters = binoculars.NewBinocularsClient(conn)
 	c.Events = api.NewEventClient(conn)
 	c.Lookout = lookout.NewLookoutClient(conn)
 	c.Reporter = schedulerobjects.NewSchedulerReportingClient(conn)

@@ -181,6 +181,30 @@ func TestJobsAreReadPageByPageUpToTheLimit(t *testing.T) {
 	}
 }
 
+func TestJobSetsAreReadPageByPageUpToTheLimit(t *testing.T) {
+	t.Parallel()
+	var asked []string
+	f := &fake{onSets: func(r *lookout.ListJobSetsRequest) *lookout.ListJobSetsResponse {
+		asked = append(asked, fmt.Sprint(r.GetQueue(), r.GetStartsWith(), r.GetContains(), r.GetActiveOnly(), r.GetPageToken(), r.GetPageSize()))
+		page := &lookout.ListJobSetsResponse{NextPageToken: r.GetPageToken() + "x"}
+		for range r.GetPageSize() {
+			page.JobSets = append(page.JobSets, &lookout.JobSetSummary{JobSet: r.GetPageToken()})
+		}
+		return page
+	}}
+	seen := 0
+	query := JobSetQuery{Queue: "q", Prefix: "p", Contains: "c", Active: true, Limit: 1500}
+	err := connect(t, f, Config{}).EachJobSet(t.Context(), query, func(*lookout.JobSetSummary) error { seen++; return nil })
+	if want := []string{"qpctrue1000", "qpctruex500"}; err != nil || seen != 1500 || !slices.Equal(asked, want) {
+		t.Errorf("%d job sets, asked for %q, %v", seen, asked, err)
+	}
+	query.Limit = 0
+	err = connect(t, f, Config{}).EachJobSet(t.Context(), query, func(*lookout.JobSetSummary) error { seen++; return ErrStop })
+	if err != nil || seen != 1501 {
+		t.Errorf("%d job sets, %v", seen, err)
+	}
+}
+
 func TestWhatIsAskedOfJobsReachesTheServer(t *testing.T) {
 	t.Parallel()
 	var asked *lookout.GetJobsRequest
@@ -193,7 +217,7 @@ func TestWhatIsAskedOfJobsReachesTheServer(t *testing.T) {
 	err := connect(t, f, Config{}).EachJob(t.Context(), JobQuery{
 		IDs: []string{"a", "b"}, Queue: "q", JobSet: "s", JobSetPrefix: "p", Owner: "o", Namespace: "n",
 		States: []armada.JobState{armada.JobFailed, armada.JobRunning}, SubmittedAfter: at, SubmittedBefore: at.Add(time.Second), OldestFirst: true,
-		Annotations: map[string]string{"k": "v"},
+		Annotations: map[string]string{"k": "v"}, Where: []*lookout.Filter{{Field: "cpu", Match: lookout.Match_GREATER_THAN, Values: []string{"4"}}},
 	}, func(*lookout.Job) error { seen++; return ErrStop })
 	if err != nil || seen != 1 {
 		t.Errorf("%d jobs were seen, %v", seen, err)
@@ -205,7 +229,7 @@ func TestWhatIsAskedOfJobsReachesTheServer(t *testing.T) {
 	want := []string{
 		"job_id IN [a b] false", "queue EQUALS [q] false", "job_set EQUALS [s] false", "job_set STARTS_WITH [p] false", "owner EQUALS [o] false",
 		"namespace EQUALS [n] false", "state IN [FAILED RUNNING] false", "submitted GREATER_THAN [2026-11-23T12:00:00.000000005Z] false",
-		"submitted LESS_THAN [2026-11-23T12:00:01.000000005Z] false", "k EQUALS [v] true",
+		"submitted LESS_THAN [2026-11-23T12:00:01.000000005Z] false", "k EQUALS [v] true", "cpu GREATER_THAN [4] false",
 	}
 	if !slices.Equal(got, want) || asked.GetOrder().GetDirection() != lookout.Direction_ASCENDING {
 		t.Errorf("asked for %q, %v", got, asked.GetOrder())

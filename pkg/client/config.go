@@ -61,14 +61,21 @@ type Config struct {
 	UserAgent string `yaml:"-"`
 }
 
-// The sections that say who is calling; package credentials makes use of them.
+// The sections that say who is calling are those of package credentials, which
+// makes use of them.
 type (
-	BasicAuth            = credentials.BasicAuth
+	// BasicAuth is a name and a password.
+	BasicAuth = credentials.BasicAuth
+	// KubernetesNativeAuth is the token of the pod's service account.
 	KubernetesNativeAuth = credentials.KubernetesNativeAuth
-	OpenIDAuth           = credentials.OpenIDAuth
-	KerberosAuth         = credentials.KerberosAuth
-	ExecAuth             = credentials.ExecAuth
-	Variable             = credentials.Variable
+	// OpenIDAuth is a way to get a token by OpenID Connect.
+	OpenIDAuth = credentials.OpenIDAuth
+	// KerberosAuth is a ticket.
+	KerberosAuth = credentials.KerberosAuth
+	// ExecAuth is a command that prints a token.
+	ExecAuth = credentials.ExecAuth
+	// Variable is an environment variable.
+	Variable = credentials.Variable
 )
 
 // Auth says who is calling.

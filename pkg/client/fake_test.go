@@ -35,6 +35,7 @@ type fake struct {
 	onStream func(n int, r *api.JobSetRequest, send func(id string, m *api.EventMessage)) error
 	onQueues func(n int, send func(*api.StreamingQueueMessage)) error
 	onJobs   func(*lookout.GetJobsRequest) *lookout.GetJobsResponse
+	onSets   func(*lookout.ListJobSetsRequest) *lookout.ListJobSetsResponse
 	onLogs   func(n int, send func(string)) error
 	queues   int
 	logs     int
@@ -86,6 +87,10 @@ func (h eventHalf) GetJobSetEvents(r *api.JobSetRequest, stream grpc.ServerStrea
 
 func (f *fake) GetJobs(_ context.Context, r *lookout.GetJobsRequest) (*lookout.GetJobsResponse, error) {
 	return f.onJobs(r), nil
+}
+
+func (f *fake) ListJobSets(_ context.Context, r *lookout.ListJobSetsRequest) (*lookout.ListJobSetsResponse, error) {
+	return f.onSets(r), nil
 }
 
 func (f *fake) GetLogs(_ *lookout.LogsRequest, stream grpc.ServerStreamingServer[lookout.LogLine]) error {

@@ -27,6 +27,8 @@ type JobQuery struct {
 	// States are those of which a job must be in one.
 	States      []armada.JobState
 	Annotations map[string]string
+	// Where are further conditions, on any field that a server can filter by.
+	Where []*lookout.Filter
 	// SubmittedAfter and SubmittedBefore bound the moment of submission.
 	SubmittedAfter, SubmittedBefore time.Time
 	// OldestFirst turns the order round.
@@ -55,26 +57,35 @@ func (c *Client) Jobs(ctx context.Context, q JobQuery) ([]*lookout.Job, error) {
 // that error.
 func (c *Client) EachJob(ctx context.Context, q JobQuery, visit func(*lookout.Job) error) error {
 	request := q.request()
-	for seen := 0; ; {
-		request.PageSize = pageSize
-		if q.Limit > 0 {
-			request.PageSize = int32(min(pageSize, q.Limit-seen))
-		}
+	return eachPage(q.Limit, visit, func(size int32, token string) ([]*lookout.Job, string, error) {
+		request.PageSize, request.PageToken = size, token
 		page, err := c.Lookout.GetJobs(ctx, request)
-		if err != nil {
-			return fmt.Errorf("list jobs: %w", err)
+		return page.GetJobs(), page.GetNextPageToken(), wrapped(err, "list jobs")
+	})
+}
+
+// eachPage calls visit with what the pages of a list have, up to a limit if it is not
+// 0. Get answers a page of at most so many and the token of the next one.
+func eachPage[T any](limit int, visit func(T) error, get func(size int32, token string) ([]T, string, error)) error {
+	for seen, token := 0, ""; ; {
+		size := int32(pageSize)
+		if limit > 0 {
+			size = int32(min(pageSize, limit-seen))
 		}
-		for _, job := range page.GetJobs() {
-			if err := visit(job); err != nil {
+		page, next, err := get(size, token)
+		if err != nil {
+			return err
+		}
+		for _, one := range page {
+			if err := visit(one); err != nil {
 				if errors.Is(err, ErrStop) {
 					return nil
 				}
 				return err
 			}
 		}
-		seen += len(page.GetJobs())
-		request.PageToken = page.GetNextPageToken()
-		if request.PageToken == "" || q.Limit > 0 && seen >= q.Limit {
+		seen, token = seen+len(page), next
+		if token == "" || limit > 0 && seen >= limit {
 			return nil
 		}
 	}
@@ -82,13 +93,19 @@ func (c *Client) EachJob(ctx context.Context, q JobQuery, visit func(*lookout.Jo
 
 // request is the query as a server knows it, without a page.
 func (q *JobQuery) request() *lookout.GetJobsRequest {
-	r := &lookout.GetJobsRequest{Order: &lookout.Order{Field: "submitted", Direction: lookout.Direction_DESCENDING}}
+	r := &lookout.GetJobsRequest{Filters: q.filters(), Order: &lookout.Order{Field: "submitted", Direction: lookout.Direction_DESCENDING}}
 	if q.OldestFirst {
 		r.Order.Direction = lookout.Direction_ASCENDING
 	}
+	return r
+}
+
+// filters are the conditions of the query as a server knows them.
+func (q *JobQuery) filters() []*lookout.Filter {
+	var all []*lookout.Filter
 	add := func(field string, match lookout.Match, values ...string) {
 		if len(values) > 0 && values[0] != "" {
-			r.Filters = append(r.Filters, &lookout.Filter{Field: field, Match: match, Values: values})
+			all = append(all, &lookout.Filter{Field: field, Match: match, Values: values})
 		}
 	}
 	add("job_id", lookout.Match_IN, q.IDs...)
@@ -109,9 +126,9 @@ func (q *JobQuery) request() *lookout.GetJobsRequest {
 		add("submitted", lookout.Match_LESS_THAN, q.SubmittedBefore.UTC().Format(time.RFC3339Nano))
 	}
 	for _, key := range slices.Sorted(maps.Keys(q.Annotations)) {
-		r.Filters = append(r.Filters, &lookout.Filter{Field: key, IsAnnotation: true, Values: []string{q.Annotations[key]}})
+		all = append(all, &lookout.Filter{Field: key, IsAnnotation: true, Values: []string{q.Annotations[key]}})
 	}
-	return r
+	return append(all, q.Where...)
 }
 
 // Job returns a job with its runs; NOT_FOUND when there is none of that id, or

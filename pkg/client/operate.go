@@ -6,6 +6,7 @@ import (
 
 	"armada"
 	"armada/pkg/api"
+	"armada/pkg/api/binoculars"
 )
 
 // Work chooses jobs that an operator cancels or preempts in bulk. Of each list
@@ -61,6 +62,19 @@ func (c *Client) CordonExecutor(ctx context.Context, name, reason string) error 
 func (c *Client) UncordonExecutor(ctx context.Context, name string) error {
 	_, err := c.Executors.UpsertExecutorSettings(ctx, &api.ExecutorSettingsUpsertRequest{Name: name})
 	return wrapped(err, "uncordon the executor %q", name)
+}
+
+// CordonNode keeps new jobs from every node of a name, of whichever executor; what runs
+// there goes on.
+func (c *Client) CordonNode(ctx context.Context, name string) error {
+	_, err := c.Clusters.Cordon(ctx, &binoculars.CordonRequest{NodeName: name})
+	return wrapped(err, "cordon the node %q", name)
+}
+
+// UncordonNode ends what CordonNode began.
+func (c *Client) UncordonNode(ctx context.Context, name string) error {
+	_, err := c.Clusters.Cordon(ctx, &binoculars.CordonRequest{NodeName: name, Uncordon: true})
+	return wrapped(err, "uncordon the node %q", name)
 }
 
 // DeleteExecutor makes the server forget an executor that is gone for good.

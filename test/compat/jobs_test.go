@@ -293,7 +293,7 @@ func TestAJobIsFoundAgainByItsExternalURI(t *testing.T) {
 		jobs[2]["external_job_uri"] = uri + "0"
 		ids := w.submit("set", jobs...)
 		w.submit("other", jobs[0])
-		w.do(ids[0], leased, pending, returned, leased, pending, running)
+		w.do(ids[0], leased, pending, returned, leased, pending, running, reachable)
 		ask := func(queue, set, uri string) map[string]string {
 			return statesIn(w.must("api.Jobs/GetJobStatusUsingExternalJobUri", Fields{"queue": queue, "jobset": set, "external_job_uri": uri}))
 		}
@@ -314,6 +314,9 @@ func TestAJobIsFoundAgainByItsExternalURI(t *testing.T) {
 		job := details.Get(protoreflect.ValueOfString(ids[0]).MapKey()).Message().Interface()
 		latest := wiretable.At(job, "latest_run_id").String()
 		runs := wiretable.List(job, "job_runs")
+		if address := wiretable.At(runs[0], "ingress_addresses").Map().Get(protoreflect.ValueOfInt32(80).MapKey()); !address.IsValid() || address.String() != "h:1" {
+			t.Errorf("the latest run can be reached at %v", runs[0])
+		}
 		if len(runs) != 2 || wiretable.At(runs[0], "run_id").String() != latest || wiretable.At(runs[0], "cluster").String() != "e1" || wiretable.At(runs[0], "node").String() != "n1" {
 			t.Errorf("the runs are %v, the latest is %q", runs, latest)
 		}

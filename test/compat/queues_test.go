@@ -3,7 +3,6 @@ package compat
 import (
 	"context"
 	"fmt"
-	"log/slog"
 	"maps"
 	"slices"
 	"strings"
@@ -159,11 +158,7 @@ func TestDeletingAQueueThatIsNotThereIsFine(t *testing.T) {
 // Statement 25 of the compatibility notes.
 func TestAQueueIsActiveInItsPoolWhenItsJobIsSeenToRun(t *testing.T) {
 	t.Parallel()
-	config := app.DefaultConfig()
-	config.DataDir = t.TempDir()
-	config.Executor.Simulate, config.Executor.SimulatedRuntime = "1x2", time.Hour
-	config.Server.GRPCAddr, config.Server.HTTPAddr, config.Telemetry.MetricsAddr = "127.0.0.1:0", "127.0.0.1:0", ""
-	c := newClient(t, startUp(t, config), wiretable.Year2026())
+	c := newClient(t, startUp(t, func(c *app.Config) { c.Executor.SimulatedRuntime = time.Hour }), wiretable.Year2026())
 	c.must("api.Submit/CreateQueue", Fields{"name": "q", "priority_factor": 1.0})
 	c.must("api.Submit/CreateQueue", Fields{"name": "idle", "priority_factor": 1.0})
 	for i := range 5 {
@@ -182,28 +177,6 @@ func TestAQueueIsActiveInItsPoolWhenItsJobIsSeenToRun(t *testing.T) {
 		}
 		c.must("api.Submit/CancelJobSet", Fields{"queue": "q", "job_set_id": set})
 	}
-}
-
-// startUp starts the whole system in this process and returns its address.
-func startUp(t *testing.T, config app.Config) string {
-	t.Helper()
-	up, err := app.Open(t.Context(), config, app.RoleUp, "compat", slog.New(slog.DiscardHandler))
-	ok(t, err)
-	broken := up.Start(context.Background())
-	t.Cleanup(func() {
-		select {
-		case err := <-broken:
-			t.Errorf("a part failed: %v", err)
-		default:
-		}
-		hurry, cancel := context.WithCancel(context.Background())
-		cancel()
-		if err := up.Stop(context.Background(), hurry); err != nil {
-			t.Log(err)
-		}
-		ok(t, up.Close())
-	})
-	return up.GRPCAddr()
 }
 
 // Statement 26 of the compatibility notes.

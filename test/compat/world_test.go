@@ -22,6 +22,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 
 	"armada"
+	"armada/internal/app"
 	"armada/internal/auth"
 	"armada/internal/lifecycle"
 	"armada/internal/podspec"
@@ -117,6 +118,33 @@ func newWorldOn(t *testing.T, kept store.Store) *world {
 	w.client = newClient(t, w.server.GRPCAddr(), wiretable.Year2026())
 	w.must("api.Submit/CreateQueue", Fields{"name": "q", "priority_factor": 1.0})
 	return w
+}
+
+// startUp starts the whole system in this process, with two simulated nodes, and
+// returns its address.
+func startUp(t *testing.T, edit func(*app.Config)) string {
+	t.Helper()
+	config := app.DefaultConfig()
+	config.DataDir, config.Executor.Simulate = t.TempDir(), "1x2"
+	config.Server.GRPCAddr, config.Server.HTTPAddr, config.Telemetry.MetricsAddr = "127.0.0.1:0", "127.0.0.1:0", ""
+	edit(&config)
+	up, err := app.Open(t.Context(), config, app.RoleUp, "compat", slog.New(slog.DiscardHandler))
+	ok(t, err)
+	broken := up.Start(context.Background())
+	t.Cleanup(func() {
+		select {
+		case err := <-broken:
+			t.Errorf("a part failed: %v", err)
+		default:
+		}
+		hurry, cancel := context.WithCancel(context.Background())
+		cancel()
+		if err := up.Stop(context.Background(), hurry); err != nil {
+			t.Log(err)
+		}
+		ok(t, up.Close())
+	})
+	return up.GRPCAddr()
 }
 
 // of is another client of the server, of the year whose table is given.

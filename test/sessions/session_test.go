@@ -164,16 +164,15 @@ func TestReportsSurviveAServerThatDoesNotTakeThem(t *testing.T) {
 	})
 }
 
-func TestAPeerWithoutSessionsIsToldSo(t *testing.T) {
+func TestAPeerWithHalfASessionIsToldSo(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		for name, request := range map[string]*executorapi.LeaseRequest{
-			"an original executor": {ExecutorId: "east", Pool: armada.DefaultPool},
 			"one without protocol": {ExecutorId: "east", SessionId: "s", Sequence: 1},
 			"one without session":  {ExecutorId: "east", Protocol: 1, Sequence: 1},
 		} {
 			stream := w.peer("east").stream()
 			ok(t, stream.Send(proto.CloneOf(request)))
-			if _, err := stream.Recv(); status.Code(err) != codes.Unimplemented {
+			if _, err := stream.Recv(); status.Code(err) != codes.InvalidArgument {
 				t.Errorf("%s was answered with %v", name, err)
 			}
 		}

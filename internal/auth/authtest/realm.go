@@ -2,6 +2,7 @@ package authtest
 
 import (
 	"encoding/base64"
+	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
@@ -10,7 +11,11 @@ import (
 	"github.com/jcmturner/gofork/encoding/asn1"
 	"github.com/jcmturner/gokrb5/v8/client"
 	"github.com/jcmturner/gokrb5/v8/config"
+	"github.com/jcmturner/gokrb5/v8/crypto"
+	"github.com/jcmturner/gokrb5/v8/gssapi"
 	"github.com/jcmturner/gokrb5/v8/iana/etypeID"
+	"github.com/jcmturner/gokrb5/v8/iana/flags"
+	"github.com/jcmturner/gokrb5/v8/iana/keyusage"
 	"github.com/jcmturner/gokrb5/v8/iana/nametype"
 	"github.com/jcmturner/gokrb5/v8/keytab"
 	"github.com/jcmturner/gokrb5/v8/messages"
@@ -52,25 +57,82 @@ func (r *Realm) Ticket(user string, life time.Duration) string { return r.Ticket
 // TicketOf is a ticket of a user of another realm.
 func (r *Realm) TicketOf(user, realm string, life time.Duration) string {
 	r.t.Helper()
-	caller := client.NewWithPassword(user, realm, "", config.New())
-	now := time.Now().UTC()
-	service, _ := types.ParseSPNString(r.Service)
-	began := now
-	if life < 0 {
-		began = now.Add(2 * life)
-	}
-	ticket, key, err := messages.NewTicket(types.NewPrincipalName(nametype.KRB_NT_PRINCIPAL, user), realm, service, r.Name, asn1.BitString{Bytes: make([]byte, 4), BitLength: 32},
-		r.keys, etypeID.AES256_CTS_HMAC_SHA1_96, 1, began, began, now.Add(life), now.Add(life))
-	if err != nil {
-		r.t.Fatal(err)
-	}
+	caller, ticket, key := r.issue(user, realm, life)
 	token, err := spnego.NewNegTokenInitKRB5(caller, ticket, key)
 	if err != nil {
 		r.t.Fatal(err)
 	}
+	return r.encode(token)
+}
+
+// Mutual is a ticket whose user wants the service to prove who it is too, and what
+// the user says to the answer: an error when it proves nothing.
+func (r *Realm) Mutual(user string) (ticket string, check func(answer string) error) {
+	r.t.Helper()
+	caller, issued, key := r.issue(user, r.Name, time.Hour)
+	asks, err := spnego.NewKRB5TokenAPREQ(caller, issued, key, []int{gssapi.ContextFlagMutual}, []int{flags.APOptionMutualRequired})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	inner, err := asks.Marshal()
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	if err := asks.APReq.DecryptAuthenticator(key); err != nil {
+		r.t.Fatal(err)
+	}
+	said := asks.APReq.Authenticator
+	check = func(answer string) error {
+		text, err := base64.StdEncoding.DecodeString(answer)
+		if err != nil {
+			return err
+		}
+		var response spnego.NegTokenResp
+		if err := response.Unmarshal(text); err != nil {
+			return err
+		}
+		var token spnego.KRB5Token
+		if err := token.Unmarshal(response.ResponseToken); err != nil || !token.IsAPRep() {
+			return fmt.Errorf("there is no proof in the answer: %w", err)
+		}
+		sealed, err := crypto.DecryptEncPart(token.APRep.EncPart, key, keyusage.AP_REP_ENCPART)
+		if err != nil {
+			return err
+		}
+		var proof messages.EncAPRepPart
+		if err := proof.Unmarshal(sealed); err != nil {
+			return err
+		}
+		if !proof.CTime.Equal(said.CTime) || proof.Cusec != said.Cusec {
+			return fmt.Errorf("the proof is about %s, not about %s", proof.CTime, said.CTime)
+		}
+		return nil
+	}
+	return r.encode(spnego.NegTokenInit{MechTypes: []asn1.ObjectIdentifier{gssapi.OIDKRB5.OID()}, MechTokenBytes: inner}), check
+}
+
+func (r *Realm) encode(token spnego.NegTokenInit) string {
+	r.t.Helper()
 	text, err := (&spnego.SPNEGOToken{Init: true, NegTokenInit: token}).Marshal()
 	if err != nil {
 		r.t.Fatal(err)
 	}
 	return base64.StdEncoding.EncodeToString(text)
+}
+
+// issue is what the realm gives to a user: a ticket and the key that is in it.
+func (r *Realm) issue(user, realm string, life time.Duration) (*client.Client, messages.Ticket, types.EncryptionKey) {
+	r.t.Helper()
+	now := time.Now().UTC()
+	began := now
+	if life < 0 {
+		began = now.Add(2 * life)
+	}
+	service, _ := types.ParseSPNString(r.Service)
+	ticket, key, err := messages.NewTicket(types.NewPrincipalName(nametype.KRB_NT_PRINCIPAL, user), realm, service, r.Name, asn1.BitString{Bytes: make([]byte, 4), BitLength: 32},
+		r.keys, etypeID.AES256_CTS_HMAC_SHA1_96, 1, began, began, now.Add(life), now.Add(life))
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return client.NewWithPassword(user, realm, "", config.New()), ticket, key
 }

@@ -54,7 +54,7 @@ func (d *Demand) forget() {
 }
 
 // mismatches counts the open nodes that a demand cannot use whatever they hold.
-type mismatches struct{ selector, taints, small int }
+type mismatches struct{ selector, taints, small, podsOnly int }
 
 // AddDemand resolves what a shape needs. The requirements must not change.
 func (s *Space) AddDemand(needs *armada.Requirements) *Demand {
@@ -149,6 +149,10 @@ func (d *Demand) accepts(like *armada.Node, name string, nodes int) bool {
 		d.mismatches.small += nodes
 		return false
 	}
+	if d.needs.MoreThanPod && like.PodsOnly {
+		d.mismatches.podsOnly += nodes
+		return false
+	}
 	return true
 }
 
@@ -202,7 +206,7 @@ func (s *Space) matchNodes(d *Demand) {
 	for i := range s.types {
 		open += s.types[i].index.count
 	}
-	d.mismatches.selector = open - len(d.nodes) - d.mismatches.taints - d.mismatches.small
+	d.mismatches.selector = open - len(d.nodes) - d.mismatches.taints - d.mismatches.small - d.mismatches.podsOnly
 }
 
 // called returns the nodes with the name, or with it for their hostname.

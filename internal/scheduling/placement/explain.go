@@ -51,6 +51,7 @@ func (s *Space) explain(d *Demand) armada.Reason {
 		{Code: armada.ReasonReserved, Nodes: reserved},
 		{Code: armada.ReasonTooLarge, Nodes: large},
 		{Code: armada.ReasonTooSmall, Nodes: d.mismatches.small},
+		{Code: armada.ReasonPodsOnly, Nodes: d.mismatches.podsOnly},
 		{Code: armada.ReasonTaints, Nodes: d.mismatches.taints},
 		{Code: armada.ReasonNodeSelector, Nodes: d.mismatches.selector},
 		{Code: armada.ReasonNodeClosed, Nodes: len(s.nodes) - open},

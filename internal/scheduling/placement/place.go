@@ -1,6 +1,7 @@
 package placement
 
 import (
+	"math"
 	"slices"
 
 	"armada"
@@ -23,7 +24,10 @@ type Finder interface {
 	Begin()
 	// Find returns a node with room at level 1 for a member of the part.
 	Find(part int) (node int32, ok bool)
-	// Undo tells that the gang was not placed, and its evictions are void.
+	// Evicted is how many runs have lost their places since Begin.
+	Evicted() int
+	// Undo tells that the gang was not placed, and its evictions are void. The same
+	// again finds the same nodes.
 	Undo()
 }
 
@@ -33,31 +37,46 @@ type Finder interface {
 // one is asked for every member that nothing free has room for.
 //
 // With a uniformity label every value is tried, the one whose nodes have the
-// least free in all first, and the first that holds all members wins: it is
-// the tightest.
+// least free in all first. Of those that hold all members the one wins for which
+// the fewest runs are evicted, and of these the first: it is the tightest.
 func (s *Space) Place(parts []Part, uniform Uniform, finder Finder, out []int32) (nodes []int32, most int, ok bool) {
 	if uniform.Label == "" {
 		return s.placeAll(parts, finder, out)
 	}
 	d := s.domain(uniform.Label)
 	s.filter = d.valueOf
+	defer func() {
+		s.filter = nil
+		forget(parts)
+	}()
+	best, fewest := int32(-1), math.MaxInt
 	for _, v := range d.tightestFirst(s) {
 		if uniform.Value != "" && d.values[v] != uniform.Value {
 			continue
 		}
 		s.filterValue = v
 		forget(parts)
-		var placed int
-		if nodes, placed, ok = s.placeAll(parts, finder, out); ok {
-			s.filter = nil
-			forget(parts)
+		mark := s.Mark()
+		nodes, placed, ok := s.placeAll(parts, finder, out)
+		if !ok {
+			most = max(most, placed)
+			continue
+		}
+		if finder == nil || finder.Evicted() == 0 {
 			return nodes, placed, true
 		}
-		most = max(most, placed)
+		if n := finder.Evicted(); n < fewest {
+			best, fewest = v, n
+		}
+		s.Undo(mark, parts)
+		finder.Undo()
 	}
-	s.filter = nil
+	if best < 0 {
+		return out, most, false
+	}
+	s.filterValue = best
 	forget(parts)
-	return out, most, false
+	return s.placeAll(parts, finder, out)
 }
 
 // forget voids the search positions, which hold for one filter only.

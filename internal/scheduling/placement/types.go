@@ -25,6 +25,7 @@ func (s *Space) typeID(n *node) string {
 	for _, least := range n.spec.MinimumJob {
 		id = append(strconv.AppendInt(id, least, 10), ' ')
 	}
+	id = strconv.AppendBool(id, n.spec.PodsOnly)
 	keys := make([]string, 0, len(s.labels))
 	for key := range s.labels {
 		if _, ok := n.spec.Labels[key]; ok {

@@ -12,6 +12,9 @@
 // session. Logs (logs.go) are orders down the stream, answered by a call of the
 // executor's.
 //
+// Executors of the original of 2026 speak the same service and nothing of sessions:
+// internal/server/executors2026 serves them.
+//
 // The package decides nothing about jobs: that is the leader's and
 // internal/lifecycle's matter.
 package executors

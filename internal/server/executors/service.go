@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"armada"
+	"armada/internal/server/executors2026"
 	"armada/internal/store"
 	"armada/pkg/api/executorapi"
 )
@@ -24,13 +25,15 @@ type Config struct {
 	// Away are the tolerations of runs that are away from home, by the type of the
 	// node.
 	Away map[string][]armada.Toleration
+	// Original2026 is for executors of the original of 2026.
+	Original2026 executors2026.Config
 	// Replica and ReplicaAddr tell other replicas where an executor's stream is.
 	Replica, ReplicaAddr string
 }
 
 // DefaultConfig returns the defaults.
 func DefaultConfig() Config {
-	return Config{Lease: 2 * time.Minute, MaxAttempts: 4, Replica: "local"}
+	return Config{Lease: 2 * time.Minute, MaxAttempts: 4, Original2026: executors2026.DefaultConfig(), Replica: "local"}
 }
 
 // Validate tells everything that is wrong with the config.
@@ -42,16 +45,14 @@ func (c Config) Validate() error {
 	if c.MaxAttempts < 1 {
 		errs = append(errs, fmt.Errorf("maxAttempts: must be at least 1, is %d", c.MaxAttempts))
 	}
-	return errors.Join(errs...)
+	return errors.Join(append(errs, c.Original2026.Validate())...)
 }
 
 // Store is the part of the store that serving executors needs.
 type Store interface {
-	store.Executors
+	executors2026.Store
 	store.Feed
-	store.Restoration
 	Requirements(ctx context.Context, id armada.ShapeID) (*armada.Requirements, error)
-	Transition(ctx context.Context, fence store.Fence, units []store.Unit) ([]store.UnitResult, error)
 }
 
 // Authorize tells whether the caller of a context may act as an executor.
@@ -70,6 +71,7 @@ type Service struct {
 	authorize Authorize
 	log       *slog.Logger
 	specs     *specCache
+	original  *executors2026.Service
 
 	mu      sync.Mutex
 	streams map[armada.ExecutorID]*stream
@@ -86,8 +88,14 @@ func New(config Config, table armada.ResourceTable, classes []armada.PriorityCla
 	for _, c := range classes {
 		byName[c.Name] = c
 	}
-	return &Service{
+	s := &Service{
 		config: config, table: table, classes: byName, store: st, authorize: authorize, log: log, specs: newSpecCache(4096, table),
 		streams: map[armada.ExecutorID]*stream{}, orders: map[string]*logOrder{},
-	}, nil
+	}
+	var err error
+	s.original, err = executors2026.New(config.Original2026, executors2026.Parts{Store: st, Table: table, Lease: s.Lease, Authorize: authorize, Log: log})
+	if err != nil {
+		return nil, fmt.Errorf("executors config: %w", err)
+	}
+	return s, nil
 }

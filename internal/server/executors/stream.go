@@ -11,8 +11,6 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/status"
 
 	"armada"
 	"armada/internal/store"
@@ -23,6 +21,7 @@ import (
 var (
 	errSuperseded = &armada.Error{Code: armada.CodeFenced, Message: "a newer session of this executor has been opened"}
 	errNoSession  = &armada.Error{Code: armada.CodeInvalid, Violations: []armada.Violation{{Path: "session_id", Message: "must be the executor's open session"}}}
+	errHalfway    = &armada.Error{Code: armada.CodeInvalid, Violations: []armada.Violation{{Path: "session_id", Message: "goes with protocol: both are set, or neither by executors of the original"}}}
 	errSilent     = &armada.Error{Code: armada.CodeFenced, Message: "the session was silent for as long as its lease; open a new one"}
 	errShutdown   = &armada.Error{Code: armada.CodeUnavailable, Message: "the server is shutting down; connect to another replica"}
 )
@@ -118,8 +117,11 @@ func (s *Service) LeaseJobRuns(ls leaseStream) error {
 	if err := s.authorize(ls.Context(), id); err != nil {
 		return err
 	}
+	if first.GetProtocol() == 0 && first.GetSessionId() == "" {
+		return s.original.Poll(ls.Context(), first, ls.Send)
+	}
 	if first.GetProtocol() == 0 || first.GetSessionId() == "" {
-		return status.Error(codes.Unimplemented, "LeaseJobRuns without session_id and protocol (executors of the original) is not implemented yet")
+		return errHalfway
 	}
 	ctx, cancel := context.WithCancelCause(ls.Context())
 	defer cancel(nil)

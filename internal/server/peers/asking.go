@@ -123,7 +123,8 @@ func (p *Peers) toLeader(addr string) (*grpc.ClientConn, error) {
 
 // Logs calls visit with the lines of a run, oldest first, from whichever replica
 // holds the executor's stream. NotFound when the log is gone, Unavailable when
-// the executor or its replica cannot be reached.
+// the executor or its replica cannot be reached, Precondition when it is one that
+// gives no logs.
 func (p *Peers) Logs(ctx context.Context, id armada.ExecutorID, run armada.RunID, q runs.LogQuery, visit func(runs.LogLine) error) error {
 	if p.parts.Executors.Holds(id) {
 		return p.parts.Executors.Logs(ctx, id, run, q, visit)
@@ -134,6 +135,8 @@ func (p *Peers) Logs(ctx context.Context, id armada.ExecutorID, run armada.RunID
 		return notConnected(id)
 	case err != nil:
 		return fmt.Errorf("look for the replica of executor %q: %w", id, err)
+	case e.Kind != armada.ExecutorNative:
+		return &armada.Error{Code: armada.CodePrecondition, Message: fmt.Sprintf("executor %q is one of the original, from which no logs can be read; ask its cluster, for example with kubectl logs", id)}
 	case e.Replica == p.parts.Replica || e.ReplicaAddr == "":
 		return notConnected(id)
 	}

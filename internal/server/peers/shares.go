@@ -163,6 +163,9 @@ func writePrices(text io.Writer, m *scheduling.Market, verbosity int) {
 	if verbosity < thorough {
 		return
 	}
+	for _, v := range m.Values {
+		fmt.Fprintf(text, "  value of what queue %s holds: %v of the pool at its bids, %v if all nodes were one\n", v.Queue, v.Realised, v.Idealised)
+	}
 	for _, q := range m.Quotes {
 		switch {
 		case q.Reason.Code != armada.ReasonNone:

@@ -23,19 +23,21 @@ var table = armada.DefaultResourceTable()
 
 // The samples have every field set: what a field is forgotten for shows.
 var (
-	at      = time.Date(2026, 11, 23, 17, 55, 22, 123456000, time.UTC)
-	ulid    = armada.JobID("01jdcx7k3q8fdt2zv4y9w5m6n7")
-	pod     = armada.Pod{Name: "armada-x", Namespace: "space", KubernetesID: "uid", Number: 1}
-	theEnd  = armada.RunEnd{Cause: armada.CauseOutOfMemory, Reason: "r", Category: "c", Subcategory: "s", Debug: "d", Containers: []armada.ContainerEnd{{Name: "main", ExitCode: -9, Cause: armada.CauseEvicted, Reason: "x", Message: "m"}}}
-	aRun    = armada.Run{ID: armada.NewRunID(ulid, 2), Job: ulid, Attempt: 2, Executor: "east", Node: "n1", Pool: "p", After: []armada.RunID{"v-1", ""}, Away: "gpu", State: armada.RunFailed, Version: 5, Pod: pod, End: theEnd, Leased: at, Pending: at.Add(1e6), Started: at.Add(2e6), Finished: at.Add(3e6)}
-	aJob    = armada.Job{ID: ulid, Owner: "alice", Groups: []string{"g", ""}, ClientID: "mine", Priority: 7, Gang: armada.Gang{ID: "g", Cardinality: 3, UniformityLabel: "rack", FailFast: true}, Version: 9, Wish: armada.Wish{Kind: armada.WishPreempt, By: "b", Why: "w", For: "j", At: at}, Attempts: 2, Reason: "over", Transitioned: at}
-	taught  = armada.Job{ID: ulid, Lessons: &armada.Lessons{Returned: 1, Retried: 2, Avoid: []string{"n1", ""}, Memory: armada.MemoryGrowth{Factor: 1.5, Extra: 1 << 30}}}
-	policy  = armada.RetryPolicy{Name: "p", Limit: 3, Default: armada.RetryFail, Rules: []armada.RetryRule{{Action: armada.RetryAgain, Category: "c", Subcategory: "s", ExitCodes: []int32{3}, Conditions: []armada.RetryCondition{armada.RetryOnEvicted}, Message: "m", AvoidNode: true, Memory: armada.MemoryGrowth{Factor: 1.5, Extra: 7}}}}
-	details = armada.JobDetails{Namespace: "n", Labels: map[string]string{"b": "2", "a": "1", "": ""}, Annotations: map[string]string{"k": "v"}, ExternalURI: "u", Scheduler: "s", Ingresses: []armada.IngressRequest{{Ports: []uint32{80, 0}, Annotations: map[string]string{"x": "y"}, TLS: true, CertName: "c", UseClusterIP: true}, {}}, Services: []armada.ServiceRequest{{Headless: true, Ports: []uint32{1, 2}, Name: "s"}}}
-	needs   = armada.Requirements{PriorityClass: "high", Resources: armada.Resources{1000, 1 << 33, 0, 2}, NodeSelector: []armada.Label{{Key: "a", Value: "b"}}, Tolerations: []armada.Toleration{{Key: "k", Exists: true, Value: "v", Effect: armada.NoExecute}, {}}, Affinity: []armada.NodeTerm{{Expressions: []armada.NodeExpression{{Key: "x", Operator: armada.OpIn, Values: []string{"1", ""}, Field: true}}}, {}}}
-	theNode = []armada.Node{{Name: "n", Executor: "east", Pool: "p", Type: "t", Labels: map[string]string{"l": "1"}, Taints: []armada.Taint{{Key: "k", Value: "v", Effect: armada.NoSchedule}}, Allocatable: armada.Resources{8000, 1, 2, 3}, MinimumJob: armada.Resources{500, 0, 7}, Unschedulable: true, Others: []armada.PriorityUsage{{Priority: -3, Used: armada.Resources{-1, 5}}}}, {Executor: "east"}}
-	queue   = armada.Queue{Name: "q", PriorityFactor: 2.5, Permissions: []armada.Permission{{Subjects: []armada.Subject{{Kind: "User", Name: "u"}}, Verbs: []armada.Verb{armada.VerbSubmit}}}, Limits: map[string]armada.ResourceFractions{"c": {Maximum: map[string]float64{"cpu": 0.5}}}, Cordoned: true, Labels: map[string]string{"a": "b"}, RetryPolicies: []string{"r"}}
-	events  = []armada.Event{
+	at       = time.Date(2026, 11, 23, 17, 55, 22, 123456000, time.UTC)
+	ulid     = armada.JobID("01jdcx7k3q8fdt2zv4y9w5m6n7")
+	pod      = armada.Pod{Name: "armada-x", Namespace: "space", KubernetesID: "uid", Number: 1}
+	theEnd   = armada.RunEnd{Cause: armada.CauseOutOfMemory, Reason: "r", Category: "c", Subcategory: "s", Debug: "d", Containers: []armada.ContainerEnd{{Name: "main", ExitCode: -9, Cause: armada.CauseEvicted, Reason: "x", Message: "m"}}}
+	aRun     = armada.Run{ID: armada.NewRunID(ulid, 2), Job: ulid, Attempt: 2, Executor: "east", Node: "n1", Pool: "p", After: []armada.RunID{"v-1", ""}, Away: "gpu", Addresses: map[int32]string{80: "h:1", 443: "h"}, State: armada.RunFailed, Version: 5, Pod: pod, End: theEnd, Leased: at, Pending: at.Add(1e6), Started: at.Add(2e6), Finished: at.Add(3e6)}
+	polled   = armada.Run{ID: armada.NewRunID(ulid, 1), Job: ulid, Attempt: 1, Polled: armada.Polled{Delivered: at, Renewed: at.Add(1e6), Done: at.Add(2e6), Returned: at.Add(3e6), Stuck: "no such image"}}
+	aJob     = armada.Job{ID: ulid, Owner: "alice", Groups: []string{"g", ""}, ClientID: "mine", Priority: 7, Gang: armada.Gang{ID: "g", Cardinality: 3, UniformityLabel: "rack", FailFast: true}, Version: 9, Wish: armada.Wish{Kind: armada.WishPreempt, By: "b", Why: "w", For: "j", At: at}, Attempts: 2, Reason: "over", Transitioned: at}
+	taught   = armada.Job{ID: ulid, Lessons: &armada.Lessons{Returned: 1, Retried: 2, Avoid: []string{"n1", ""}, Memory: armada.MemoryGrowth{Factor: 1.5, Extra: 1 << 30}}}
+	policy   = armada.RetryPolicy{Name: "p", Limit: 3, Default: armada.RetryFail, Rules: []armada.RetryRule{{Action: armada.RetryAgain, Category: "c", Subcategory: "s", ExitCodes: []int32{3}, Conditions: []armada.RetryCondition{armada.RetryOnEvicted}, Message: "m", AvoidNode: true, Memory: armada.MemoryGrowth{Factor: 1.5, Extra: 7}}}}
+	details  = armada.JobDetails{Namespace: "n", Labels: map[string]string{"b": "2", "a": "1", "": ""}, Annotations: map[string]string{"k": "v"}, ExternalURI: "u", Scheduler: "s", Ingresses: []armada.IngressRequest{{Ports: []uint32{80, 0}, Annotations: map[string]string{"x": "y"}, TLS: true, CertName: "c", UseClusterIP: true}, {}}, Services: []armada.ServiceRequest{{Headless: true, Ports: []uint32{1, 2}, Name: "s"}}}
+	needs    = armada.Requirements{PriorityClass: "high", Resources: armada.Resources{1000, 1 << 33, 0, 2}, NodeSelector: []armada.Label{{Key: "a", Value: "b"}}, Tolerations: []armada.Toleration{{Key: "k", Exists: true, Value: "v", Effect: armada.NoExecute}, {}}, Affinity: []armada.NodeTerm{{Expressions: []armada.NodeExpression{{Key: "x", Operator: armada.OpIn, Values: []string{"1", ""}, Field: true}}}, {}}}
+	theNode  = []armada.Node{{Name: "n", Executor: "east", Pool: "p", Type: "t", Labels: map[string]string{"l": "1"}, Taints: []armada.Taint{{Key: "k", Value: "v", Effect: armada.NoSchedule}}, Allocatable: armada.Resources{8000, 1, 2, 3}, MinimumJob: armada.Resources{500, 0, 7}, Unschedulable: true, Others: []armada.PriorityUsage{{Priority: -3, Used: armada.Resources{-1, 5}}}}, {Executor: "east"}}
+	podsOnly = []armada.NodeKind{{Pool: "p", PodsOnly: true, Gone: at}}
+	queue    = armada.Queue{Name: "q", PriorityFactor: 2.5, Permissions: []armada.Permission{{Subjects: []armada.Subject{{Kind: "User", Name: "u"}}, Verbs: []armada.Verb{armada.VerbSubmit}}}, Limits: map[string]armada.ResourceFractions{"c": {Maximum: map[string]float64{"cpu": 0.5}}}, Cordoned: true, Labels: map[string]string{"a": "b"}, RetryPolicies: []string{"r"}}
+	events   = []armada.Event{
 		{Number: 41, Kind: armada.EventSubmitted, Job: ulid, Created: at, Priority: 7},
 		{Number: 42, Kind: armada.EventQueued, Job: ulid, Created: at},
 		{Number: 43, Kind: armada.EventLeased, Job: ulid, Created: at.Add(time.Second), Run: armada.NewRunID(ulid, 1), Executor: "east", Pool: "p", Node: "n1"},
@@ -96,6 +98,9 @@ func forms() []form {
 		}},
 		{"details", func() []byte { return AppendDetails(nil, &details) }, details, func(b []byte) (any, error) { return DecodeDetails(b) }},
 		{"run", func() []byte { return AppendRun(nil, &aRun) }, aRun, func(b []byte) (any, error) { return DecodeRun(b, ulid) }},
+		{"polled", func() []byte { return AppendRun(nil, &polled) }, polled, func(b []byte) (any, error) { return DecodeRun(b, ulid) }},
+		{"more", func() []byte { return AppendRequirements(nil, table, &armada.Requirements{MoreThanPod: true}) }, &armada.Requirements{MoreThanPod: true}, func(b []byte) (any, error) { return DecodeRequirements(b, table) }},
+		{"podsonly", func() []byte { return AppendKinds(nil, table, podsOnly) }, podsOnly, func(b []byte) (any, error) { return DecodeKinds(b, table) }},
 		{"requirements", func() []byte { return AppendRequirements(nil, table, &needs) }, &needs, func(b []byte) (any, error) { return DecodeRequirements(b, table) }},
 		{"nodes", func() []byte { return AppendNodes(nil, table, theNode) }, theNode, func(b []byte) (any, error) { return DecodeNodes(b, table, "east") }},
 		{"queue", func() []byte {

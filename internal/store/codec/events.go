@@ -104,7 +104,7 @@ func (w *blockWriter) fields(r *record, e *armada.Event) {
 	}
 	r.bool(eventRetryable, e.Retryable)
 	r.bool(eventAttempted, e.Attempted)
-	appendAddresses(r, e.Addresses)
+	appendAddresses(r, eventAddress, e.Addresses)
 	if e.Usage != nil {
 		r.nested(eventUsage, func(r *record) {
 			r.pairs(1, e.Usage.Max)
@@ -212,7 +212,7 @@ func (rd *blockReader) readRare(f *fields, e *armada.Event) {
 	case eventAttempted:
 		e.Attempted = f.bool()
 	case eventAddress:
-		readAddress(f, e)
+		readAddress(f, &e.Addresses)
 	case eventUsage:
 		e.Usage = &armada.Usage{}
 		f.nested(func(f *fields) { readUsage(f, e.Usage) })
@@ -226,16 +226,16 @@ func (rd *blockReader) string(f *fields) string {
 	return rd.same[f.number]
 }
 
-func appendAddresses(r *record, addresses map[int32]string) {
+func appendAddresses(r *record, field uint64, addresses map[int32]string) {
 	for _, port := range sortedPorts(addresses) {
-		r.nested(eventAddress, func(r *record) {
+		r.nested(field, func(r *record) {
 			r.int(1, int64(port))
 			r.string(2, addresses[port])
 		})
 	}
 }
 
-func readAddress(f *fields, e *armada.Event) {
+func readAddress(f *fields, into *map[int32]string) {
 	var port int32
 	var address string
 	f.nested(func(f *fields) {
@@ -248,10 +248,10 @@ func readAddress(f *fields, e *armada.Event) {
 			}
 		}
 	})
-	if e.Addresses == nil {
-		e.Addresses = map[int32]string{}
+	if *into == nil {
+		*into = map[int32]string{}
 	}
-	e.Addresses[port] = address
+	(*into)[port] = address
 }
 
 func readUsage(f *fields, u *armada.Usage) {

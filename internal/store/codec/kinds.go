@@ -10,7 +10,7 @@ func AppendKinds(b []byte, table armada.ResourceTable, kinds []armada.NodeKind) 
 	r := record(append(b, version))
 	for i := range kinds {
 		k := &kinds[i]
-		n := armada.Node{Pool: k.Pool, Labels: k.Labels, Taints: k.Taints, Allocatable: k.Allocatable, MinimumJob: k.MinimumJob}
+		n := armada.Node{Pool: k.Pool, Labels: k.Labels, Taints: k.Taints, Allocatable: k.Allocatable, MinimumJob: k.MinimumJob, PodsOnly: k.PodsOnly}
 		r.nested(1, func(r *record) {
 			r.nested(1, func(r *record) { appendNode(r, table, &n) })
 			r.time(2, k.Gone)

@@ -10,7 +10,7 @@ import (
 // bytes, so a hash of them tells whether anything changed.
 //
 // Fields: node 1 (name 1, pool 2, type 3, label 4, taint 5, allocatable 6,
-// unschedulable 7, others 8 with priority 1 and used 2, minimum job 9). The executor is not
+// unschedulable 7, others 8 with priority 1 and used 2, minimum job 9, pods only 10). The executor is not
 // stored. Amounts are nested records of name 1 and amount 2, one per resource.
 func AppendNodes(b []byte, table armada.ResourceTable, nodes []armada.Node) []byte {
 	r := record(append(b, version))
@@ -43,6 +43,7 @@ func appendNode(r *record, table armada.ResourceTable, n *armada.Node) {
 		})
 	}
 	appendAmounts(r, 9, table, &n.MinimumJob)
+	r.bool(10, n.PodsOnly)
 }
 
 // DecodeNodes reads the nodes of an executor.
@@ -96,6 +97,8 @@ func readNode(f *fields, table armada.ResourceTable, n *armada.Node) {
 			n.Others = append(n.Others, o)
 		case 9:
 			f.amount(table, &n.MinimumJob)
+		case 10:
+			n.PodsOnly = f.bool()
 		}
 	}
 }

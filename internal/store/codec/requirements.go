@@ -10,7 +10,7 @@ import (
 //
 // Fields: class 1, amount 2 (as in AppendNodes), selector 3 (key 1, value 2),
 // toleration 4 (key 1, exists 2, value 3, effect 4), term 5 of repeated
-// expressions 1 (key 1, operator 2, value 3, field 4).
+// expressions 1 (key 1, operator 2, value 3, field 4), more than a pod 6.
 func AppendRequirements(b []byte, table armada.ResourceTable, q *armada.Requirements) []byte {
 	r := record(append(b, version))
 	r.string(1, q.PriorityClass)
@@ -36,6 +36,7 @@ func AppendRequirements(b []byte, table armada.ResourceTable, q *armada.Requirem
 			}
 		})
 	}
+	r.bool(6, q.MoreThanPod)
 	return r
 }
 
@@ -73,6 +74,8 @@ func DecodeRequirements(b []byte, table armada.ResourceTable) (*armada.Requireme
 			var term armada.NodeTerm
 			f.nested(func(f *fields) { readTerm(f, &term) })
 			q.Affinity = append(q.Affinity, term)
+		case 6:
+			q.MoreThanPod = f.bool()
 		}
 	}
 	return q, wrap("requirements", f.err)

@@ -10,7 +10,9 @@ import (
 //
 // Fields: attempt 1, id 2 (only if it is not the job's attempt-th), executor 3,
 // node 4, pool 5, after 6 (repeated), state 7, version 8, pod 9, end 10,
-// leased 11, pending 12, started 13, finished 14, away 15.
+// leased 11, pending 12, started 13, finished 14, away 15,
+// polled 16 (delivered 1, renewed 2, done 3, returned 4, stuck 5),
+// addresses 17 (repeated: port 1, address 2).
 func AppendRun(b []byte, run *armada.Run) []byte {
 	r := record(append(b, version))
 	appendRun(&r, run)
@@ -41,6 +43,16 @@ func appendRun(r *record, run *armada.Run) {
 	r.time(13, run.Started)
 	r.time(14, run.Finished)
 	r.string(15, run.Away)
+	if p := &run.Polled; *p != (armada.Polled{}) {
+		r.nested(16, func(r *record) {
+			r.time(1, p.Delivered)
+			r.time(2, p.Renewed)
+			r.time(3, p.Done)
+			r.time(4, p.Returned)
+			r.string(5, p.Stuck)
+		})
+	}
+	appendAddresses(r, 17, run.Addresses)
 }
 
 // DecodeRun reads what AppendRun wrote of a run of the job.
@@ -89,10 +101,31 @@ func readRun(f *fields, job armada.JobID, run *armada.Run) {
 			run.Finished = f.time()
 		case 15:
 			run.Away = f.str()
+		case 16:
+			f.nested(func(f *fields) { readPolled(f, &run.Polled) })
+		case 17:
+			readAddress(f, &run.Addresses)
 		}
 	}
 	if !named {
 		run.ID = armada.NewRunID(job, run.Attempt)
+	}
+}
+
+func readPolled(f *fields, p *armada.Polled) {
+	for f.next() {
+		switch f.number {
+		case 1:
+			p.Delivered = f.time()
+		case 2:
+			p.Renewed = f.time()
+		case 3:
+			p.Done = f.time()
+		case 4:
+			p.Returned = f.time()
+		case 5:
+			p.Stuck = f.str()
+		}
 	}
 }
 

@@ -26,6 +26,10 @@ type Form interface {
 	// JobSet returns the job set that takes jobs under a key, making it if
 	// need be: the same one for the same key.
 	JobSet(key store.JobSetKey) (*JobSet, error)
+	// Gang returns how many members a gang of a job set that takes jobs has, by
+	// what is written, and which cardinality they say; 0 when it has none. What it
+	// returns of other job sets nobody looks at.
+	Gang(set *JobSet, id string) (members, cardinality int, err error)
 	// Job returns a job, nil when it is unknown, and the same entry for the
 	// same job.
 	Job(id armada.JobID) (*Entry, error)
@@ -109,25 +113,34 @@ type Batch struct {
 	Templates map[armada.TemplateID]*Interned
 	Shapes    map[armada.ShapeID]*Interned
 	Queued    map[string]int64 // by how much the queued jobs of queues change
+	Gangs     []*Gang          // whose members change
 
 	form   Form
 	limits Limits
 	table  armada.ResourceTable
 	named  map[clientKey]armada.JobID // by client id, those of this batch
+	gangs  map[gangKey]*Gang          // those that were asked for
 }
 
 type clientKey struct{ queue, name string }
 
 // NewBatch returns an empty batch of a moment.
 func NewBatch(form Form, now time.Time, limits Limits, table armada.ResourceTable) *Batch {
-	b := &Batch{Now: now, form: form, limits: limits, table: table, Queued: map[string]int64{}, named: map[clientKey]armada.JobID{}}
+	b := &Batch{
+		Now: now, form: form, limits: limits, table: table,
+		Queued: map[string]int64{}, named: map[clientKey]armada.JobID{}, gangs: map[gangKey]*Gang{},
+	}
 	b.clearInterned()
 	return b
 }
 
-// Flushed empties what the form has written. Client ids and counts of queued
-// jobs stay: they belong to the whole transaction.
+// Flushed empties what the form has written. Client ids, counts of queued jobs
+// and those of gangs' members stay: they belong to the whole transaction.
 func (b *Batch) Flushed() {
+	for _, g := range b.Gangs {
+		g.By, g.staged = 0, false
+	}
+	b.Gangs = b.Gangs[:0]
 	b.Fresh, b.Changed, b.Sets, b.Clients = b.Fresh[:0], b.Changed[:0], b.Sets[:0], b.Clients[:0]
 	b.clearInterned()
 }

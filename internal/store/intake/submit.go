@@ -59,9 +59,15 @@ func (b *Batch) Submit(sub *Submission) ([]store.Submitted, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := b.checkGangs(sub, answers, set); err != nil {
+		return nil, err
+	}
 	for i := range sub.Jobs {
-		if !answers[i].Duplicate {
-			b.stage(sub, i, queue, set)
+		if answers[i].Duplicate {
+			continue
+		}
+		if err := b.stage(sub, i, queue, set); err != nil {
+			return nil, err
 		}
 	}
 	b.Queued[sub.Queue] += taken
@@ -143,7 +149,7 @@ func checkInterned(sub *Submission, answers []store.Submitted) error {
 }
 
 // stage puts a new job into the batch.
-func (b *Batch) stage(sub *Submission, i int, queue int64, set *JobSet) {
+func (b *Batch) stage(sub *Submission, i int, queue int64, set *JobSet) error {
 	job := sub.Jobs[i].Job
 	job.Number, job.Queue, job.JobSet, job.Submitted = 0, sub.Queue, sub.JobSet, b.Now
 	job.Attempts, job.Wish, job.Reason = 0, armada.Wish{}, ""
@@ -158,6 +164,7 @@ func (b *Batch) stage(sub *Submission, i int, queue int64, set *JobSet) {
 		b.named[clientKey{sub.Queue, job.ClientID}] = job.ID
 		b.Clients = append(b.Clients, Client{sub.Queue, job.ClientID, job.ID})
 	}
+	return b.join(set, &job)
 }
 
 // intern counts a use of the job's template and shape.

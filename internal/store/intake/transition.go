@@ -91,6 +91,7 @@ func (b *Batch) apply(u store.Unit) (store.UnitResult, error) {
 	drafts := make([]*draft, 0, len(u)) // one per change; changes of one job share theirs
 	byJob := make(map[armada.JobID]*draft, len(u))
 	var emissions []emission
+	var retries []lifecycle.RetryDecision
 	verdict := lifecycle.Already
 	for i := range u {
 		d := byJob[u[i].Job]
@@ -131,14 +132,19 @@ func (b *Batch) apply(u store.Unit) (store.UnitResult, error) {
 		case lifecycle.Applied:
 			verdict = lifecycle.Applied
 			d.take(step)
+			if step.Retry != nil {
+				retries = append(retries, *step.Retry)
+			}
 			emissions = append(emissions, emission{d.entry.Set, step.Events})
 		case lifecycle.Already:
 		}
 	}
-	result := store.UnitResult{Verdict: verdict, Jobs: make([]armada.Job, len(u))}
+	result := store.UnitResult{Verdict: verdict, Jobs: make([]armada.Job, len(u)), Retries: retries}
 	for i, d := range drafts {
 		result.Jobs[i] = d.job
-		b.keep(d)
+		if err := b.keep(d); err != nil {
+			return store.UnitResult{}, err
+		}
 	}
 	for _, e := range emissions {
 		b.emit(e.set, e.events...)
@@ -181,9 +187,9 @@ func (d *draft) take(step lifecycle.Step) {
 }
 
 // keep makes a draft what the batch will write.
-func (b *Batch) keep(d *draft) {
+func (b *Batch) keep(d *draft) error {
 	if !d.applied {
-		return
+		return nil
 	}
 	d.applied = false // its later changes share it
 	e := d.entry
@@ -194,6 +200,11 @@ func (b *Batch) keep(d *draft) {
 			b.Queued[e.Job.Queue]++
 		}
 	}
+	if e.Job.State.Active() && d.job.State.Terminal() && d.job.Attempts == 0 {
+		if err := b.leave(e.Set, &d.job); err != nil {
+			return err
+		}
+	}
 	e.Told = e.Told || d.job.Version != e.Job.Version
 	e.Job, e.Run = d.job, d.run
 	e.Earlier, e.Held = append(e.Earlier, d.earlier...), e.Held || d.held
@@ -201,4 +212,5 @@ func (b *Batch) keep(d *draft) {
 		e.Dirty = true
 		b.Changed = append(b.Changed, e)
 	}
+	return nil
 }

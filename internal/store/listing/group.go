@@ -136,7 +136,8 @@ func Group(ctx context.Context, form Form, q store.Query, by store.Column, times
 			return g.largest(limit, time.Time{}), err
 		}
 	}
-	s.parts.Details = s.parts.Details || by.Field == store.FieldAnnotation || by.Field == store.FieldNamespace
+	s.parts.need(by)
+	s.parts.Life = s.parts.Life || times
 	s.stretch.Descending = true
 	done, err := s.run(ctx, form, "group jobs", cmpOr(q.Patience, groupPatience), all, func(full *store.FullJob) { g.add(full, table, times) })
 	if err != nil {

@@ -37,7 +37,7 @@ func List(ctx context.Context, form Form, q store.Query, table armada.ResourceTa
 	if err := s.resume(q.After); err != nil {
 		return store.Page{}, err
 	}
-	s.parts = Parts{Details: true, Earlier: true}
+	s.parts = whole
 	var page store.Page
 	done, err := s.run(ctx, form, "list jobs", cmpOr(q.Patience, patience), func() int { return limit - len(page.Jobs) }, func(full *store.FullJob) {
 		page.Jobs = append(page.Jobs, *full)
@@ -91,9 +91,7 @@ func newSearch(q store.Query, table armada.ResourceTable) (*search, error) {
 		if err := c.Means(); err != nil {
 			return nil, err
 		}
-		if c.Column.Field == store.FieldAnnotation || c.Column.Field == store.FieldNamespace {
-			s.parts.Details = true
-		}
+		s.parts.need(c.Column)
 		if c.Column.Field == store.FieldState && c.Op == store.OpEqual {
 			s.wanted = s.wanted.and(c.Numbers)
 		}

@@ -15,6 +15,8 @@ const (
 	streamCost = 50
 	// probe is how far marks and ids are counted before the walk is taken.
 	probe = 10_000
+	// heldMost is how many held jobs are listed beforehand: their rows are read.
+	heldMost = 2000
 	// listMost is how many numbers are listed beforehand.
 	listMost = 20_000
 	// maxValues is how many values of a mark a walk merges.
@@ -145,6 +147,7 @@ func (p *planner) bound() error {
 			p.stretch.Low = max(p.stretch.Low, number)
 		case store.OpLess, store.OpLessEqual, store.OpEqual:
 			p.stretch.High = min(p.stretch.High, number-1)
+		default: // no other means anything for times
 		}
 		if c.Op == store.OpEqual {
 			if number, err = p.view.FirstSince(time.UnixMicro(at - 1)); err != nil {
@@ -281,7 +284,7 @@ func (p *planner) active(states []armada.JobState, sets []Set, known bool) (Walk
 				held += p.totals[i].Jobs[state]
 			}
 		}
-		if held <= listMost {
+		if held <= heldMost {
 			numbers, err := p.view.Held(StatesOf(states))
 			slices.Sort(numbers)
 			return Walk{Kind: Listed, Numbers: numbers}, int64(len(numbers)), err

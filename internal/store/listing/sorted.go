@@ -51,7 +51,7 @@ func (s *search) sorted(ctx context.Context, form Form, limit int) (store.Page, 
 		}
 		last = &mark.Place
 	}
-	s.parts.Details = s.parts.Details || q.Order.Field == store.FieldAnnotation || q.Order.Field == store.FieldNamespace
+	s.parts.need(q.Order)
 	s.stretch.Descending = true
 	var places []place
 	found := 0
@@ -89,7 +89,7 @@ func (s *search) sorted(ctx context.Context, form Form, limit int) (store.Page, 
 		numbers[i] = places[i].Number
 	}
 	err = form.Look("list jobs", func(v View) (err error) {
-		page.Jobs, err = v.Load(numbers, Parts{Details: true, Earlier: true})
+		page.Jobs, err = v.Load(numbers, whole)
 		return err
 	})
 	return page, err

@@ -133,10 +133,29 @@ type Candidate struct {
 	State  armada.JobState
 }
 
-// Parts are the parts of jobs that are loaded beside their rows.
+// Parts are the parts of jobs that are loaded beside what never changes and their
+// state. Jobs of which little is loaded are many.
 type Parts struct {
+	Life    bool // what transitions change, with the latest run
+	Owner   bool // with all else that is fixed
 	Details bool
-	Earlier bool // attempts before the latest, whose run is always there
+	Earlier bool // attempts before the latest
+}
+
+// whole are all parts.
+var whole = Parts{Life: true, Owner: true, Details: true, Earlier: true}
+
+// need adds what is needed to know a column.
+func (p *Parts) need(c store.Column) {
+	switch c.Field {
+	case store.FieldJobID, store.FieldQueue, store.FieldJobSet, store.FieldState, store.FieldSubmitted, store.FieldPriorityClass, store.FieldResource:
+	case store.FieldOwner:
+		p.Owner = true
+	case store.FieldNamespace, store.FieldAnnotation:
+		p.Details = true
+	default:
+		p.Life = true
+	}
 }
 
 // after leaves out what lies before a number, and the number.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/jackc/pgx/v5"
@@ -29,11 +30,14 @@ func (s *Store) Job(ctx context.Context, id armada.JobID) (store.FullJob, error)
 	return jobs[0], nil
 }
 
+// whole are all parts of a job.
+var whole = listing.Parts{Life: true, Owner: true, Details: true, Earlier: true}
+
 // JobsByID returns the jobs that are known.
 func (s *Store) JobsByID(ctx context.Context, ids []armada.JobID) ([]store.FullJob, error) {
 	var jobs []store.FullJob
 	err := s.read(ctx, "read jobs", func(ctx context.Context) error {
-		found, err := s.fullJobs(ctx, listing.Parts{Details: true, Earlier: true}, "j.id = ANY ($1)", texts(ids))
+		found, err := s.fullJobs(ctx, whole, "j.id = ANY ($1)", texts(ids))
 		if err != nil {
 			return err
 		}
@@ -62,6 +66,12 @@ func texts[T ~string](list []T) []string {
 // fullJobs reads jobs with the parts that are wanted.
 func (s *Store) fullJobs(ctx context.Context, parts listing.Parts, where string, args ...any) ([]store.FullJob, error) {
 	columns := jobColumns
+	if !parts.Life {
+		columns = strings.Replace(columns, "coalesce(a.life, e.life)", "NULL::bytea", 1)
+	}
+	if !parts.Owner {
+		columns = strings.Replace(columns, "j.fixed", "NULL::bytea", 1)
+	}
 	if parts.Details {
 		columns += ", j.details"
 	}

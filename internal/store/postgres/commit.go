@@ -30,10 +30,17 @@ type arguments struct {
 
 func (a *arguments) add(values ...any) { a.list = append(a.list, values...) }
 
-// commitCall calls the function with as many arguments as it has.
-var commitCall = callOf("armada.commit", commitWidth)
+// commitCall calls the function with as many arguments as it has. With gangs it is
+// another one.
+var (
+	commitCall      = callOf("armada.commit", commitWidth)
+	commitGangsCall = callOf("armada.commit_gangs", commitWidth+gangsWidth)
+)
 
-const commitWidth = 58
+const (
+	commitWidth = 58
+	gangsWidth  = 6
+)
 
 // write writes a batch in the lane, if what it hangs on still holds.
 func (g *gathering) write(ctx context.Context, b *intake.Batch) error {
@@ -45,7 +52,12 @@ func (g *gathering) write(ctx context.Context, b *intake.Batch) error {
 	}
 	defer c.Release()
 	var clock int64
-	err = c.QueryRow(ctx, commitCall, a.list...).Scan(&clock)
+	call := commitCall
+	if len(b.Gangs) > 0 {
+		call = commitGangsCall
+		addGangs(a, b)
+	}
+	err = c.QueryRow(ctx, call, a.list...).Scan(&clock)
 	if err := written(c.Conn().PgConn(), err); err != nil {
 		return err
 	}
@@ -75,7 +87,7 @@ func (g *gathering) arguments(b *intake.Batch) *arguments {
 		}
 	}
 	g.woken.feed = g.woken.feed || len(elements) > 0
-	a := &arguments{list: make([]any, 0, commitWidth)}
+	a := &arguments{list: make([]any, 0, commitWidth+gangsWidth)}
 	a.add(g.name, s.clock.given(), feed.AppendRow([]byte{}, elements...))
 	executors, sessions := []string{}, []string{}
 	for id, session := range g.fenced.sessions {

@@ -29,6 +29,7 @@ type gathering struct {
 	named    map[string][]string // names of the policies of queues
 	policies map[string]armada.RetryPolicy
 	first    map[string]map[string]armada.JobID // by queue and client id
+	gangs    map[store.JobSetKey]map[string]gangCount
 
 	fenced fences // what the decisions hang on
 	name   []byte
@@ -49,10 +50,11 @@ type needs struct {
 	ends   bool     // and with their queues the retry policies
 	queues []string // whose rows or counts are to be read
 	names  map[string][]string
+	gangs  map[store.JobSetKey][]string // ids of those that may get members
 }
 
 func (g *gathering) needs(group []*request) needs {
-	n := needs{names: map[string][]string{}}
+	n := needs{names: map[string][]string{}, gangs: map[store.JobSetKey][]string{}}
 	seen := map[armada.JobID]struct{}{}
 	limited := g.writer.store.config.MaxQueuedPerQueue > 0
 	for _, r := range group {
@@ -70,8 +72,12 @@ func (g *gathering) needs(group []*request) needs {
 		if _, known := g.writer.queues[w.queue]; (!known || limited) && !slices.Contains(n.queues, w.queue) {
 			n.queues = append(n.queues, w.queue)
 		}
-		if g.lookUp && len(w.clientIDs) > 0 {
+		if (g.lookUp || len(w.gangs) > 0) && len(w.clientIDs) > 0 { // a member that is known takes no place
 			n.names[w.queue] = append(n.names[w.queue], w.clientIDs...)
+		}
+		if len(w.gangs) > 0 {
+			key := store.JobSetKey{Queue: w.queue, JobSet: w.jobSet}
+			n.gangs[key] = append(n.gangs[key], w.gangs...)
 		}
 	}
 	return n
@@ -83,12 +89,12 @@ func (g *gathering) read(ctx context.Context, group []*request) error {
 	g.sessions, g.jobs, g.turns = map[armada.ExecutorID]armada.SessionID{}, map[armada.JobID]*intake.Entry{}, map[*intake.Entry]int64{}
 	g.sets, g.open = map[int64]*intake.JobSet{}, map[store.JobSetKey]*intake.JobSet{}
 	g.named, g.policies = map[string][]string{}, map[string]armada.RetryPolicy{}
-	g.queued, g.first = map[string]int64{}, map[string]map[string]armada.JobID{}
+	g.queued, g.first, g.gangs = map[string]int64{}, map[string]map[string]armada.JobID{}, map[store.JobSetKey]map[string]gangCount{}
 	g.fenced.sessions = map[armada.ExecutorID]armada.SessionID{}
 	s := g.writer.store
 	n := g.needs(group)
 	now, known := s.clock.now()
-	if len(n.jobs) > 0 || len(n.queues) > 0 || len(n.names) > 0 || !known {
+	if len(n.jobs) > 0 || len(n.queues) > 0 || len(n.names) > 0 || len(n.gangs) > 0 || !known {
 		var at, clock int64
 		batch := &pgx.Batch{}
 		batch.Queue("SELECT at, armada.clock() FROM armada.lane").QueryRow(func(r pgx.Row) error { return r.Scan(&at, &clock) })
@@ -144,6 +150,7 @@ func (g *gathering) queue(batch *pgx.Batch, n *needs) {
 			})
 		})
 	}
+	g.queueGangs(batch, n)
 	if len(n.jobs) == 0 {
 		return
 	}

@@ -144,6 +144,8 @@ func (in importing) settle(ctx context.Context, contents *store.Contents) error 
 		args      []any
 	}{
 		{"INSERT INTO armada.queued (queue, jobs) SELECT q.id, (SELECT count(*) FROM armada.active a WHERE a.queue = q.id AND a.state = $1) FROM armada.queue q", []any{int16(armada.JobQueued)}},
+		{`SELECT armada.add_counts(array_agg(job_set), array_agg(queue), array_agg(state), array_agg(n))
+			FROM (SELECT job_set, queue, state, count(*) AS n FROM armada.active GROUP BY job_set, queue, state) d HAVING count(*) > 0`, nil},
 		{"UPDATE armada.leader SET epoch = greatest(epoch, $1), replica = '', addr = '', until = 0", []any{contents.Epoch}},
 		{"UPDATE armada.restoration SET lives = $1, held = $2, home = armada.home()", []any{contents.Lives, micros(contents.Held)}},
 		{"DELETE FROM armada.change", nil},

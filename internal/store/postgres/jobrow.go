@@ -53,7 +53,8 @@ func (row *jobRow) name(b []byte) string {
 	return s
 }
 
-// job reads a job and its latest run; more is what follows jobColumns.
+// job reads a job and its latest run, where what is not asked for is NULL; more is
+// what follows jobColumns.
 func (row *jobRow) job(r pgx.Row, job *armada.Job, run *armada.Run, more ...any) error {
 	row.columns = append(row.columns[:0], &row.number, &row.id, &row.queue, &row.set, &row.template, &row.shape, &row.submitted,
 		&row.state, &row.life, &row.fixed)
@@ -66,11 +67,15 @@ func (row *jobRow) job(r pgx.Row, job *armada.Job, run *armada.Run, more ...any)
 		Template: armada.TemplateID(row.name(row.template)), Shape: armada.ShapeID(row.name(row.shape)),
 		Submitted: fromMicros(row.submitted), State: armada.JobState(row.state),
 	}
-	if err := codec.DecodeLife(row.life, job, run); err != nil {
-		return fmt.Errorf("job %s: %w", job.ID, err)
+	if row.life != nil {
+		if err := codec.DecodeLife(row.life, job, run); err != nil {
+			return fmt.Errorf("job %s: %w", job.ID, err)
+		}
 	}
-	if err := codec.DecodeFixed(row.fixed, job); err != nil {
-		return fmt.Errorf("job %s: %w", job.ID, err)
+	if row.fixed != nil {
+		if err := codec.DecodeFixed(row.fixed, job); err != nil {
+			return fmt.Errorf("job %s: %w", job.ID, err)
+		}
 	}
 	job.Owner = row.name([]byte(job.Owner))
 	return nil

@@ -36,6 +36,7 @@ type explained struct {
 // must look at few of their rows.
 var largeTables = map[string]bool{
 	"job": true, "ended": true, "event_block": true, "run": true, "client_id": true, "change": true, "job_set": true, "template": true, "shape": true,
+	"gang": true,
 }
 
 // fewRows bounds what one node may read of a large table, for each time that it
@@ -124,6 +125,7 @@ func growBy(t *testing.T, s *postgres.Store, server *pgtest.Server, url string) 
 		"INSERT INTO armada.run (job, attempt, body) SELECT number, 1, 'x' FROM armada.job",
 		"INSERT INTO armada.event_block (job_set, last, count, at, events) SELECT id, n, 1, 1, b.events FROM armada.job_set, generate_series(1, 8) n, (SELECT events FROM armada.event_block LIMIT 1) b WHERE id > 1",
 		"INSERT INTO armada.client_id (queue, name, job, at) SELECT 2, 'client-' || i, 'job', i FROM generate_series(1, 50000) i",
+		"INSERT INTO armada.gang (job_set, id, members, cardinality, at) SELECT 2 + i / 1000, 'gang-' || i % 1000, 2, 2, 9000000000000000 + i FROM generate_series(0, 49999) i",
 		"INSERT INTO armada.change (seq, at) SELECT 100 + i, 9000000000000000 FROM generate_series(1, 40000) i",
 		"UPDATE armada.lane SET job = 200000, seq = 50000",
 	} {
@@ -156,6 +158,9 @@ func doEverything(t *testing.T, url string) {
 	sub := jobs("fresh", 200)
 	for i := range sub.Jobs {
 		sub.Jobs[i].Job.ClientID = fmt.Sprintf("mine-%d", i)
+		if i%2 == 0 {
+			sub.Jobs[i].Job.Gang = armada.Gang{ID: fmt.Sprintf("gang-%d", i%20), Cardinality: 10}
+		}
 	}
 	var ids []armada.JobID
 	for range 2 { // the second is known
@@ -166,6 +171,9 @@ func doEverything(t *testing.T, url string) {
 		}
 	}
 	ids = ids[:200]
+	_, err = s.Transition(ctx, store.Fence{}, []store.Unit{{{Kind: lifecycle.Cancel, Job: ids[0]}}}) // it leaves its gang
+	must(err)
+	ids = ids[1:]
 	transition := func(change lifecycle.Change) {
 		t.Helper()
 		var units []store.Unit

@@ -110,3 +110,49 @@ func statistics(t *testing.T, url string) (updated, hot int) {
 	}
 	return updated, hot
 }
+
+func TestMarksAndCountsGoWithTheirJobs(t *testing.T) {
+	t.Parallel()
+	url := pgtest.Database(t)
+	s, err := postgres.Open(t.Context(), postgres.Config{URL: url, IndexedAnnotations: []string{"k"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = s.Close() }()
+	if err := s.PutQueue(t.Context(), armada.Queue{Name: "q", PriorityFactor: 1}); err != nil {
+		t.Fatal(err)
+	}
+	sub := jobs("set", 5)
+	for i := range sub.Jobs {
+		sub.Jobs[i].Details.Annotations = map[string]string{"k": "v"}
+	}
+	if _, err := s.Submit(t.Context(), sub); err != nil {
+		t.Fatal(err)
+	}
+	var units []store.Unit
+	for i := range sub.Jobs {
+		units = append(units, store.Unit{{Kind: lifecycle.Cancel, Job: sub.Jobs[i].Job.ID}})
+	}
+	if _, err := s.Transition(t.Context(), store.Fence{}, units); err != nil {
+		t.Fatal(err)
+	}
+	counts := func() (marks, jobs int) {
+		t.Helper()
+		c, err := pgx.Connect(t.Context(), url)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = c.Close(context.Background()) }()
+		if err := c.QueryRow(t.Context(), "SELECT (SELECT count(*) FROM armada.mark), (SELECT sum(jobs) FROM armada.tally)").Scan(&marks, &jobs); err != nil {
+			t.Fatal(err)
+		}
+		return marks, jobs
+	}
+	if marks, jobs := counts(); marks != 10 || jobs != 5 {
+		t.Errorf("5 jobs are counted as %d and have %d marks", jobs, marks)
+	}
+	pruneAll(t, s)
+	if marks, jobs := counts(); marks != 0 || jobs != 0 {
+		t.Errorf("without jobs there are %d marks, and %d are counted", marks, jobs)
+	}
+}

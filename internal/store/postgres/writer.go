@@ -16,7 +16,9 @@ import (
 // decides it. It may be decided again when what was read is stale.
 type work struct {
 	queue     string
+	jobSet    armada.JobSet
 	clientIDs []string
+	gangs     []string
 	jobs      []armada.JobID
 	endings   bool // a run may end so that retry policies are asked
 	do        func(*intake.Batch) error
@@ -33,7 +35,7 @@ func (s *Store) Submit(ctx context.Context, sub store.Submission) ([]store.Submi
 	prepared := intake.Prepare(&sub)
 	var answers []store.Submitted
 	err := s.line.Do(ctx, "submit", len(sub.Jobs), work{
-		queue: sub.Queue, clientIDs: prepared.ClientIDs(), do: func(b *intake.Batch) (err error) {
+		queue: sub.Queue, jobSet: sub.JobSet, clientIDs: prepared.ClientIDs(), gangs: prepared.GangIDs(), do: func(b *intake.Batch) (err error) {
 			answers, err = b.Submit(prepared)
 			return err
 		},

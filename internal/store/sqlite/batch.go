@@ -54,7 +54,7 @@ func (b *batch) touch(kind int, number int64) {
 // flush writes everything that is in memory. A batch may be flushed several
 // times.
 func (b *batch) flush() error {
-	for _, step := range []func() error{b.intern, b.writeJobs, b.writeChanges, b.writeMarks, b.writeEvents, b.writeTally, b.writeClients, b.writeUses} {
+	for _, step := range []func() error{b.intern, b.writeJobs, b.writeChanges, b.writeMarks, b.writeEvents, b.writeTally, b.writeClients, b.writeGangs, b.writeUses} {
 		if err := step(); err != nil {
 			return err
 		}

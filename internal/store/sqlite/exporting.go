@@ -130,6 +130,7 @@ var exports = []export{
 	{table: "mark_key", columns: "id name since", may: "since", from: "mark_key"},
 	{table: "mark", columns: "key value number", from: "mark"},
 	{table: "event_block", columns: "job_set last count at events", from: "event_block"},
+	{table: "gang", columns: "job_set id members cardinality at", from: "gang"},
 	{
 		table: "client_id", columns: "queue name job at",
 		from: "(SELECT q.id AS queue, c.name, c.job, c.at FROM client_id c JOIN queue q ON q.name = c.queue)",

@@ -78,7 +78,7 @@ func TestAnOlderStoreIsExportedAndStaysOlder(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "older")
 	later := []string{
 		"DROP TABLE mark", "DROP TABLE mark_key", "DROP TABLE tally", "DROP INDEX job_ended", "DROP INDEX job_set_name", "DROP INDEX job_set_active",
-		"DROP TABLE retry_policy", "DROP TABLE restoration", "ALTER TABLE executor DROP COLUMN reported", "ALTER TABLE executor DROP COLUMN kinds",
+		"DROP TABLE gang", "DROP TABLE retry_policy", "DROP TABLE restoration", "ALTER TABLE executor DROP COLUMN reported", "ALTER TABLE executor DROP COLUMN kinds",
 		"ALTER TABLE executor DROP COLUMN closed_nodes",
 	}
 	for _, state := range armada.JobStates() {

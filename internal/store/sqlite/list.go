@@ -172,15 +172,27 @@ func (v view) parts(w *listing.Walk) (from string, streams int, args func(i int)
 	}
 }
 
+// columnsOf are jobColumns and details, with NULL for what is not asked for.
+func columnsOf(parts listing.Parts) string {
+	columns := jobColumns
+	if !parts.Life {
+		columns = strings.Replace(columns, "life", "NULL", 1)
+	}
+	if !parts.Owner {
+		columns = strings.Replace(columns, "fixed", "NULL", 1)
+	}
+	if parts.Details {
+		columns += ", details"
+	}
+	return columns
+}
+
 // jobsPerRead is how many jobs a statement reads by number.
 const jobsPerRead = 100
 
 // Load returns jobs that are still there.
 func (v view) Load(numbers []int64, parts listing.Parts) ([]store.FullJob, error) {
-	query := "SELECT " + jobColumns + " FROM job WHERE number IN "
-	if parts.Details {
-		query = "SELECT " + jobColumns + ", details FROM job WHERE number IN "
-	}
+	query := "SELECT " + columnsOf(parts) + " FROM job WHERE number IN "
 	jobs := make([]store.FullJob, len(numbers))
 	places := make(map[int64]int, len(numbers))
 	for i, number := range numbers {

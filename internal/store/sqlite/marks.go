@@ -1,8 +1,10 @@
 package sqlite
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
+	"strings"
 
 	"armada"
 	"armada/internal/store/codec"
@@ -59,7 +61,13 @@ var (
 	insertMark  = "INSERT INTO mark (key, value, number) VALUES "
 	insertMark1 = insertMark + "(?, ?, ?)"
 	insertMarkN = insertMark + repeated("(?, ?, ?)", marksPerStatement)
+	// Jobs that were submitted together often have a mark in common.
+	insertMarks = "WITH RECURSIVE n(i) AS (SELECT ? UNION ALL SELECT i + 1 FROM n WHERE i < ?) INSERT INTO mark (key, value, number) SELECT ?, ?, i FROM n"
 )
+
+// manyMarks is how many equal marks of jobs with consecutive numbers are written as
+// a range.
+const manyMarks = 4
 
 // stageMarks notes what a new job is marked with. Its number must be given.
 func (b *batch) stageMarks(number int64, owner string, annotations map[string]string) {
@@ -74,9 +82,29 @@ type mark struct {
 	number int64
 }
 
+// compare orders marks as the table does.
+func (m mark) compare(o mark) int {
+	return cmp.Or(cmp.Compare(m.key, o.key), strings.Compare(m.value, o.value), cmp.Compare(m.number, o.number))
+}
+
 func (b *batch) writeMarks() error {
+	slices.SortFunc(b.marks, mark.compare)
+	var single []mark
+	for rest := b.marks; len(rest) > 0; {
+		n := 1
+		for n < len(rest) && rest[n] == (mark{rest[0].key, rest[0].value, rest[0].number + int64(n)}) {
+			n++
+		}
+		if n < manyMarks {
+			single = append(single, rest[:n]...)
+		} else if _, err := b.w.conn.exec(insertMarks, rest[0].number, rest[n-1].number, rest[0].key, rest[0].value); err != nil {
+			return fmt.Errorf("mark jobs: %w", err)
+		}
+		rest = rest[n:]
+	}
+	b.marks = b.marks[:0]
 	args := make([]any, 0, 3*marksPerStatement)
-	for group := range slices.Chunk(b.marks, marksPerStatement) {
+	for group := range slices.Chunk(single, marksPerStatement) {
 		query, step := insertMarkN, len(group)
 		if len(group) < marksPerStatement {
 			query, step = insertMark1, 1
@@ -91,7 +119,6 @@ func (b *batch) writeMarks() error {
 			}
 		}
 	}
-	b.marks = b.marks[:0]
 	return nil
 }
 

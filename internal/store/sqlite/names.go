@@ -39,7 +39,8 @@ const (
 	jobWidth   = 9
 )
 
-// decodeJob reads a row that begins with jobColumns.
+// decodeJob reads a row that begins with jobColumns, where what is not asked for is
+// NULL.
 func (n *names) decodeJob(c *conn, r row, job *armada.Job, run *armada.Run) error {
 	key, err := n.set(c, r.int(2))
 	if err != nil {
@@ -57,11 +58,15 @@ func (n *names) decodeJob(c *conn, r row, job *armada.Job, run *armada.Run) erro
 		ID: armada.JobID(r.str(1)), Number: r.int(0), Queue: key.Queue, JobSet: key.JobSet,
 		Template: template, Shape: shape.id, State: armada.JobState(r.int(6)), Submitted: fromMicros(r.int(5)),
 	}
-	if err := codec.DecodeLife(r.blob(7), job, run); err != nil {
-		return fmt.Errorf("job %s: %w", job.ID, err)
+	if r[7] != nil {
+		if err := codec.DecodeLife(r.blob(7), job, run); err != nil {
+			return fmt.Errorf("job %s: %w", job.ID, err)
+		}
 	}
-	if err := codec.DecodeFixed(r.blob(8), job); err != nil {
-		return fmt.Errorf("job %s: %w", job.ID, err)
+	if r[8] != nil {
+		if err := codec.DecodeFixed(r.blob(8), job); err != nil {
+			return fmt.Errorf("job %s: %w", job.ID, err)
+		}
 	}
 	return nil
 }

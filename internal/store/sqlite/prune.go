@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"context"
+	"math"
 	"sync"
 	"time"
 
@@ -233,9 +234,9 @@ func (s *Store) deleteSets(ctx context.Context, found []int64, through int64, li
 	return came, err
 }
 
-// deleteEvents deletes a job set's old blocks, at most rest of them, and the
-// job set itself when it has neither jobs nor events. It returns how many
-// events went and what is left of rest.
+// deleteEvents deletes a job set's old blocks and counts of gangs, at most rest
+// of them, and the job set itself when it has neither jobs nor events. It returns
+// how many events went and what is left of rest.
 func (b *batch) deleteEvents(id int64, rest int) (events, left int, err error) {
 	if err := b.flush(); err != nil { // jobs that were just submitted count
 		return 0, 0, err
@@ -245,16 +246,20 @@ func (b *batch) deleteEvents(id int64, rest int) (events, left int, err error) {
 	if err != nil {
 		return 0, 0, err
 	}
-	query, args := "SELECT id, last, count FROM event_block WHERE job_set = ? ORDER BY last LIMIT ?", []any{id, rest}
+	before := int64(math.MaxInt64)
 	if oldest != nil {
-		query, args = "SELECT id, last, count FROM event_block WHERE job_set = ? AND at < ? ORDER BY last LIMIT ?", []any{id, oldest.int(0), rest}
+		before = oldest.int(0)
+	}
+	gangs, err := c.exec("DELETE FROM gang WHERE job_set = ? AND id IN (SELECT id FROM gang WHERE job_set = ? AND at < ? LIMIT ?)", id, id, before, rest)
+	if rest -= int(gangs); err != nil || rest <= 0 {
+		return 0, rest, err
 	}
 	var blocks []int64
 	last := int64(0)
-	err = c.each(query, func(r row) error {
+	err = c.each("SELECT id, last, count FROM event_block WHERE job_set = ? AND at < ? ORDER BY last LIMIT ?", func(r row) error {
 		blocks, last, events = append(blocks, r.int(0)), r.int(1), events+int(r.int(2))
 		return nil
-	}, args...)
+	}, id, before, rest)
 	if err != nil {
 		return 0, 0, err
 	}

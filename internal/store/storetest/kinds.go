@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"fmt"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -172,4 +173,18 @@ func kindsOfLargeJobs(t *testing.T, form Form) {
 	want := kindOf(8, time.Time{})
 	want.MinimumJob = armada.Resources{1000}
 	w.kinds(kindOf(4, time.Time{}), want) // what the third one takes, the others take too
+
+	alone := sized("n4", 16)
+	alone.PodsOnly = true
+	w.ok(w.PutNodes(w.ctx, "east", "s1", []armada.Node{sized("n1", 4), alone}))
+	if n := w.executor("east").Nodes[1]; !n.PodsOnly {
+		t.Errorf("the node is %+v", n)
+	}
+	known := w.executor("east").Kinds
+	if !slices.ContainsFunc(known, func(k armada.NodeKind) bool { return k.PodsOnly && k.Allocatable == alone.Allocatable }) ||
+		!slices.ContainsFunc(known, func(k armada.NodeKind) bool {
+			return !k.PodsOnly && k.Allocatable == sized("n1", 4).Allocatable && k.Gone.IsZero()
+		}) {
+		t.Errorf("known are %+v", known) // the smaller one takes what the larger one does not
+	}
 }

@@ -107,8 +107,12 @@ func (w *world) conditions(all []store.FullJob) []store.Condition {
 	list = append(list, store.Condition{Column: id, Texts: []string{string(middle.Job.ID), "nobody"}},
 		store.Condition{Column: id, Op: store.OpPrefix, Texts: []string{string(middle.Job.ID)[:25]}})
 	for _, column := range []store.Column{
-		{Field: store.FieldPriority}, {Field: store.FieldSubmitted}, {Field: store.FieldTransitioned}, {Field: store.FieldAttempts},
-		{Field: store.FieldResource, Key: armada.CPU}, {Field: store.FieldResource, Key: armada.NvidiaGPU},
+		{Field: store.FieldPriority},
+		{Field: store.FieldSubmitted},
+		{Field: store.FieldTransitioned},
+		{Field: store.FieldAttempts},
+		{Field: store.FieldResource, Key: armada.CPU},
+		{Field: store.FieldResource, Key: armada.NvidiaGPU},
 	} {
 		v := column.Of(middle, w.config.Resources).Number
 		for _, op := range []store.Op{store.OpEqual, store.OpGreater, store.OpGreaterEqual, store.OpLess, store.OpLessEqual} {
@@ -178,8 +182,12 @@ func sortedPages(t *testing.T, form Form) {
 	w := open(t, form, indexed)
 	all := w.variety()
 	columns := []store.Column{
-		{Field: store.FieldPriority}, {Field: store.FieldTransitioned}, {Field: store.FieldState}, {Field: store.FieldAttempts},
-		{Field: store.FieldResource, Key: armada.CPU}, {Field: store.FieldCategory},
+		{Field: store.FieldPriority},
+		{Field: store.FieldTransitioned},
+		{Field: store.FieldState},
+		{Field: store.FieldAttempts},
+		{Field: store.FieldResource, Key: armada.CPU},
+		{Field: store.FieldCategory},
 	}
 	for column := range w.columns() {
 		columns = append(columns, column)
@@ -247,7 +255,9 @@ func groupsAreRight(t *testing.T, form Form) {
 	w := open(t, form, indexed)
 	all := w.variety()
 	queries := []store.Query{
-		{}, {Queues: []string{"b"}}, {Where: []store.Condition{{Column: store.Column{Field: store.FieldQueue}, Texts: []string{"a"}}}},
+		{},
+		{Queues: []string{"b"}},
+		{Where: []store.Condition{{Column: store.Column{Field: store.FieldQueue}, Texts: []string{"a"}}}},
 		{Where: []store.Condition{{Column: store.Column{Field: store.FieldJobSet}, Op: store.OpContains, Texts: []string{"-1"}}}},
 		{Where: []store.Condition{{Column: store.Column{Field: store.FieldState}, Numbers: []int64{int64(armada.JobQueued), int64(armada.JobLeased)}}}},
 		{Where: []store.Condition{{Column: store.Column{Field: store.FieldOwner}, Texts: []string{"bob"}}}},

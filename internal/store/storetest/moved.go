@@ -334,6 +334,7 @@ func (w *world) goesOn(f filled, before everything, leader store.Leader) {
 			w.t.Errorf("%v was in incarnation %d, and is in %d", key, before.Cursors[i].Incarnation, last.Incarnation)
 		}
 	}
+	w.late(gangOf("b", "gang", "g", 2, 1), 0)
 	w.newIncarnation(before)
 	w.clock.Advance(time.Minute)
 	if l, leads := w.lead(w.Store, "two"); !leads || l.Epoch <= leader.Epoch {

@@ -110,8 +110,20 @@ func (w *world) fails(id armada.JobID, code int32) armada.JobState {
 	w.must(lease(id))
 	c := report(lifecycle.ReportFailed, id, w.job(id).Attempts)
 	c.End = armada.RunEnd{Reason: "it failed", Containers: []armada.ContainerEnd{{Name: "main", ExitCode: code}}}
-	w.must(c)
-	return w.job(id).State
+	r := w.change(c)
+	if r.Verdict != lifecycle.Applied {
+		w.t.Fatalf("the failure of job %s was not applied: %v %s", id, r.Verdict, r.Why)
+	}
+	state := w.job(id).State
+	for _, d := range r.Retries {
+		if again := state == armada.JobQueued; again != (d.Outcome == lifecycle.RetryGranted) || d.Policy == "" {
+			w.t.Errorf("the job is %s, and it was decided %+v", state, d)
+		}
+	}
+	if state == armada.JobQueued && len(r.Retries) != 1 {
+		w.t.Errorf("the job is queued again, and the decisions are %+v", r.Retries)
+	}
+	return state
 }
 
 func attemptIsRepeated(t *testing.T, form Form) {

@@ -48,7 +48,7 @@ type scenario struct {
 func Run(t *testing.T, form Form) {
 	t.Helper()
 	for _, part := range [][]scenario{
-		durability, submissions, transitions, eventLog, feedTests, fences, queueTests, retryTests, executorTests, kindTests, asking, looking, retention, restoration, concurrency,
+		durability, submissions, gangs, transitions, eventLog, feedTests, fences, queueTests, retryTests, executorTests, kindTests, asking, looking, retention, restoration, concurrency,
 	} {
 		for _, s := range part {
 			t.Run(s.name, func(t *testing.T) {
@@ -188,9 +188,14 @@ func (w *world) submit(queue string, set armada.JobSet, n int) []armada.JobID {
 
 func (w *world) job(id armada.JobID) armada.Job {
 	w.t.Helper()
+	return w.fullJob(id).Job
+}
+
+func (w *world) fullJob(id armada.JobID) store.FullJob {
+	w.t.Helper()
 	full, err := w.Job(w.ctx, id)
 	w.ok(err)
-	return full.Job
+	return full
 }
 
 // change applies one change as a unit of its own.

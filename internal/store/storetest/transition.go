@@ -25,6 +25,7 @@ var transitions = []scenario{
 	{"versions grow by one per transition", versionsGrow},
 	{"a job's time never goes back", timeNeverGoesBack},
 	{"too many changes in one call are invalid", tooManyChanges},
+	{"what helps to find out why a run ended is kept and tells nobody", debugOfARun},
 	{"a call whose context has ended does nothing", endedContext},
 }
 
@@ -294,5 +295,38 @@ func tooManyChanges(t *testing.T, form Form) {
 	w.code(err, armada.CodeInvalid)
 	if w.job(id).State != armada.JobQueued {
 		t.Error("something was done")
+	}
+}
+
+func debugOfARun(t *testing.T, form Form) {
+	w := open(t, form)
+	id := w.submit("a", "set", 1)[0]
+	w.must(lease(id))
+	before, events := w.job(id), w.events("a", "set")
+	tell := func(attempt int, text string) lifecycle.Verdict {
+		c := report(lifecycle.ReportDebug, id, attempt)
+		c.End.Debug = text
+		return w.change(c).Verdict
+	}
+	for _, c := range []struct {
+		attempt int
+		want    lifecycle.Verdict
+	}{{1, lifecycle.Applied}, {1, lifecycle.Already}, {2, lifecycle.Refused}} {
+		if v := tell(c.attempt, "seen"); v != c.want {
+			t.Errorf("told of attempt %d: %v, want %v", c.attempt, v, c.want)
+		}
+	}
+	if diff := cmp.Diff(before, w.job(id)); diff != "" {
+		t.Error("the job (-before +after):\n", diff)
+	}
+	if diff := cmp.Diff(events, w.events("a", "set")); diff != "" {
+		t.Error("the events (-before +after):\n", diff)
+	}
+	w.must(report(lifecycle.ReportFailed, id, 1))
+	if end := w.fullJob(id).Runs[0].End; end.Debug != "seen" {
+		t.Errorf("the end of the run: %+v", end)
+	}
+	if v := tell(1, "too late"); v != lifecycle.Refused {
+		t.Errorf("told after the job's end: %v", v)
 	}
 }

@@ -41,8 +41,9 @@ const (
 // Lookout finds jobs and tells everything about them. A caller sees the jobs of the queues that
 // they may watch.
 type LookoutClient interface {
-	// Answers one page of the jobs that pass every filter. Pages taken one after the other show no
-	// job twice, whatever happens to the jobs meanwhile.
+	// Answers one page of the jobs that pass every filter. In the order of submission, pages taken one
+	// after the other show no job twice, whatever happens to the jobs meanwhile; in another order, a
+	// job whose place changes between two pages may be shown twice, or not at all.
 	GetJobs(ctx context.Context, in *GetJobsRequest, opts ...grpc.CallOption) (*GetJobsResponse, error)
 	// Answers one job. NOT_FOUND when there is none, or none that the caller may see.
 	GetJob(ctx context.Context, in *GetJobRequest, opts ...grpc.CallOption) (*Job, error)
@@ -200,8 +201,9 @@ type Lookout_GetLogsClient = grpc.ServerStreamingClient[LogLine]
 // Lookout finds jobs and tells everything about them. A caller sees the jobs of the queues that
 // they may watch.
 type LookoutServer interface {
-	// Answers one page of the jobs that pass every filter. Pages taken one after the other show no
-	// job twice, whatever happens to the jobs meanwhile.
+	// Answers one page of the jobs that pass every filter. In the order of submission, pages taken one
+	// after the other show no job twice, whatever happens to the jobs meanwhile; in another order, a
+	// job whose place changes between two pages may be shown twice, or not at all.
 	GetJobs(context.Context, *GetJobsRequest) (*GetJobsResponse, error)
 	// Answers one job. NOT_FOUND when there is none, or none that the caller may see.
 	GetJob(context.Context, *GetJobRequest) (*Job, error)

@@ -110,6 +110,22 @@ func podToken(file string, getenv func(string) string) (string, error) {
 	return strings.TrimSpace(string(text)), nil
 }
 
+// TokenFile sends the token that a file has, which is read again at every call, as
+// a bearer.
+func TokenFile(path string) Source { return tokenFile(path) }
+
+type tokenFile string
+
+func (f tokenFile) Authorization(context.Context) (string, error) {
+	text, err := os.ReadFile(string(f))
+	if err != nil {
+		return "", fmt.Errorf("the file of the token: %w", err)
+	}
+	return "Bearer " + strings.TrimSpace(string(text)), nil
+}
+
+func (tokenFile) Close() error { return nil }
+
 // serviceAccount sends the token of the pod's service account, with the cluster's
 // authority, as servers of 2026 want it.
 type serviceAccount struct {

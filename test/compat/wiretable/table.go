@@ -331,3 +331,12 @@ func field(r protoreflect.Message, name protoreflect.Name) protoreflect.FieldDes
 	}
 	return f
 }
+
+// Path makes a path for [At] and its like of names.
+func Path(names ...string) []protoreflect.Name {
+	path := make([]protoreflect.Name, len(names))
+	for i, name := range names {
+		path[i] = protoreflect.Name(name)
+	}
+	return path
+}

@@ -1,7 +1,7 @@
 -- works with programs of form 2
 --
 -- What is asked for is counted and indexed. A job set's row has its jobs by state,
--- tally has those of queues; triggers keep both, whoever writes. It takes as long
+-- tally has those of queues; triggers keep both when a job moves on. It takes as long
 -- as there are jobs, in which nothing is written.
 
 ALTER TABLE armada.job_set
@@ -52,13 +52,11 @@ BEGIN
         ON CONFLICT (queue, state) DO UPDATE SET jobs = t.jobs + excluded.jobs;
 END $$;
 
+-- New jobs are counted where they are written, with their job sets' events.
 CREATE FUNCTION armada.count_active() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE v_sets bigint[]; v_queues bigint[]; v_states smallint[]; v_by bigint[];
 BEGIN
-    IF TG_OP = 'INSERT' THEN
-        SELECT array_agg(job_set), array_agg(queue), array_agg(state), array_agg(n) INTO v_sets, v_queues, v_states, v_by
-            FROM (SELECT job_set, queue, state, count(*) AS n FROM new_rows GROUP BY job_set, queue, state) d;
-    ELSIF TG_OP = 'DELETE' THEN
+    IF TG_OP = 'DELETE' THEN
         SELECT array_agg(job_set), array_agg(queue), array_agg(state), array_agg(n) INTO v_sets, v_queues, v_states, v_by
             FROM (SELECT job_set, queue, state, -count(*) AS n FROM old_rows GROUP BY job_set, queue, state) d;
     ELSE
@@ -97,7 +95,6 @@ SELECT armada.add_counts(array_agg(job_set), array_agg(queue), array_agg(state),
     UNION ALL SELECT j.job_set, e.queue, e.state, count(*) FROM armada.ended e JOIN armada.job j ON j.number = e.number GROUP BY j.job_set, e.queue, e.state) d
     HAVING count(*) > 0;
 
-CREATE TRIGGER active_inserted AFTER INSERT ON armada.active REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION armada.count_active();
 CREATE TRIGGER active_updated AFTER UPDATE ON armada.active REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows
     FOR EACH STATEMENT EXECUTE FUNCTION armada.count_active();
 CREATE TRIGGER active_deleted AFTER DELETE ON armada.active REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION armada.count_active();
@@ -148,7 +145,7 @@ CREATE FUNCTION armada.commit(
 AS $$
 DECLARE
     v_at bigint; v_seq bigint; v_first bigint; v_rows bigint; v_fresh integer := cardinality(p_job_ids);
-    v_sets bigint[]; v_templates bigint[]; v_shapes bigint[];
+    v_sets bigint[]; v_templates bigint[]; v_shapes bigint[]; v_new bigint[]; v_set integer; v_keys integer[];
 BEGIN
     PERFORM armada.prepare();
     UPDATE armada.lane SET at = greatest(at + (p_now IS NULL)::integer, coalesce(p_now, armada.clock())), seq = seq + 1, job = job + v_fresh
@@ -208,8 +205,12 @@ BEGIN
         v_sets := ARRAY(SELECT CASE WHEN u.id <> 0 THEN u.id ELSE
                 (SELECT s.id FROM armada.job_set s WHERE s.queue = u.queue AND s.name = u.name AND NOT s.closed) END
             FROM unnest(p_set_ids, p_set_queues, p_set_names) WITH ORDINALITY u(id, queue, name, place) ORDER BY u.place);
-        UPDATE armada.job_set s SET last = s.last + u.events
-            FROM unnest(v_sets, p_set_open, p_set_events) u(id, open, events) WHERE s.id = u.id AND NOT (u.open AND s.closed);
+        v_new := array_fill(0::bigint, ARRAY[cardinality(p_set_ids)]);
+        FOREACH v_set IN ARRAY p_job_sets LOOP
+            v_new[v_set] := v_new[v_set] + 1;
+        END LOOP;
+        UPDATE armada.job_set s SET last = s.last + u.events, queued = s.queued + u.new
+            FROM unnest(v_sets, p_set_open, p_set_events, v_new) u(id, open, events, new) WHERE s.id = u.id AND NOT (u.open AND s.closed);
         GET DIAGNOSTICS v_rows = ROW_COUNT;
         IF v_rows <> cardinality(p_set_ids) THEN
             RAISE EXCEPTION 'a job set was closed' USING ERRCODE = 'ZA001';
@@ -260,9 +261,11 @@ BEGIN
             INSERT INTO armada.mark_key AS k (name, since) SELECT u.name, v_first + 1 FROM unnest(p_mark_names) u(name)
                 ON CONFLICT (name) DO UPDATE SET since = excluded.since WHERE k.since IS NULL;
         END IF;
+        v_keys := ARRAY(SELECT (SELECT k.id FROM armada.mark_key k WHERE k.name = u.name) FROM unnest(p_mark_names) WITH ORDINALITY u(name, place) ORDER BY u.place);
         INSERT INTO armada.mark (key, value, number)
-            SELECT k.id, u.value, v_first + u.job FROM unnest(p_mark_jobs, p_mark_keys, p_mark_values) u(job, key, value)
-            JOIN armada.mark_key k ON k.name = p_mark_names[u.key];
+            SELECT v_keys[u.key], u.value, v_first + u.job FROM unnest(p_mark_jobs, p_mark_keys, p_mark_values) u(job, key, value);
+        INSERT INTO armada.tally AS t (queue, state, jobs) SELECT u.queue, p_job_state, count(*) FROM unnest(p_job_queues) u(queue) GROUP BY u.queue
+            ON CONFLICT (queue, state) DO UPDATE SET jobs = t.jobs + excluded.jobs;
     END IF;
     INSERT INTO armada.change (seq, at, commit, first, fresh, body, sets)
         VALUES (v_seq, v_at, p_commit, v_first + 1, v_fresh, p_feed, coalesce(v_sets, '{}'));
