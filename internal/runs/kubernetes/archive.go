@@ -38,6 +38,15 @@ func openArchive(dir string, most int64) (*archive, error) {
 
 func (a *archive) file(run armada.RunID) string { return filepath.Join(a.dir, string(run)+".log.gz") }
 
+// has tells whether lines of a run are kept.
+func (a *archive) has(run armada.RunID) bool {
+	if a == nil {
+		return false
+	}
+	_, err := os.Stat(a.file(run))
+	return err == nil
+}
+
 // archivePatience is how long a node may take to give a pod's logs out.
 const archivePatience = 10 * time.Second
 
@@ -48,7 +57,7 @@ func (r *Runtime) keepLogs(ctx context.Context, pod *corev1.Pod) {
 	if a == nil || pod.Spec.NodeName == "" {
 		return
 	}
-	if _, err := os.Stat(a.file(run)); err == nil {
+	if a.has(run) {
 		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, archivePatience)

@@ -63,7 +63,7 @@ func (r *Runtime) cure(ctx context.Context, pod *corev1.Pod) error {
 	if v == nil {
 		r.log.Warn("a deleted pod does not go; deleting it by force", "run", runOf(pod))
 	} else {
-		r.log.Warn("a pod does not get on; ending it", "run", runOf(pod), "why", v.Reason, "giveBack", v.GiveBack)
+		r.log.Warn("a pod does not get on; ending it", "run", runOf(pod), "why", v.Reason, "give_back", v.GiveBack)
 	}
 	return r.condemn(ctx, pod, v, found.grace)
 }
