@@ -78,6 +78,10 @@ services: ## Make sure that what tests start for themselves is here (PostgreSQL,
 	@scripts/postgres.sh
 	@scripts/kerberos.sh
 
+.PHONY: kube
+kube: ## Build etcd and kube-apiserver into bin/kube, which the tests of internal/runs/kubernetes start.
+	@test/kube/build.sh bin/kube etcd kube-apiserver
+
 .PHONY: tools
 tools: bin/tools/golangci-lint ## Build the linter, as pinned in tools/go.mod, into bin/tools.
 

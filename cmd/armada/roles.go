@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"armada/internal/app"
+	"armada/internal/runs/kubernetes"
 	"armada/internal/telemetry"
 )
 
@@ -45,17 +46,35 @@ replica, and finishes the calls in flight.`,
 }
 
 func executorCommand() *cobra.Command {
-	return roleCommand(app.RoleExecutor, &cobra.Command{
+	cmd := roleCommand(app.RoleExecutor, &cobra.Command{
 		Use:   "executor",
 		Short: "Run jobs of a server elsewhere, as the agent of one cluster",
 		Long: `Lease jobs from a server, run them, and report what becomes of them. The cluster is this machine,
-whose processes the jobs are, or made up with --simulate. It only dials out, to one of the servers
-that --servers lists, and to another one when that goes or falls silent.
+whose processes the jobs are, with --runtime kubernetes a Kubernetes cluster's nodes and pods, or made
+up with --simulate. It only dials out, to one of the servers that --servers lists, and to another one
+when that goes or falls silent.
 
-Ctrl-C and SIGTERM stop running jobs with their grace period and queue them again; a second one
-stops them at once. With --keep-running they go on, and the next armada executor with the same data
-folder finds them, if it comes before its lease ends (executors.lease of the server).`,
-	}, "servers", "tls", "id", "pool", "data-dir", "capacity", "simulate", "keep-running", "metrics-addr", "log-level")
+Ctrl-C and SIGTERM stop running processes with their grace period and queue their jobs again; a second
+one stops them at once. With --keep-running they go on, and the next armada executor with the same data
+folder finds them, if it comes before its lease ends (executors.lease of the server). Pods of a cluster
+always go on.
+
+With --check it says what is missing in the cluster and starts nothing.`,
+	}, "servers", "tls", "id", "pool", "runtime", "kubeconfig", "data-dir", "capacity", "simulate", "keep-running", "metrics-addr", "log-level")
+	cmd.Flags().Bool(checkFlag, false, "look whether the cluster has what is needed, and start nothing")
+	return cmd
+}
+
+// checkFlag is the flag of executors that only look at their cluster.
+const checkFlag = "check"
+
+// checkCluster says what is missing in a cluster.
+func checkCluster(cmd *cobra.Command, config app.Config) error {
+	checks := app.ExamineCluster(cmd.Context(), config)
+	if err := writeTable(cmd.OutOrStdout(), checks); err != nil {
+		return fmt.Errorf("writing the checks: %w", err)
+	}
+	return app.Problems(checks)
 }
 
 // roleFlags are the flags of roles: each stands for one key of the settings.
@@ -72,6 +91,8 @@ var roleFlags = map[string]struct{ key, usage string }{
 	"tls":             {"executor.tls", "speak TLS with the servers"},
 	"id":              {"executor.id", "`name` of this executor, its alone; the host's name when empty"},
 	"pool":            {"executor.pool", "`pool` of its nodes"},
+	"runtime":         {"executor.runtime", "what runs jobs: `process` of this machine, or kubernetes"},
+	"kubeconfig":      {"executor.kubernetes.kubeconfig", "`file` that says where the cluster is; empty is the cluster that this runs in"},
 	"capacity":        {"executor.capacity", "what this machine offers to jobs, `amounts` such as cpu=8,memory=16Gi"},
 	"simulate":        {"executor.simulate", "use made-up clusters instead of this machine; `shape` 3x100 is 3 clusters of 100 nodes"},
 	"keep-running":    {"executor.keepRunning", "leave jobs running when armada stops"},
@@ -87,6 +108,9 @@ func roleCommand(roles app.Roles, cmd *cobra.Command, names ...string) *cobra.Co
 		if err != nil {
 			return err
 		}
+		if check, err := cmd.Flags().GetBool(checkFlag); err == nil && check {
+			return checkCluster(cmd, config)
+		}
 		return play(cmd.Context(), roles, config)
 	}
 	flags.add(cmd, roleKeys(cmd, names...))
@@ -98,7 +122,7 @@ func roleKeys(cmd *cobra.Command, names ...string) map[string]string {
 	d := app.DefaultConfig()
 	defaults := map[string]string{
 		"data-dir": d.DataDir, "grpc-addr": d.Server.GRPCAddr, "http-addr": d.Server.HTTPAddr,
-		"metrics-addr": d.Telemetry.MetricsAddr, "pool": d.Executor.Pool, "log-level": d.Telemetry.LogLevel.String(),
+		"metrics-addr": d.Telemetry.MetricsAddr, "pool": d.Executor.Pool, "runtime": d.Executor.Runtime, "log-level": d.Telemetry.LogLevel.String(),
 	}
 	keys := map[string]string{}
 	for _, name := range names {
@@ -130,6 +154,7 @@ func armadactl() string {
 func play(ctx context.Context, roles app.Roles, config app.Config) error {
 	log := telemetry.NewLogger(os.Stderr, config.Telemetry)
 	adoptGRPCLog(log)
+	kubernetes.LogTo(log.With("part", "kubernetes"))
 	system, err := app.Open(ctx, config, roles, version, log)
 	if err != nil {
 		return err

@@ -1,13 +1,16 @@
 package app
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
+	"time"
 
 	"armada"
 	"armada/internal/executor"
 	"armada/internal/runs"
+	"armada/internal/runs/kubernetes"
 	"armada/internal/runs/process"
 	"armada/internal/runs/simulated"
 )
@@ -34,7 +37,32 @@ func (s *System) openExecutor() error {
 	if s.config.Executor.Simulate != "" {
 		return s.simulate()
 	}
+	if s.config.Executor.Runtime == runtimeKubernetes {
+		return s.useKubernetes()
+	}
 	return s.useThisMachine()
+}
+
+// clusterPatience is how long a cluster may take to be read at the start.
+const clusterPatience = 2 * time.Minute
+
+// useKubernetes makes the executor of a cluster's pods.
+func (s *System) useKubernetes() error {
+	id, err := s.executorID("local")
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), clusterPatience)
+	defer cancel()
+	runtime, err := kubernetes.Open(ctx, s.config.Executor.Kubernetes, kubernetes.Place{
+		Executor: armada.ExecutorID(id), Pool: s.config.Executor.Pool, Table: s.config.resources(),
+		Dir: s.dir.file("logs"), Log: s.log.With("part", "runs"),
+	})
+	if err != nil {
+		return fmt.Errorf("executor.kubernetes: %w", err)
+	}
+	s.folders = runtime
+	return s.addCluster(armada.ExecutorID(id), runtime)
 }
 
 // executorID is the configured id, or one for whoever gave none.

@@ -18,6 +18,7 @@ import (
 	"armada/internal/leader"
 	"armada/internal/podspec"
 	"armada/internal/pricing"
+	"armada/internal/runs/kubernetes"
 	"armada/internal/scheduling"
 	"armada/internal/server"
 	"armada/internal/server/executors"
@@ -176,6 +177,11 @@ type Executor struct {
 	Servers []string
 	// TLS encrypts what goes to them.
 	TLS bool
+	// Runtime is what runs jobs: process, for processes of this machine, or
+	// kubernetes, for pods of a cluster.
+	Runtime string
+	// Kubernetes is how the pods of a cluster are run.
+	Kubernetes kubernetes.Config
 	// CAFile has the authorities that their certificates are checked against; empty
 	// is those of the system. CertFile and KeyFile are the executor's own certificate.
 	CAFile   string
@@ -200,9 +206,16 @@ type Executor struct {
 	// the oldest go first, and 0 is no bound. They also go when their jobs are
 	// forgotten.
 	KeepLogsBytes int64
-	// KeepRunning leaves jobs running when armada stops.
+	// KeepRunning leaves jobs running when armada stops. Pods of a cluster are left
+	// running always.
 	KeepRunning bool
 }
+
+// The runtimes.
+const (
+	runtimeProcess    = "process"
+	runtimeKubernetes = "kubernetes"
+)
 
 // DefaultConfig returns what holds when nothing is set.
 func DefaultConfig() Config {
@@ -228,7 +241,7 @@ func DefaultConfig() Config {
 		},
 		Jobs:     podspec.DefaultConfig(),
 		Store:    Store{Connections: 8, KeepFinished: 14 * 24 * time.Hour, KeepClientIDs: 14 * 24 * time.Hour},
-		Executor: Executor{Pool: armada.DefaultPool, SimulatedRuntime: time.Second, KeepLogsBytes: 10 << 30},
+		Executor: Executor{Pool: armada.DefaultPool, Runtime: runtimeProcess, Kubernetes: kubernetes.DefaultConfig(), SimulatedRuntime: time.Second, KeepLogsBytes: 10 << 30},
 	}
 }
 
@@ -376,6 +389,12 @@ func (e Executor) validate() error {
 	if e.KeepLogsBytes < 0 {
 		errs = append(errs, fmt.Errorf("executor.keepLogsBytes: must be 0, for no bound, or more, is %d", e.KeepLogsBytes))
 	}
+	if e.Runtime != runtimeProcess && e.Runtime != runtimeKubernetes {
+		errs = append(errs, fmt.Errorf("executor.runtime: must be %s or %s, is %q", runtimeProcess, runtimeKubernetes, e.Runtime))
+	}
+	if err := e.Kubernetes.Validate(); err != nil {
+		errs = append(errs, fmt.Errorf("executor.kubernetes: %w", err))
+	}
 	if e.Pool == "" {
 		errs = append(errs, errors.New("executor.pool: must not be empty"))
 	}
@@ -388,6 +407,11 @@ func (e Executor) validate() error {
 		errs = append(errs, fmt.Errorf("executor.%w", err))
 	}
 	return errors.Join(errs...)
+}
+
+// leavesRunning tells whether jobs go on when armada stops.
+func (e Executor) leavesRunning() bool {
+	return e.KeepRunning || e.Runtime == runtimeKubernetes && e.Simulate == ""
 }
 
 func (c Config) scheduling() scheduling.Config {

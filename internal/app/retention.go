@@ -45,16 +45,13 @@ const (
 func (s *System) retention() (*retention, error) {
 	r := &retention{
 		keep: s.config.Store.kept(), keepLogs: s.config.Executor.KeepLogsBytes, now: s.config.Rehearsal.now, log: s.log,
-		leads: func() bool { return s.leader.Known().Replica.Name == s.replica.Name },
+		folders: s.folders, leads: func() bool { return s.leader.Known().Replica.Name == s.replica.Name },
 		forgotten: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "armada_retention_forgotten_total", Help: "What was forgotten because it was old or too much: jobs, events, client ids, run folders.",
 		}, []string{"what"}),
 	}
 	if s.store != nil {
 		r.store = s.store
-	}
-	if s.folders != nil {
-		r.folders = s.folders
 	}
 	if err := s.registry.Register(r.forgotten); err != nil {
 		return nil, fmt.Errorf("register the metric of what was forgotten: %w", err)

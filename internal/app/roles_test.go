@@ -13,6 +13,7 @@ func TestTheExampleConfigurationsLoad(t *testing.T) {
 	if err != nil || len(files) < 2 {
 		t.Fatalf("found %q, %v", files, err)
 	}
+	files = append(files, filepath.Join("..", "..", "deploy", "kubernetes", "executor.yaml"))
 	for _, file := range files {
 		if _, _, err := LoadConfig(file, nil, nil); err != nil {
 			t.Errorf("%s: %v", filepath.Base(file), err)

@@ -14,7 +14,6 @@ import (
 
 	"armada/internal/leader"
 	"armada/internal/pricing"
-	"armada/internal/runs/process"
 	"armada/internal/server"
 	"armada/internal/server/executors"
 	"armada/internal/server/peers"
@@ -61,8 +60,8 @@ type System struct {
 	conn     *grpc.ClientConn   // to the server, inside the process or elsewhere
 	caller   credentials.Source // what proves who the executor is; nil without
 	clusters []cluster
-	folders  *process.Runtime // nil when jobs are simulated
-	trace    *trace           // nil when nobody asked for one
+	folders  folders // nil when jobs are simulated
+	trace    *trace  // nil when nobody asked for one
 
 	forgetting *retention
 
@@ -162,7 +161,7 @@ func (s *System) Start(ctx context.Context) <-chan error {
 func (s *System) Stop(ctx, hurry context.Context) error {
 	s.scheduling.stop()
 	var err error
-	if len(s.clusters) > 0 && !s.config.Executor.KeepRunning && !s.serving.over() {
+	if len(s.clusters) > 0 && !s.config.Executor.leavesRunning() && !s.serving.over() {
 		<-s.scheduling.done // or it would give away again what is given back
 		err = s.drain(ctx, hurry)
 	}

@@ -114,7 +114,7 @@ func (s *System) Farewell() string {
 	switch {
 	case n == 0:
 		return "Stopping.\n"
-	case s.config.Executor.KeepRunning:
+	case s.config.Executor.leavesRunning():
 		return fmt.Sprintf("Stopping; %s on running. The next one with this data folder finds them.\n", plural(n, "job goes", "jobs go"))
 	case n == 1:
 		return "Stopping 1 job with its grace period; it is queued again. Ctrl-C again stops it at once.\n"

@@ -41,6 +41,10 @@ func order(l *executorapi.JobRunLease) (*runs.Order, []armada.RunID, error) {
 	for _, run := range l.GetAfterRunIds() {
 		after = append(after, armada.RunID(run))
 	}
+	objects, err := objects(job.GetObjects())
+	if err != nil {
+		return &runs.Order{Run: run, Job: known, Node: l.GetNodeName()}, nil, err
+	}
 	return &runs.Order{
 		Run:         run,
 		Job:         known,
@@ -54,7 +58,34 @@ func order(l *executorapi.JobRunLease) (*runs.Order, []armada.RunID, error) {
 		Labels:      meta.GetLabels(),
 		Annotations: meta.GetAnnotations(),
 		Spec:        raw,
+		Objects:     objects,
 	}, after, nil
+}
+
+// objects reads what is to be made beside the pod.
+func objects(list []*armadaevents.KubernetesObject) ([]runs.Object, error) {
+	var objects []runs.Object
+	for i, from := range list {
+		meta := from.GetObjectMeta()
+		o := runs.Object{Name: meta.GetName(), Labels: meta.GetLabels(), Annotations: meta.GetAnnotations()}
+		var spec proto.Message
+		var into *[]byte
+		switch {
+		case from.GetService() != nil:
+			spec, into = from.GetService(), &o.Service
+		case from.GetIngress() != nil:
+			spec, into = from.GetIngress(), &o.Ingress
+		default:
+			return nil, fmt.Errorf("job.objects[%d] of the lease is neither a service nor an ingress", i)
+		}
+		raw, err := proto.MarshalOptions{Deterministic: true}.Marshal(spec)
+		if err != nil {
+			return nil, fmt.Errorf("encoding job.objects[%d]: %w", i, err)
+		}
+		*into = raw
+		objects = append(objects, o)
+	}
+	return objects, nil
 }
 
 // nodeInfo describes a node to the server.
@@ -135,10 +166,25 @@ func events(r *report, pool string) []*armadaevents.EventSequence_Event {
 			JobRunRunning: &armadaevents.JobRunRunning{JobId: string(s.Job), RunId: string(s.Run), ResourceInfos: podInfo(s), Pool: pool},
 		}})
 	}
+	if r.reached {
+		add(s.Running, &armadaevents.EventSequence_Event{Event: &armadaevents.EventSequence_Event_StandaloneIngressInfo{StandaloneIngressInfo: addresses(s)}})
+	}
 	if s.Phase.Ended() {
 		add(s.Ended, ending(r))
 	}
 	return list
+}
+
+// addresses tells where the ports of a run are reached.
+func addresses(s *runs.Status) *armadaevents.StandaloneIngressInfo {
+	info := &armadaevents.StandaloneIngressInfo{
+		JobId: string(s.Job), RunId: string(s.Run), NodeName: s.Node, PodNumber: s.Pod.Number,
+		PodName: s.Pod.Name, PodNamespace: s.Pod.Namespace, ObjectMeta: objectMeta(s), IngressAddresses: map[int32]string{},
+	}
+	for port, address := range s.Addresses {
+		info.IngressAddresses[int32(port)] = address
+	}
+	return info
 }
 
 // ending tells how a run ended.

@@ -46,6 +46,7 @@ type entry struct {
 	after  []armada.RunID // of a held run: its victims
 	status runs.Status    // as last told by the runtime, or by the agent itself
 	known  runs.Phase     // the latest phase that the server has acknowledged
+	told   bool           // the server has acknowledged the run's addresses
 
 	// returned tells that the run ends as a lease given back.
 	returned *giveBack
@@ -69,6 +70,7 @@ type giveBack struct {
 type report struct {
 	status   runs.Status
 	known    runs.Phase
+	reached  bool // the addresses are news
 	returned *giveBack
 }
 
@@ -208,7 +210,7 @@ func (l *ledger) learn(statuses []runs.Status) {
 			continue
 		}
 		l.hand(e)
-		if e.status = statuses[i]; e.status.Phase > e.known {
+		if e.status = statuses[i]; e.status.Phase > e.known || e.reached() {
 			l.news[run] = e
 		}
 	}
@@ -247,10 +249,16 @@ func (l *ledger) unreported(draining bool) []report {
 	return reports
 }
 
+// reached tells whether the server is to be told where the run is reached.
+func (e *entry) reached() bool { return len(e.status.Addresses) > 0 && !e.told }
+
 // report tells what the server does not know of the run. One that was stopped
 // for the lease has failed, as it would have when the server gave it up.
 func (e *entry) report() report {
-	r := report{status: e.status, known: e.known, returned: e.returned}
+	r := report{status: e.status, known: e.known, reached: e.reached(), returned: e.returned}
+	if e.returned == nil && e.status.GiveBack {
+		r.returned = &giveBack{reason: e.status.End.Reason, attempted: !e.status.Running.IsZero()}
+	}
 	if e.leaseLost && e.returned == nil && e.status.Phase == runs.Stopped {
 		r.status.Phase = runs.Failed
 		r.status.End.Category, r.status.End.Subcategory = armada.CategoryInternal, armada.SubcategoryLeaseExpired
@@ -269,8 +277,8 @@ func (l *ledger) acknowledged(r report) (forget bool) {
 	if e == nil {
 		return false
 	}
-	e.known = max(e.known, r.status.Phase)
-	if e.status.Phase <= e.known {
+	e.known, e.told = max(e.known, r.status.Phase), e.told || r.reached
+	if e.status.Phase <= e.known && !e.reached() {
 		delete(l.news, run)
 	}
 	if !r.status.Phase.Ended() {
@@ -340,7 +348,7 @@ func (l *ledger) newSession() {
 	l.request = 0
 	for run, e := range l.entries {
 		if e.known != 0 {
-			e.known = 0
+			e.known, e.told = 0, false
 			l.news[run] = e
 		}
 	}

@@ -2,6 +2,7 @@ package executor
 
 import (
 	"testing"
+	"time"
 
 	"armada"
 	"armada/internal/runs"
@@ -262,4 +263,64 @@ func TestANewSessionIsToldAgainWhatLivingRunsHaveComeTo(t *testing.T) {
 	if n := len(l.unreported(false)); n != 0 {
 		t.Errorf("%d reports are left after the acknowledgement", n)
 	}
+}
+
+func TestARunThatItsRuntimeGivesBackIsReportedAsALeaseGivenBack(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name      string
+		running   time.Time
+		attempted bool
+	}{
+		{name: "it never ran"},
+		{name: "it ran", running: time.Now(), attempted: true},
+	} {
+		l := newLedger()
+		take(t, l, "a-1")
+		s := seen("a-1", runs.Failed)
+		s.GiveBack, s.Running, s.End.Reason = true, c.running, "the node refused the pod"
+		l.learn([]runs.Status{s})
+		reports := l.unreported(false)
+		if len(reports) != 1 || reports[0].returned == nil || *reports[0].returned != (giveBack{reason: s.End.Reason, attempted: c.attempted}) {
+			t.Fatalf("%s: reported as %+v", c.name, reports)
+		}
+		if back := failure(&reports[0]).GetPodLeaseReturned(); back.GetMessage() != s.End.Reason || back.GetRunAttempted() != c.attempted {
+			t.Errorf("%s: told as %v", c.name, back)
+		}
+		if !l.acknowledged(reports[0]) {
+			t.Errorf("%s: the runtime is not told to forget the run", c.name)
+		}
+	}
+}
+
+func TestTheAddressesOfARunAreToldOnceInEachSession(t *testing.T) {
+	t.Parallel()
+	l := newLedger()
+	take(t, l, "a-1")
+	s := seen("a-1", runs.Running)
+	l.learn([]runs.Status{s})
+	acknowledge(l)
+	told := func(want bool) {
+		t.Helper()
+		reports := l.unreported(false)
+		if got := len(reports) == 1 && reports[0].reached; got != want {
+			t.Errorf("addresses are told: %v, want %v: %+v", got, want, reports)
+		}
+		for _, r := range reports {
+			list := events(&r, "p")
+			last := list[len(list)-1].GetStandaloneIngressInfo().GetIngressAddresses()
+			if want && last[80] != "10.0.0.1:30080" {
+				t.Errorf("told as %v", list)
+			}
+			l.acknowledged(r)
+		}
+	}
+	told(false)
+	s.Addresses = map[uint32]string{80: "10.0.0.1:30080"}
+	l.learn([]runs.Status{s})
+	told(true)
+	l.learn([]runs.Status{s})
+	told(false)
+	l.newSession()
+	told(true)
 }

@@ -65,7 +65,7 @@ func (a *Agent) reportNews(ctx context.Context) error {
 			if !a.ledger.acknowledged(r) {
 				continue
 			}
-			if err := a.runtime.Forget(ctx, r.status.Run); err != nil {
+			if err := a.runtime.Forget(ctx, r.status.Run); err != nil && ctx.Err() == nil {
 				a.log.Error("an ended run could not be forgotten", "run", r.status.Run, "error", err)
 			}
 		}

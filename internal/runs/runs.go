@@ -80,6 +80,20 @@ type Order struct {
 	Labels      map[string]string
 	Annotations map[string]string
 	Spec        []byte // the pod spec's bytes, for internal/podspec
+	// Objects are to be made beside the pod, where there is a cluster to have them
+	// in; they go when the run ends.
+	Objects []Object
+}
+
+// Object is a service or an ingress: the bytes of one of Kubernetes' specs. The
+// selector of a service is the runtime's to write, and the end of an ingress's
+// hosts.
+type Object struct {
+	Name        string
+	Labels      map[string]string
+	Annotations map[string]string
+	Service     []byte // k8s.io.api.core.v1.ServiceSpec
+	Ingress     []byte // k8s.io.api.networking.v1.IngressSpec
 }
 
 // Phase is how far a run has come, as its runtime sees it.
@@ -121,6 +135,12 @@ type Status struct {
 	Ended    time.Time
 	End      armada.RunEnd // of an ended run
 	Stopping bool          // Stop was called and the run has not ended
+	// GiveBack tells of an ended run that it never began, through no fault of its
+	// job: its lease may be given back, and the job run elsewhere.
+	GiveBack bool
+	// Addresses are where the ports of its services and ingresses are reached from
+	// outside, by the container's port; nil until all of them are known.
+	Addresses map[uint32]string
 }
 
 // LogQuery selects lines of a run.

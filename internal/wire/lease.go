@@ -82,6 +82,7 @@ func Lease(o *store.Order, spec *corev1.PodSpec, preemptible bool) *executorapi.
 			MainObject: &armadaevents.KubernetesMainObject{Object: &armadaevents.KubernetesMainObject_PodSpec{
 				PodSpec: &armadaevents.PodSpecWithAvoidList{PodSpec: spec},
 			}},
+			Objects:        Objects(o, spec),
 			ExternalJobUri: details.ExternalURI,
 		},
 		NodeName:    run.Node,

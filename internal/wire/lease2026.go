@@ -42,7 +42,6 @@ func Lease2026(l *executorapi.JobRunLease, o *store.Order, labels map[string]str
 		spec.PriorityClassName = proto.String(p.PriorityClass)
 	}
 	pod.PodSpec = spec
-	l.Job.Objects = Objects(o, spec)
 	if label := o.Job.Gang.UniformityLabel; label != "" {
 		l.Job.ObjectMeta.Annotations[annotationUniformityName] = label
 		l.Job.ObjectMeta.Annotations[annotationUniformityValue] = labels[label]

@@ -71,7 +71,7 @@ func (r *run) execute() runs.Status {
 		return r.concludeBroken(fmt.Sprintf("the pod spec cannot be read: %v", err))
 	}
 	r.setGrace(spec)
-	spec.AddEnv(jobVariables(&r.order))
+	spec.AddEnv(runs.Variables(&r.order))
 	containers := spec.Containers(fields(&r.order))
 	if problem := cannotWork(containers); problem != "" {
 		return r.concludeBroken(problem)

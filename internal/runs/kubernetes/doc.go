@@ -1,0 +1,33 @@
+// Package kubernetes runs pods in a Kubernetes cluster: one pod for each run, on
+// the node that the scheduler chose.
+//
+// The words: a pod is ours when its label [LabelExecutor] has our executor's id;
+// all others are only counted, by what they take from the nodes. The finalizer
+// [Finalizer] keeps a pod's object in the cluster, whoever deletes it, until its
+// end is told and forgotten. A verdict is an annotation in which this runtime
+// writes down, before it deletes a pod, how the run is to end if it does not end
+// by itself first: stopped, failed, or given back. A forgotten pod carries
+// [AnnotationForgotten] and no finalizer; it stays for its logs until the keeper
+// removes it.
+//
+// What is promised, and why it holds (docs/adr/0033-pods.md):
+//   - all state is on the pods: an executor that is killed and started again, at
+//     any moment, tells of each run what it would have told;
+//   - a run is made once: pods are named by job, and a pod of an earlier attempt
+//     is removed before the next one is made;
+//   - no end is lost: the object of a pod outlives the pod;
+//   - a run ends once, by the first of what happened: its containers' own end
+//     before a verdict, a success even after one.
+//
+// What a pod says is read by pure functions: [statusOf] (status.go) tells the
+// status of a run from its pod, podOf (pod.go) makes a pod from an order, trouble
+// (trouble.go) tells what is wrong with a pod that does not get on. Around them
+// stand the caches that follow the cluster (watch.go), the runtime's methods
+// (runtime.go), one queue of runs to look at (observe.go), the rounds that look
+// for trouble and remove old pods (rounds.go, keep.go), and logs (logs.go,
+// archive.go).
+//
+// It must never decide what runs, delete a pod that is not ours, or make a pod
+// without a lease's order. It is the only package beside internal/podspec that
+// uses Kubernetes' types, and shows none of them.
+package kubernetes

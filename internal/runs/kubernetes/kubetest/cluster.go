@@ -1,0 +1,320 @@
+// Package kubetest gives tests a real Kubernetes API of their own: etcd and
+// kube-apiserver on free ports of the loopback, with nodes whose kubelets are
+// played by the test process ([Nodes]). Pods live as their annotations say;
+// what they print is read through the API as from any kubelet.
+//
+// A test binary that wants one calls [Main] from TestMain and [NewNodes] in each
+// test. The binaries are made by `make kube` (test/kube). A cluster dies with the
+// process that started it. There is no controller manager: nothing but the tests
+// and the played kubelets changes objects.
+package kubetest
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io"
+	"math/big"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
+)
+
+// hint says what to do where the binaries are missing.
+const hint = "these tests need etcd and kube-apiserver in bin/kube: run make kube"
+
+// startPatience is how long the API server may take to be ready on a busy machine.
+const startPatience = 2 * time.Minute
+
+// Cluster is an API server with its etcd.
+type Cluster struct {
+	// Kubeconfig is a file with the rights of an administrator.
+	Kubeconfig string
+	Client     kubernetes.Interface
+
+	host      string
+	folder    string
+	processes []*exec.Cmd
+	pki       *pki
+	kubelet   *tls.Certificate // what played kubelets serve with
+}
+
+var shared *Cluster
+
+// Main runs the tests of a binary with one shared cluster and returns the exit
+// code: os.Exit(kubetest.Main(m)).
+func Main(m *testing.M) int {
+	c, err := start()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer c.stop()
+	shared = c
+	return m.Run()
+}
+
+// Shared is the cluster that Main started.
+func Shared(t testing.TB) *Cluster {
+	t.Helper()
+	if shared == nil {
+		t.Fatal("kubetest: call kubetest.Main from TestMain")
+	}
+	return shared
+}
+
+// Client is an administrator of the cluster that Main started.
+func Client() kubernetes.Interface { return shared.Client }
+
+// binaries finds the folder with etcd and kube-apiserver.
+func binaries() (string, error) {
+	if dir := os.Getenv("ARMADA_KUBE_BIN"); dir != "" {
+		return dir, nil
+	}
+	dir, err := os.Getwd()
+	if err != nil {
+		return "", err
+	}
+	for ; ; dir = filepath.Dir(dir) {
+		found := filepath.Join(dir, "bin", "kube")
+		if _, err := os.Stat(filepath.Join(found, "kube-apiserver")); err == nil {
+			return found, nil
+		}
+		if dir == filepath.Dir(dir) {
+			return "", errors.New(hint)
+		}
+	}
+}
+
+func start() (_ *Cluster, err error) {
+	bin, err := binaries()
+	if err != nil {
+		return nil, err
+	}
+	folder, err := os.MkdirTemp("", "armada-kube-")
+	if err != nil {
+		return nil, err
+	}
+	c := &Cluster{folder: folder}
+	defer func() {
+		if err != nil {
+			c.stop()
+		}
+	}()
+	pki, err := newPKI(folder)
+	if err != nil {
+		return nil, err
+	}
+	c.pki = pki
+	if c.kubelet, err = pki.kubelet(); err != nil {
+		return nil, err
+	}
+	ports, err := freePorts(3)
+	if err != nil {
+		return nil, err
+	}
+	client, peer := "http://127.0.0.1:"+ports[0], "http://127.0.0.1:"+ports[1]
+	if err := c.run(filepath.Join(bin, "etcd"), "--data-dir", filepath.Join(folder, "etcd"), "--unsafe-no-fsync", "--log-level", "error",
+		"--listen-client-urls", client, "--advertise-client-urls", client,
+		"--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer, "--initial-cluster", "default="+peer); err != nil {
+		return nil, err
+	}
+	file := func(name string) string { return filepath.Join(folder, name) }
+	if err := c.run(filepath.Join(bin, "kube-apiserver"), "--etcd-servers", client,
+		"--bind-address", "127.0.0.1", "--secure-port", ports[2], "--advertise-address", "127.0.0.1", "--endpoint-reconciler-type", "none",
+		"--tls-cert-file", file("apiserver.crt"), "--tls-private-key-file", file("apiserver.key"), "--client-ca-file", file("ca.crt"),
+		"--kubelet-client-certificate", file("admin.crt"), "--kubelet-client-key", file("admin.key"),
+		"--service-account-issuer", "https://kubernetes.default.svc",
+		"--service-account-key-file", file("sa.key"), "--service-account-signing-key-file", file("sa.key"),
+		"--service-cluster-ip-range", "10.0.0.0/16", "--authorization-mode", "RBAC", "--allow-privileged",
+		"--disable-admission-plugins", "ServiceAccount", "--max-requests-inflight", "2000", "--max-mutating-requests-inflight", "2000",
+	); err != nil {
+		return nil, err
+	}
+	c.host = "https://127.0.0.1:" + ports[2]
+	config := &rest.Config{
+		Host: c.host, QPS: 1e4, Burst: 1e4,
+		TLSClientConfig: rest.TLSClientConfig{CAFile: file("ca.crt"), CertFile: file("admin.crt"), KeyFile: file("admin.key")},
+	}
+	if c.Client, err = kubernetes.NewForConfig(config); err != nil {
+		return nil, err
+	}
+	c.Kubeconfig = file("kubeconfig")
+	if err := writeKubeconfig(c.Kubeconfig, config); err != nil {
+		return nil, err
+	}
+	return c, c.ready()
+}
+
+// ready waits until the API server answers that it is.
+func (c *Cluster) ready() error {
+	ctx, cancel := context.WithTimeout(context.Background(), startPatience)
+	defer cancel()
+	for {
+		body, err := c.Client.CoreV1().RESTClient().Get().AbsPath("/readyz").DoRaw(ctx)
+		if err == nil && string(body) == "ok" {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			said, _ := os.ReadFile(filepath.Join(c.folder, "kube-apiserver.log"))
+			return fmt.Errorf("kube-apiserver is not ready: %w\n%s", err, said[max(0, len(said)-2000):])
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+}
+
+// run starts a process that dies with this one.
+func (c *Cluster) run(command string, args ...string) error {
+	cmd := exec.Command(command, args...)
+	log, err := os.Create(filepath.Join(c.folder, filepath.Base(command)+".log"))
+	if err != nil {
+		return err
+	}
+	defer log.Close()
+	cmd.Stdout, cmd.Stderr, cmd.Dir = log, log, c.folder
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if err := cmd.Start(); err != nil {
+		return fmt.Errorf("%w: %s", err, hint)
+	}
+	c.processes = append(c.processes, cmd)
+	return nil
+}
+
+func (c *Cluster) stop() {
+	for i := len(c.processes) - 1; i >= 0; i-- {
+		_ = c.processes[i].Process.Kill()
+		_ = c.processes[i].Wait()
+	}
+	_ = os.RemoveAll(c.folder)
+}
+
+// freePorts finds ports of the loopback that nobody listens on.
+func freePorts(n int) ([]string, error) {
+	var ports []string
+	var open []io.Closer
+	for range n {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			return nil, err
+		}
+		open = append(open, l)
+		ports = append(ports, strconv.Itoa(l.Addr().(*net.TCPAddr).Port))
+	}
+	for _, l := range open {
+		l.Close()
+	}
+	return ports, nil
+}
+
+// User returns a kubeconfig of somebody who may do nothing until a role is bound
+// to the name.
+func (c *Cluster) User(t testing.TB, name string) string {
+	t.Helper()
+	if err := c.pki.sign("user-"+name, pkix.Name{CommonName: name}); err != nil {
+		t.Fatal(err)
+	}
+	file := func(end string) string { return filepath.Join(c.folder, "user-"+name+end) }
+	config := &rest.Config{Host: c.host, TLSClientConfig: rest.TLSClientConfig{
+		CAFile: filepath.Join(c.folder, "ca.crt"), CertFile: file(".crt"), KeyFile: file(".key"),
+	}}
+	if err := writeKubeconfig(file(".kubeconfig"), config); err != nil {
+		t.Fatal(err)
+	}
+	return file(".kubeconfig")
+}
+
+func writeKubeconfig(file string, config *rest.Config) error {
+	k := clientcmdapi.NewConfig()
+	k.Clusters["test"] = &clientcmdapi.Cluster{Server: config.Host, CertificateAuthority: config.CAFile}
+	k.AuthInfos["test"] = &clientcmdapi.AuthInfo{ClientCertificate: config.CertFile, ClientKey: config.KeyFile}
+	k.Contexts["test"] = &clientcmdapi.Context{Cluster: "test", AuthInfo: "test"}
+	k.CurrentContext = "test"
+	return clientcmd.WriteToFile(*k, file)
+}
+
+// pki is a certificate authority and what it has signed.
+type pki struct {
+	folder string
+	key    *ecdsa.PrivateKey
+	ca     *x509.Certificate
+	serial atomic.Int64
+}
+
+func newPKI(folder string) (*pki, error) {
+	p := &pki{folder: folder}
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return nil, err
+	}
+	p.key = key
+	p.ca = &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "kubetest"}, IsCA: true, BasicConstraintsValid: true,
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour), KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageDigitalSignature,
+	}
+	der, err := x509.CreateCertificate(rand.Reader, p.ca, p.ca, &key.PublicKey, key)
+	if err != nil {
+		return nil, err
+	}
+	sa, err := x509.MarshalECPrivateKey(key)
+	if err != nil {
+		return nil, err
+	}
+	return p, errors.Join(
+		writePEM(filepath.Join(folder, "ca.crt"), "CERTIFICATE", der),
+		writePEM(filepath.Join(folder, "sa.key"), "EC PRIVATE KEY", sa),
+		p.sign("apiserver", pkix.Name{CommonName: "kube-apiserver"}),
+		p.sign("admin", pkix.Name{CommonName: "admin", Organization: []string{"system:masters"}}),
+		p.sign("kubelet", pkix.Name{CommonName: "kubelet"}),
+	)
+}
+
+func (p *pki) sign(name string, subject pkix.Name) error {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return err
+	}
+	der, err := x509.CreateCertificate(rand.Reader, &x509.Certificate{
+		SerialNumber: big.NewInt(1 + p.serial.Add(1)), Subject: subject, NotBefore: p.ca.NotBefore, NotAfter: p.ca.NotAfter,
+		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth, x509.ExtKeyUsageServerAuth},
+		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, DNSNames: []string{"localhost"},
+	}, p.ca, &key.PublicKey, p.key)
+	if err != nil {
+		return err
+	}
+	private, err := x509.MarshalECPrivateKey(key)
+	if err != nil {
+		return err
+	}
+	return errors.Join(
+		writePEM(filepath.Join(p.folder, name+".crt"), "CERTIFICATE", der),
+		writePEM(filepath.Join(p.folder, name+".key"), "EC PRIVATE KEY", private),
+	)
+}
+
+func (p *pki) kubelet() (*tls.Certificate, error) {
+	pair, err := tls.LoadX509KeyPair(filepath.Join(p.folder, "kubelet.crt"), filepath.Join(p.folder, "kubelet.key"))
+	return &pair, err
+}
+
+func writePEM(file, kind string, der []byte) error {
+	return os.WriteFile(file, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}), 0o600)
+}

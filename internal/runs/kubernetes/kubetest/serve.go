@@ -1,0 +1,98 @@
+package kubetest
+
+import (
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+)
+
+// serve plays the part of a kubelet that gives logs out, for all nodes.
+func (n *Nodes) serve(t testing.TB) (at net.Addr, stop func()) {
+	t.Helper()
+	listener, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{Certificates: []tls.Certificate{*n.Cluster.kubelet}, MinVersion: tls.VersionTLS12})
+	if err != nil {
+		t.Fatal(err)
+	}
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /containerLogs/{namespace}/{pod}/{container}", n.logs)
+	server := &http.Server{Handler: mux, ReadHeaderTimeout: time.Minute}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+			t.Errorf("playing a kubelet: %v", err)
+		}
+	}()
+	return listener.Addr(), func() {
+		server.Close()
+		<-done
+	}
+}
+
+// logs writes what a pod printed, as a kubelet does.
+func (n *Nodes) logs(w http.ResponseWriter, r *http.Request) {
+	l := n.named(r.PathValue("pod"))
+	if l == nil || !l.begun() {
+		http.Error(w, "container is waiting to start", http.StatusBadRequest)
+		return
+	}
+	l.mu.Lock()
+	lines := l.lines
+	l.mu.Unlock()
+	query := r.URL.Query()
+	if since, err := time.Parse(time.RFC3339, query.Get("sinceTime")); err == nil {
+		for len(lines) > 0 {
+			if at, _, _ := strings.Cut(lines[0], " "); !before(at, since) {
+				break
+			}
+			lines = lines[1:]
+		}
+	}
+	if tail, err := strconv.Atoi(query.Get("tailLines")); err == nil && tail < len(lines) {
+		lines = lines[len(lines)-tail:]
+	}
+	for _, line := range lines {
+		fmt.Fprintln(w, line)
+	}
+	if query.Get("follow") != "true" {
+		return
+	}
+	if flusher, can := w.(http.Flusher); can {
+		flusher.Flush()
+	}
+	select {
+	case <-l.ended:
+	case <-r.Context().Done():
+	case <-n.ctx.Done():
+	}
+}
+
+func before(text string, since time.Time) bool {
+	at, err := time.Parse(time.RFC3339Nano, text)
+	return err == nil && at.Before(since)
+}
+
+// named finds the latest life of a pod.
+func (n *Nodes) named(pod string) *life {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	var latest *life
+	for _, l := range n.pods {
+		if l.name == pod && (latest == nil || l.began.After(latest.began)) {
+			latest = l
+		}
+	}
+	return latest
+}
+
+func (l *life) begun() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return !l.began.IsZero()
+}

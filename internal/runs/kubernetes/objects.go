@@ -1,0 +1,207 @@
+package kubernetes
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"armada"
+	"armada/internal/runs"
+)
+
+// objectsText writes objects down on their pod, so that whoever looks at it can
+// make them.
+func objectsText(objects []runs.Object) string {
+	text, err := json.Marshal(objects)
+	if err != nil {
+		panic(err) // texts and bytes
+	}
+	return string(text)
+}
+
+func objectsOn(pod *corev1.Pod) ([]runs.Object, error) {
+	text, any := pod.Annotations[AnnotationObjects]
+	if !any {
+		return nil, nil
+	}
+	var objects []runs.Object
+	if err := json.Unmarshal([]byte(text), &objects); err != nil {
+		return nil, fmt.Errorf("reading what is to be made beside pod %s: %w", pod.Name, err)
+	}
+	return objects, nil
+}
+
+// makeObjects makes what is to be beside a pod and is not there yet, and notes
+// where it is reached when all of it is known. An object that can never be made
+// fails the run.
+func (r *Runtime) makeObjects(ctx context.Context, pod *corev1.Pod) error {
+	run := runOf(pod)
+	r.mu.Lock()
+	_, reached := r.reached[run]
+	r.mu.Unlock()
+	objects, err := objectsOn(pod)
+	if err != nil || len(objects) == 0 || reached || pod.DeletionTimestamp != nil {
+		return err
+	}
+	addresses, complete := map[uint32]string{}, true
+	for i := range objects {
+		o := &objects[i]
+		made, err := r.makeObject(ctx, pod, o)
+		if err != nil && r.fatal(err) {
+			v := verdict{
+				At: pod.CreationTimestamp.Time, Phase: runs.Failed, Reason: fmt.Sprintf("%s could not be made: %v", o.Name, err),
+				Category: armada.CategoryInternal, Subcategory: subcategoryStartingUp,
+			}
+			return r.condemn(ctx, pod, &v, 0)
+		}
+		if err != nil {
+			return fmt.Errorf("making %s: %w", o.Name, err)
+		}
+		complete = made(addresses) && complete
+	}
+	if complete {
+		r.mu.Lock()
+		r.reached[run] = addresses
+		r.mu.Unlock()
+	}
+	return nil
+}
+
+// reach tells the addresses of an object, and whether all are known.
+type reach func(map[uint32]string) bool
+
+// makeObject makes a service or an ingress, or finds that it is there.
+func (r *Runtime) makeObject(ctx context.Context, pod *corev1.Pod, o *runs.Object) (reach, error) {
+	client := r.clients.of(pod.Annotations[AnnotationOwner], nil)
+	meta := r.objectMeta(pod, o)
+	if o.Service != nil {
+		service := &corev1.Service{ObjectMeta: meta}
+		if err := service.Spec.Unmarshal(o.Service); err != nil {
+			return nil, apierrors.NewBadRequest(err.Error())
+		}
+		service.Spec.Selector = map[string]string{
+			LabelJob: pod.Labels[LabelJob], LabelQueue: pod.Labels[LabelQueue], LabelPodNumber: pod.Labels[LabelPodNumber],
+		}
+		made, err := client.CoreV1().Services(pod.Namespace).Create(ctx, service, metav1.CreateOptions{})
+		if apierrors.IsAlreadyExists(err) {
+			made, err = client.CoreV1().Services(pod.Namespace).Get(ctx, meta.Name, metav1.GetOptions{})
+		}
+		if err != nil {
+			return nil, err
+		}
+		return func(addresses map[uint32]string) bool { return serviceAddresses(made, pod.Status.HostIP, addresses) }, nil
+	}
+	ingress := &networkingv1.Ingress{ObjectMeta: meta}
+	if err := ingress.Spec.Unmarshal(o.Ingress); err != nil {
+		return nil, apierrors.NewBadRequest(err.Error())
+	}
+	r.completeIngress(ingress)
+	made, err := client.NetworkingV1().Ingresses(pod.Namespace).Create(ctx, ingress, metav1.CreateOptions{})
+	if apierrors.IsAlreadyExists(err) {
+		made, err = client.NetworkingV1().Ingresses(pod.Namespace).Get(ctx, meta.Name, metav1.GetOptions{})
+	}
+	if err != nil {
+		return nil, err
+	}
+	return func(addresses map[uint32]string) bool { return ingressAddresses(made, addresses) }, nil
+}
+
+// objectMeta makes an object go with its pod.
+func (r *Runtime) objectMeta(pod *corev1.Pod, o *runs.Object) metav1.ObjectMeta {
+	labels := maps.Clone(o.Labels)
+	if labels == nil {
+		labels = map[string]string{}
+	}
+	for _, key := range []string{LabelJob, LabelRun, LabelQueue, LabelPodNumber, LabelExecutor} {
+		labels[key] = pod.Labels[key]
+	}
+	return metav1.ObjectMeta{
+		Name: o.Name, Namespace: pod.Namespace, Labels: labels, Annotations: maps.Clone(o.Annotations),
+		OwnerReferences: []metav1.OwnerReference{{APIVersion: "v1", Kind: "Pod", Name: pod.Name, UID: pod.UID}},
+	}
+}
+
+// completeIngress puts the cluster's suffixes and annotations on an ingress. The
+// hosts of jobs end where a suffix can follow.
+func (r *Runtime) completeIngress(ingress *networkingv1.Ingress) {
+	if ingress.Annotations == nil {
+		ingress.Annotations = map[string]string{}
+	}
+	for key, value := range r.config.Ingress.Annotations {
+		if _, own := ingress.Annotations[key]; !own {
+			ingress.Annotations[key] = value
+		}
+	}
+	for i := range ingress.Spec.Rules {
+		ingress.Spec.Rules[i].Host += r.config.Ingress.HostnameSuffix
+	}
+	for i := range ingress.Spec.TLS {
+		if secret := &ingress.Spec.TLS[i].SecretName; strings.HasSuffix(*secret, "-") { // not one that the job names
+			*secret += r.config.Ingress.CertNameSuffix
+		}
+		for h := range ingress.Spec.TLS[i].Hosts {
+			ingress.Spec.TLS[i].Hosts[h] += r.config.Ingress.HostnameSuffix
+		}
+	}
+}
+
+// serviceAddresses are those of a service with ports of its own on every node.
+func serviceAddresses(s *corev1.Service, host string, addresses map[uint32]string) bool {
+	if s.Spec.Type != corev1.ServiceTypeNodePort {
+		return true
+	}
+	if host == "" {
+		return false
+	}
+	for _, p := range s.Spec.Ports {
+		port := p.TargetPort.IntValue()
+		if port == 0 {
+			port = int(p.Port)
+		}
+		addresses[uint32(port)] = host + ":" + strconv.Itoa(int(p.NodePort))
+	}
+	return true
+}
+
+func ingressAddresses(i *networkingv1.Ingress, addresses map[uint32]string) bool {
+	for _, rule := range i.Spec.Rules {
+		if rule.HTTP == nil {
+			continue
+		}
+		for _, path := range rule.HTTP.Paths {
+			if path.Backend.Service != nil {
+				addresses[uint32(path.Backend.Service.Port.Number)] = rule.Host
+			}
+		}
+	}
+	return true
+}
+
+// removeObjects removes what was made beside a pod that has ended. The cluster
+// removes the rest when the pod is gone.
+func (r *Runtime) removeObjects(ctx context.Context, pod *corev1.Pod) {
+	objects, err := objectsOn(pod)
+	if err != nil {
+		return
+	}
+	for _, o := range slices.Backward(objects) {
+		var err error
+		if o.Service != nil {
+			err = r.clients.own.CoreV1().Services(pod.Namespace).Delete(ctx, o.Name, metav1.DeleteOptions{})
+		} else {
+			err = r.clients.own.NetworkingV1().Ingresses(pod.Namespace).Delete(ctx, o.Name, metav1.DeleteOptions{})
+		}
+		if err != nil && !apierrors.IsNotFound(err) {
+			r.log.Warn("an object beside a pod that has ended could not be removed; it goes with the pod", "run", runOf(pod), "object", o.Name, "error", err)
+		}
+	}
+}

@@ -1,0 +1,257 @@
+package kube_test
+
+import (
+	"context"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+	schedulingv1 "k8s.io/api/scheduling/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/yaml"
+
+	"armada"
+	"armada/internal/app"
+	"armada/internal/runs/kubernetes/kubetest"
+	"armada/pkg/api"
+	"armada/pkg/api/k8s/api/resource"
+	corev1 "armada/pkg/api/k8s/core/v1"
+	"armada/pkg/api/lookout"
+	"armada/pkg/client"
+)
+
+func TestMain(m *testing.M) { os.Exit(kubetest.Main(m)) }
+
+// applyPriorityClasses makes the priority classes of deploy/kubernetes, of which
+// pods name one.
+var applyPriorityClasses = sync.OnceValue(func() error {
+	text, err := os.ReadFile(filepath.Join("..", "..", "deploy", "kubernetes", "priority-classes.yaml"))
+	if err != nil {
+		return err
+	}
+	for document := range strings.SplitSeq(string(text), "\n---\n") {
+		class := &schedulingv1.PriorityClass{}
+		if err := yaml.UnmarshalStrict([]byte(document), class); err != nil {
+			return err
+		}
+		_, err := kubetest.Client().SchedulingV1().PriorityClasses().Create(context.Background(), class, metav1.CreateOptions{})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+})
+
+// patience is how long a test waits for what must happen; it bounds failures
+// and is no measure of speed.
+const patience = time.Minute
+
+// house is a server with a client, and clusters whose executors come and go.
+type house struct {
+	*testing.T
+	log    *slog.Logger
+	server string
+	client *client.Client
+}
+
+func newHouse(t *testing.T) *house {
+	t.Helper()
+	if err := applyPriorityClasses(); err != nil {
+		t.Fatal(err)
+	}
+	h := &house{T: t, log: slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn}))}
+	config := app.DefaultConfig()
+	config.Server.GRPCAddr, config.Server.HTTPAddr = "127.0.0.1:0", "127.0.0.1:0"
+	server, _ := h.begin(app.RoleServer|app.RoleExecutor, config, withoutJobs)
+	h.server = server.GRPCAddr()
+	c, err := client.New(client.Config{ArmadaURL: h.server, ForceNoTLS: true, Timeout: patience})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = c.Close() })
+	h.client = c
+	if err := c.CreateQueue(t.Context(), &api.Queue{Name: "q", PriorityFactor: 1}); err != nil {
+		t.Fatal(err)
+	}
+	return h
+}
+
+// withoutJobs gives a server that has its store in a file, which only comes with an
+// executor, one whose node no job of these tests selects.
+func withoutJobs(c *app.Config) { c.Executor.Simulate = "1x1" }
+
+// begin begins a system; end stops it and leaves its pods alone.
+func (h *house) begin(roles app.Roles, config app.Config, change func(*app.Config)) (s *app.System, end func()) {
+	h.Helper()
+	config.DataDir, config.Telemetry.MetricsAddr = h.TempDir(), ""
+	change(&config)
+	s, err := app.Open(h.Context(), config, roles, "test", h.log)
+	if err != nil {
+		h.Fatal(err)
+	}
+	failed := s.Start(h.Context())
+	end = sync.OnceFunc(func() {
+		hurry, cancel := context.WithTimeout(context.Background(), patience)
+		defer cancel()
+		if err := s.Stop(context.Background(), hurry); err != nil {
+			h.Errorf("stopping: %v", err)
+		}
+		if err := s.Close(); err != nil {
+			h.Errorf("closing: %v", err)
+		}
+		select {
+		case err := <-failed:
+			h.Errorf("a part failed: %v", err)
+		default:
+		}
+	})
+	h.Cleanup(end)
+	return s, end
+}
+
+// executor begins the executor of the nodes, and waits until the server knows
+// them; end closes it.
+func (h *house) executor(nodes *kubetest.Nodes) (end func()) {
+	h.Helper()
+	config := app.DefaultConfig()
+	config.Executor.ID, config.Executor.Runtime, config.Executor.Servers = nodes.Name, "kubernetes", []string{h.server}
+	config.Executor.Kubernetes.Kubeconfig, config.Executor.Kubernetes.NodeSelector = nodes.Cluster.Kubeconfig, nodes.Selector
+	_, end = h.begin(app.RoleExecutor, config, func(*app.Config) {})
+	h.await("the nodes of executor "+nodes.Name, func() bool {
+		list, err := h.client.Lookout.ListExecutors(h.Context(), &lookout.ListExecutorsRequest{})
+		if err != nil {
+			h.Fatal(err)
+		}
+		return slices.ContainsFunc(list.GetExecutors(), func(e *lookout.ExecutorSummary) bool {
+			return e.GetExecutor() == nodes.Name && len(e.GetNodes()) == len(nodes.Names)
+		})
+	})
+	return end
+}
+
+// await asks again until something holds.
+func (h *house) await(what string, holds func() bool) {
+	h.Helper()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	late := time.After(patience)
+	for !holds() {
+		select {
+		case <-tick.C:
+		case <-late:
+			h.Fatalf("waited for %s", what)
+		}
+	}
+}
+
+// item is a job whose pod lives as the annotations say.
+func item(namespace string, annotations map[string]string) *api.JobSubmitRequestItem {
+	amounts := map[string]*resource.Quantity{}
+	for name, text := range map[string]string{"cpu": "100m", "memory": "64Mi", "ephemeral-storage": "1Mi"} {
+		amounts[name] = &resource.Quantity{String_: proto.String(text)}
+	}
+	return &api.JobSubmitRequestItem{
+		Namespace: namespace, Annotations: annotations,
+		PodSpec: &corev1.PodSpec{
+			NodeSelector:                  map[string]string{kubetest.Played: "yes"},
+			TerminationGracePeriodSeconds: proto.Int64(30),
+			Containers: []*corev1.Container{{
+				Name: proto.String("main"), Image: proto.String("none"),
+				Ports:     []*corev1.ContainerPort{{ContainerPort: proto.Int32(8080)}},
+				Resources: &corev1.ResourceRequirements{Requests: amounts, Limits: amounts},
+			}},
+		},
+	}
+}
+
+func (h *house) submit(set string, items ...*api.JobSubmitRequestItem) []string {
+	h.Helper()
+	ids, err := h.client.Submit(h.Context(), "q", set, items)
+	if err != nil {
+		h.Fatal(err)
+	}
+	return ids
+}
+
+// story is what was told of each job, in order.
+type story map[string][]*api.EventMessage
+
+func (s story) add(m *api.EventStreamMessage) {
+	job := client.Head(m.GetMessage()).Job
+	s[job] = append(s[job], m.GetMessage())
+}
+
+// kinds are the kinds of a job's events.
+func (s story) kinds(job string) []armada.EventKind {
+	var kinds []armada.EventKind
+	for _, m := range s[job] {
+		kinds = append(kinds, client.Head(m).Kind)
+	}
+	return kinds
+}
+
+func (s story) count(job string, kind armada.EventKind) int {
+	n := 0
+	for _, k := range s.kinds(job) {
+		if k == kind {
+			n++
+		}
+	}
+	return n
+}
+
+// last returns the last event of a kind; it must be there.
+func (s story) last(t testing.TB, job string, kind armada.EventKind) *api.EventMessage {
+	t.Helper()
+	for _, m := range slices.Backward(s[job]) {
+		if client.Head(m).Kind == kind {
+			return m
+		}
+	}
+	t.Fatalf("job %s has no event %s: %v", job, kind, s.kinds(job))
+	return nil
+}
+
+// until watches a job set from its beginning until a condition holds.
+func (h *house) until(set, what string, holds func(story) bool) story {
+	h.Helper()
+	ctx, cancel := context.WithTimeout(h.Context(), patience)
+	defer cancel()
+	s := story{}
+	err := h.client.Watch(ctx, client.Stream{Queue: "q", JobSet: set}, func(m *api.EventStreamMessage) error {
+		if s.add(m); holds(s) {
+			return client.ErrStop
+		}
+		return nil
+	})
+	if err != nil {
+		for job, events := range s {
+			h.Logf("job %s: %v, at last %v", job, s.kinds(job), events[len(events)-1])
+			break // one will do
+		}
+		h.Fatalf("waited for %s: %v", what, err)
+	}
+	return s
+}
+
+// ended waits until jobs have ended.
+func (h *house) ended(set string, jobs ...string) (story, map[string]armada.JobState) {
+	h.Helper()
+	ctx, cancel := context.WithTimeout(h.Context(), patience)
+	defer cancel()
+	s := story{}
+	states, err := h.client.Await(ctx, client.Stream{Queue: "q", JobSet: set}, jobs, func(m *api.EventStreamMessage) error {
+		s.add(m)
+		return nil
+	})
+	if err != nil {
+		h.Fatalf("%d of %d jobs have ended: %v", len(states), len(jobs), err)
+	}
+	return s, states
+}
