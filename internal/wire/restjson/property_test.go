@@ -111,6 +111,13 @@ func value(t *rapid.T, f protoreflect.FieldDescriptor, zero protoreflect.Value, 
 	case name == "google.protobuf.Timestamp":
 		set(zero.Message(), "seconds", protoreflect.ValueOfInt64(rapid.Int64Range(-62135596800, 253402300799).Draw(t, "seconds")))
 		set(zero.Message(), "nanos", protoreflect.ValueOfInt32(rapid.Int32Range(0, 999999999).Draw(t, "nanos")))
+	case name == "google.protobuf.Duration": // of one sign
+		whole, part := rapid.Int64Range(0, 315576000000).Draw(t, "seconds"), rapid.Int32Range(0, 999999999).Draw(t, "nanos")
+		if rapid.Bool().Draw(t, "negative") {
+			whole, part = -whole, -part
+		}
+		set(zero.Message(), "seconds", protoreflect.ValueOfInt64(whole))
+		set(zero.Message(), "nanos", protoreflect.ValueOfInt32(part))
 	case name == "k8s.io.apimachinery.pkg.api.resource.Quantity":
 		set(zero.Message(), "string", protoreflect.ValueOfString(rapid.SampledFrom([]string{"1", "120m", "512Mi", "3G", "-2", "0"}).Draw(t, "quantity")))
 	case strings.HasPrefix(string(name), "k8s.io."):
