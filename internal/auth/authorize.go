@@ -30,12 +30,12 @@ type Authorizer struct {
 }
 
 // NewAuthorizer makes an authorizer that allows everything to every principal.
-func NewAuthorizer() *Authorizer { return &Authorizer{open: true} }
+func NewAuthorizer(queues Queues) *Authorizer { return &Authorizer{open: true, queues: share(queues)} }
 
 // Authorizer makes the authorizer of the config.
 func (c Config) Authorizer(queues Queues) *Authorizer {
 	a := &Authorizer{
-		open: c.Open(), queues: queues, rules: map[armada.Verb]Rule{},
+		open: c.Open(), queues: share(queues), rules: map[armada.Verb]Rule{},
 		groups: newMapping(c.PermissionGroupMapping), scopes: newMapping(c.PermissionScopeMapping), claims: newMapping(c.PermissionClaimMapping),
 		executors: c.Executors,
 	}
@@ -71,6 +71,17 @@ func (a *Authorizer) Authorize(ctx context.Context, verb armada.Verb, queue stri
 		}
 	}
 	return Principal{}, denied(&p, rule, queue)
+}
+
+// namespaces returns the namespaces that jobs of a queue may use, and false when
+// that is any. A queue that does not exist fails with code NotFound.
+func (a *Authorizer) Namespaces(ctx context.Context, queue string) ([]string, bool, error) {
+	q, err := a.queues.Queue(ctx, queue)
+	if err != nil {
+		return nil, false, fmt.Errorf("look up the namespaces of the queue: %w", err)
+	}
+	allowed, limited := namespaces(q)
+	return allowed, limited, nil
 }
 
 // Caller returns the principal of the call, whatever it may do; a call without
@@ -189,9 +200,9 @@ func (a *Authorizer) Sight(ctx context.Context, verb armada.Verb) (Sight, error)
 // jobs may run, with commas between. Without it they may run in any.
 const NamespacesLabel = "armada.namespaces"
 
-// Namespaces returns the namespaces that the jobs of a queue may use, and false
+// namespaces returns the namespaces that the jobs of a queue may use, and false
 // when they may use any.
-func Namespaces(q armada.Queue) ([]string, bool) {
+func namespaces(q armada.Queue) ([]string, bool) {
 	text, there := q.Labels[NamespacesLabel]
 	if !there {
 		return nil, false

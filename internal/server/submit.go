@@ -117,22 +117,18 @@ func (s *submitService) submit(ctx context.Context, request *submitview.JobSubmi
 
 // inNamespaces refuses jobs in namespaces that the queue's jobs may not use.
 func (s *submitService) inNamespaces(ctx context.Context, request *submitview.JobSubmitRequest) error {
-	queue, err := s.store.Queue(ctx, request.GetQueue())
+	allowed, limited, err := s.auth.Namespaces(ctx, request.GetQueue())
 	if armada.CodeOf(err) == armada.CodeNotFound {
 		return noQueue(ctx, s.auth, s.store, request.GetQueue())
 	}
-	if err != nil {
-		return fmt.Errorf("look up the queue: %w", err)
-	}
-	allowed, limited := auth.Namespaces(queue)
-	if !limited {
-		return nil
+	if err != nil || !limited {
+		return err
 	}
 	for i, asked := range request.GetJobRequestItems() {
 		if name := cmp.Or(asked.GetNamespace(), wire.DefaultNamespace); !slices.Contains(allowed, name) {
 			return &armada.Error{Code: armada.CodeDenied, Message: fmt.Sprintf(
 				"job_request_items[%d].namespace: jobs of the queue %q may not run in the namespace %q, but in %s (the queue's label %s)",
-				i, queue.Name, name, strings.Join(allowed, ", "), auth.NamespacesLabel)}
+				i, request.GetQueue(), name, strings.Join(allowed, ", "), auth.NamespacesLabel)}
 		}
 	}
 	return nil

@@ -73,7 +73,7 @@ func newWorld(t testing.TB, o options) *world {
 	}
 	deps := server.Deps{
 		Store: w.store, Rules: podspec.DefaultRules(armada.DefaultResourceTable()),
-		Authenticator: auth.Anonymous{}, Authorizer: auth.NewAuthorizer(), Log: slog.New(slog.DiscardHandler),
+		Authenticator: auth.Anonymous{}, Authorizer: auth.NewAuthorizer(w.store), Log: slog.New(slog.DiscardHandler),
 	}
 	if o.deps != nil {
 		o.deps(&deps)

@@ -65,7 +65,7 @@ func newWorld(t *testing.T, edit ...func(*installation)) *world {
 	ok(t, err)
 	s, err := server.New(here.server, at, server.Deps{
 		Store: kept, Rules: rules,
-		Authenticator: auth.Anonymous{}, Authorizer: auth.NewAuthorizer(), Log: slog.New(slog.DiscardHandler),
+		Authenticator: auth.Anonymous{}, Authorizer: auth.NewAuthorizer(kept), Log: slog.New(slog.DiscardHandler),
 	})
 	ok(t, err)
 	ctx, cancel := context.WithCancel(context.Background())

@@ -102,7 +102,7 @@ func newWorldOn(t *testing.T, kept store.Store) *world {
 	ok(t, err)
 	w.server, err = server.New(config, at, server.Deps{
 		Store: kept, Rules: podspec.DefaultRules(armada.DefaultResourceTable()),
-		Authenticator: auth.Anonymous{}, Authorizer: auth.NewAuthorizer(), Log: slog.New(slog.DiscardHandler),
+		Authenticator: auth.Anonymous{}, Authorizer: auth.NewAuthorizer(kept), Log: slog.New(slog.DiscardHandler),
 	})
 	ok(t, err)
 	ctx, cancel := context.WithCancel(context.Background())

@@ -79,13 +79,17 @@ type search struct {
 
 	walks    []Walk // nil until they are planned
 	stretch  Stretch
-	at       int64     // the number of the last job that was looked at
+	at       int64     // the number of the last job that was looked at; before the first job at the beginning
 	searched time.Time // and when the last that was loaded was submitted
+	begun    bool      // some job was looked at: however slow it is, every call gets on
 }
 
 // newSearch begins a search; Invalid for a query that means nothing.
 func newSearch(q store.Query, table armada.ResourceTable) (*search, error) {
 	s := &search{query: q, table: table, where: q.Conditions(), stretch: Stretch{High: everywhere, Descending: q.Descending, Limit: step}}
+	if q.Descending {
+		s.at = everywhere
+	}
 	for i := range s.where {
 		c := &s.where[i]
 		if err := c.Means(); err != nil {
@@ -161,7 +165,7 @@ func (s *search) step(v View, deadline time.Time, room func() int, visit func(*s
 		return false, err
 	}
 	for len(list) > 0 {
-		if room() <= 0 || time.Now().After(deadline) {
+		if room() <= 0 || s.begun && time.Now().After(deadline) {
 			return true, nil
 		}
 		part := list[:min(len(list), max(100, min(step, room())))]
@@ -203,7 +207,7 @@ func (s *search) look(v View, part []Candidate, room func() int, visit func(*sto
 
 // passed records that a candidate was looked at.
 func (s *search) passed(number int64) {
-	s.at = number
+	s.at, s.begun = number, true
 	s.stretch = s.stretch.after(number)
 }
 

@@ -321,6 +321,31 @@ func TestASearchEndsWhenItsTimeIsUpAndGoesOnFromThere(t *testing.T) {
 
 // TestStreamsAreMergedWithoutLossOrRepetition takes pages of random streams, both
 // ways that forms merge them.
+func TestASearchWithoutTimeFindsItsJobAllTheSame(t *testing.T) {
+	t.Parallel()
+	d := imagine()
+	job := d.jobs[len(d.jobs)/2].Job.ID
+	for _, descending := range []bool{false, true} {
+		q := store.Query{IDs: []armada.JobID{job}, Descending: descending, Patience: 1}
+		var found []armada.JobID
+		for pages := 0; ; pages++ {
+			page, err := List(t.Context(), d, q, armada.DefaultResourceTable())
+			if err != nil || pages > 3 {
+				t.Fatalf("page %d: %v", pages, err)
+			}
+			for i := range page.Jobs {
+				found = append(found, page.Jobs[i].Job.ID)
+			}
+			if q.After = page.Next; q.After == "" {
+				break
+			}
+		}
+		if !slices.Equal(found, []armada.JobID{job}) {
+			t.Errorf("descending %v: found %v", descending, found)
+		}
+	}
+}
+
 func TestStreamsAreMergedWithoutLossOrRepetition(t *testing.T) {
 	t.Parallel()
 	random := rand.New(rand.NewPCG(3, 5))
