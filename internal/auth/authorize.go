@@ -73,7 +73,7 @@ func (a *Authorizer) Authorize(ctx context.Context, verb armada.Verb, queue stri
 	return Principal{}, denied(&p, rule, queue)
 }
 
-// namespaces returns the namespaces that jobs of a queue may use, and false when
+// Namespaces returns the namespaces that jobs of a queue may use, and false when
 // that is any. A queue that does not exist fails with code NotFound.
 func (a *Authorizer) Namespaces(ctx context.Context, queue string) ([]string, bool, error) {
 	q, err := a.queues.Queue(ctx, queue)
