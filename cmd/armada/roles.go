@@ -37,8 +37,8 @@ func serverCommand() *cobra.Command {
 every one of them takes every call, and one of them leads the scheduling. When that one stops in
 order another leads at once, and within seconds when it dies.
 
-It listens on this machine only unless --grpc-addr and --http-addr say otherwise: nobody has to log
-in yet, and nothing is encrypted. /health on the REST address answers 204 while it takes calls.
+It listens on this machine only unless --grpc-addr and --http-addr say otherwise: without auth in its
+settings nobody has to log in, and without server.tls nothing is encrypted. /health on the REST address answers 204 while it takes calls.
 
 SIGTERM ends it in order: it gives up leadership, tells clients and executors to go to another
 replica, and finishes the calls in flight.`,

@@ -82,7 +82,7 @@ type Order struct {
 	Spec        []byte // the pod spec's bytes, for internal/podspec
 	// Objects are to be made beside the pod, where there is a cluster to have them
 	// in; they go when the run ends.
-	Objects []Object
+	Objects []Object `json:",omitempty"`
 }
 
 // Object is a service or an ingress: the bytes of one of Kubernetes' specs. The
@@ -137,10 +137,10 @@ type Status struct {
 	Stopping bool          // Stop was called and the run has not ended
 	// GiveBack tells of an ended run that it never began, through no fault of its
 	// job: its lease may be given back, and the job run elsewhere.
-	GiveBack bool
+	GiveBack bool `json:",omitempty"`
 	// Addresses are where the ports of its services and ingresses are reached from
 	// outside, by the container's port; nil until all of them are known.
-	Addresses map[uint32]string
+	Addresses map[uint32]string `json:",omitempty"`
 }
 
 // LogQuery selects lines of a run.
