@@ -283,7 +283,7 @@ func TestAWatcherOfMoreThanIsRememberedListsAnew(t *testing.T) {
 	wantPaths(t, err, "interval")
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	stream, err = client.WatchJobs(ctx, &lookout.WatchJobsRequest{Interval: durationpb.New(2 * time.Second)})
+	stream, err = client.WatchJobs(ctx, &lookout.WatchJobsRequest{Interval: durationpb.New(15 * time.Second)}) // long enough to submit all of it, however busy the machine is
 	ok(t, err)
 	_, err = stream.Recv()
 	ok(t, err)
