@@ -12,8 +12,8 @@ import (
 	"armada/pkg/api/schedulerobjects"
 )
 
-// register registers every service of the wire. What does not exist yet answers
-// UNIMPLEMENTED with the method's name.
+// register registers every service of the wire. One whose part the deps lack
+// answers UNIMPLEMENTED with the method's name.
 func register(r grpc.ServiceRegistrar, config Config, deps Deps, health *health, stopping <-chan struct{}) {
 	class, _ := deps.Rules.PriorityClass("")
 	shared := &queues{auth: deps.Authorizer, store: deps.Store, defaultClass: class.Name}
