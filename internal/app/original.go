@@ -1,10 +1,12 @@
 package app
 
 import (
+	"fmt"
 	"time"
 
 	"armada"
 	"armada/internal/server/executors2020"
+	"armada/internal/telemetry"
 )
 
 // Original2020 sets how executors of the original of 2020 are served.
@@ -26,4 +28,16 @@ func (c Config) executors2020() executors2020.Config {
 		config.Pools[armada.ExecutorID(id)] = pool
 	}
 	return config
+}
+
+// openExecutors2020 makes what serves executors of 2020.
+func (s *System) openExecutors2020() (*executors2020.Service, error) {
+	config := s.config.executors2020()
+	use := telemetry.NewClusterUse(s.config.resources(), config.ClosedAfter)
+	if err := s.registry.Register(use); err != nil {
+		return nil, fmt.Errorf("register the metrics of clusters' use: %w", err)
+	}
+	return executors2020.New(config, executors2020.Parts{
+		Table: s.config.resources(), Store: s.store, Authorize: s.door.authorizer.AuthorizeExecutor, Use: use.Put, Log: s.log.With("part", "executors2020"),
+	})
 }

@@ -12,7 +12,6 @@ import (
 	"armada/internal/leader"
 	"armada/internal/server"
 	"armada/internal/server/executors"
-	"armada/internal/server/executors2020"
 	"armada/internal/server/peers"
 	"armada/internal/store"
 	"armada/internal/store/postgres"
@@ -62,7 +61,7 @@ func (s *System) openServer(ctx context.Context, version string) error {
 	if err != nil {
 		return err
 	}
-	of2020, err := executors2020.New(s.config.executors2020(), s.config.resources(), s.store, s.door.authorizer.AuthorizeExecutor, s.log.With("part", "executors2020"))
+	of2020, err := s.openExecutors2020()
 	if err != nil {
 		return err
 	}

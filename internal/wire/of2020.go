@@ -113,6 +113,27 @@ type Report2020 struct {
 	Change lifecycle.Change
 }
 
+// ReadUse2020 reads what an executor of 2020 says of its cluster's use, which belongs
+// to a pool. What is no name of a queue is left out, and of a queue that is named
+// again the first counts.
+func ReadUse2020(r *api.ClusterUsageReport, pool string, table armada.ResourceTable) armada.ClusterUse {
+	use := armada.ClusterUse{
+		Executor: armada.ExecutorID(r.GetClusterId()), Pool: pool,
+		Capacity: resources(r.GetClusterCapacity(), table, false), Available: resources(r.GetClusterAvailableCapacity(), table, false),
+	}
+	seen := map[string]bool{}
+	for _, q := range r.GetQueues() {
+		if seen[q.GetName()] || armada.ValidateQueueName(q.GetName()) != nil {
+			continue
+		}
+		seen[q.GetName()] = true
+		use.Queues = append(use.Queues, armada.QueueUse{
+			Queue: q.GetName(), Asked: resources(q.GetResources(), table, true), Used: resources(q.GetResourcesUsed(), table, true),
+		})
+	}
+	return use
+}
+
 // told is what all events of executors of 2020 begin with.
 type told interface {
 	GetJobId() string

@@ -35,7 +35,7 @@ func (s *Service) choose(ctx context.Context, id armada.ExecutorID, offer *wire.
 	if err != nil {
 		return nil, err
 	}
-	orders, err := s.store.Orders(ctx, waiting)
+	orders, err := s.Store.Orders(ctx, waiting)
 	if err != nil {
 		return nil, fmt.Errorf("reading what to start: %w", err)
 	}
@@ -152,7 +152,7 @@ func (s *Service) spec(known map[template]*corev1.PodSpec, o *store.Order, offer
 	if err != nil {
 		return nil, fmt.Errorf("decoding the pod spec of job %s: %w", o.Job.ID, err)
 	}
-	wire.WithoutFloating(spec, s.table)
+	wire.WithoutFloating(spec, s.Table)
 	wire.Without(spec, offer.Uncounted)
 	if spec.GetPriorityClassName() == s.config.DefaultClass {
 		spec.PriorityClassName = nil

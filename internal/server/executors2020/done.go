@@ -42,7 +42,7 @@ func (s *Service) ReturnLease(ctx context.Context, r *api.ReturnLeaseRequest) (*
 // events, which may come before or after: a job that was done with is not run
 // again for want of news. It answers the ids of jobs that there are.
 func (s *Service) ReportDone(ctx context.Context, r *api.IdList) (*api.IdList, error) {
-	if err := s.authorize(ctx, ""); err != nil {
+	if err := s.Authorize(ctx, ""); err != nil {
 		return nil, err
 	}
 	ids := jobIDs(r.GetIds())
@@ -60,11 +60,11 @@ func (s *Service) ReportDone(ctx context.Context, r *api.IdList) (*api.IdList, e
 		}
 		answer.Ids = append(answer.Ids, string(id))
 		run, _ := latest(full)
-		if run == nil || !run.State.Active() || run.Polled.Delivered.IsZero() || s.authorize(ctx, run.Executor) != nil {
+		if run == nil || !run.State.Active() || run.Polled.Delivered.IsZero() || s.Authorize(ctx, run.Executor) != nil {
 			continue // what the caller may not speak for concerns it as little as what is over
 		}
 		if _, known := kinds[run.Executor]; !known {
-			e, err := s.store.Executor(ctx, run.Executor)
+			e, err := s.Store.Executor(ctx, run.Executor)
 			if err != nil && armada.CodeOf(err) != armada.CodeNotFound {
 				return nil, fmt.Errorf("looking for the executor %s: %w", run.Executor, err)
 			}

@@ -24,7 +24,7 @@ func (s *Service) Report(ctx context.Context, m *api.EventMessage) (*emptypb.Emp
 // that is late, repeated, of a kind without a meaning here or about a run that
 // the executor does not hold changes nothing, and is no error.
 func (s *Service) ReportMultiple(ctx context.Context, list *api.EventList) (*emptypb.Empty, error) {
-	if err := s.authorize(ctx, ""); err != nil {
+	if err := s.Authorize(ctx, ""); err != nil {
 		return nil, err
 	}
 	var reports []wire.Report2020
@@ -37,7 +37,7 @@ func (s *Service) ReportMultiple(ctx context.Context, list *api.EventList) (*emp
 		}
 		if !asked[r.Cluster] {
 			asked[r.Cluster] = true
-			if err := s.authorize(ctx, r.Cluster); err != nil {
+			if err := s.Authorize(ctx, r.Cluster); err != nil {
 				return nil, err
 			}
 		}
@@ -53,7 +53,7 @@ func (s *Service) ReportMultiple(ctx context.Context, list *api.EventList) (*emp
 		r := &reports[i]
 		full := jobs[r.Change.Job]
 		if full == nil || !s.attribute(r, full) {
-			s.log.Debug("an event changes nothing", "executor", r.Cluster, "job", r.Change.Job, "event", r.Change.Kind.String())
+			s.Log.Debug("an event changes nothing", "executor", r.Cluster, "job", r.Change.Job, "event", r.Change.Kind.String())
 			continue
 		}
 		if len(byCluster[r.Cluster]) == 0 {

@@ -31,7 +31,7 @@ func (s *Service) LeaseJobs(ctx context.Context, r *api.LeaseRequest) (*api.JobL
 		return nil, err
 	}
 	defer f.end()
-	if held, err := s.store.Held(ctx); err != nil {
+	if held, err := s.Store.Held(ctx); err != nil {
 		return nil, fmt.Errorf("asking whether anything may be started: %w", err)
 	} else if held == 0 {
 		if err := s.tidy(ctx, id, f.runs); err != nil {
@@ -42,17 +42,17 @@ func (s *Service) LeaseJobs(ctx context.Context, r *api.LeaseRequest) (*api.JobL
 	if err != nil {
 		return nil, err
 	}
-	offer := wire.ReadOffer2020(r, s.pool(id), s.table, bound)
-	if err := s.store.PutNodes(ctx, id, session, offer.Nodes); err != nil {
+	offer := wire.ReadOffer2020(r, s.pool(id), s.Table, bound)
+	if err := s.Store.PutNodes(ctx, id, session, offer.Nodes); err != nil {
 		return nil, fmt.Errorf("recording the nodes: %w", err)
 	}
-	if _, err := s.store.Acknowledge(ctx, id, session); err != nil {
+	if _, err := s.Store.Acknowledge(ctx, id, session); err != nil {
 		return nil, fmt.Errorf("recording that the executor was heard of: %w", err)
 	}
 	if err := f.wait(ctx); err != nil {
 		return nil, err
 	}
-	if held, err := s.store.Held(ctx); err != nil {
+	if held, err := s.Store.Held(ctx); err != nil {
 		return nil, fmt.Errorf("asking whether anything may be started: %w", err)
 	} else if held > 0 {
 		return &api.JobLease{}, nil
@@ -92,7 +92,7 @@ type following struct {
 
 // begin reads the runs that there are; what follows is in the feed after that.
 func (f *following) begin(ctx context.Context) error {
-	st := f.service.store
+	st := f.service.Store
 	var err error
 	if f.position, err = st.End(ctx); err != nil {
 		return fmt.Errorf("finding the end of the feed: %w", err)
@@ -161,7 +161,7 @@ func undelivered(j *store.JobAndRun) bool {
 // among it.
 func (f *following) read(ctx context.Context) (news bool, err error) {
 	for {
-		changed, next, err := f.service.store.ChangedRuns(ctx, f.position, feedPiece)
+		changed, next, err := f.service.Store.ChangedRuns(ctx, f.position, feedPiece)
 		if err != nil {
 			return false, fmt.Errorf("reading the feed: %w", err)
 		}
@@ -214,7 +214,7 @@ func (s *Service) handOut(ctx context.Context, id armada.ExecutorID, offer *wire
 		}
 	}
 	if len(jobs) > 0 {
-		s.log.Info("jobs are handed out", "executor", id, "jobs", len(jobs))
+		s.Log.Info("jobs are handed out", "executor", id, "jobs", len(jobs))
 	}
 	return jobs, nil
 }

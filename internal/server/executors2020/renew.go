@@ -42,12 +42,12 @@ const maxRounds = 4
 // renew returns the jobs that may stay, once all that follows from it is
 // recorded.
 func (s *Service) renew(ctx context.Context, id armada.ExecutorID, ids []armada.JobID) (map[armada.JobID]bool, error) {
-	if e, err := s.store.Executor(ctx, id); err != nil {
+	if e, err := s.Store.Executor(ctx, id); err != nil {
 		return nil, fmt.Errorf("looking for the executor: %w", err)
 	} else if e.Kind != armada.Executor2020 || e.Session != session {
 		return nil, fmt.Errorf("%q is not known as an executor of 2020 yet: it has to ask for jobs first", id)
 	}
-	runs, err := s.store.RunsOf(ctx, id)
+	runs, err := s.Store.RunsOf(ctx, id)
 	if err != nil {
 		return nil, fmt.Errorf("listing the runs: %w", err)
 	}
@@ -60,7 +60,7 @@ func (s *Service) renew(ctx context.Context, id armada.ExecutorID, ids []armada.
 		if len(left) == 0 {
 			return keep, s.missing(ctx, id, ids, keep, runs)
 		}
-		if runs, err = s.store.RunsOf(ctx, id); err != nil {
+		if runs, err = s.Store.RunsOf(ctx, id); err != nil {
 			return nil, fmt.Errorf("listing the runs: %w", err)
 		}
 	}
@@ -105,7 +105,7 @@ func (s *Service) decide(ctx context.Context, id armada.ExecutorID, ids []armada
 	if foreign {
 		// In a store that was restored these may be attempts that it has forgotten:
 		// nothing is started before this answer has ended them.
-		if err := s.store.Hold(ctx, s.config.PodsGone); err != nil {
+		if err := s.Store.Hold(ctx, s.config.PodsGone); err != nil {
 			return nil, fmt.Errorf("holding what could be started: %w", err)
 		}
 	}

@@ -92,16 +92,23 @@ type Store interface {
 // Authorize tells whether the caller of a context may act as an executor.
 type Authorize func(ctx context.Context, id armada.ExecutorID) error
 
+// Parts are what a service is made of.
+type Parts struct {
+	Table     armada.ResourceTable
+	Store     Store
+	Authorize Authorize
+	// Use is told what executors say of their clusters' use.
+	Use func(armada.ClusterUse)
+	Log *slog.Logger
+}
+
 // Service serves executors of 2020.
 type Service struct {
 	api.UnimplementedAggregatedQueueServer
 	api.UnimplementedUsageServer
 
-	config    Config
-	table     armada.ResourceTable
-	store     Store
-	authorize Authorize
-	log       *slog.Logger
+	config Config
+	Parts
 
 	mu     sync.Mutex
 	shapes map[armada.ShapeID]*armada.Requirements
@@ -111,12 +118,12 @@ type Service struct {
 }
 
 // New makes a service.
-func New(config Config, table armada.ResourceTable, st Store, authorize Authorize, log *slog.Logger) (*Service, error) {
+func New(config Config, parts Parts) (*Service, error) {
 	if err := config.Validate(); err != nil {
 		return nil, fmt.Errorf("config of executors of 2020: %w", err)
 	}
 	return &Service{
-		config: config, table: table, store: st, authorize: authorize, log: log,
+		config: config, Parts: parts,
 		shapes: map[armada.ShapeID]*armada.Requirements{}, absent: map[armada.ExecutorID]map[armada.RunID]time.Time{},
 	}, nil
 }
@@ -132,14 +139,14 @@ func (s *Service) caller(ctx context.Context, field, name string) (armada.Execut
 		return "", &armada.Error{Code: armada.CodeInvalid, Violations: []armada.Violation{{Path: field, Message: err.Error()}}}
 	}
 	id := armada.ExecutorID(name)
-	return id, s.authorize(ctx, id)
+	return id, s.Authorize(ctx, id)
 }
 
 // open makes sure that the store knows the executor as one of 2020. Ids of all
 // kinds of executors are one name space: while one of another kind lives, its id
 // is taken.
 func (s *Service) open(ctx context.Context, id armada.ExecutorID) error {
-	e, err := s.store.Executor(ctx, id)
+	e, err := s.Store.Executor(ctx, id)
 	switch {
 	case armada.CodeOf(err) == armada.CodeNotFound:
 	case err != nil:
@@ -151,10 +158,10 @@ func (s *Service) open(ctx context.Context, id armada.ExecutorID) error {
 			Path: "ClusterId", Message: fmt.Sprintf("%q is the id of an executor of another kind that is connected; give each executor an id of its own", id),
 		}}}
 	}
-	if err := s.store.OpenSession(ctx, armada.Executor{ID: id, Kind: armada.Executor2020, Session: session, Lease: s.config.ClosedAfter}); err != nil {
+	if err := s.Store.OpenSession(ctx, armada.Executor{ID: id, Kind: armada.Executor2020, Session: session, Lease: s.config.ClosedAfter}); err != nil {
 		return fmt.Errorf("recording the executor: %w", err)
 	}
-	s.log.Info("an executor of 2020 has come", "executor", id)
+	s.Log.Info("an executor of 2020 has come", "executor", id)
 	return nil
 }
 
@@ -176,7 +183,7 @@ func (s *Service) needs(ctx context.Context, job *armada.Job) (armada.Resources,
 	s.mu.Unlock()
 	if known == nil {
 		var err error
-		if known, err = s.store.Requirements(ctx, job.Shape); err != nil {
+		if known, err = s.Store.Requirements(ctx, job.Shape); err != nil {
 			return armada.Resources{}, fmt.Errorf("reading shape %s: %w", job.Shape, err)
 		}
 		s.mu.Lock()
@@ -186,7 +193,7 @@ func (s *Service) needs(ctx context.Context, job *armada.Job) (armada.Resources,
 		s.shapes[job.Shape] = known
 		s.mu.Unlock()
 	}
-	return job.Lessons.Apply(known, s.table).Resources, nil
+	return job.Lessons.Apply(known, s.Table).Resources, nil
 }
 
 // transition applies units that do not depend on each other, and tells what
@@ -199,13 +206,13 @@ func (s *Service) transition(ctx context.Context, f store.Fence, units []store.U
 			changes += len(units[n])
 			n++
 		}
-		some, err := s.store.Transition(ctx, f, units[:n])
+		some, err := s.Store.Transition(ctx, f, units[:n])
 		if err != nil {
 			return nil, err
 		}
 		for i, r := range some {
 			if r.Verdict == lifecycle.Refused {
-				s.log.Debug("a change was refused", "job", units[i][0].Job, "change", units[i][0].Kind.String(), "why", r.Why)
+				s.Log.Debug("a change was refused", "job", units[i][0].Job, "change", units[i][0].Kind.String(), "why", r.Why)
 			}
 		}
 		results, units = append(results, some...), units[n:]
@@ -217,7 +224,7 @@ func (s *Service) transition(ctx context.Context, f store.Fence, units []store.U
 func (s *Service) full(ctx context.Context, ids []armada.JobID) (map[armada.JobID]*store.FullJob, error) {
 	known := make(map[armada.JobID]*store.FullJob, len(ids))
 	for chunk := range slices.Chunk(ids, store.MaxPage) {
-		jobs, err := s.store.JobsByID(ctx, chunk)
+		jobs, err := s.Store.JobsByID(ctx, chunk)
 		if err != nil {
 			return nil, fmt.Errorf("reading %d jobs: %w", len(chunk), err)
 		}

@@ -21,8 +21,10 @@ func BenchmarkRenewalOf5000Jobs(b *testing.B) {
 	kept, err := sqlite.Open(b.Context(), sqlite.Config{Path: filepath.Join(b.TempDir(), "armada.db")})
 	ok(b, err)
 	b.Cleanup(func() { ok(b, kept.Close()) })
-	service, err := executors2020.New(executors2020.DefaultConfig(), armada.DefaultResourceTable(), kept,
-		func(context.Context, armada.ExecutorID) error { return nil }, slog.New(slog.DiscardHandler))
+	service, err := executors2020.New(executors2020.DefaultConfig(), executors2020.Parts{
+		Table: armada.DefaultResourceTable(), Store: kept, Authorize: func(context.Context, armada.ExecutorID) error { return nil },
+		Use: func(armada.ClusterUse) {}, Log: slog.New(slog.DiscardHandler),
+	})
 	ok(b, err)
 	_, err = service.LeaseJobs(b.Context(), &api.LeaseRequest{ClusterId: "east"})
 	ok(b, err)

@@ -48,6 +48,18 @@ type (
 		Labels      map[string]string `json:"labels"`
 		Annotations map[string]string `json:"annotations"`
 	}
+	usageReport struct {
+		ClusterID string       `json:"cluster_id"`
+		Time      time.Time    `json:"report_time"`
+		Queues    []queueUsage `json:"queues,omitempty"`
+		Capacity  quantities   `json:"cluster_capacity,omitempty"`
+		Available quantities   `json:"cluster_available_capacity,omitempty"`
+	}
+	queueUsage struct {
+		Name  string     `json:"name"`
+		Asked quantities `json:"resources,omitempty"`
+		Used  quantities `json:"resources_used,omitempty"`
+	}
 	// event is what all events may have.
 	event struct {
 		JobID        string           `json:"job_id"`
@@ -147,10 +159,9 @@ func (c caller) done(ctx context.Context, jobs ...string) error {
 	return c.call(ctx, "/api.AggregatedQueue/ReportDone", "IdList", ids{jobs}, "IdList", &answer)
 }
 
-func (c caller) usage(ctx context.Context, cluster string, capacity quantities) error {
-	return c.call(ctx, "/api.Usage/ReportUsage", "ClusterUsageReport", map[string]any{
-		"cluster_id": cluster, "cluster_capacity": capacity, "cluster_available_capacity": capacity,
-	}, "Empty", nil)
+func (c caller) usage(ctx context.Context, r usageReport) error {
+	r.Time = time.Now()
+	return c.call(ctx, "/api.Usage/ReportUsage", "ClusterUsageReport", r, "Empty", nil)
 }
 
 func (c caller) report(ctx context.Context, kind string, e event) error {

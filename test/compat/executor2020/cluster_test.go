@@ -213,7 +213,7 @@ func (x *executor) startAnew() {
 
 func (x *executor) reportUsage(ctx context.Context) error {
 	_, capacity, _ := x.cluster.told()
-	return x.usage(ctx, x.id, capacity)
+	return x.usage(ctx, usageReport{ClusterID: x.id, Capacity: capacity, Available: capacity})
 }
 
 // poll asks for jobs and makes their pods. What cannot be made is given back.

@@ -43,7 +43,7 @@ func TestWhatIsSaidOfUnknownJobsIsAccepted(t *testing.T) {
 			ok(t, w.report(t.Context(), "cancelled", event{JobID: id, Created: time.Now()}))
 		}
 		ok(t, w.reportAll(t.Context()))
-		ok(t, w.usage(t.Context(), "east", nil))
+		ok(t, w.usage(t.Context(), usageReport{ClusterID: "east"}))
 		if events := w.history(queued); len(events) > 1 { // it is rejected: no node is so large
 			t.Errorf("it is told %v", events)
 		}

@@ -32,6 +32,7 @@ import (
 	"armada/internal/server/executors2020"
 	"armada/internal/store"
 	"armada/internal/store/sqlite"
+	"armada/internal/telemetry"
 	"armada/pkg/api"
 )
 
@@ -43,6 +44,7 @@ type world struct {
 	kept *sqlite.Store
 	log  *slog.Logger
 	jobs int
+	use  *telemetry.ClusterUse // what executors say of their clusters
 
 	// broken makes the store fail in every call that the server makes.
 	broken atomic.Bool
@@ -143,8 +145,12 @@ func (e events) ReportMultiple(ctx context.Context, l *api.EventList) (*emptypb.
 func (w *world) serve() {
 	w.t.Helper()
 	config := executors2020.DefaultConfig()
+	w.use = telemetry.NewClusterUse(armada.DefaultResourceTable(), config.ClosedAfter)
 	config.DefaultClass, config.Pools = "armada-default", map[armada.ExecutorID]string{"gpus": "gpu"}
-	service, err := executors2020.New(config, armada.DefaultResourceTable(), disturbed{w.kept, w}, func(context.Context, armada.ExecutorID) error { return nil }, w.log)
+	service, err := executors2020.New(config, executors2020.Parts{
+		Table: armada.DefaultResourceTable(), Store: disturbed{w.kept, w}, Authorize: func(context.Context, armada.ExecutorID) error { return nil },
+		Use: w.use.Put, Log: w.log,
+	})
 	ok(w.t, err)
 	listener := bufconn.Listen(1 << 20)
 	server := grpc.NewServer(grpc.UnaryInterceptor(coded))
