@@ -104,7 +104,7 @@ func (s *binocularsService) Logs(ctx context.Context, r *binoculars.LogRequest) 
 	}
 	err = s.looking.logs.Logs(ctx, run.Executor, run.ID, query, page.add)
 	if err != nil && !errors.Is(err, errPageFull) {
-		return nil, err
+		return nil, elsewhere(err, run)
 	}
 	return &binoculars.LogResponse{Log: page.lines}, nil
 }

@@ -210,7 +210,7 @@ func (s *lookoutService) GetLogs(r *lookout.LogsRequest, stream grpc.ServerStrea
 	if err != nil && context.Cause(ctx) == error(errStopping) { //nolint:errorlint // that very value
 		return errStopping
 	}
-	return err
+	return elsewhere(err, run)
 }
 
 // hasContainer refuses a name that no container of the job's pod has, with those

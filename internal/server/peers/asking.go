@@ -136,7 +136,7 @@ func (p *Peers) Logs(ctx context.Context, id armada.ExecutorID, run armada.RunID
 	case err != nil:
 		return fmt.Errorf("look for the replica of executor %q: %w", id, err)
 	case e.Kind != armada.ExecutorNative:
-		return &armada.Error{Code: armada.CodePrecondition, Message: fmt.Sprintf("executor %q is one of the original, from which no logs can be read; ask its cluster, for example with kubectl logs", id)}
+		return &armada.Error{Code: armada.CodePrecondition, Message: fmt.Sprintf("the log is not to be had through the server, since executor %q is one of the original", id)}
 	case e.Replica == p.parts.Replica || e.ReplicaAddr == "":
 		return notConnected(id)
 	}

@@ -13,7 +13,9 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/status"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 
@@ -21,6 +23,7 @@ import (
 	"armada/internal/settings"
 	"armada/internal/store/postgres/pgtest"
 	"armada/pkg/api"
+	"armada/pkg/api/binoculars"
 	ourcorev1 "armada/pkg/api/k8s/core/v1"
 )
 
@@ -295,6 +298,11 @@ func TestAJobThatFailsOnAnExecutorOf2020TellsItsExitCode(t *testing.T) {
 		last := all[len(all)-1]
 		if last.Kind != "failed" || last.ExitCodes["main"] != 7 || last.Cluster != "old" || !strings.HasPrefix(last.Node, "old-node-") || last.Reason != "it was to fail" {
 			t.Errorf("its end is %+v", last)
+		}
+		_, err := binoculars.NewBinocularsClient(s.conn).Logs(t.Context(), &binoculars.LogRequest{JobId: id})
+		if status.Code(err) != codes.FailedPrecondition || !strings.Contains(err.Error(), `executor "old"`) ||
+			!strings.Contains(err.Error(), "kubectl logs --namespace default armada-"+id) {
+			t.Errorf("its log: %v", err)
 		}
 		if all[0].Job == nil || all[0].Job.Namespace != "default" || len(all[0].Job.PodSpec) == 0 {
 			t.Errorf("the submitted job is %+v", all[0].Job)

@@ -249,7 +249,8 @@ func TestAnExecutorOf2026RunsJobsToTheEndBesideOurOwnInOnePool(t *testing.T) {
 			logs = c.Logs(s.Context(), client.LogQuery{Job: jobs[1]}, func(*lookout.LogLine) error { return nil })
 			_ = c.Close()
 		}
-		if status.Code(logs) != codes.FailedPrecondition || !strings.Contains(logs.Error(), "kubectl logs") {
+		if status.Code(logs) != codes.FailedPrecondition || !strings.Contains(logs.Error(), `executor "theirs"`) ||
+			!strings.Contains(logs.Error(), "kubectl logs --namespace space armada-"+jobs[1]+"-0") {
 			s.Errorf("the log of a pod there: %v", logs)
 		}
 		// It forgets its runs only because it is told to.
