@@ -22,6 +22,8 @@ type imagined struct {
 	taken  []Kind
 	loaded int
 	slow   time.Duration // that loading takes
+
+	inOrder bool // active jobs are found together
 }
 
 func (d *imagined) Look(_ string, look func(View) error) error { return look(d) }
@@ -76,6 +78,8 @@ func (d *imagined) ActiveSets([]int64) ([]Set, error) {
 	return slices.DeleteFunc(d.sets(func(string, string) bool { return true }), func(s Set) bool { return s.Jobs.Active() == 0 }), nil
 }
 
+func (d *imagined) ActiveInOrder() bool { return d.inOrder }
+
 // on tells whether a job is on a walk.
 func (d *imagined) on(w *Walk, job *store.FullJob) bool {
 	ofSet := func(s Set) bool { return s.Queue == job.Job.Queue && s.Name == string(job.Job.JobSet) }
@@ -86,6 +90,8 @@ func (d *imagined) on(w *Walk, job *store.FullJob) bool {
 		return slices.ContainsFunc(w.Sets, ofSet)
 	case Active:
 		return job.Job.State.Active() && slices.ContainsFunc(w.Sets, ofSet)
+	case AllActive:
+		return job.Job.State.Active()
 	case Ended:
 		return slices.Contains(w.Queues, d.queueID(job.Job.Queue)) && slices.Contains(w.States, job.Job.State)
 	case Marked:
@@ -219,19 +225,23 @@ func TestTheShortestWalkIsTaken(t *testing.T) {
 		takes []Kind // none for what is listed beforehand
 		most  int    // that may be loaded for all that match
 	}{
-		"everything":              {store.Query{}, []Kind{All}, 4000},
-		"a queue":                 {store.Query{Queue: "a"}, []Kind{OfQueues}, 2000},
-		"queues that may be seen": {store.Query{Queues: []string{"b"}}, []Kind{OfQueues}, 2000},
-		"a job set":               {store.Query{JobSet: "set-1"}, []Kind{OfSets}, 1000},
-		"a job set of a queue":    {store.Query{Queue: "a", JobSet: "set-1"}, []Kind{OfSets}, 500},
-		"no such job set":         {store.Query{JobSetPrefix: "never"}, []Kind{OfSets}, 0},
-		"no such queue":           {store.Query{Queue: "never"}, nil, 0},
-		"an id":                   {store.Query{IDs: []armada.JobID{"00000007"}}, nil, 1},
-		"ids that begin alike":    {store.Query{Where: text(store.FieldJobID, "", store.OpPrefix, "000000")}, nil, 100},
-		"waiting":                 {store.Query{States: []armada.JobState{armada.JobQueued}}, []Kind{Active}, 40},
-		"running":                 {store.Query{States: []armada.JobState{armada.JobRunning}}, nil, 8},
-		"failed":                  {store.Query{States: []armada.JobState{armada.JobFailed}}, []Kind{Ended}, 80},
-		"failed or running":       {store.Query{States: []armada.JobState{armada.JobFailed, armada.JobRunning}}, []Kind{Ended}, 88},
+		"everything":                   {store.Query{}, []Kind{All}, 4000},
+		"a queue":                      {store.Query{Queue: "a"}, []Kind{OfQueues}, 2000},
+		"queues that may be seen":      {store.Query{Queues: []string{"b"}}, []Kind{OfQueues}, 2000},
+		"a job set":                    {store.Query{JobSet: "set-1"}, []Kind{OfSets}, 1000},
+		"a job set of a queue":         {store.Query{Queue: "a", JobSet: "set-1"}, []Kind{OfSets}, 500},
+		"no such job set":              {store.Query{JobSetPrefix: "never"}, []Kind{OfSets}, 0},
+		"no such queue":                {store.Query{Queue: "never"}, nil, 0},
+		"an id":                        {store.Query{IDs: []armada.JobID{"00000007"}}, nil, 1},
+		"ids that begin alike":         {store.Query{Where: text(store.FieldJobID, "", store.OpPrefix, "000000")}, nil, 100},
+		"waiting":                      {store.Query{States: []armada.JobState{armada.JobQueued}}, []Kind{Active}, 40},
+		"waiting, of a queue":          {store.Query{Queue: "a", States: []armada.JobState{armada.JobQueued}}, []Kind{Active}, 40},
+		"waiting, in order":            {store.Query{States: []armada.JobState{armada.JobQueued}}, []Kind{AllActive}, 40},
+		"waiting or failed, in order":  {store.Query{States: []armada.JobState{armada.JobFailed, armada.JobQueued}}, []Kind{AllActive, Ended}, 120},
+		"waiting of a queue, in order": {store.Query{Queue: "a", States: []armada.JobState{armada.JobQueued}}, []Kind{Active}, 40},
+		"running":                      {store.Query{States: []armada.JobState{armada.JobRunning}}, nil, 8},
+		"failed":                       {store.Query{States: []armada.JobState{armada.JobFailed}}, []Kind{Ended}, 80},
+		"failed or running":            {store.Query{States: []armada.JobState{armada.JobFailed, armada.JobRunning}}, []Kind{Ended}, 88},
 		"two states at once": {store.Query{States: []armada.JobState{armada.JobFailed}, Where: []store.Condition{{
 			Column: store.Column{Field: store.FieldState}, Numbers: []int64{int64(armada.JobQueued)},
 		}}}, nil, 0},
@@ -250,6 +260,7 @@ func TestTheShortestWalkIsTaken(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			d := imagine()
+			d.inOrder = strings.HasSuffix(name, "in order")
 			s, err := newSearch(c.query, armada.DefaultResourceTable())
 			if err != nil {
 				t.Fatal(err)
@@ -453,4 +464,47 @@ func FuzzMarksOfValuesThatBeginAlikeBeginAlike(f *testing.F) {
 			t.Errorf("the marks of %q and %q are %q and %q", prefix, prefix+rest, short, long)
 		}
 	})
+}
+
+// Where very many jobs are active their job sets say which of them are worth looking
+// at, unless those are too many.
+func TestManyActiveJobsAreFoundByJobSetsIfThoseAreFew(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		sets  int
+		takes Kind
+		most  int // that may be walked over
+	}{
+		"few job sets":  {5, Active, listMost/5 + 1},
+		"many job sets": {maxStreams + 1, AllActive, listMost + 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			d := &imagined{inOrder: true}
+			for i := range listMost + 1001 {
+				job := armada.Job{ID: armada.JobID(fmt.Sprintf("%08d", i)), Number: int64(i + 1), Queue: "a", State: armada.JobQueued}
+				job.JobSet = armada.JobSet(fmt.Sprintf("set-%d", i%c.sets))
+				switch {
+				case i > listMost:
+					job.State = armada.JobSucceeded
+				case i%c.sets == 3 || c.sets > maxStreams && i < c.sets:
+					job.State = armada.JobRunning // in one of few, or in all of many
+				}
+				d.jobs = append(d.jobs, store.FullJob{Job: job})
+			}
+			s, err := newSearch(store.Query{States: []armada.JobState{armada.JobRunning}}, armada.DefaultResourceTable())
+			if err != nil {
+				t.Fatal(err)
+			}
+			found := 0
+			done, err := s.run(t.Context(), d, "list", time.Minute, all, func(*store.FullJob) { found++ })
+			if want := len(d.numbers(everywhere, s.matches)); err != nil || !done || found != want {
+				t.Fatalf("found %d of %d, done %v, %v", found, want, done, err)
+			}
+			slices.Sort(d.taken)
+			if taken := slices.Compact(d.taken); !slices.Equal(taken, []Kind{c.takes}) || d.loaded > c.most {
+				t.Errorf("took %v and loaded %d, want %v and at most %d", taken, d.loaded, c.takes, c.most)
+			}
+		})
+	}
 }

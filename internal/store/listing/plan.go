@@ -290,6 +290,16 @@ func (p *planner) active(states []armada.JobState, sets []Set, known bool) (Walk
 			return Walk{Kind: Listed, Numbers: numbers}, int64(len(numbers)), err
 		}
 	}
+	together := int64(everywhere) // what it costs to walk through all active jobs
+	if !known && !p.restricted && p.view.ActiveInOrder() {
+		together = 0
+		for i := range p.totals {
+			together += p.totals[i].Jobs.Active()
+		}
+		if together <= listMost { // to look for their job sets costs more
+			return Walk{Kind: AllActive}, together, nil
+		}
+	}
 	if !known {
 		var queues []int64
 		if p.restricted {
@@ -310,6 +320,9 @@ func (p *planner) active(states []armada.JobState, sets []Set, known bool) (Walk
 				break
 			}
 		}
+	}
+	if together <= cost+streamCost*int64(len(w.Sets)) || together < everywhere && len(w.Sets) > maxStreams {
+		return Walk{Kind: AllActive}, together, nil
 	}
 	return w, cost, nil
 }

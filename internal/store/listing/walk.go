@@ -25,6 +25,9 @@ type View interface {
 	Sets(q SetFilter, limit int) ([]Set, error)
 	// ActiveSets are the job sets with active jobs, of some queues or of all.
 	ActiveSets(queues []int64) ([]Set, error)
+	// ActiveInOrder tells whether the form can walk through the active jobs of all
+	// queues at once, and meets no others.
+	ActiveInOrder() bool
 	// Walk returns the next candidates of a walk within the stretch, in order, and
 	// whether there are more behind the last of them.
 	Walk(w *Walk, s Stretch) ([]Candidate, bool, error)
@@ -81,13 +84,14 @@ type Kind uint8
 
 // The kinds of walks.
 const (
-	All      Kind = iota // every job
-	OfQueues             // of Queues
-	OfSets               // of Sets
-	Active               // active ones of Sets
-	Ended                // finished ones of Queues in States
-	Marked               // with a mark
-	Listed               // those in Numbers
+	All       Kind = iota // every job
+	OfQueues              // of Queues
+	OfSets                // of Sets
+	Active                // active ones of Sets
+	AllActive             // every active one; only if ActiveInOrder
+	Ended                 // finished ones of Queues in States
+	Marked                // with a mark
+	Listed                // those in Numbers
 )
 
 // Walk is a way through the jobs.

@@ -149,6 +149,9 @@ func (v view) ActiveSets(queues []int64) ([]listing.Set, error) {
 			WHERE $1::bigint[] IS NULL OR a.queue = ANY ($1)`, queues)
 }
 
+// ActiveInOrder says yes: active jobs have a table of their own.
+func (v view) ActiveInOrder() bool { return true }
+
 // streamsOf are the parts of indexes that a walk merges: a statement that tells
 // number and state of their candidates, by the columns of p.
 func streamsOf(w *listing.Walk) (of, parts string, args []any) {
@@ -168,6 +171,8 @@ func streamsOf(w *listing.Walk) (of, parts string, args []any) {
 		sets, queues := ids(w.Sets)
 		return "SELECT n.number, n.state::int FROM armada.active n WHERE n.queue = p.queue AND n.job_set = p.id",
 			"unnest($5::bigint[], $6::bigint[]) WITH ORDINALITY p(id, queue, part)", []any{sets, queues}
+	case listing.AllActive:
+		return "SELECT n.number, n.state::int FROM armada.active n WHERE true", "(VALUES (1)) p(part)", nil
 	case listing.Ended:
 		var queues []int64
 		var states []int16

@@ -135,6 +135,9 @@ func (v view) ActiveSets(queues []int64) ([]listing.Set, error) {
 	return sets, err
 }
 
+// ActiveInOrder says no: the active jobs are found by their queues and job sets.
+func (v view) ActiveInOrder() bool { return false }
+
 // Walk returns the next candidates of a walk.
 func (v view) Walk(w *listing.Walk, s listing.Stretch) ([]listing.Candidate, bool, error) {
 	from, streams, args := v.parts(w)
