@@ -223,6 +223,30 @@ func TestReprioritisingAJobSetAnswersAndTellsOfEachJob(t *testing.T) {
 	})
 }
 
+// Statement 64 of the compatibility notes, in each state of a job.
+func TestTheInfoOfAQueueOf2020CountsActiveJobsOnly(t *testing.T) {
+	t.Parallel()
+	onEachForm(t, func(t *testing.T, w *world) {
+		ids := w.submit("one", items(6)...)
+		w.do(ids[0], leased)
+		w.do(ids[1], leased, pending)
+		w.do(ids[2], leased, pending, running)
+		w.do(ids[3], leased, pending, running, succeeded)
+		w.submit("two", items(1)...)
+		over := w.submit("over", items(2)...)
+		w.do(over[0], leased, pending, running, failed)
+		w.must("api.Submit/CancelJobs", Fields{"job_id": over[1]})
+		got := map[string][2]int64{}
+		answer := w.of(wiretable.Year2020()).must("api.Submit/GetQueueInfo", Fields{"name": "q"})
+		for _, set := range wiretable.List(answer, "active_job_sets") {
+			got[wiretable.At(set, "name").String()] = [2]int64{wiretable.At(set, "queued_jobs").Int(), wiretable.At(set, "leased_jobs").Int()}
+		}
+		if want := map[string][2]int64{"one": {2, 3}, "two": {1, 0}}; !maps.Equal(got, want) || wiretable.At(answer, "name").String() != "q" {
+			t.Errorf("queued and leased by job set are %v, want %v", got, want)
+		}
+	})
+}
+
 // Statement 33 of the compatibility notes.
 func TestTheSameGangInALaterJobSetIsAnother(t *testing.T) {
 	t.Parallel()

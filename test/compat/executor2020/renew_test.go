@@ -68,13 +68,16 @@ func TestWhoCannotTellWhatMayStayIsUnavailable(t *testing.T) {
 		w.polls(offer("east", 8), id)
 		unavailable := func(cluster string) {
 			t.Helper()
-			if kept, err := w.renew(t.Context(), cluster, id); status.Code(err) != codes.Unavailable {
+			// One of them is known, and to be marked; the other is another's or nobody's.
+			if kept, err := w.renew(t.Context(), cluster, id, "never"); status.Code(err) != codes.Unavailable {
 				t.Errorf("%s: %v stay, %v; want UNAVAILABLE", cluster, kept, err)
 			}
 		}
-		w.broken.Store(true)
-		unavailable("east")
-		w.broken.Store(false)
+		for _, call := range []string{"Executor", "RunsOf", "JobsByID", "Hold", "Transition"} {
+			w.broken.Store(call)
+			unavailable("east")
+		}
+		w.broken.Store("")
 		unavailable("nobody-knows-it")
 		w.keeps("east", []string{id}, id)
 		// The id is another executor's now.

@@ -50,6 +50,29 @@ func TestWhatIsSaidOfUnknownJobsIsAccepted(t *testing.T) {
 	})
 }
 
+// Statements 12 and 58: kinds that users do not know, or that the server tells by itself, about a
+// job that the executor has.
+func TestKindsWithoutAMeaningTellNothingOfAJob(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		id := w.submit(wanted{})
+		w.polls(offer("east", 8), id)
+		w.runs("east", id, "uid")
+		for _, kind := range []string{
+			"submitted", "queued", "leased", "lease_returned", "lease_expired", "unable_to_schedule", "terminated", "reprioritized", "cancelling", "cancelled",
+		} {
+			e := event{JobID: id, JobSet: "set", Queue: "q", Created: time.Now()}
+			switch kind {
+			case "leased", "lease_returned", "unable_to_schedule", "terminated":
+				e.Cluster = "east"
+			}
+			ok(t, w.report(t.Context(), kind, e))
+		}
+		w.tells(id, leased, begun, runs)
+		w.is(id, armada.JobRunning)
+		w.keeps("east", []string{id}, id)
+	})
+}
+
 // Statement 59.
 func TestTheEndOfAFormerAttemptElsewhereChangesNothing(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {

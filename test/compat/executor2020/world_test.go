@@ -46,8 +46,8 @@ type world struct {
 	jobs int
 	use  *telemetry.ClusterUse // what executors say of their clusters
 
-	// broken makes the store fail in every call that the server makes.
-	broken atomic.Bool
+	// broken is the call of the server to its store that fails; empty for none.
+	broken atomic.Value
 	// before is called before each of the server's transitions, if there is one.
 	before atomic.Pointer[func()]
 }
@@ -100,24 +100,51 @@ type disturbed struct {
 
 var errBroken = &armada.Error{Code: armada.CodeUnavailable, Message: "the store is not there"}
 
+// fails is the error of a call, if it is to fail.
+func (d disturbed) fails(call string) error {
+	if d.world.broken.Load() == any(call) {
+		return errBroken
+	}
+	return nil
+}
+
+// Executor is that of the store, if that is there.
+func (d disturbed) Executor(ctx context.Context, id armada.ExecutorID) (armada.Executor, error) {
+	if err := d.fails("Executor"); err != nil {
+		return armada.Executor{}, err
+	}
+	return d.Store.Executor(ctx, id)
+}
+
 // JobsByID is that of the store, if that is there.
 func (d disturbed) JobsByID(ctx context.Context, ids []armada.JobID) ([]store.FullJob, error) {
-	if d.world.broken.Load() {
-		return nil, errBroken
+	if err := d.fails("JobsByID"); err != nil {
+		return nil, err
 	}
 	return d.Store.JobsByID(ctx, ids)
 }
 
 // RunsOf is that of the store, if that is there.
 func (d disturbed) RunsOf(ctx context.Context, id armada.ExecutorID) ([]store.JobAndRun, error) {
-	if d.world.broken.Load() {
+	if d.fails("RunsOf") != nil {
 		return nil, errors.New("it fails for a reason without a code")
 	}
 	return d.Store.RunsOf(ctx, id)
 }
 
-// Transition is that of the store; a test may be faster than it.
+// Hold is that of the store, if that is there.
+func (d disturbed) Hold(ctx context.Context, duration time.Duration) error {
+	if err := d.fails("Hold"); err != nil {
+		return err
+	}
+	return d.Store.Hold(ctx, duration)
+}
+
+// Transition is that of the store, if that is there; a test may be faster than it.
 func (d disturbed) Transition(ctx context.Context, fence store.Fence, units []store.Unit) ([]store.UnitResult, error) {
+	if err := d.fails("Transition"); err != nil {
+		return nil, err
+	}
 	if first := d.world.before.Swap(nil); first != nil {
 		(*first)()
 	}
