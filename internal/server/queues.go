@@ -50,23 +50,26 @@ func (q *queues) CreateQueues(ctx context.Context, r *api.QueueList) (*api.Batch
 	return answer, nil
 }
 
-// UpdateQueue replaces a queue whole; NotFound when there is none. Over REST it
-// creates it too, as PUT does everywhere.
+// UpdateQueue replaces a queue whole; NotFound when there is none. Over REST it is
+// [queues.CreateQueue], as PUT is everywhere: clients of 2020 create queues so, and
+// do it again each time that they run.
 func (q *queues) UpdateQueue(ctx context.Context, r *api.Queue) (*emptypb.Empty, error) {
-	if _, err := q.auth.Authorize(ctx, auth.VerbCreateQueue, r.GetName()); err != nil {
+	caller, err := q.auth.Authorize(ctx, auth.VerbCreateQueue, r.GetName())
+	if err != nil {
 		return nil, err
 	}
-	return &emptypb.Empty{}, q.update(ctx, r)
+	return &emptypb.Empty{}, q.update(ctx, r, caller)
 }
 
 // UpdateQueues does the same for several queues and answers those that failed.
 func (q *queues) UpdateQueues(ctx context.Context, r *api.QueueList) (*api.BatchQueueUpdateResponse, error) {
-	if _, err := q.auth.Authorize(ctx, auth.VerbCreateQueue, ""); err != nil {
+	caller, err := q.auth.Authorize(ctx, auth.VerbCreateQueue, "")
+	if err != nil {
 		return nil, err
 	}
 	answer := &api.BatchQueueUpdateResponse{}
 	for _, each := range r.GetQueues() {
-		if err := q.update(ctx, each); err != nil {
+		if err := q.update(ctx, each, caller); err != nil {
 			answer.FailedQueues = append(answer.FailedQueues, &api.QueueUpdateResponse{Queue: each, Error: clip(err.Error(), roomOfOthers)})
 		}
 	}
@@ -89,16 +92,15 @@ func (q *queues) create(ctx context.Context, r *api.Queue, caller auth.Principal
 	return nil
 }
 
-func (q *queues) update(ctx context.Context, r *api.Queue) error {
+func (q *queues) update(ctx context.Context, r *api.Queue, caller auth.Principal) error {
+	if throughGateway(ctx) {
+		return q.create(ctx, r, caller)
+	}
 	queue, err := q.read(ctx, r)
 	if err != nil {
 		return err
 	}
-	put := q.store.UpdateQueue
-	if throughGateway(ctx) {
-		put = q.store.PutQueue
-	}
-	err = put(ctx, queue)
+	err = q.store.UpdateQueue(ctx, queue)
 	if armada.CodeOf(err) == armada.CodeNotFound {
 		return noQueue(ctx, q.auth, q.store, queue.Name)
 	}

@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"armada"
+	"armada/internal/auth"
 	"armada/internal/lifecycle"
 	"armada/internal/server"
 	"armada/pkg/api"
@@ -30,6 +32,18 @@ func TestPuttingAQueueTwiceIsFineAndCreatesIt(t *testing.T) {
 	ok(t, err)
 	if got.GetPriorityFactor() != 2 {
 		t.Errorf("the queue is %v", got)
+	}
+	// Whoever creates a queue so may submit to it, and may still when he has done it again.
+	if p := got.GetPermissions(); len(p) != 1 || len(p[0].GetSubjects()) != 1 || p[0].GetSubjects()[0].GetName() != auth.AnonymousName || len(p[0].GetVerbs()) != len(armada.Verbs()) {
+		t.Errorf("the permissions are %v", p)
+	}
+	if answer, body := w.call(http.MethodPut, "/v1/queue/x", `{"priorityFactor":2,"userOwners":["ada"]}`); answer.StatusCode != http.StatusOK {
+		t.Errorf("%d %s", answer.StatusCode, body)
+	}
+	got, err = w.submit.GetQueue(t.Context(), &api.QueueGetRequest{Name: "x"})
+	ok(t, err)
+	if p := got.GetPermissions(); len(p) != 1 || len(p[0].GetSubjects()) != 1 || p[0].GetSubjects()[0].GetName() != "ada" {
+		t.Errorf("with owners the permissions are %v", p)
 	}
 }
 
