@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"fmt"
 	"slices"
 
 	"google.golang.org/grpc"
@@ -16,9 +17,14 @@ import (
 )
 
 // The library answers a request that cannot be decoded with INTERNAL, as if the
-// server were to blame. Here it is INVALID_ARGUMENT with the places that are
+// server were to blame, and one that is too large with RESOURCE_EXHAUSTED, which
+// clients repeat until their time is up. Here both are INVALID_ARGUMENT with what is
 // wrong: services and streams hand a letter to the library where it asks for
 // the message, and the codec leaves in it what was wrong.
+
+// readAhead is how many times the limit of messages the library reads: a message
+// that it does not read is answered in its words.
+const readAhead = 2
 
 // letter is a message on its way in, and why it cannot be read.
 type letter struct {
@@ -36,15 +42,23 @@ func (l *letter) read(decode func(any) error) error {
 }
 
 // codec is the library's own, for letters too.
-type codec struct{ encoding.CodecV2 }
+type codec struct {
+	encoding.CodecV2
+	most int // bytes of a message
+}
 
-func newCodec() codec { return codec{encoding.GetCodecV2("proto")} }
+func newCodec(most int) codec { return codec{encoding.GetCodecV2("proto"), most} }
 
 // Unmarshal decodes a message, in a letter or bare.
 func (c codec) Unmarshal(data mem.BufferSlice, v any) error {
 	l, is := v.(*letter)
 	if !is {
 		return c.decode(data, v)
+	}
+	if n := data.Len(); n > c.most {
+		l.wrong = &armada.Error{Code: armada.CodeInvalid, Message: fmt.Sprintf(
+			"the request is %d bytes long, at most %d are taken (server.maxMessageBytes): send it in several parts", n, c.most)}
+		return nil
 	}
 	err := c.decode(data, l.message)
 	if err == nil {
