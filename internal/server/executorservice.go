@@ -96,10 +96,10 @@ func (s *executorService) CancelOnExecutor(ctx context.Context, r *api.ExecutorC
 	return &emptypb.Empty{}, s.cancelAll(ctx, jobs, caller.Name, fmt.Sprintf("all of executor %q was cancelled", r.GetName()))
 }
 
-// PreemptOnExecutor takes the places of jobs of the named queues that run on an
-// executor.
+// PreemptOnExecutor takes the places of preemptible jobs of the named queues that run
+// on an executor.
 func (s *executorService) PreemptOnExecutor(ctx context.Context, r *api.ExecutorPreemptRequest) (*emptypb.Empty, error) {
-	jobs, caller, err := s.find(ctx, armada.VerbPreempt, r.GetName(), pick(r.GetQueues(), r.GetPriorityClasses(), r.GetPools()))
+	jobs, caller, err := s.find(ctx, armada.VerbPreempt, r.GetName(), pick(r.GetQueues(), r.GetPriorityClasses(), r.GetPools()).toPreempt())
 	if err != nil {
 		return nil, err
 	}
@@ -147,9 +147,10 @@ func (s *nodeService) CancelOnNode(ctx context.Context, r *api.NodeCancelRequest
 	return &emptypb.Empty{}, s.cancelAll(ctx, jobs, caller.Name, fmt.Sprintf("all of node %q was cancelled", r.GetName()))
 }
 
-// PreemptOnNode takes the places of jobs of the named queues that run on a node.
+// PreemptOnNode takes the places of preemptible jobs of the named queues that run on a
+// node.
 func (s *nodeService) PreemptOnNode(ctx context.Context, r *api.NodePreemptRequest) (*emptypb.Empty, error) {
-	jobs, caller, err := s.find(ctx, armada.VerbPreempt, r.GetExecutor(), r.GetName(), pick(r.GetQueues(), r.GetPriorityClasses(), nil))
+	jobs, caller, err := s.find(ctx, armada.VerbPreempt, r.GetExecutor(), r.GetName(), pick(r.GetQueues(), r.GetPriorityClasses(), nil).toPreempt())
 	if err != nil {
 		return nil, err
 	}

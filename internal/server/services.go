@@ -19,8 +19,8 @@ func register(r grpc.ServiceRegistrar, config Config, deps Deps, health *health,
 	shared := &queues{auth: deps.Authorizer, store: deps.Store, defaultClass: class.Name}
 	specs := newDecoded(deps.Store, config.PodSpecCacheBytes)
 
-	changing := &changes{auth: deps.Authorizer, store: deps.Store}
-	picks := &picking{changes: changing, rules: deps.Rules}
+	changing := &changes{auth: deps.Authorizer, store: deps.Store, rules: deps.Rules}
+	picks := &picking{changes: changing}
 
 	submit := &submitService{
 		queues: shared, changes: changing,

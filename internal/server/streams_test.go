@@ -154,7 +154,7 @@ func TestEveryMessageHasAnIDAnEventAndATime(t *testing.T) {
 func TestAPreemptedJobFailsForGood(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, options{})
-	id := w.submitted("set", items(1))[0]
+	id := w.submitted("set", []*api.JobSubmitRequestItem{{PodSpec: pod(preemptible)}})[0]
 	w.start(id)
 	answer, err := w.submit.PreemptJobs(t.Context(), &api.JobPreemptRequest{Queue: "q", JobSetId: "set", JobIds: []string{id, "other"}, Reason: "for a test"})
 	ok(t, err)
