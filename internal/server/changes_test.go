@@ -2,6 +2,7 @@ package server_test
 
 import (
 	"context"
+	"net/http"
 	"slices"
 	"strings"
 	"testing"
@@ -198,6 +199,16 @@ func TestNamesWithTheCharacterNULAreRefused(t *testing.T) {
 	wantCode(t, err, codes.InvalidArgument)
 	_, err = w.submit.SubmitJobs(t.Context(), &api.JobSubmitRequest{Queue: "q", JobSetId: "s\x00", JobRequestItems: items(1)})
 	wantPaths(t, err, "job_set_id")
+	_, err = w.jobs.GetJobStatus(t.Context(), &api.JobStatusRequest{JobIds: []string{"a", "\x00"}})
+	wantPaths(t, err, "job_ids[1]")
+	list := items(2)
+	list[1].Annotations = map[string]string{"note": "\x00"}
+	list[1].PodSpecs[0].Containers[0].Args = []string{"\x00"} // a matter of the spec
+	_, err = w.submit.SubmitJobs(t.Context(), &api.JobSubmitRequest{Queue: "q", JobSetId: "s", JobRequestItems: list})
+	wantPaths(t, err, "job_request_items[1].annotations[note]")
+	if answer, body := w.call(http.MethodPost, "/v1/job/cancel", `{"jobId":"x","reason":"\u0000"}`); answer.StatusCode != http.StatusBadRequest || !strings.Contains(body, "reason: must not contain the character NUL") {
+		t.Errorf("%d %s", answer.StatusCode, body)
+	}
 }
 
 func TestAJobWhoseClassIsNotPreemptibleKeepsItsPlace(t *testing.T) {

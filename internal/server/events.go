@@ -129,8 +129,6 @@ func (s *eventService) send(r *reading, wrong violations, stream grpc.ServerStre
 	if r.key.Queue == "" {
 		wrong.add("queue", "must not be empty")
 	}
-	noNUL("queue", r.key.Queue, &wrong)
-	noNUL("job set", string(r.key.JobSet), &wrong)
 	if err := wrong.err("there is nothing to watch"); err != nil {
 		return err
 	}

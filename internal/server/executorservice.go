@@ -26,7 +26,6 @@ func (s *executorService) UpsertExecutorSettings(ctx context.Context, r *api.Exe
 	}
 	var wrong violations
 	needName("name", r.GetName(), &wrong)
-	noNUL("cordonReason", r.GetCordonReason(), &wrong)
 	switch n := len(r.GetCordonReason()); {
 	case n == 0 && r.GetCordoned():
 		wrong.add("cordonReason", "must not be empty when cordoned is true")

@@ -246,7 +246,6 @@ func meant(name string, known []string) string {
 
 // needName demands a name.
 func needName(path, name string, wrong *violations) {
-	noNUL(path, name, wrong)
 	if name == "" {
 		wrong.add(path, "must not be empty")
 	}

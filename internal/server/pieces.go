@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strings"
 
 	"armada"
 	"armada/internal/auth"
@@ -164,20 +163,11 @@ func (c *changes) selectSet(ctx context.Context, verb armada.Verb, key store.Job
 
 // needSet demands that a request names a job set.
 func needSet(key store.JobSetKey, wrong *violations) {
-	noNUL("queue", key.Queue, wrong)
-	noNUL("job_set_id", string(key.JobSet), wrong)
 	if key.Queue == "" {
 		wrong.add("queue", "must not be empty")
 	}
 	if key.JobSet == "" {
 		wrong.add("job_set_id", "must not be empty")
-	}
-}
-
-// noNUL refuses what not every form of the store can look for.
-func noNUL(path, text string, wrong *violations) {
-	if strings.ContainsRune(text, 0) {
-		wrong.add(path, "must not contain the character NUL")
 	}
 }
 

@@ -158,7 +158,7 @@ func New(config Config, at *Addresses, deps Deps) (*Server, error) {
 	options := []grpc.ServerOption{
 		grpc.ChainUnaryInterceptor(calls.unary),
 		grpc.ChainStreamInterceptor(calls.stream),
-		grpc.MaxRecvMsgSize(readAhead * min(config.MaxMessageBytes, math.MaxInt32/readAhead)),
+		grpc.MaxRecvMsgSize(min(config.MaxMessageBytes, math.MaxInt32-readAhead) + readAhead),
 		grpc.MaxHeaderListSize(maxHeaderBytes),
 		grpc.ForceServerCodecV2(newCodec(config.MaxMessageBytes)),
 		// Clients ping every 10 s, also without a call; connections that carry

@@ -1,7 +1,9 @@
 package server
 
 import (
+	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -22,9 +24,9 @@ import (
 // wrong: services and streams hand a letter to the library where it asks for
 // the message, and the codec leaves in it what was wrong.
 
-// readAhead is how many times the limit of messages the library reads: a message
-// that it does not read is answered in its words.
-const readAhead = 2
+// readAhead is how many bytes beyond the limit of messages the library reads: what it
+// does not read it answers in its own words.
+const readAhead = 32 << 20
 
 // letter is a message on its way in, and why it cannot be read.
 type letter struct {
@@ -66,7 +68,7 @@ func (c codec) Unmarshal(data mem.BufferSlice, v any) error {
 	}
 	wrong := &armada.Error{Code: armada.CodeInvalid, Message: "the request cannot be read"}
 	if m, is := l.message.(proto.Message); is {
-		wrong.Violations = wire.NotUTF8(data.Materialize(), m.ProtoReflect().Descriptor())
+		wrong.Violations = wire.BadTexts(data.Materialize(), m.ProtoReflect().Descriptor())
 	}
 	if len(wrong.Violations) == 0 {
 		wrong.Cause = err
@@ -82,18 +84,33 @@ var fromOriginals = map[protoreflect.FullName]bool{
 	"executorapi.EventList": true, "executorapi.LeaseRequest": true, "api.EventList": true, "api.EventMessage": true,
 }
 
-// decode decodes a message. In those of executors of the original a text that is
-// not UTF-8 is mended: the executor would send the same again for ever.
+// decode decodes a message; a text in it that is not UTF-8 or has a NUL is an error.
+// In those of executors of the original it is mended: the executor would send the
+// same again for ever.
 func (c codec) decode(data mem.BufferSlice, v any) error {
 	err := c.CodecV2.Unmarshal(data, v)
 	m, is := v.(proto.Message)
-	if err == nil || !is || !fromOriginals[m.ProtoReflect().Descriptor().FullName()] {
+	if !is {
 		return err
 	}
-	if proto.Unmarshal(wire.Mended(data.Materialize(), m.ProtoReflect().Descriptor()), m) == nil {
+	of := m.ProtoReflect().Descriptor()
+	if err == nil && hasZero(data) && wire.HasNUL(data.Materialize(), of) {
+		err = errNUL
+	}
+	if err == nil || !fromOriginals[of.FullName()] {
+		return err
+	}
+	if proto.Unmarshal(wire.Mended(data.Materialize(), of), m) == nil {
 		return nil
 	}
 	return err
+}
+
+var errNUL = errors.New("a text contains the character NUL")
+
+// hasZero tells whether there is a zero among the bytes of a message.
+func hasZero(data mem.BufferSlice) bool {
+	return slices.ContainsFunc(data, func(b mem.Buffer) bool { return bytes.IndexByte(b.ReadOnlyData(), 0) >= 0 })
 }
 
 // readable registers services whose calls answer so.

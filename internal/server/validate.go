@@ -75,8 +75,6 @@ func (s *submission) check() []item {
 }
 
 func (s *submission) head() {
-	noNUL("queue", s.request.GetQueue(), &s.wrong)
-	noNUL("job_set_id", s.request.GetJobSetId(), &s.wrong)
 	if s.request.GetQueue() == "" {
 		s.wrong.add("queue", "must not be empty")
 	}
@@ -167,9 +165,6 @@ func (s *submission) texts(asked *submitview.JobSubmitRequestItem, path func(str
 	}
 	if id := asked.GetClientId(); len(id) > maxClientID && utf8.RuneCountInString(id) > maxClientID {
 		s.wrong.add(path("client_id"), fmt.Sprintf("has %d characters, at most %d are taken", utf8.RuneCountInString(id), maxClientID))
-	}
-	if strings.ContainsRune(asked.GetClientId(), 0) {
-		s.wrong.add(path("client_id"), "must not contain the character NUL")
 	}
 	for _, texts := range []struct {
 		field   string
