@@ -81,9 +81,7 @@ func (s *executorService) mayForget(ctx context.Context, name string) error {
 	if _, err := s.auth.Authorize(ctx, auth.VerbUpdateExecutor, ""); err != nil {
 		return err
 	}
-	var wrong violations
-	needName("name", name, &wrong)
-	return wrong.err("nothing was forgotten")
+	return named("name", name, "nothing was forgotten")
 }
 
 // CancelOnExecutor cancels jobs of the named queues that run on an executor.

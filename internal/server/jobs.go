@@ -25,15 +25,15 @@ type jobsService struct {
 	most  int // ids per request
 }
 
-// find returns the jobs that are known of those asked for. Those that the caller
+// find returns the jobs that are known of those asked for at the path. Those that the caller
 // may not see are as unknown as those that do not exist.
-func (s *jobsService) find(ctx context.Context, asked []string) ([]store.FullJob, error) {
+func (s *jobsService) find(ctx context.Context, path string, asked []string) ([]store.FullJob, error) {
 	sight, err := s.auth.Sight(ctx, auth.VerbSeeJobs)
 	if err != nil {
 		return nil, err
 	}
 	if n := len(asked); n > s.most {
-		return nil, violations{{Path: "job_ids", Message: fmt.Sprintf("has %d ids, at most %d are taken at once", n, s.most)}}.err("nothing was looked up")
+		return nil, violations{{Path: path, Message: fmt.Sprintf("has %d ids, at most %d are taken at once", n, s.most)}}.err("nothing was looked up")
 	}
 	var found []store.FullJob
 	for piece := range slices.Chunk(unique(asked...), store.MaxPage) {
@@ -49,7 +49,7 @@ func (s *jobsService) find(ctx context.Context, asked []string) ([]store.FullJob
 // GetJobStatus answers every id that was asked for, UNKNOWN for unknown ones: to
 // Python programs a missing entry is a queued job.
 func (s *jobsService) GetJobStatus(ctx context.Context, r *api.JobStatusRequest) (*api.JobStatusResponse, error) {
-	found, err := s.find(ctx, r.GetJobIds())
+	found, err := s.find(ctx, "job_ids", r.GetJobIds())
 	if err != nil {
 		return nil, err
 	}
@@ -72,7 +72,7 @@ func tooMuch(asked, fit int) error {
 
 // GetJobDetails answers the jobs that are known.
 func (s *jobsService) GetJobDetails(ctx context.Context, r *api.JobDetailsRequest) (*api.JobDetailsResponse, error) {
-	found, err := s.find(ctx, r.GetJobIds())
+	found, err := s.find(ctx, "job_ids", r.GetJobIds())
 	if err != nil {
 		return nil, err
 	}
@@ -96,7 +96,7 @@ func (s *jobsService) GetJobDetails(ctx context.Context, r *api.JobDetailsReques
 
 // GetJobErrors answers why jobs failed, "" for those that did not.
 func (s *jobsService) GetJobErrors(ctx context.Context, r *api.JobErrorsRequest) (*api.JobErrorsResponse, error) {
-	found, err := s.find(ctx, r.GetJobIds())
+	found, err := s.find(ctx, "job_ids", r.GetJobIds())
 	if err != nil {
 		return nil, err
 	}
@@ -127,7 +127,7 @@ func (s *jobsService) GetJobRunDetails(ctx context.Context, r *api.JobRunDetails
 			jobs = append(jobs, string(job))
 		}
 	}
-	found, err := s.find(ctx, jobs)
+	found, err := s.find(ctx, "run_ids", jobs)
 	if err != nil {
 		return nil, err
 	}

@@ -144,6 +144,9 @@ func (s *lookoutService) watchable(ctx context.Context, where []store.Condition)
 }
 
 func (s *lookoutService) find(ctx context.Context, id string) (store.FullJob, error) {
+	if err := named("job_id", id, "nothing was looked up"); err != nil {
+		return store.FullJob{}, err
+	}
 	full, err := s.store.Job(ctx, armada.JobID(id))
 	if err != nil {
 		return store.FullJob{}, fmt.Errorf("look up the job %q: %w", clip(id, 40), err)

@@ -244,6 +244,13 @@ func meant(name string, known []string) string {
 	return ", did you mean " + strings.Join(near, " or ") + "?"
 }
 
+// named demands a name, as all that may be wrong with a request.
+func named(path, name, otherwise string) error {
+	var wrong violations
+	needName(path, name, &wrong)
+	return wrong.err(otherwise)
+}
+
 // needName demands a name.
 func needName(path, name string, wrong *violations) {
 	if name == "" {

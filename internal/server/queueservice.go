@@ -40,8 +40,8 @@ func (s *queueService) cordon(ctx context.Context, name string, cordoned bool) e
 	if _, err := s.auth.Authorize(ctx, auth.VerbCordonQueue, name); err != nil {
 		return err
 	}
-	if name == "" {
-		return violations{{Path: "name", Message: "must not be empty"}}.err("the queue was not changed")
+	if err := named("name", name, "the queue was not changed"); err != nil {
+		return err
 	}
 	queue, err := s.queue(ctx, name)
 	if err != nil || queue.Cordoned == cordoned {
