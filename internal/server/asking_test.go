@@ -18,8 +18,10 @@ import (
 	"armada/internal/runs"
 	"armada/internal/server"
 	"armada/pkg/api"
+	"armada/pkg/api/binoculars"
 	"armada/pkg/api/lookout"
 	"armada/pkg/api/peers"
+	"armada/pkg/api/schedulerobjects"
 )
 
 func TestEveryIDAskedForHasAState(t *testing.T) {
@@ -233,5 +235,50 @@ func TestLogsComeFromTheExecutorThatHasThem(t *testing.T) {
 	answer, body := w.call(http.MethodPost, "/v1/lookout/logs", `{"jobId":"`+ids[0]+`"}`)
 	if answer.StatusCode != http.StatusOK || strings.Count(body, "\n") != 2 || !strings.Contains(body, `"line":"one"`) {
 		t.Errorf("over REST: %d %s", answer.StatusCode, body)
+	}
+}
+
+func TestANameThatIsLeftOutIsToldByItsPath(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, options{config: func(c *server.Config) { c.MaxIDsPerQuery = 1 }})
+	policies, reports := api.NewRetryPolicyServiceClient(w.conn), schedulerobjects.NewSchedulerReportingClient(w.conn)
+	ctx := t.Context()
+	run := "01m8cvfzpbrcj1rzysf88gk04x-1"
+	for name, c := range map[string]struct {
+		call func() (any, error)
+		path string
+	}{
+		"GetQueue":          {func() (any, error) { return w.submit.GetQueue(ctx, &api.QueueGetRequest{}) }, "name"},
+		"DeleteQueue":       {func() (any, error) { return w.queue.DeleteQueue(ctx, &api.QueueDeleteRequest{}) }, "name"},
+		"UncordonQueue":     {func() (any, error) { return w.queue.UncordonQueue(ctx, &api.QueueUncordonRequest{}) }, "name"},
+		"GetRetryPolicy":    {func() (any, error) { return policies.GetRetryPolicy(ctx, &api.RetryPolicyGetRequest{}) }, "name"},
+		"DeleteRetryPolicy": {func() (any, error) { return policies.DeleteRetryPolicy(ctx, &api.RetryPolicyDeleteRequest{}) }, "name"},
+		"GetQueueReport":    {func() (any, error) { return reports.GetQueueReport(ctx, &schedulerobjects.QueueReportRequest{}) }, "queue_name"},
+		"GetJobReport":      {func() (any, error) { return reports.GetJobReport(ctx, &schedulerobjects.JobReportRequest{}) }, "job_id"},
+		"lookout GetJob":    {func() (any, error) { return lookout.NewLookoutClient(w.conn).GetJob(ctx, &lookout.GetJobRequest{}) }, "job_id"},
+		"Logs":              {func() (any, error) { return binoculars.NewBinocularsClient(w.conn).Logs(ctx, &binoculars.LogRequest{}) }, "job_id"},
+		"too many runs": {func() (any, error) {
+			return w.jobs.GetJobRunDetails(ctx, &api.JobRunDetailsRequest{RunIds: []string{run, run}})
+		}, "run_ids"},
+		"too many jobs": {func() (any, error) {
+			return w.jobs.GetJobStatus(ctx, &api.JobStatusRequest{JobIds: []string{"a", "b"}})
+		}, "job_ids"},
+		"CordonQueue": {func() (any, error) { return w.queue.CordonQueue(ctx, &api.QueueCordonRequest{}) }, "name"},
+		"DeleteExecutor": {func() (any, error) {
+			return api.NewExecutorClient(w.conn).DeleteExecutor(ctx, &api.ExecutorDeleteRequest{})
+		}, "name"},
+		"the report of a job": {func() (any, error) {
+			return reports.GetSchedulingReport(ctx, &schedulerobjects.SchedulingReportRequest{Filter: &schedulerobjects.SchedulingReportRequest_MostRecentForJob{}})
+		}, "job_id"},
+	} {
+		_, err := c.call()
+		if got := paths(err); len(got) != 1 || got[0] != c.path {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	_, err := reports.GetQueueReport(ctx, &schedulerobjects.QueueReportRequest{QueueName: "qq"})
+	wantCode(t, err, codes.NotFound)
+	if err != nil && !strings.Contains(err.Error(), `could not find queue "qq", did you mean "q"?`) {
+		t.Errorf("the report of an unknown queue is %v", err)
 	}
 }

@@ -22,7 +22,6 @@ type binocularsService struct {
 	binoculars.UnimplementedBinocularsServer
 
 	looking *lookoutService
-	now     func() time.Time
 }
 
 // Cordon closes a node, so that nothing new is placed there, or opens it again.
@@ -162,7 +161,7 @@ func (s *binocularsService) since(r *binoculars.LogRequest, wrong *violations) t
 	}
 	if seconds := r.GetLogOptions().GetSinceSeconds(); seconds > 0 {
 		given++
-		since = s.now().Add(-time.Duration(min(seconds, longestSince)) * time.Second)
+		since = s.looking.now().Add(-time.Duration(min(seconds, longestSince)) * time.Second)
 	}
 	if given > 1 {
 		wrong.add("log_options", "at most one of since_time, sinceTime and sinceSeconds may be given")

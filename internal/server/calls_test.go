@@ -334,3 +334,28 @@ func TestCredentialsAndMetadataPassTheGateway(t *testing.T) {
 		t.Errorf("the owner is %q", got)
 	}
 }
+
+func TestARequestThatIsTooLargeIsToldTheLimitAndIsNotRepeated(t *testing.T) {
+	t.Parallel()
+	const most = 100_000
+	f := &fakeExecutors{reported: make(chan *executorapi.EventList, 1)}
+	w := newWorld(t, options{config: func(c *server.Config) { c.MaxMessageBytes = most }, deps: func(d *server.Deps) { d.Executors = f }})
+	request := &api.JobSubmitRequest{Queue: "q", JobSetId: "s", JobRequestItems: items(1)}
+	note := map[string]string{"note": strings.Repeat("x", most/2)} // as many digits in its lengths as the whole has
+	request.JobRequestItems[0].Annotations = note
+	note["note"] += strings.Repeat("x", most-proto.Size(request))
+	_, err := w.submit.SubmitJobs(t.Context(), request)
+	ok(t, err)
+	note["note"] += "x"
+	for _, how := range [][]grpc.CallOption{nil, {grpc.UseCompressor(gzip.Name)}} {
+		_, err = w.submit.SubmitJobs(t.Context(), request, how...)
+		wantCode(t, err, codes.InvalidArgument) // clients repeat RESOURCE_EXHAUSTED
+		if want := "the request is 100001 bytes long, at most 100000 are taken (server.maxMessageBytes)"; err != nil && !strings.Contains(err.Error(), want) {
+			t.Errorf("the client is told %v, want %s", err, want)
+		}
+	}
+	stream, err := w.event.GetJobSetEvents(t.Context(), &api.JobSetRequest{Queue: "q", Id: strings.Repeat("x", most)})
+	ok(t, err)
+	_, err = stream.Recv()
+	wantCode(t, err, codes.InvalidArgument)
+}

@@ -2,6 +2,7 @@ package server_test
 
 import (
 	"context"
+	"net/http"
 	"slices"
 	"strings"
 	"testing"
@@ -198,4 +199,57 @@ func TestNamesWithTheCharacterNULAreRefused(t *testing.T) {
 	wantCode(t, err, codes.InvalidArgument)
 	_, err = w.submit.SubmitJobs(t.Context(), &api.JobSubmitRequest{Queue: "q", JobSetId: "s\x00", JobRequestItems: items(1)})
 	wantPaths(t, err, "job_set_id")
+	_, err = w.jobs.GetJobStatus(t.Context(), &api.JobStatusRequest{JobIds: []string{"a", "\x00"}})
+	wantPaths(t, err, "job_ids[1]")
+	list := items(2)
+	list[1].Annotations = map[string]string{"note": "\x00"}
+	list[1].PodSpecs[0].Containers[0].Args = []string{"\x00"} // a matter of the spec
+	_, err = w.submit.SubmitJobs(t.Context(), &api.JobSubmitRequest{Queue: "q", JobSetId: "s", JobRequestItems: list})
+	wantPaths(t, err, "job_request_items[1].annotations[note]")
+	if answer, body := w.call(http.MethodPost, "/v1/job/cancel", `{"jobId":"x","reason":"\u0000"}`); answer.StatusCode != http.StatusBadRequest || !strings.Contains(body, "reason: must not contain the character NUL") {
+		t.Errorf("%d %s", answer.StatusCode, body)
+	}
+}
+
+func TestAJobWhoseClassIsNotPreemptibleKeepsItsPlace(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, options{})
+	id := w.submitted("set", items(1))[0]
+	w.start(id)
+	answer, err := w.submit.PreemptJobs(t.Context(), &api.JobPreemptRequest{JobIds: []string{id}})
+	ok(t, err)
+	if got, want := answer.GetPreemptionResults()[id], "its priority class armada-default is not preemptible: it can be cancelled"; got != want {
+		t.Errorf("the result is %q, want %q", got, want)
+	}
+	if got, want := kindsOf(w.events("set"), id), "submitted queued leased pending running"; got != want {
+		t.Errorf("the events are %s, want %s", got, want)
+	}
+}
+
+func TestJobsOfAQueueThatDoesNotExistAreNotFound(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, options{})
+	id := w.submitted("set", items(1))
+	for name, call := range map[string]func(ids []string) error{
+		"cancel": func(ids []string) error {
+			_, err := w.submit.CancelJobs(t.Context(), &api.JobCancelRequest{Queue: "nope", JobSetId: "set", JobIds: ids})
+			return err
+		},
+		"preempt": func(ids []string) error {
+			_, err := w.submit.PreemptJobs(t.Context(), &api.JobPreemptRequest{Queue: "nope", JobSetId: "set", JobIds: ids})
+			return err
+		},
+		"reprioritise": func(ids []string) error {
+			_, err := w.submit.ReprioritizeJobs(t.Context(), &api.JobReprioritizeRequest{Queue: "nope", JobSetId: "set", JobIds: ids})
+			return err
+		},
+	} {
+		for _, ids := range [][]string{nil, id} {
+			err := call(ids)
+			wantCode(t, err, codes.NotFound)
+			if err != nil && !strings.Contains(err.Error(), `could not find queue "nope"`) {
+				t.Errorf("%s of %d jobs: %v", name, len(ids), err)
+			}
+		}
+	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/metadata"
@@ -30,6 +31,7 @@ type eventService struct {
 	stopping  <-chan struct{} // closed when the server stops
 	health    *health
 	reports   Executors2020 // what executors of 2020 tell; may be nil
+	now       func() time.Time
 }
 
 // eventsPerRead is how many events are read at once.
@@ -99,6 +101,7 @@ type reading struct {
 	watch   bool
 	demand  bool // that the job set exists
 	service *eventService
+	permit  *permit
 
 	after store.Cursor // sent so far
 	until store.Cursor // the end, without watch
@@ -129,12 +132,15 @@ func (s *eventService) send(r *reading, wrong violations, stream grpc.ServerStre
 	if r.key.Queue == "" {
 		wrong.add("queue", "must not be empty")
 	}
-	noNUL("queue", r.key.Queue, &wrong)
-	noNUL("job set", string(r.key.JobSet), &wrong)
 	if err := wrong.err("there is nothing to watch"); err != nil {
 		return err
 	}
-	if _, err := s.auth.Authorize(ctx, armada.VerbWatch, r.key.Queue); err != nil {
+	var err error
+	r.permit, err = permitted(ctx, s.now, func(ctx context.Context) error {
+		_, err := s.auth.Authorize(ctx, armada.VerbWatch, r.key.Queue)
+		return err
+	})
+	if err != nil {
 		return err
 	}
 	// An id of another form was made by another server: the stream begins anew,
@@ -219,6 +225,9 @@ func (r *reading) drain(ctx context.Context, stream grpc.ServerStreamingServer[a
 		}
 		if len(events) == 0 {
 			return !r.watch, nil
+		}
+		if err := r.permit.holds(ctx); err != nil {
+			return true, err
 		}
 		if done, err := r.sendAll(ctx, events, next, stream); done || err != nil {
 			return done, err

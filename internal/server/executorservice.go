@@ -26,7 +26,6 @@ func (s *executorService) UpsertExecutorSettings(ctx context.Context, r *api.Exe
 	}
 	var wrong violations
 	needName("name", r.GetName(), &wrong)
-	noNUL("cordonReason", r.GetCordonReason(), &wrong)
 	switch n := len(r.GetCordonReason()); {
 	case n == 0 && r.GetCordoned():
 		wrong.add("cordonReason", "must not be empty when cordoned is true")
@@ -82,9 +81,7 @@ func (s *executorService) mayForget(ctx context.Context, name string) error {
 	if _, err := s.auth.Authorize(ctx, auth.VerbUpdateExecutor, ""); err != nil {
 		return err
 	}
-	var wrong violations
-	needName("name", name, &wrong)
-	return wrong.err("nothing was forgotten")
+	return named("name", name, "nothing was forgotten")
 }
 
 // CancelOnExecutor cancels jobs of the named queues that run on an executor.
@@ -96,10 +93,10 @@ func (s *executorService) CancelOnExecutor(ctx context.Context, r *api.ExecutorC
 	return &emptypb.Empty{}, s.cancelAll(ctx, jobs, caller.Name, fmt.Sprintf("all of executor %q was cancelled", r.GetName()))
 }
 
-// PreemptOnExecutor takes the places of jobs of the named queues that run on an
-// executor.
+// PreemptOnExecutor takes the places of preemptible jobs of the named queues that run
+// on an executor.
 func (s *executorService) PreemptOnExecutor(ctx context.Context, r *api.ExecutorPreemptRequest) (*emptypb.Empty, error) {
-	jobs, caller, err := s.find(ctx, armada.VerbPreempt, r.GetName(), pick(r.GetQueues(), r.GetPriorityClasses(), r.GetPools()))
+	jobs, caller, err := s.find(ctx, armada.VerbPreempt, r.GetName(), pick(r.GetQueues(), r.GetPriorityClasses(), r.GetPools()).toPreempt())
 	if err != nil {
 		return nil, err
 	}
@@ -147,9 +144,10 @@ func (s *nodeService) CancelOnNode(ctx context.Context, r *api.NodeCancelRequest
 	return &emptypb.Empty{}, s.cancelAll(ctx, jobs, caller.Name, fmt.Sprintf("all of node %q was cancelled", r.GetName()))
 }
 
-// PreemptOnNode takes the places of jobs of the named queues that run on a node.
+// PreemptOnNode takes the places of preemptible jobs of the named queues that run on a
+// node.
 func (s *nodeService) PreemptOnNode(ctx context.Context, r *api.NodePreemptRequest) (*emptypb.Empty, error) {
-	jobs, caller, err := s.find(ctx, armada.VerbPreempt, r.GetExecutor(), r.GetName(), pick(r.GetQueues(), r.GetPriorityClasses(), nil))
+	jobs, caller, err := s.find(ctx, armada.VerbPreempt, r.GetExecutor(), r.GetName(), pick(r.GetQueues(), r.GetPriorityClasses(), nil).toPreempt())
 	if err != nil {
 		return nil, err
 	}

@@ -25,31 +25,56 @@ type jobsService struct {
 	most  int // ids per request
 }
 
-// find returns the jobs that are known of those asked for. Those that the caller
+// find returns the jobs that are known of those asked for at the path. Those that the caller
 // may not see are as unknown as those that do not exist.
-func (s *jobsService) find(ctx context.Context, asked []string) ([]store.FullJob, error) {
-	sight, err := s.auth.Sight(ctx, auth.VerbSeeJobs)
-	if err != nil {
+func (s *jobsService) find(ctx context.Context, path string, asked []string) ([]store.FullJob, error) {
+	if _, err := auth.Caller(ctx); err != nil {
 		return nil, err
 	}
 	if n := len(asked); n > s.most {
-		return nil, violations{{Path: "job_ids", Message: fmt.Sprintf("has %d ids, at most %d are taken at once", n, s.most)}}.err("nothing was looked up")
+		return nil, violations{{Path: path, Message: fmt.Sprintf("has %d ids, at most %d are taken at once", n, s.most)}}.err("nothing was looked up")
 	}
 	var found []store.FullJob
+	sees := map[string]bool{}
 	for piece := range slices.Chunk(unique(asked...), store.MaxPage) {
 		jobs, err := s.store.JobsByID(ctx, piece)
 		if err != nil {
 			return nil, fmt.Errorf("look up %d jobs: %w", len(piece), err)
 		}
-		found = append(found, slices.DeleteFunc(jobs, func(j store.FullJob) bool { return !sight.Sees(j.Job.Queue) })...)
+		for i := range jobs {
+			queue := jobs[i].Job.Queue
+			may, known := sees[queue]
+			if !known {
+				if may, err = s.sees(ctx, queue); err != nil {
+					return nil, err
+				}
+				sees[queue] = may
+			}
+			if may {
+				found = append(found, jobs[i])
+			}
+		}
 	}
 	return found, nil
+}
+
+// sees tells whether the caller may see the jobs of a queue. Programs ask about the
+// same few jobs again and again: the other queues are not looked at.
+func (s *jobsService) sees(ctx context.Context, queue string) (bool, error) {
+	_, err := s.auth.Authorize(ctx, auth.VerbSeeJobs, queue)
+	if err == nil {
+		return true, nil
+	}
+	if code := armada.CodeOf(err); code == armada.CodeDenied || code == armada.CodeNotFound {
+		return false, nil
+	}
+	return false, err
 }
 
 // GetJobStatus answers every id that was asked for, UNKNOWN for unknown ones: to
 // Python programs a missing entry is a queued job.
 func (s *jobsService) GetJobStatus(ctx context.Context, r *api.JobStatusRequest) (*api.JobStatusResponse, error) {
-	found, err := s.find(ctx, r.GetJobIds())
+	found, err := s.find(ctx, "job_ids", r.GetJobIds())
 	if err != nil {
 		return nil, err
 	}
@@ -72,7 +97,7 @@ func tooMuch(asked, fit int) error {
 
 // GetJobDetails answers the jobs that are known.
 func (s *jobsService) GetJobDetails(ctx context.Context, r *api.JobDetailsRequest) (*api.JobDetailsResponse, error) {
-	found, err := s.find(ctx, r.GetJobIds())
+	found, err := s.find(ctx, "job_ids", r.GetJobIds())
 	if err != nil {
 		return nil, err
 	}
@@ -96,7 +121,7 @@ func (s *jobsService) GetJobDetails(ctx context.Context, r *api.JobDetailsReques
 
 // GetJobErrors answers why jobs failed, "" for those that did not.
 func (s *jobsService) GetJobErrors(ctx context.Context, r *api.JobErrorsRequest) (*api.JobErrorsResponse, error) {
-	found, err := s.find(ctx, r.GetJobIds())
+	found, err := s.find(ctx, "job_ids", r.GetJobIds())
 	if err != nil {
 		return nil, err
 	}
@@ -127,7 +152,7 @@ func (s *jobsService) GetJobRunDetails(ctx context.Context, r *api.JobRunDetails
 			jobs = append(jobs, string(job))
 		}
 	}
-	found, err := s.find(ctx, jobs)
+	found, err := s.find(ctx, "run_ids", jobs)
 	if err != nil {
 		return nil, err
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/metadata"
@@ -61,6 +62,7 @@ type lookoutService struct {
 	leases   Leaser
 	changes  *jobChanges
 	stopping <-chan struct{}
+	now      func() time.Time
 }
 
 // GetJobs answers one page of the jobs that pass every filter.
@@ -144,6 +146,9 @@ func (s *lookoutService) watchable(ctx context.Context, where []store.Condition)
 }
 
 func (s *lookoutService) find(ctx context.Context, id string) (store.FullJob, error) {
+	if err := named("job_id", id, "nothing was looked up"); err != nil {
+		return store.FullJob{}, err
+	}
 	full, err := s.store.Job(ctx, armada.JobID(id))
 	if err != nil {
 		return store.FullJob{}, fmt.Errorf("look up the job %q: %w", clip(id, 40), err)
@@ -192,6 +197,13 @@ func (s *lookoutService) GetLogs(r *lookout.LogsRequest, stream grpc.ServerStrea
 	if s.logs == nil {
 		return &armada.Error{Code: armada.CodeUnavailable, Message: "no executor can be reached from here"}
 	}
+	may, err := permitted(ctx, s.now, func(ctx context.Context) error {
+		_, err := s.auth.Authorize(ctx, armada.VerbWatch, full.Job.Queue)
+		return err
+	})
+	if err != nil {
+		return err
+	}
 	if err := stream.SendHeader(metadata.Pairs(openMark, "1")); err != nil {
 		return fmt.Errorf("open the stream: %w", err)
 	}
@@ -205,6 +217,9 @@ func (s *lookoutService) GetLogs(r *lookout.LogsRequest, stream grpc.ServerStrea
 		}
 	}()
 	err = s.logs.Logs(ctx, run.Executor, run.ID, wire.LogQuery(r), func(l runs.LogLine) error {
+		if err := may.holds(ctx); err != nil {
+			return err
+		}
 		return stream.Send(wire.LogLine(l))
 	})
 	if err != nil && context.Cause(ctx) == error(errStopping) { //nolint:errorlint // that very value

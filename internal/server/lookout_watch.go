@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -47,7 +48,14 @@ func (s *lookoutService) WatchJobs(r *lookout.WatchJobsRequest, stream grpc.Serv
 	if err != nil {
 		return err
 	}
-	if w.queues, err = s.watchable(ctx, w.where); err != nil {
+	may, err := permitted(ctx, s.now, func(ctx context.Context) error {
+		queues, err := s.watchable(ctx, w.where)
+		if err == nil {
+			w.see(queues)
+		}
+		return err
+	})
+	if err != nil {
 		return err
 	}
 	leave, err := s.changes.join(ctx, w)
@@ -73,6 +81,9 @@ func (s *lookoutService) WatchJobs(r *lookout.WatchJobsRequest, stream grpc.Serv
 			}
 		}
 		pause.Reset(every)
+		if err := may.holds(ctx); err != nil {
+			return err
+		}
 		message, err := s.changesOf(ctx, w)
 		if err != nil {
 			return err
@@ -155,7 +166,6 @@ func holds(where []store.Condition, full *store.FullJob, table armada.ResourceTa
 
 // watching is one stream: what it is about, and what changed since it last took it.
 type watching struct {
-	queues []string // that it may see; nil for all
 	where  []store.Condition
 	choose []store.Condition // those on what never changes
 	early  []store.Condition // those of them that the feed tells
@@ -164,9 +174,10 @@ type watching struct {
 
 	changed chan struct{} // holds one signal
 
-	mu    sync.Mutex
-	jobs  map[armada.JobID]store.JobAndRun
-	reset bool
+	mu     sync.Mutex
+	queues map[string]bool // that it may see; nil for all
+	jobs   map[armada.JobID]store.JobAndRun
+	reset  bool
 }
 
 func newWatching(where []store.Condition, table armada.ResourceTable) *watching {
@@ -183,6 +194,21 @@ func newWatching(where []store.Condition, table armada.ResourceTable) *watching 
 	return w
 }
 
+// see sets the queues that the caller may see, nil for all, and forgets what changed
+// in others.
+func (w *watching) see(queues []string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.queues = nil; queues == nil {
+		return
+	}
+	w.queues = make(map[string]bool, len(queues))
+	for _, queue := range queues {
+		w.queues[queue] = true
+	}
+	maps.DeleteFunc(w.jobs, func(_ armada.JobID, j store.JobAndRun) bool { return !w.queues[j.Job.Queue] })
+}
+
 // chooses tells whether changes of the job are told.
 func (w *watching) chooses(full *store.FullJob) bool { return holds(w.choose, full, w.table) }
 
@@ -192,7 +218,7 @@ func (w *watching) add(jobs []store.JobAndRun) {
 	defer w.mu.Unlock()
 	for i := range jobs {
 		full := fullOf(&jobs[i])
-		if w.queues != nil && !slices.Contains(w.queues, full.Job.Queue) || !holds(w.early, &full, w.table) {
+		if w.queues != nil && !w.queues[full.Job.Queue] || !holds(w.early, &full, w.table) {
 			continue
 		}
 		if known, is := w.jobs[full.Job.ID]; !is || known.Job.Version <= full.Job.Version {

@@ -51,8 +51,8 @@ func (w *world) wishes(jobs []string) string {
 }
 
 // fleet is a world with jobs: 0 and 1 of the queue "q" on two nodes of east, 2
-// of "q" in west and in the pool "gpu", 3 of "other" on east, 4 of "q" queued. 1 is
-// of the class armada-preemptible.
+// of "q" in west and in the pool "gpu", 3 of "other" on east, 4 of "q" queued. 1 and
+// 2 are of the class armada-preemptible.
 func fleet(t *testing.T) (*world, []string) {
 	t.Helper()
 	w := newWorld(t, options{})
@@ -60,8 +60,8 @@ func fleet(t *testing.T) (*world, []string) {
 	_, err := w.submit.CreateQueue(t.Context(), &api.Queue{Name: "other", PriorityFactor: 1})
 	ok(t, err)
 	list := items(4)
-	preemptible := "armada-preemptible"
-	list[1].PodSpecs = []*corev1.PodSpec{pod(func(p *corev1.PodSpec) { p.PriorityClassName = &preemptible })}
+	list[1].PodSpecs = []*corev1.PodSpec{pod(preemptible)}
+	list[2].PodSpecs = []*corev1.PodSpec{pod(preemptible)}
 	own := w.submitted("set", list)
 	answer, err := w.submit.SubmitJobs(t.Context(), &api.JobSubmitRequest{Queue: "other", JobSetId: "set", JobRequestItems: items(1)})
 	ok(t, err)
@@ -87,7 +87,7 @@ func TestJobsAreCancelledAndPreemptedByPlace(t *testing.T) {
 		{"node", "cancel", "/v1/node/cancel/n1", `{"executor":"east","queues":["q","other"]}`, "0 cancel, 3 cancel"},
 		{"node", "cancel", "/v1/node/cancel/n1", `{"executor":"east"}`, ""},
 		{"node", "preempt", "/v1/node/preempt/n2", `{"executor":"east","queues":["q"],"priorityClasses":["armada-preemptible"]}`, "1 preempt"},
-		{"node", "preempt", "/v1/node/preempt/n2", `{"executor":"east","queues":["q"],"priorityClasses":["armada-default"]}`, ""},
+		{"node", "preempt", "/v1/node/preempt/n1", `{"executor":"east","queues":["q","other"]}`, ""},
 		{"node", "preempt", "/v1/node/preempt/gone", `{"executor":"east","queues":["q"]}`, ""},
 	} {
 		t.Run(c.path+c.body, func(t *testing.T) {
@@ -113,10 +113,10 @@ func TestJobsAreCancelledAndPreemptedByQueue(t *testing.T) {
 		"all":              {cancel: &api.QueueCancelRequest{}, want: "0 cancel, 1 cancel, 2 cancel, 4 cancelled"},
 		"queued":           {cancel: &api.QueueCancelRequest{JobStates: []api.JobState{api.JobState_QUEUED}}, want: "4 cancelled"},
 		"leased":           {cancel: &api.QueueCancelRequest{JobStates: []api.JobState{api.JobState_LEASED}}, want: "0 cancel, 1 cancel, 2 cancel"},
-		"of a class":       {cancel: &api.QueueCancelRequest{PriorityClasses: []string{"armada-default"}}, want: "0 cancel, 2 cancel, 4 cancelled"},
+		"of a class":       {cancel: &api.QueueCancelRequest{PriorityClasses: []string{"armada-default"}}, want: "0 cancel, 4 cancelled"},
 		"of a pool":        {cancel: &api.QueueCancelRequest{Pools: []string{"default"}}, want: "0 cancel, 1 cancel"},
-		"preempted":        {preempt: &api.QueuePreemptRequest{}, want: "0 preempt, 1 preempt, 2 preempt"},
-		"preempted, class": {preempt: &api.QueuePreemptRequest{PriorityClasses: []string{"armada-preemptible"}}, want: "1 preempt"},
+		"preempted":        {preempt: &api.QueuePreemptRequest{}, want: "1 preempt, 2 preempt"},
+		"preempted, class": {preempt: &api.QueuePreemptRequest{PriorityClasses: []string{"armada-preemptible"}}, want: "1 preempt, 2 preempt"},
 		"preempted, pool":  {preempt: &api.QueuePreemptRequest{Pools: []string{"gpu"}}, want: "2 preempt"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -179,6 +179,10 @@ func TestWhoCancelsByPlaceIsToldWhatIsWrong(t *testing.T) {
 			_, err := w.queue.PreemptOnQueue(ctx, &api.QueuePreemptRequest{Name: "nope"})
 			return err
 		}, codes.NotFound, "could not find queue"},
+		{func() error {
+			_, err := w.queue.PreemptOnQueue(ctx, &api.QueuePreemptRequest{Name: "q", PriorityClasses: []string{"armada-default"}})
+			return err
+		}, codes.InvalidArgument, `priorityClasses[0]: "armada-default" is not preemptible: its jobs can be cancelled`},
 	} {
 		err := c.call()
 		wantCode(t, err, c.code)

@@ -10,7 +10,6 @@ import (
 	"armada"
 	"armada/internal/auth"
 	"armada/internal/lifecycle"
-	"armada/internal/podspec"
 	"armada/internal/store"
 	"armada/pkg/nearest"
 )
@@ -19,7 +18,6 @@ import (
 // them.
 type picking struct {
 	*changes
-	rules *podspec.Rules
 }
 
 // picked says which jobs are meant.
@@ -27,7 +25,15 @@ type picked struct {
 	queues  map[string]bool // none is no queue, never every queue
 	classes []string        // none is every priority class
 	pools   []string        // none is every pool
+	losing  bool            // only those that can be preempted
 	classOf map[armada.ShapeID]string
+}
+
+// toPreempt leaves jobs of classes that are not preemptible alone: nobody takes
+// their place from them.
+func (of picked) toPreempt() picked {
+	of.losing = true
+	return of
 }
 
 // pick says which jobs are meant.
@@ -42,8 +48,11 @@ func pick(queues, classes, pools []string) picked {
 // check refuses names that nothing has; exist does it for queues.
 func (p *picking) check(of picked, wrong *violations) {
 	for i, class := range of.classes {
+		path := fmt.Sprintf("priorityClasses[%d]", i)
 		if _, known := p.rules.PriorityClass(class); class == "" || !known {
-			wrong.add(fmt.Sprintf("priorityClasses[%d]", i), fmt.Sprintf("%q is no priority class%s", clip(class, 80), meant(class, p.rules.ClassNames())))
+			wrong.add(path, fmt.Sprintf("%q is no priority class%s", clip(class, 80), meant(class, p.rules.ClassNames())))
+		} else if of.losing && !p.preemptible(class) {
+			wrong.add(path, fmt.Sprintf("%q is not preemptible: its jobs can be cancelled", class))
 		}
 	}
 	for i, pool := range of.pools {
@@ -129,7 +138,7 @@ func (p *picking) inQueue(ctx context.Context, queue string, states []armada.Job
 		if err != nil {
 			return nil, fmt.Errorf("look up the active jobs of a job set: %w", err)
 		}
-		if len(of.classes) > 0 || len(of.pools) > 0 {
+		if len(of.classes) > 0 || len(of.pools) > 0 || of.losing {
 			if found, err = p.narrow(ctx, found, of); err != nil {
 				return nil, err
 			}
@@ -164,12 +173,13 @@ func (p *picking) narrow(ctx context.Context, jobs []armada.JobID, of picked) ([
 	return left, nil
 }
 
-// fits tells whether a job is of the right class, and its run in the right pool.
+// fits tells whether a job is of the right class, its run in the right pool, and
+// whether it can be preempted if it shall be.
 func (p *picking) fits(ctx context.Context, job *armada.Job, run *armada.Run, of picked) (bool, error) {
 	if len(of.pools) > 0 && (run == nil || !slices.Contains(of.pools, run.Pool)) {
 		return false, nil
 	}
-	if len(of.classes) == 0 {
+	if len(of.classes) == 0 && !of.losing {
 		return true, nil
 	}
 	class, known := of.classOf[job.Shape]
@@ -181,7 +191,7 @@ func (p *picking) fits(ctx context.Context, job *armada.Job, run *armada.Run, of
 		class = r.PriorityClass
 		of.classOf[job.Shape] = class
 	}
-	return slices.Contains(of.classes, class), nil
+	return (len(of.classes) == 0 || slices.Contains(of.classes, class)) && (!of.losing || p.preemptible(class)), nil
 }
 
 // cancelAll and preemptAll change each of the jobs. One that ended meanwhile, or
@@ -234,9 +244,15 @@ func meant(name string, known []string) string {
 	return ", did you mean " + strings.Join(near, " or ") + "?"
 }
 
+// named demands a name, as all that may be wrong with a request.
+func named(path, name, otherwise string) error {
+	var wrong violations
+	needName(path, name, &wrong)
+	return wrong.err(otherwise)
+}
+
 // needName demands a name.
 func needName(path, name string, wrong *violations) {
-	noNUL(path, name, wrong)
 	if name == "" {
 		wrong.add(path, "must not be empty")
 	}

@@ -4,11 +4,11 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strings"
 
 	"armada"
 	"armada/internal/auth"
 	"armada/internal/lifecycle"
+	"armada/internal/podspec"
 	"armada/internal/store"
 )
 
@@ -16,6 +16,7 @@ import (
 type changes struct {
 	auth  *auth.Authorizer
 	store store.Store
+	rules *podspec.Rules
 }
 
 // maxReason bounds the reasons that users give, in bytes.
@@ -75,15 +76,16 @@ func (c *changes) apply(ctx context.Context, done string, jobs []armada.JobID, c
 
 // selected are the jobs that a request names.
 type selected struct {
-	jobs   []armada.JobID // those that exist and match
-	others []armada.JobID // the rest of what was asked for
+	jobs    []armada.JobID          // those that exist and match
+	classes map[armada.JobID]string // their priority classes
+	others  []armada.JobID          // the rest of what was asked for
 }
 
 // selectJobs finds jobs by id. Those that are not in the queue and job set are
-// left out, where these are given. The caller must hold the verb on every queue
-// concerned.
+// left out, where these are given; NotFound when there is no such queue either. The
+// caller must hold the verb on every queue concerned.
 func (c *changes) selectJobs(ctx context.Context, verb armada.Verb, key store.JobSetKey, ids []armada.JobID) (selected, auth.Principal, error) {
-	var out selected
+	out := selected{classes: map[armada.JobID]string{}}
 	caller, err := auth.Caller(ctx)
 	if err == nil && key.Queue != "" {
 		caller, err = c.auth.Authorize(ctx, verb, key.Queue)
@@ -92,7 +94,6 @@ func (c *changes) selectJobs(ctx context.Context, verb armada.Verb, key store.Jo
 		return out, caller, err
 	}
 	allowed := map[string]bool{key.Queue: true}
-	known := map[armada.JobID]bool{}
 	for piece := range slices.Chunk(ids, store.MaxPage) {
 		jobs, err := c.store.JobsByID(ctx, piece)
 		if err != nil {
@@ -109,17 +110,38 @@ func (c *changes) selectJobs(ctx context.Context, verb armada.Verb, key store.Jo
 				}
 				allowed[job.Queue] = true
 			}
-			known[job.ID] = true
+			out.classes[job.ID] = jobs[i].Needs.PriorityClass
 		}
 	}
 	for _, id := range ids {
-		if known[id] {
+		if _, known := out.classes[id]; known {
 			out.jobs = append(out.jobs, id)
 		} else {
 			out.others = append(out.others, id)
 		}
 	}
+	if len(out.jobs) == 0 && key.Queue != "" {
+		return out, caller, c.needQueue(ctx, key.Queue)
+	}
 	return out, caller, nil
+}
+
+// needQueue demands that there is a queue.
+func (c *changes) needQueue(ctx context.Context, name string) error {
+	_, err := c.store.Queue(ctx, name)
+	if armada.CodeOf(err) == armada.CodeNotFound {
+		return noQueue(ctx, c.auth, c.store, name)
+	}
+	if err != nil {
+		return fmt.Errorf("look up the queue: %w", err)
+	}
+	return nil
+}
+
+// preemptible tells whether jobs of a priority class can be preempted by anybody.
+func (c *changes) preemptible(class string) bool {
+	known, there := c.rules.PriorityClass(class)
+	return there && known.Preemptible
 }
 
 // selectSet finds the active jobs of a job set; NotFound when the queue does
@@ -136,30 +158,16 @@ func (c *changes) selectSet(ctx context.Context, verb armada.Verb, key store.Job
 	if len(jobs) > 0 {
 		return jobs, caller, nil
 	}
-	if _, err := c.store.Queue(ctx, key.Queue); armada.CodeOf(err) == armada.CodeNotFound {
-		return nil, caller, noQueue(ctx, c.auth, c.store, key.Queue)
-	} else if err != nil {
-		return nil, caller, fmt.Errorf("look up the queue: %w", err)
-	}
-	return nil, caller, nil
+	return nil, caller, c.needQueue(ctx, key.Queue)
 }
 
 // needSet demands that a request names a job set.
 func needSet(key store.JobSetKey, wrong *violations) {
-	noNUL("queue", key.Queue, wrong)
-	noNUL("job_set_id", string(key.JobSet), wrong)
 	if key.Queue == "" {
 		wrong.add("queue", "must not be empty")
 	}
 	if key.JobSet == "" {
 		wrong.add("job_set_id", "must not be empty")
-	}
-}
-
-// noNUL refuses what not every form of the store can look for.
-func noNUL(path, text string, wrong *violations) {
-	if strings.ContainsRune(text, 0) {
-		wrong.add(path, "must not contain the character NUL")
 	}
 }
 

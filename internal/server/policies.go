@@ -87,6 +87,9 @@ func (s *policyService) DeleteRetryPolicy(ctx context.Context, r *api.RetryPolic
 	if _, err := s.auth.Authorize(ctx, auth.VerbDeleteRetryPolicy, ""); err != nil {
 		return nil, err
 	}
+	if err := named("name", r.GetName(), "no retry policy was deleted"); err != nil {
+		return nil, err
+	}
 	if err := s.store.DeleteRetryPolicy(ctx, r.GetName()); err != nil {
 		return nil, fmt.Errorf("delete the retry policy: %w", err)
 	}
@@ -96,6 +99,9 @@ func (s *policyService) DeleteRetryPolicy(ctx context.Context, r *api.RetryPolic
 // GetRetryPolicy answers a policy as it was set.
 func (s *policyService) GetRetryPolicy(ctx context.Context, r *api.RetryPolicyGetRequest) (*api.RetryPolicy, error) {
 	if _, err := auth.Caller(ctx); err != nil {
+		return nil, err
+	}
+	if err := named("name", r.GetName(), "nothing was looked up"); err != nil {
 		return nil, err
 	}
 	policy, err := s.store.RetryPolicy(ctx, r.GetName())

@@ -13,6 +13,7 @@ import (
 
 	"armada"
 	"armada/internal/auth"
+	"armada/internal/podspec"
 	"armada/internal/store"
 	"armada/internal/wire"
 	"armada/pkg/api"
@@ -20,9 +21,9 @@ import (
 
 // queues is what both api.Submit and api.QueueService do with queues.
 type queues struct {
-	auth         *auth.Authorizer
-	store        store.Store
-	defaultClass string
+	auth  *auth.Authorizer
+	store store.Store
+	rules *podspec.Rules
 }
 
 // CreateQueue creates a queue or replaces it whole. A queue with neither owners
@@ -112,7 +113,8 @@ func (q *queues) update(ctx context.Context, r *api.Queue, caller auth.Principal
 
 // read checks a queue. One without a priority factor has the factor 1.
 func (q *queues) read(ctx context.Context, r *api.Queue) (armada.Queue, error) {
-	queue := wire.Queue(r, q.defaultClass)
+	usual, _ := q.rules.PriorityClass("")
+	queue := wire.Queue(r, usual.Name)
 	if queue.PriorityFactor == 0 {
 		queue.PriorityFactor = 1
 	}
@@ -129,13 +131,7 @@ func (q *queues) read(ctx context.Context, r *api.Queue) (armada.Queue, error) {
 			wrong.add(fmt.Sprintf("labels[%s]", key), "must have neither an empty key nor an empty value")
 		}
 	}
-	for class, limits := range queue.Limits {
-		path := fmt.Sprintf("resource_limits_by_priority_class_name[%s].maximum_resource_fraction", class)
-		checkFractions(limits.Maximum, path, &wrong)
-		for pool, fractions := range limits.MaximumByPool {
-			checkFractions(fractions, fmt.Sprintf("%s_by_pool[%s]", path, pool), &wrong)
-		}
-	}
+	q.checkLimits(r, &wrong)
 	if err := q.checkPolicies(ctx, queue.RetryPolicies, &wrong); err != nil {
 		return queue, err
 	}
@@ -163,10 +159,42 @@ func (q *queues) checkPolicies(ctx context.Context, names []string, wrong *viola
 	return nil
 }
 
+// checkLimits checks the limits of a queue. Those of 2020 may be of any resource: such
+// clients name what their clusters may have.
+func (q *queues) checkLimits(r *api.Queue, wrong *violations) {
+	checkFractions(r.GetResourceLimits(), "resource_limits", wrong) // clients of 2020 send it
+	byClass := r.GetResourceLimitsByPriorityClassName()
+	for _, class := range slices.Sorted(maps.Keys(byClass)) {
+		path := fmt.Sprintf("resource_limits_by_priority_class_name[%s]", clip(class, 80))
+		if _, known := q.rules.PriorityClass(class); class == "" || !known {
+			names := q.rules.ClassNames()
+			wrong.add(path, fmt.Sprintf("%q is no priority class%s: there are %s", clip(class, 80), meant(class, names), strings.Join(names, ", ")))
+		}
+		path += ".maximum_resource_fraction"
+		q.checkResources(byClass[class].GetMaximumResourceFraction(), path, wrong)
+		byPool := byClass[class].GetMaximumResourceFractionByPool()
+		for _, pool := range slices.Sorted(maps.Keys(byPool)) {
+			q.checkResources(byPool[pool].GetMaximumResourceFraction(), fmt.Sprintf("%s_by_pool[%s].maximum_resource_fraction", path, clip(pool, 80)), wrong)
+		}
+	}
+}
+
+// checkResources checks fractions of resources that are counted: a limit of another
+// would hold nobody back.
+func (q *queues) checkResources(fractions map[string]float64, path string, wrong *violations) {
+	checkFractions(fractions, path, wrong)
+	table := q.rules.Table()
+	for _, name := range slices.Sorted(maps.Keys(fractions)) {
+		if _, counted := table.Index(name); !counted {
+			wrong.add(fmt.Sprintf("%s[%s]", path, clip(name, 80)), "is not a resource that is counted here; known are "+strings.Join(table.Names(), ", "))
+		}
+	}
+}
+
 func checkFractions(fractions map[string]float64, path string, wrong *violations) {
 	for _, name := range slices.Sorted(maps.Keys(fractions)) {
 		if f := fractions[name]; math.IsNaN(f) || f < 0 {
-			wrong.add(fmt.Sprintf("%s[%s]", path, name), fmt.Sprintf("is %v, must be a fraction of the capacity from 0 up", f))
+			wrong.add(fmt.Sprintf("%s[%s]", path, clip(name, 80)), fmt.Sprintf("is %v, must be a fraction of the capacity from 0 up", f))
 		}
 	}
 }
@@ -204,6 +232,9 @@ func (q *queues) DeleteQueue(ctx context.Context, r *api.QueueDeleteRequest) (*e
 	if _, err := q.auth.Authorize(ctx, auth.VerbDeleteQueue, r.GetName()); err != nil {
 		return nil, err
 	}
+	if err := named("name", r.GetName(), "no queue was deleted"); err != nil {
+		return nil, err
+	}
 	if err := q.store.DeleteQueue(ctx, r.GetName()); err != nil {
 		return nil, fmt.Errorf("delete the queue: %w", err)
 	}
@@ -214,6 +245,9 @@ func (q *queues) DeleteQueue(ctx context.Context, r *api.QueueDeleteRequest) (*e
 // job sets too, because clients of 2020 ask for them there.
 func (q *queues) GetQueue(ctx context.Context, r *api.QueueGetRequest) (*api.Queue, error) {
 	if _, err := q.auth.Authorize(ctx, auth.VerbSeeQueues, r.GetName()); err != nil {
+		return nil, err
+	}
+	if err := named("name", r.GetName(), "nothing was looked up"); err != nil {
 		return nil, err
 	}
 	queue, err := q.queue(ctx, r.GetName())

@@ -3,6 +3,7 @@ package server_test
 import (
 	"errors"
 	"io"
+	"strings"
 	"testing"
 
 	"google.golang.org/grpc"
@@ -77,6 +78,33 @@ func TestAQueueWithoutPriorityFactorHasTheFactorOne(t *testing.T) {
 	if got.GetPriorityFactor() != 1 {
 		t.Errorf("the factor is %v", got.GetPriorityFactor())
 	}
+}
+
+func TestALimitThatWouldHoldNobodyBackIsRefused(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, options{})
+	half := map[string]float64{"cpu": 0.5}
+	limits := map[string]*api.PriorityClassResourceLimits{
+		"armada-default": {MaximumResourceFraction: half, MaximumResourceFractionByPool: map[string]*api.PriorityClassPoolResourceLimits{"gpu": {MaximumResourceFraction: half}}},
+	}
+	_, err := w.submit.CreateQueue(t.Context(), &api.Queue{Name: "good", ResourceLimitsByPriorityClassName: limits})
+	ok(t, err)
+	odd := map[string]float64{"cpu": -1, "wine": 0.5}
+	limits["armada-defualt"] = &api.PriorityClassResourceLimits{MaximumResourceFraction: half}
+	limits["armada-preemptible"] = &api.PriorityClassResourceLimits{
+		MaximumResourceFraction: odd, MaximumResourceFractionByPool: map[string]*api.PriorityClassPoolResourceLimits{"gpu": {MaximumResourceFraction: odd}},
+	}
+	_, err = w.submit.UpdateQueue(t.Context(), &api.Queue{Name: "good", ResourceLimitsByPriorityClassName: limits, ResourceLimits: odd})
+	const of = "resource_limits_by_priority_class_name"
+	wantPaths(t, err, of+"[armada-defualt]", of+"[armada-preemptible].maximum_resource_fraction[cpu]", of+"[armada-preemptible].maximum_resource_fraction[wine]",
+		of+"[armada-preemptible].maximum_resource_fraction_by_pool[gpu].maximum_resource_fraction[cpu]",
+		of+"[armada-preemptible].maximum_resource_fraction_by_pool[gpu].maximum_resource_fraction[wine]", "resource_limits[cpu]")
+	if err != nil && !strings.Contains(err.Error(), `did you mean "armada-default"`) {
+		t.Errorf("the error suggests nothing: %v", err)
+	}
+	// Clients of 2020 name what their clusters may have.
+	_, err = w.submit.CreateQueue(t.Context(), &api.Queue{Name: "old", ResourceLimits: map[string]float64{"wine": 0.5}})
+	ok(t, err)
 }
 
 func TestEverythingWrongWithAQueueIsListed(t *testing.T) {

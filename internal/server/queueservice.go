@@ -40,8 +40,8 @@ func (s *queueService) cordon(ctx context.Context, name string, cordoned bool) e
 	if _, err := s.auth.Authorize(ctx, auth.VerbCordonQueue, name); err != nil {
 		return err
 	}
-	if name == "" {
-		return violations{{Path: "name", Message: "must not be empty"}}.err("the queue was not changed")
+	if err := named("name", name, "the queue was not changed"); err != nil {
+		return err
 	}
 	queue, err := s.queue(ctx, name)
 	if err != nil || queue.Cordoned == cordoned {
@@ -57,9 +57,9 @@ func (s *queueService) cordon(ctx context.Context, name string, cordoned bool) e
 // withRun are the states of jobs that have a place to lose.
 var withRun = []armada.JobState{armada.JobLeased, armada.JobPending, armada.JobRunning}
 
-// PreemptOnQueue takes the places of the queue's jobs that have one.
+// PreemptOnQueue takes the places of the queue's preemptible jobs that have one.
 func (s *queueService) PreemptOnQueue(ctx context.Context, r *api.QueuePreemptRequest) (*emptypb.Empty, error) {
-	of := pick([]string{r.GetName()}, r.GetPriorityClasses(), r.GetPools())
+	of := pick([]string{r.GetName()}, r.GetPriorityClasses(), r.GetPools()).toPreempt()
 	jobs, caller, err := s.find(ctx, armada.VerbPreempt, r.GetName(), withRun, of, nil)
 	if err != nil {
 		return nil, err

@@ -48,8 +48,18 @@ func (s *reportService) GetJobReport(ctx context.Context, r *schedulerobjects.Jo
 }
 
 func (s *reportService) queue(ctx context.Context, name string, verbosity int32) (string, error) {
-	if _, err := s.looking.store.Queue(ctx, name); err != nil {
-		return "", fmt.Errorf("look up the queue %q: %w", clip(name, 40), err)
+	if err := named("queue_name", name, "there is no report"); err != nil {
+		return "", err
+	}
+	if _, err := s.looking.auth.Authorize(ctx, armada.VerbWatch, name); err != nil {
+		return "", err
+	}
+	_, err := s.looking.store.Queue(ctx, name)
+	if armada.CodeOf(err) == armada.CodeNotFound {
+		return "", noQueue(ctx, s.looking.auth, s.looking.store, name)
+	}
+	if err != nil {
+		return "", fmt.Errorf("look up the queue: %w", err)
 	}
 	return s.shares(ctx, name, verbosity)
 }

@@ -2,6 +2,8 @@ package server
 
 import (
 	"context"
+	"fmt"
+	"slices"
 
 	"armada"
 	"armada/internal/lifecycle"
@@ -39,7 +41,8 @@ func (c *changes) ReprioritizeJobs(ctx context.Context, r *api.JobReprioritizeRe
 }
 
 // PreemptJobs takes the places of jobs away, by id. The answer has an entry for
-// each of them: empty when its place is or will be free, otherwise why not.
+// each of them: empty when its place is or will be free, otherwise why not, as for
+// jobs of classes that are not preemptible.
 func (c *changes) PreemptJobs(ctx context.Context, r *api.JobPreemptRequest) (*api.PreemptionResult, error) {
 	key := store.JobSetKey{Queue: r.GetQueue(), JobSet: armada.JobSet(r.GetJobSetId())}
 	ids := unique(r.GetJobIds()...)
@@ -59,6 +62,14 @@ func (c *changes) PreemptJobs(ctx context.Context, r *api.JobPreemptRequest) (*a
 	for _, id := range found.others {
 		results[string(id)] = unknownJob
 	}
+	found.jobs = slices.DeleteFunc(found.jobs, func(id armada.JobID) bool {
+		class := found.classes[id]
+		if c.preemptible(class) {
+			return false
+		}
+		results[string(id)] = fmt.Sprintf("its priority class %s is not preemptible: it can be cancelled", class)
+		return true
+	})
 	change := lifecycle.Change{Kind: lifecycle.Preempt, By: caller.Name, Reason: r.GetReason(), Announce: true}
 	err = c.apply(ctx, "preempted", found.jobs, change, func(id armada.JobID, r store.UnitResult) { results[string(id)] = outcome(r) })
 	if err != nil {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math"
 	"net"
 	"net/http"
 	"time"
@@ -157,9 +158,9 @@ func New(config Config, at *Addresses, deps Deps) (*Server, error) {
 	options := []grpc.ServerOption{
 		grpc.ChainUnaryInterceptor(calls.unary),
 		grpc.ChainStreamInterceptor(calls.stream),
-		grpc.MaxRecvMsgSize(config.MaxMessageBytes),
+		grpc.MaxRecvMsgSize(min(config.MaxMessageBytes, math.MaxInt32-readAhead) + readAhead),
 		grpc.MaxHeaderListSize(maxHeaderBytes),
-		grpc.ForceServerCodecV2(newCodec()),
+		grpc.ForceServerCodecV2(newCodec(config.MaxMessageBytes)),
 		// Clients ping every 10 s, also without a call; connections that carry
 		// nothing for long are kept, since watchers wait in silence.
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: config.KeepaliveMinTime, PermitWithoutStream: true}),

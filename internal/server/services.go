@@ -15,12 +15,11 @@ import (
 // register registers every service of the wire. One whose part the deps lack
 // answers UNIMPLEMENTED with the method's name.
 func register(r grpc.ServiceRegistrar, config Config, deps Deps, health *health, stopping <-chan struct{}) {
-	class, _ := deps.Rules.PriorityClass("")
-	shared := &queues{auth: deps.Authorizer, store: deps.Store, defaultClass: class.Name}
+	shared := &queues{auth: deps.Authorizer, store: deps.Store, rules: deps.Rules}
 	specs := newDecoded(deps.Store, config.PodSpecCacheBytes)
 
-	changing := &changes{auth: deps.Authorizer, store: deps.Store}
-	picks := &picking{changes: changing, rules: deps.Rules}
+	changing := &changes{auth: deps.Authorizer, store: deps.Store, rules: deps.Rules}
+	picks := &picking{changes: changing}
 
 	submit := &submitService{
 		queues: shared, changes: changing,
@@ -32,6 +31,7 @@ func register(r grpc.ServiceRegistrar, config Config, deps Deps, health *health,
 	api.RegisterRetryPolicyServiceServer(r, &policyService{auth: deps.Authorizer, store: deps.Store})
 	events := &eventService{
 		auth: deps.Authorizer, store: deps.Store, submitted: &submitted{store: deps.Store, specs: specs}, stopping: stopping, health: health,
+		now: deps.now(),
 	}
 	if deps.Executors2020 != nil {
 		events.reports = deps.Executors2020
@@ -45,7 +45,7 @@ func register(r grpc.ServiceRegistrar, config Config, deps Deps, health *health,
 	api.RegisterJobsServer(r, &jobsService{auth: deps.Authorizer, store: deps.Store, specs: specs, most: config.MaxIDsPerQuery})
 	looking := &lookoutService{
 		auth: deps.Authorizer, store: deps.Store, table: deps.Rules.Table(), specs: specs,
-		changes: &jobChanges{store: deps.Store}, stopping: stopping,
+		changes: &jobChanges{store: deps.Store}, stopping: stopping, now: deps.now(),
 	}
 	if deps.Peers != nil {
 		looking.logs, looking.explains, looking.shares = deps.Peers, deps.Peers, deps.Peers
@@ -66,6 +66,6 @@ func register(r grpc.ServiceRegistrar, config Config, deps Deps, health *health,
 
 	api.RegisterExecutorServer(r, &executorService{picking: picks})
 	api.RegisterNodeServer(r, &nodeService{picking: picks})
-	binoculars.RegisterBinocularsServer(r, &binocularsService{looking: looking, now: deps.now()})
+	binoculars.RegisterBinocularsServer(r, &binocularsService{looking: looking})
 	schedulerobjects.RegisterSchedulerReportingServer(r, &reportService{looking: looking, peers: deps.Peers})
 }

@@ -1,7 +1,10 @@
 package server
 
 import (
+	"bytes"
 	"context"
+	"errors"
+	"fmt"
 	"slices"
 
 	"google.golang.org/grpc"
@@ -16,9 +19,14 @@ import (
 )
 
 // The library answers a request that cannot be decoded with INTERNAL, as if the
-// server were to blame. Here it is INVALID_ARGUMENT with the places that are
+// server were to blame, and one that is too large with RESOURCE_EXHAUSTED, which
+// clients repeat until their time is up. Here both are INVALID_ARGUMENT with what is
 // wrong: services and streams hand a letter to the library where it asks for
 // the message, and the codec leaves in it what was wrong.
+
+// readAhead is how many bytes beyond the limit of messages the library reads: what it
+// does not read it answers in its own words.
+const readAhead = 32 << 20
 
 // letter is a message on its way in, and why it cannot be read.
 type letter struct {
@@ -36,9 +44,12 @@ func (l *letter) read(decode func(any) error) error {
 }
 
 // codec is the library's own, for letters too.
-type codec struct{ encoding.CodecV2 }
+type codec struct {
+	encoding.CodecV2
+	most int // bytes of a message
+}
 
-func newCodec() codec { return codec{encoding.GetCodecV2("proto")} }
+func newCodec(most int) codec { return codec{encoding.GetCodecV2("proto"), most} }
 
 // Unmarshal decodes a message, in a letter or bare.
 func (c codec) Unmarshal(data mem.BufferSlice, v any) error {
@@ -46,13 +57,18 @@ func (c codec) Unmarshal(data mem.BufferSlice, v any) error {
 	if !is {
 		return c.decode(data, v)
 	}
+	if n := data.Len(); n > c.most {
+		l.wrong = &armada.Error{Code: armada.CodeInvalid, Message: fmt.Sprintf(
+			"the request is %d bytes long, at most %d are taken (server.maxMessageBytes): send it in several parts", n, c.most)}
+		return nil
+	}
 	err := c.decode(data, l.message)
 	if err == nil {
 		return nil
 	}
 	wrong := &armada.Error{Code: armada.CodeInvalid, Message: "the request cannot be read"}
 	if m, is := l.message.(proto.Message); is {
-		wrong.Violations = wire.NotUTF8(data.Materialize(), m.ProtoReflect().Descriptor())
+		wrong.Violations = wire.BadTexts(data.Materialize(), m.ProtoReflect().Descriptor())
 	}
 	if len(wrong.Violations) == 0 {
 		wrong.Cause = err
@@ -68,18 +84,33 @@ var fromOriginals = map[protoreflect.FullName]bool{
 	"executorapi.EventList": true, "executorapi.LeaseRequest": true, "api.EventList": true, "api.EventMessage": true,
 }
 
-// decode decodes a message. In those of executors of the original a text that is
-// not UTF-8 is mended: the executor would send the same again for ever.
+// decode decodes a message; a text in it that is not UTF-8 or has a NUL is an error.
+// In those of executors of the original it is mended: the executor would send the
+// same again for ever.
 func (c codec) decode(data mem.BufferSlice, v any) error {
 	err := c.CodecV2.Unmarshal(data, v)
 	m, is := v.(proto.Message)
-	if err == nil || !is || !fromOriginals[m.ProtoReflect().Descriptor().FullName()] {
+	if !is {
 		return err
 	}
-	if proto.Unmarshal(wire.Mended(data.Materialize(), m.ProtoReflect().Descriptor()), m) == nil {
+	of := m.ProtoReflect().Descriptor()
+	if err == nil && hasZero(data) && wire.HasNUL(data.Materialize(), of) {
+		err = errNUL
+	}
+	if err == nil || !fromOriginals[of.FullName()] {
+		return err
+	}
+	if proto.Unmarshal(wire.Mended(data.Materialize(), of), m) == nil {
 		return nil
 	}
 	return err
+}
+
+var errNUL = errors.New("a text contains the character NUL")
+
+// hasZero tells whether there is a zero among the bytes of a message.
+func hasZero(data mem.BufferSlice) bool {
+	return slices.ContainsFunc(data, func(b mem.Buffer) bool { return bytes.IndexByte(b.ReadOnlyData(), 0) >= 0 })
 }
 
 // readable registers services whose calls answer so.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"regexp"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -75,8 +76,6 @@ func (s *submission) check() []item {
 }
 
 func (s *submission) head() {
-	noNUL("queue", s.request.GetQueue(), &s.wrong)
-	noNUL("job_set_id", s.request.GetJobSetId(), &s.wrong)
 	if s.request.GetQueue() == "" {
 		s.wrong.add("queue", "must not be empty")
 	}
@@ -168,9 +167,6 @@ func (s *submission) texts(asked *submitview.JobSubmitRequestItem, path func(str
 	if id := asked.GetClientId(); len(id) > maxClientID && utf8.RuneCountInString(id) > maxClientID {
 		s.wrong.add(path("client_id"), fmt.Sprintf("has %d characters, at most %d are taken", utf8.RuneCountInString(id), maxClientID))
 	}
-	if strings.ContainsRune(asked.GetClientId(), 0) {
-		s.wrong.add(path("client_id"), "must not contain the character NUL")
-	}
 	for _, texts := range []struct {
 		field   string
 		entries map[string]string
@@ -217,10 +213,30 @@ func (s *submission) ports(asked *submitview.JobSubmitRequestItem, path func(str
 			}
 			owner[port] = n
 		}
+		at = path(fmt.Sprintf("ingress[%d]", n))
+		for key := range ingress.GetAnnotations() {
+			s.wrong = append(s.wrong, podspec.ValidateAnnotationKey(key, func() string { return at + ".annotations" })...)
+		}
+		if name := ingress.GetCertName(); name != "" {
+			s.wrong = append(s.wrong, podspec.ValidateSecretName(name, at+".cert_name")...)
+		}
 	}
+	names := map[string]int{}
 	for n, service := range asked.GetServices() {
 		at := path(fmt.Sprintf("services[%d]", n))
 		s.portList(service.GetPorts(), at+".ports")
+		for i, port := range service.GetPorts() {
+			if slices.Contains(service.GetPorts()[:i], port) {
+				s.wrong.add(at+".ports", fmt.Sprintf("port %d is given twice", port))
+			}
+		}
+		if name := service.GetName(); name != "" {
+			s.wrong = append(s.wrong, podspec.ValidateServiceName(name, at+".name")...)
+			if before, taken := names[name]; taken {
+				s.wrong.add(at+".name", fmt.Sprintf("%q is the name of services[%d] already", clip(name, 64), before))
+			}
+			names[name] = n
+		}
 		if _, known := api.ServiceType_name[int32(service.GetType())]; !known {
 			s.wrong.add(at+".type", fmt.Sprintf("%d is no type, NodePort and Headless are", service.GetType()))
 		}

@@ -134,6 +134,9 @@ func pod(edit ...func(*corev1.PodSpec)) *corev1.PodSpec {
 	return spec
 }
 
+// preemptible makes a pod one whose place others may take.
+func preemptible(p *corev1.PodSpec) { p.PriorityClassName = proto.String("armada-preemptible") }
+
 // items are n items that are fine.
 func items(n int) []*api.JobSubmitRequestItem {
 	list := make([]*api.JobSubmitRequestItem, n)

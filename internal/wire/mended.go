@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"bytes"
 	"strings"
 	"unicode/utf8"
 
@@ -8,8 +9,8 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 )
 
-// Mended returns the bytes of a message in which every string is valid UTF-8:
-// what was not has U+FFFD in its place. It is for what executors of the original
+// Mended returns the bytes of a message in which every string is valid UTF-8 and
+// without the character NUL: what was not has U+FFFD in its place. It is for what executors of the original
 // send, who do not look at the texts of containers: a list of reports must not be
 // lost for one of them. Bytes that are no message come back as far as they are one.
 func Mended(raw []byte, m protoreflect.MessageDescriptor) []byte {
@@ -41,8 +42,8 @@ func mended(raw []byte, m protoreflect.MessageDescriptor, depth int) []byte {
 
 func mendedValue(value []byte, field protoreflect.FieldDescriptor, depth int) []byte {
 	switch {
-	case field.Kind() == protoreflect.StringKind && !utf8.Valid(value):
-		return []byte(strings.ToValidUTF8(string(value), "\uFFFD"))
+	case field.Kind() == protoreflect.StringKind && (!utf8.Valid(value) || bytes.IndexByte(value, 0) >= 0):
+		return []byte(strings.ReplaceAll(strings.ToValidUTF8(string(value), "\uFFFD"), "\x00", "\uFFFD"))
 	case field.Kind() == protoreflect.MessageKind:
 		return mended(value, field.Message(), depth-1)
 	default:

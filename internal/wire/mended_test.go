@@ -30,16 +30,18 @@ func TestTextsThatAreNotUTF8AreMendedAndNothingElseChanges(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	broken := bytes.ReplaceAll(raw, []byte("BAD"), []byte("\xff\xfe\xfd"))
 	got := &executorapi.LeaseRequest{}
-	if proto.Unmarshal(broken, got) == nil {
-		t.Fatal("the library takes what is not UTF-8: there is nothing to mend")
-	}
-	if err := proto.Unmarshal(wire.Mended(broken, got.ProtoReflect().Descriptor()), got); err != nil {
-		t.Fatal(err)
-	}
-	if !proto.Equal(got, of("\uFFFD")) {
-		t.Errorf("mended: %v", got)
+	for bad, good := range map[string]string{"\xff\xfe\xfd": "\uFFFD", "a\x00b": "a\uFFFDb"} {
+		broken := bytes.ReplaceAll(raw, []byte("BAD"), []byte(bad))
+		if proto.Unmarshal(broken, got) == nil && !wire.HasNUL(broken, got.ProtoReflect().Descriptor()) {
+			t.Fatal("the library takes what is not UTF-8: there is nothing to mend")
+		}
+		if err := proto.Unmarshal(wire.Mended(broken, got.ProtoReflect().Descriptor()), got); err != nil {
+			t.Fatal(err)
+		}
+		if !proto.Equal(got, of(good)) {
+			t.Errorf("mended: %v", got)
+		}
 	}
 	if whole := wire.Mended(raw, got.ProtoReflect().Descriptor()); !bytes.Equal(whole, raw) {
 		t.Error("a message without fault was changed")

@@ -125,7 +125,7 @@ func TestBodiesOfTenMebibytesAreRefusedAsTheyDeserve(t *testing.T) {
 		},
 		"one over the server's limit": {
 			sent: submitting(t, "demo", "set", huge), config: small,
-			code: codes.ResourceExhausted, status: http.StatusRequestEntityTooLarge, says: []string{"1048576"},
+			code: codes.InvalidArgument, status: http.StatusRequestEntityTooLarge, says: []string{"1048576"},
 		},
 	})
 }

@@ -156,7 +156,7 @@ func TestTheEventsOfEachScenarioHaveTheirOrder(t *testing.T) {
 			"name": "again", "retry_limit": 3, "default_action": fail, "rules": []Fields{{"action": retry, "on_category": "user"}},
 		})
 		for _, s := range scenarios {
-			id := w.submit(s.name, items(1)...)[0]
+			id := w.submit(s.name, preemptible())[0]
 			s.play(w, s.name, id)
 			events := w.history(s.name)
 			if got := kinds(events, id); got != s.want {

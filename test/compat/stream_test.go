@@ -206,7 +206,9 @@ func TestEveryMessageHasAnIDAndAnEventThatIsKnown(t *testing.T) {
 // everything makes each kind of event happen in a job set.
 func (w *world) everything(set string) {
 	w.t.Helper()
-	ids := w.submit(set, items(6)...)
+	jobs := items(6)
+	jobs[4] = preemptible()
+	ids := w.submit(set, jobs...)
 	w.do(ids[0], leased, pending, running,
 		reachable, using, succeeded)
 	w.do(ids[1], leased, pending, returned)
@@ -224,7 +226,7 @@ func TestAPreemptedJobFailsForGoodAndIsNotCancelled(t *testing.T) {
 	t.Parallel()
 	onEachForm(t, func(t *testing.T, w *world) {
 		for _, set := range []string{"by a user", "by the scheduler"} {
-			id := w.submit(set, items(1)...)[0]
+			id := w.submit(set, preemptible())[0]
 			w.do(id, leased, pending, running)
 			want := "submitted queued leased pending running preempted failed"
 			if set == "by a user" {

@@ -331,6 +331,13 @@ func items(n int) []Fields {
 	return list
 }
 
+// preemptible is a job that others may displace.
+func preemptible() Fields {
+	spec := pod()
+	spec.PriorityClassName = "armada-preemptible"
+	return Fields{"pod_spec": spec}
+}
+
 // submit submits jobs to the queue "q" and returns their ids.
 func (c *client) submit(set string, jobs ...Fields) []string {
 	c.t.Helper()

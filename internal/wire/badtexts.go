@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"bytes"
 	"fmt"
 	"strings"
 	"unicode/utf8"
@@ -14,12 +15,35 @@ import (
 // deepest is how many messages inside each other are looked into.
 const deepest = 100
 
-// NotUTF8 finds the strings that are not valid UTF-8 in the bytes of a message,
-// which cannot be decoded for that reason. Paths have the proto names.
-func NotUTF8(raw []byte, m protoreflect.MessageDescriptor) []armada.Violation {
+// BadTexts finds the strings in the bytes of a message that are not valid UTF-8,
+// which keeps it from being decoded, and those with the character NUL, which not
+// every form of the store can keep or look for. Paths have the proto names.
+func BadTexts(raw []byte, m protoreflect.MessageDescriptor) []armada.Violation {
 	w := &textWalk{}
 	w.message(raw, m, "", deepest)
 	return w.found
+}
+
+// HasNUL tells whether a string in the bytes of a message has the character NUL.
+// Bytes without one are passed over as a whole.
+func HasNUL(raw []byte, m protoreflect.MessageDescriptor) bool { return hasNUL(raw, m, deepest) }
+
+func hasNUL(raw []byte, m protoreflect.MessageDescriptor, depth int) bool {
+	found := false
+	eachValue(raw, func(number protowire.Number, value []byte) {
+		if found || bytes.IndexByte(value, 0) < 0 {
+			return
+		}
+		field := m.Fields().ByNumber(number)
+		switch {
+		case field == nil || depth == 0:
+		case field.Kind() == protoreflect.StringKind:
+			found = true
+		case field.Kind() == protoreflect.MessageKind: // of a map, its entry
+			found = hasNUL(value, field.Message(), depth-1)
+		}
+	})
+	return found
 }
 
 type textWalk struct{ found []armada.Violation }
@@ -64,6 +88,8 @@ func (w *textWalk) value(raw []byte, field protoreflect.FieldDescriptor, path st
 	switch {
 	case field.Kind() == protoreflect.StringKind && !utf8.Valid(raw):
 		w.found = append(w.found, armada.Violation{Path: path, Message: "is not valid UTF-8"})
+	case field.Kind() == protoreflect.StringKind && bytes.IndexByte(raw, 0) >= 0:
+		w.found = append(w.found, armada.Violation{Path: path, Message: "must not contain the character NUL"})
 	case field.Kind() == protoreflect.MessageKind:
 		w.message(raw, field.Message(), path, depth-1)
 	}
