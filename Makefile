@@ -53,6 +53,10 @@ vet: ## Run go vet.
 lint: bin/tools/golangci-lint ## Run the linters and the import rules (.golangci.yml).
 	bin/tools/golangci-lint run ./...
 
+.PHONY: vulncheck
+vulncheck: bin/tools/govulncheck ## Look for known vulnerabilities in what the binaries use; .ci/vulncheck runs it daily, make test does not.
+	@scripts/vulncheck.sh
+
 .PHONY: fmt
 fmt: bin/tools/golangci-lint ## Format all Go files as the linters want them.
 	bin/tools/golangci-lint fmt ./...
@@ -89,7 +93,9 @@ tools: bin/tools/golangci-lint ## Build the linter, as pinned in tools/go.mod, i
 clean: ## Delete what was built. Data folders stay.
 	rm -rf bin
 
-bin/tools/golangci-lint: tools/go.mod tools/go.sum
+bin/tools/golangci-lint: PACKAGE := github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+bin/tools/govulncheck: PACKAGE := golang.org/x/vuln/cmd/govulncheck
+bin/tools/golangci-lint bin/tools/govulncheck: tools/go.mod tools/go.sum
 	@mkdir -p bin/tools
-	cd tools && $(GO) build -o ../$@ github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+	cd tools && $(GO) build -o ../$@ $(PACKAGE)
 	@touch $@

@@ -26,7 +26,8 @@
 // The server's interceptors authenticate every call once and put the principal
 // into its context; every method then asks [Authorizer.Authorize], the one
 // place that decides, or [Authorizer.Sight] where it shows many queues. A method
-// that does not ask is a bug.
+// that does not ask is a bug, which the tests of the server find: they call every
+// method on its list as everybody (internal/server/access.go).
 //
 // The package must never know about gRPC or the wire, and never put a password, a
 // token or a ticket into an error or a log. docs/adr/0032 says why it is made

@@ -83,6 +83,18 @@ func Rules() []Rule {
 	}
 }
 
+// GivenByQueues tells whether queues give the right to a verb, so that it takes a
+// queue to say who has it.
+func GivenByQueues(verb armada.Verb) bool { return givenByQueues[verb] }
+
+var givenByQueues = func() map[armada.Verb]bool {
+	given := map[armada.Verb]bool{}
+	for _, rule := range Rules() {
+		given[rule.Verb] = len(rule.ByQueue) > 0
+	}
+	return given
+}()
+
 // Permissions are all permissions there are, each once.
 func Permissions() []Permission {
 	var all []Permission

@@ -4,7 +4,6 @@ import (
 	"context"
 	"io"
 	"log/slog"
-	"slices"
 	"strings"
 
 	"google.golang.org/grpc/codes"
@@ -25,11 +24,6 @@ func newAudit(to io.Writer) *audit {
 	return &audit{slog.New(slog.NewJSONHandler(to, nil))}
 }
 
-// changing are the beginnings of the names of methods that change something.
-var changing = []string{
-	"Create", "Update", "Delete", "Cordon", "Uncordon", "Submit", "Cancel", "Preempt", "Reprioritize", "Upsert",
-}
-
 // record writes a call down if it is worth it: a change that a user asked for,
 // whatever became of it, and any call of a caller that may not make it.
 func (a *audit) record(ctx context.Context, method string, request, answer any, err error) {
@@ -37,9 +31,8 @@ func (a *audit) record(ctx context.Context, method string, request, answer any, 
 		return
 	}
 	code := status.Code(err)
-	name := method[strings.LastIndex(method, "/")+1:]
-	change := slices.ContainsFunc(changing, func(begin string) bool { return strings.HasPrefix(name, begin) })
-	if !change && code != codes.PermissionDenied && code != codes.Unauthenticated {
+	kind := methods[method].kind
+	if kind != callSubmit && kind != callChange && code != codes.PermissionDenied && code != codes.Unauthenticated {
 		return
 	}
 	p, _ := auth.From(ctx)

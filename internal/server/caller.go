@@ -11,14 +11,11 @@ import (
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials"
-	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/peer"
 
 	"armada"
 	"armada/internal/auth"
-	"armada/pkg/api"
-	"armada/pkg/api/peers"
 )
 
 // What answers and requests say about who calls, as metadata.
@@ -39,21 +36,11 @@ const (
 // secret that they share.
 const PeerScheme = "ArmadaPeer"
 
-// unsigned are the methods that anybody may call without credentials, so that
-// whoever looks whether a server is alive needs none.
-var unsigned = map[string]bool{
-	healthpb.Health_Check_FullMethodName: true,
-	healthpb.Health_List_FullMethodName:  true,
-	healthpb.Health_Watch_FullMethodName: true,
-	api.Submit_Health_FullMethodName:     true,
-	api.Event_Health_FullMethodName:      true,
-}
-
 // identify finds out who calls, and returns a context that knows it.
 func (c *calls) identify(ctx context.Context, method string) (context.Context, error) {
 	given := credentialsOf(ctx)
 	p, err := c.principal(ctx, given)
-	optional := unsigned[method]
+	optional := methods[method].unsigned
 	if err != nil && optional && len(given.Authorization) == 0 {
 		return ctx, nil
 	}
@@ -71,16 +58,8 @@ func (c *calls) identify(ctx context.Context, method string) (context.Context, e
 	if optional {
 		_ = grpc.SetHeader(ctx, metadata.Pairs(callerHeader, p.Name, groupsHeader, strings.Join(p.Groups, "\n"), methodHeader, p.Method))
 	}
-	ctx = auth.With(ctx, p)
-	if strings.HasPrefix(method, peersPrefix) {
-		if _, err := c.authorizer.Authorize(ctx, auth.VerbAskReplica, ""); err != nil {
-			return nil, err
-		}
-	}
-	return ctx, nil
+	return auth.With(ctx, p), nil
 }
-
-var peersPrefix = "/" + peers.Peers_ServiceDesc.ServiceName + "/"
 
 func (c *calls) principal(ctx context.Context, given auth.Credentials) (auth.Principal, error) {
 	if through(ctx, fromExecutor) {

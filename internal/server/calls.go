@@ -73,6 +73,9 @@ func (c *calls) unary(ctx context.Context, request any, info *grpc.UnaryServerIn
 		return nil, err
 	}
 	ctx = known
+	if err := c.let(ctx, info.FullMethod); err != nil {
+		return nil, err
+	}
 	if err := c.limits.take(ctx, info.FullMethod); err != nil {
 		return nil, err
 	}
@@ -94,6 +97,9 @@ func (c *calls) stream(service any, s grpc.ServerStream, info *grpc.StreamServer
 		return err
 	}
 	ctx = known
+	if err := c.let(ctx, info.FullMethod); err != nil {
+		return err
+	}
 	if err := c.limits.take(ctx, info.FullMethod); err != nil {
 		return err
 	}

@@ -7,6 +7,7 @@
 // messages are turned into our words by internal/wire.
 //
 //	server.go, services.go     what is served where, and the orderly stop; config.go
+//	access.go                  the one list of methods: what each takes of its caller
 //	calls.go, limits.go        what happens to every call: identity, limits, measure, errors
 //	errors.go                  the one table of codes
 //	submit.go, validate.go     taking jobs in; specs.go remembers pod specs

@@ -31,6 +31,7 @@ type guarded struct {
 	realm     *authtest.Realm
 	authority *authtest.Authority
 	logs      *locked // everything that the server logged and audited
+	browser   *http.Client
 }
 
 // locked is a buffer for many writers.
@@ -92,6 +93,9 @@ func newGuarded(t *testing.T, edit func(*auth.Config)) *guarded {
 			grpc.WithPerRPCCredentials(header("basic " + base64.StdEncoding.EncodeToString([]byte("root:"+password)))),
 		},
 	})
+	transport := &http.Transport{TLSClientConfig: g.tls(nil), ForceAttemptHTTP2: true}
+	t.Cleanup(transport.CloseIdleConnections)
+	g.browser = &http.Client{Transport: transport}
 	return g
 }
 

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"strings"
 	"sync"
 	"time"
 
@@ -15,10 +14,6 @@ import (
 
 	"armada"
 	"armada/internal/auth"
-	"armada/pkg/api"
-	"armada/pkg/api/binoculars"
-	"armada/pkg/api/lookout"
-	"armada/pkg/api/schedulerobjects"
 )
 
 // Limits bound what one user may do, whatever connections it uses. Zero is no
@@ -67,37 +62,13 @@ func (l Limits) rates() [len(callKindNames)]CallRate {
 type callKind uint8
 
 const (
-	callFree callKind = iota
+	callFree callKind = iota // what executors, replicas and whoever looks at the server's health call
 	callSubmit
 	callChange
 	callAsk
 )
 
 var callKindNames = [...]string{"free", "submit", "change", "ask"}
-
-// ofUsers are the services whose calls are bounded. What executors, replicas and
-// whoever looks at the server's health call is not.
-var ofUsers = map[string]bool{
-	api.Submit_ServiceDesc.ServiceName: true, api.QueueService_ServiceDesc.ServiceName: true, api.RetryPolicyService_ServiceDesc.ServiceName: true,
-	api.Event_ServiceDesc.ServiceName: true, api.Jobs_ServiceDesc.ServiceName: true, api.Executor_ServiceDesc.ServiceName: true,
-	api.Node_ServiceDesc.ServiceName: true, binoculars.Binoculars_ServiceDesc.ServiceName: true, lookout.Lookout_ServiceDesc.ServiceName: true,
-	schedulerobjects.SchedulerReporting_ServiceDesc.ServiceName: true,
-}
-
-// kindOf returns how the calls of a method count.
-func kindOf(method string) callKind {
-	service, name, _ := strings.Cut(strings.TrimPrefix(method, "/"), "/")
-	switch {
-	case !ofUsers[service], unsigned[method], method == api.Event_Report_FullMethodName, method == api.Event_ReportMultiple_FullMethodName:
-		return callFree
-	case method == api.Submit_SubmitJobs_FullMethodName:
-		return callSubmit
-	case service == lookout.Lookout_ServiceDesc.ServiceName, strings.HasPrefix(name, "Get"), method == api.Event_Watch_FullMethodName, method == binoculars.Binoculars_Logs_FullMethodName:
-		return callAsk
-	default:
-		return callChange
-	}
-}
 
 // limiter keeps users within their limits. It may be used by many goroutines.
 type limiter struct {
@@ -123,7 +94,7 @@ func newLimiter(limits Limits) *limiter {
 
 // take counts a call. Its error says when to try again.
 func (l *limiter) take(ctx context.Context, method string) error {
-	kind := kindOf(method)
+	kind := methods[method].kind
 	allowed := l.rates[kind]
 	p, known := auth.From(ctx)
 	if allowed.PerSecond == 0 || !known {
@@ -151,7 +122,7 @@ func (l *limiter) take(ctx context.Context, method string) error {
 // open counts a stream, until done is called.
 func (l *limiter) open(ctx context.Context, method string) (done func(), err error) {
 	p, known := auth.From(ctx)
-	if l.most == 0 || !known || kindOf(method) == callFree {
+	if l.most == 0 || !known || methods[method].kind == callFree {
 		return func() {}, nil
 	}
 	l.mu.Lock()

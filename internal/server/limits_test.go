@@ -20,7 +20,6 @@ import (
 	"armada/internal/server"
 	"armada/internal/store"
 	"armada/pkg/api"
-	"armada/pkg/api/lookout"
 )
 
 // named takes the word of a call for who makes it.
@@ -127,32 +126,6 @@ func TestAUserHasOnlySoManyStreamsOpen(t *testing.T) {
 			return
 		}
 		wantCode(t, err, codes.ResourceExhausted)
-	}
-}
-
-func TestEveryCallOfUsersCountsAndNoneOfMachines(t *testing.T) {
-	t.Parallel()
-	for method, want := range map[string]string{
-		api.Submit_SubmitJobs_FullMethodName:                "submit",
-		api.Submit_CancelJobSet_FullMethodName:              "change",
-		api.QueueService_CancelOnQueue_FullMethodName:       "change",
-		api.Executor_DeleteExecutor_FullMethodName:          "change",
-		api.Submit_GetQueues_FullMethodName:                 "ask",
-		api.Event_Watch_FullMethodName:                      "ask",
-		lookout.Lookout_GetLogs_FullMethodName:              "ask",
-		"/binoculars.Binoculars/Logs":                       "ask",
-		"/binoculars.Binoculars/Cordon":                     "change",
-		"/schedulerobjects.SchedulerReporting/GetJobReport": "ask",
-		api.Event_ReportMultiple_FullMethodName:             "free",
-		api.Submit_Health_FullMethodName:                    "free",
-		"/api.AggregatedQueue/LeaseJobs":                    "free",
-		"/executorapi.ExecutorApi/ReportEvents":             "free",
-		"/peers.Peers/Waits":                                "free",
-		"/grpc.health.v1.Health/Check":                      "free",
-	} {
-		if got := server.KindOf(method); got != want {
-			t.Errorf("%s counts as %s, want %s", method, got, want)
-		}
 	}
 }
 

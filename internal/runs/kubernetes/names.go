@@ -23,6 +23,9 @@ const (
 
 	AnnotationJobSet = "armada_jobset_id"
 	AnnotationOwner  = "armada_owner"
+	// AnnotationGroups is the groups of the owner, as JSON, where something is to be
+	// made beside the pod in the owner's name.
+	AnnotationGroups = "armadaproject.io/owner-groups"
 	// AnnotationForgotten is when the end of the run was told and forgotten.
 	AnnotationForgotten = "armadaproject.io/forgotten"
 	// AnnotationVerdict is a [verdict] as JSON.

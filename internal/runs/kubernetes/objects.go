@@ -13,31 +13,33 @@ import (
 	networkingv1 "k8s.io/api/networking/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
 
 	"armada"
 	"armada/internal/runs"
 )
 
-// objectsText writes objects down on their pod, so that whoever looks at it can
-// make them.
-func objectsText(objects []runs.Object) string {
-	text, err := json.Marshal(objects)
+// jsonText is how objects, and the groups in whose name they are made, are written
+// down on their pod, so that whoever looks at it can make them.
+func jsonText[T runs.Object | string](list []T) string {
+	text, err := json.Marshal(list)
 	if err != nil {
 		panic(err) // texts and bytes
 	}
 	return string(text)
 }
 
-func objectsOn(pod *corev1.Pod) ([]runs.Object, error) {
-	text, any := pod.Annotations[AnnotationObjects]
+// listOn reads a list that was written down on a pod; nil when none was.
+func listOn[T runs.Object | string](pod *corev1.Pod, annotation string) ([]T, error) {
+	text, any := pod.Annotations[annotation]
 	if !any {
 		return nil, nil
 	}
-	var objects []runs.Object
-	if err := json.Unmarshal([]byte(text), &objects); err != nil {
-		return nil, fmt.Errorf("reading what is to be made beside pod %s: %w", pod.Name, err)
+	var list []T
+	if err := json.Unmarshal([]byte(text), &list); err != nil {
+		return nil, fmt.Errorf("reading the annotation %s of pod %s: %w", annotation, pod.Name, err)
 	}
-	return objects, nil
+	return list, nil
 }
 
 // makeObjects makes what is to be beside a pod and is not there yet, and notes
@@ -48,14 +50,19 @@ func (r *Runtime) makeObjects(ctx context.Context, pod *corev1.Pod) error {
 	r.mu.Lock()
 	_, reached := r.reached[run]
 	r.mu.Unlock()
-	objects, err := objectsOn(pod)
+	objects, err := listOn[runs.Object](pod, AnnotationObjects)
 	if err != nil || len(objects) == 0 || reached || pod.DeletionTimestamp != nil {
 		return err
 	}
+	groups, err := listOn[string](pod, AnnotationGroups)
+	if err != nil {
+		return err
+	}
+	client := r.clients.of(pod.Annotations[AnnotationOwner], groups)
 	addresses, complete := map[uint32]string{}, true
 	for i := range objects {
 		o := &objects[i]
-		made, err := r.makeObject(ctx, pod, o)
+		made, err := r.makeObject(ctx, client, pod, o)
 		if err != nil && r.fatal(err) {
 			v := verdict{
 				At: pod.CreationTimestamp.Time, Phase: runs.Failed, Reason: fmt.Sprintf("%s could not be made: %v", o.Name, err),
@@ -79,9 +86,9 @@ func (r *Runtime) makeObjects(ctx context.Context, pod *corev1.Pod) error {
 // reach tells the addresses of an object, and whether all are known.
 type reach func(map[uint32]string) bool
 
-// makeObject makes a service or an ingress, or finds that it is there.
-func (r *Runtime) makeObject(ctx context.Context, pod *corev1.Pod, o *runs.Object) (reach, error) {
-	client := r.clients.of(pod.Annotations[AnnotationOwner], nil)
+// makeObject makes a service or an ingress by the client of the job's owner, or
+// finds that it is there, for which the owner needs no right.
+func (r *Runtime) makeObject(ctx context.Context, client kubernetes.Interface, pod *corev1.Pod, o *runs.Object) (reach, error) {
 	meta := r.objectMeta(pod, o)
 	if o.Service != nil {
 		service := &corev1.Service{ObjectMeta: meta}
@@ -93,7 +100,7 @@ func (r *Runtime) makeObject(ctx context.Context, pod *corev1.Pod, o *runs.Objec
 		}
 		made, err := client.CoreV1().Services(pod.Namespace).Create(ctx, service, metav1.CreateOptions{})
 		if apierrors.IsAlreadyExists(err) {
-			made, err = client.CoreV1().Services(pod.Namespace).Get(ctx, meta.Name, metav1.GetOptions{})
+			made, err = r.clients.own.CoreV1().Services(pod.Namespace).Get(ctx, meta.Name, metav1.GetOptions{})
 		}
 		if err != nil {
 			return nil, err
@@ -107,7 +114,7 @@ func (r *Runtime) makeObject(ctx context.Context, pod *corev1.Pod, o *runs.Objec
 	r.completeIngress(ingress)
 	made, err := client.NetworkingV1().Ingresses(pod.Namespace).Create(ctx, ingress, metav1.CreateOptions{})
 	if apierrors.IsAlreadyExists(err) {
-		made, err = client.NetworkingV1().Ingresses(pod.Namespace).Get(ctx, meta.Name, metav1.GetOptions{})
+		made, err = r.clients.own.NetworkingV1().Ingresses(pod.Namespace).Get(ctx, meta.Name, metav1.GetOptions{})
 	}
 	if err != nil {
 		return nil, err
@@ -189,7 +196,7 @@ func ingressAddresses(i *networkingv1.Ingress, addresses map[uint32]string) bool
 // removeObjects removes what was made beside a pod that has ended. The cluster
 // removes the rest when the pod is gone.
 func (r *Runtime) removeObjects(ctx context.Context, pod *corev1.Pod) {
-	objects, err := objectsOn(pod)
+	objects, err := listOn[runs.Object](pod, AnnotationObjects)
 	if err != nil {
 		return
 	}

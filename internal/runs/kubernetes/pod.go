@@ -45,11 +45,14 @@ func podOf(c *Config, executor armada.ExecutorID, o *runs.Order, nodeID string) 
 	maps.Copy(pod.Annotations, map[string]string{
 		AnnotationJobSet: string(o.JobSet), AnnotationOwner: o.Owner, AnnotationPool: o.Pool,
 	})
-	for _, ours := range []string{AnnotationForgotten, AnnotationVerdict, AnnotationObjects} {
+	for _, ours := range []string{AnnotationForgotten, AnnotationVerdict, AnnotationObjects, AnnotationGroups} {
 		delete(pod.Annotations, ours)
 	}
 	if len(o.Objects) > 0 {
-		pod.Annotations[AnnotationObjects] = objectsText(o.Objects)
+		pod.Annotations[AnnotationObjects] = jsonText(o.Objects)
+		if c.ImpersonateUsers {
+			pod.Annotations[AnnotationGroups] = jsonText(o.Groups)
+		}
 	}
 	pod.Spec.RestartPolicy = corev1.RestartPolicyNever
 	if pod.Spec.SchedulerName == "" {

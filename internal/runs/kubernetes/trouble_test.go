@@ -2,6 +2,7 @@ package kubernetes_test
 
 import (
 	"context"
+	"maps"
 	"strings"
 	"testing"
 	"time"
@@ -21,12 +22,20 @@ import (
 // its pod, and returns its order.
 func (w *world) begin(t testing.TB, r *kubernetes.Runtime, job runstest.Job, annotations map[string]string, objects ...runs.Object) runs.Order {
 	t.Helper()
+	return w.beginAs(t, r, job, func(o *runs.Order) {
+		maps.Copy(o.Annotations, annotations)
+		o.Objects = objects
+	})
+}
+
+// beginAs is begin with an order that is changed before.
+func (w *world) beginAs(t testing.TB, r *kubernetes.Runtime, job runstest.Job, change func(*runs.Order)) runs.Order {
+	t.Helper()
 	w.runs++
 	id := armada.JobID("01arz3ndektsv4rrffq69g" + string(rune('a'+w.runs/26)) + string(rune('a'+w.runs%26)) + "00")
-	o := runs.Order{
-		Run: armada.NewRunID(id, 1), Job: id, Queue: "a-queue", JobSet: "a-set", Node: w.nodes.Names[0], Pool: "default", Annotations: annotations, Objects: objects,
-	}
+	o := runs.Order{Run: armada.NewRunID(id, 1), Job: id, Queue: "a-queue", JobSet: "a-set", Node: w.nodes.Names[0], Pool: "default"}
 	w.spec(&o, job)
+	change(&o)
 	if err := r.Start(t.Context(), o); err != nil {
 		t.Fatal(err)
 	}
