@@ -131,7 +131,7 @@ func (r *RetryRule) matches(end *RunEnd, preempted bool) bool {
 	return (r.Category == "" || r.Category == end.Category) &&
 		(r.Subcategory == "" || r.Subcategory == end.Subcategory) &&
 		(len(r.ExitCodes) == 0 || slices.ContainsFunc(end.Containers, r.exitedWith)) &&
-		(len(r.Conditions) == 0 || slices.ContainsFunc(r.Conditions, func(c RetryCondition) bool { return c.holds(end, preempted) })) &&
+		(len(r.Conditions) == 0 || slices.ContainsFunc(r.Conditions, func(c RetryCondition) bool { return c.Holds(end, preempted) })) &&
 		(r.Message == "" || r.said(end.Containers))
 }
 
@@ -146,9 +146,9 @@ func (r *RetryRule) said(containers []ContainerEnd) bool {
 	return err == nil && slices.ContainsFunc(containers, func(c ContainerEnd) bool { return pattern.MatchString(c.Message) })
 }
 
-// holds tells whether an attempt ended in the way that the condition names: as a
-// whole, or one of its containers.
-func (c RetryCondition) holds(end *RunEnd, preempted bool) bool {
+// Holds tells whether an attempt ended in the way that the condition names: as a
+// whole, or one of its containers. Preempted tells that it lost its place.
+func (c RetryCondition) Holds(end *RunEnd, preempted bool) bool {
 	cause := CauseError
 	switch c {
 	case RetryOnPreempted:

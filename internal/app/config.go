@@ -202,6 +202,9 @@ type Executor struct {
 	// SimulatedRuntime is how long a simulated pod lives that does not say it
 	// itself.
 	SimulatedRuntime time.Duration
+	// ErrorCategories name the ways in which runs fail, for retry policies and for
+	// people.
+	ErrorCategories executor.Categories
 	// KeepLogsBytes bounds the logs and folders of ended runs on this machine;
 	// the oldest go first, and 0 is no bound. They also go when their jobs are
 	// forgotten.
@@ -395,6 +398,9 @@ func (e Executor) validate() error {
 	if err := e.Kubernetes.Validate(); err != nil {
 		errs = append(errs, fmt.Errorf("executor.kubernetes: %w", err))
 	}
+	if err := e.ErrorCategories.Validate(); err != nil {
+		errs = append(errs, fmt.Errorf("executor.errorCategories: %w", err))
+	}
 	if e.Pool == "" {
 		errs = append(errs, errors.New("executor.pool: must not be empty"))
 	}
@@ -470,7 +476,7 @@ func (c Config) executors() executors.Config {
 
 func (c Config) agent(id armada.ExecutorID) executor.Config {
 	config := executor.DefaultConfig()
-	config.ID, config.Pool = id, c.Executor.Pool
+	config.ID, config.Pool, config.Categories = id, c.Executor.Pool, c.Executor.ErrorCategories
 	config.MinimumJob, _ = c.minimumJob() // Validate tells what is wrong
 	config.Heartbeat = min(config.Heartbeat, c.Executors.Lease/4)
 	config.Margin = min(config.Margin, c.Executors.Lease/4)

@@ -85,3 +85,39 @@ func TestQueuesMayKeepTheirFinishedJobsForATimeOfTheirOwn(t *testing.T) {
 		}
 	}
 }
+
+func TestErrorCategoriesAreReadAsOfTheOriginal(t *testing.T) {
+	t.Parallel()
+	c, err := configured(t, `
+executor:
+  errorCategories:
+    defaultCategory: user
+    categories:
+      - name: resources
+        rules:
+          - {onConditions: [OOMKilled], subcategory: memory, hint: ask for more}
+          - {onExitCodes: {operator: NotIn, values: [1, 2]}, containerName: main}
+      - name: data
+        rules:
+          - {onTerminationMessage: {pattern: "no such (table|file)"}}
+          - {onPodError: {pattern: unbound}}
+          - {onPodEvents: {pattern: ^FailedMount}}
+`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	read := c.agent("east").Categories
+	if read.DefaultCategory != "user" || len(read.Categories) != 2 || len(read.Categories[1].Rules) != 3 ||
+		read.Categories[0].Rules[0].Subcategory != "memory" || read.Categories[0].Rules[1].OnExitCodes.Values[1] != 2 ||
+		!read.Categories[1].Rules[0].OnTerminationMessage.Pattern.MatchString("no such file") {
+		t.Errorf("the agent knows %+v", read)
+	}
+	_, err = configured(t, `{executor: {errorCategories: {categories: [{name: data, rules: [{onPodError: {pattern: "("}}, {hint: what}]}]}}}`)
+	if err == nil || !strings.Contains(err.Error(), "executor.errorCategories.categories[0].rules[0].onPodError.pattern") {
+		t.Errorf("a pattern that is none: %v", err)
+	}
+	_, err = configured(t, `{executor: {errorCategories: {categories: [{name: data, rules: [{hint: what}]}]}}}`)
+	if err == nil || !strings.Contains(err.Error(), "executor.errorCategories: categories[0].rules[0]: must have exactly one of") {
+		t.Errorf("a rule without a matcher: %v", err)
+	}
+}

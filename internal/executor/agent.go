@@ -68,7 +68,7 @@ func New(config Config, table armada.ResourceTable, server grpc.ClientConnInterf
 // end them first, call Drain.
 func (a *Agent) Run(ctx context.Context) error {
 	found, cursor := a.runtime.Changed(0)
-	a.ledger.learn(found)
+	a.learn(found)
 	if len(found) > 0 {
 		a.log.Info("adopted runs", "runs", len(found))
 	}
@@ -126,8 +126,16 @@ func (a *Agent) watchRuntime(ctx context.Context, cursor runs.Cursor) error {
 		}
 		var changed []runs.Status
 		changed, cursor = a.runtime.Changed(cursor)
-		a.ledger.learn(changed)
+		a.learn(changed)
 	}
+}
+
+// learn enters what the runtime tells, with failures named.
+func (a *Agent) learn(statuses []runs.Status) {
+	for i := range statuses {
+		a.config.Categories.name(&statuses[i])
+	}
+	a.ledger.learn(statuses)
 }
 
 // learned does what follows from news in the ledger.

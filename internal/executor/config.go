@@ -33,6 +33,8 @@ type Config struct {
 	// RetryMin and RetryMax bound the pause after a failed call or connection;
 	// it doubles in between.
 	RetryMin, RetryMax time.Duration
+	// Categories name the ways in which runs fail.
+	Categories Categories
 	// Starts is how many runs are started, and how many stopped, at a time.
 	Starts int
 }
@@ -73,6 +75,9 @@ func (c Config) Validate() error {
 	}
 	if c.Starts < 1 {
 		errs = append(errs, fmt.Errorf("starts: must be at least 1, is %d", c.Starts))
+	}
+	if err := c.Categories.Validate(); err != nil {
+		errs = append(errs, fmt.Errorf("categories: %w", err))
 	}
 	return errors.Join(errs...)
 }

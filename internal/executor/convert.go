@@ -215,7 +215,7 @@ func failure(r *report) *armadaevents.Error {
 	if back := r.returned; back != nil {
 		e := &armadaevents.Error{Terminal: true, Reason: &armadaevents.Error_PodLeaseReturned{PodLeaseReturned: &armadaevents.PodLeaseReturned{
 			ObjectMeta: objectMeta(s), Message: text(back.reason), RunAttempted: back.attempted,
-		}}}
+		}}, FailureCategory: s.End.Category, FailureSubcategory: s.End.Subcategory}
 		if back.subcategory != "" {
 			e.FailureCategory, e.FailureSubcategory = armada.CategoryInternal, back.subcategory
 		}

@@ -138,6 +138,9 @@ type Status struct {
 	// GiveBack tells of an ended run that it never began, through no fault of its
 	// job: its lease may be given back, and the job run elsewhere.
 	GiveBack bool `json:",omitempty"`
+	// Events are what the cluster said of the pod of a run that ended badly, oldest
+	// first: the reason and the message of each.
+	Events []string `json:",omitempty"`
 	// Addresses are where the ports of its services and ingresses are reached from
 	// outside, by the container's port; nil until all of them are known.
 	Addresses map[uint32]string `json:",omitempty"`

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"regexp"
 	"time"
+
+	"armada/internal/runs"
 )
 
 // Config is what an operator decides about pods and nodes of a cluster.
@@ -50,7 +52,7 @@ type Config struct {
 
 	// FatalSubmissionErrors are what the API server says of a pod that can never
 	// be made, beside what it calls invalid or forbidden.
-	FatalSubmissionErrors []Pattern
+	FatalSubmissionErrors []runs.Pattern
 	// Pending says when a pod that does not begin is given up, and how.
 	Pending PendingChecks
 	// Failed says which pods that failed never really ran.
@@ -104,7 +106,7 @@ type PendingChecks struct {
 
 // EventRule finds events.
 type EventRule struct {
-	Regexp  Pattern
+	Regexp  runs.Pattern
 	Inverse bool   // those that do not match
 	Type    string // Warning or Normal; empty is both
 	Grace   time.Duration
@@ -113,7 +115,7 @@ type EventRule struct {
 
 // ContainerRule finds containers that wait.
 type ContainerRule struct {
-	ReasonRegexp Pattern
+	ReasonRegexp runs.Pattern
 	Grace        time.Duration
 	Action       Action
 }
@@ -121,33 +123,12 @@ type ContainerRule struct {
 // FailedChecks say which pods that failed never really ran: their leases are
 // given back.
 type FailedChecks struct {
-	Events      []Pattern // of an event's message
-	PodStatuses []Pattern // of the pod's reason or message
-	Containers  []Pattern // of a container's reason or message
+	Events      []runs.Pattern // of an event's message
+	PodStatuses []runs.Pattern // of the pod's reason or message
+	Containers  []runs.Pattern // of a container's reason or message
 }
 
-// Pattern is a regular expression, read when the config is.
-type Pattern struct{ *regexp.Regexp }
-
-// UnmarshalText reads a pattern.
-func (p *Pattern) UnmarshalText(text []byte) error {
-	compiled, err := regexp.Compile(string(text))
-	if err != nil {
-		return fmt.Errorf("is no regular expression: %w", err)
-	}
-	p.Regexp = compiled
-	return nil
-}
-
-// MarshalText writes it as it was read.
-func (p Pattern) MarshalText() ([]byte, error) {
-	if p.Regexp == nil {
-		return nil, nil
-	}
-	return []byte(p.String()), nil
-}
-
-func pattern(text string) Pattern { return Pattern{regexp.MustCompile(text)} }
+func pattern(text string) runs.Pattern { return runs.Pattern{Regexp: regexp.MustCompile(text)} }
 
 // DefaultConfig returns what holds when nothing is set.
 func DefaultConfig() Config {
@@ -157,7 +138,7 @@ func DefaultConfig() Config {
 		ReservedPerNode:       map[string]string{"cpu": "1", "memory": "200Mi"},
 		ReservedPriority:      2000001000,
 		Ingress:               Ingress{HostnameSuffix: "svc", CertNameSuffix: "ingress-tls-certificate"},
-		FatalSubmissionErrors: []Pattern{pattern("admission webhook"), pattern(`namespaces ".*" not found`)},
+		FatalSubmissionErrors: []runs.Pattern{pattern("admission webhook"), pattern(`namespaces ".*" not found`)},
 		Pending: PendingChecks{
 			Deadline: 5 * time.Minute, NodeAssignment: 5 * time.Minute, InitContainers: 5 * time.Minute,
 			Events: []EventRule{
@@ -222,7 +203,7 @@ func (c Config) Validate() error {
 	return errors.Join(errs...)
 }
 
-func validateRule(path string, p Pattern, grace time.Duration, action Action) error {
+func validateRule(path string, p runs.Pattern, grace time.Duration, action Action) error {
 	switch {
 	case p.Regexp == nil:
 		return fmt.Errorf("%s: has no regular expression", path)

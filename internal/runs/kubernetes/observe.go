@@ -163,6 +163,9 @@ func (r *Runtime) finish(ctx context.Context, pod *corev1.Pod, s *runs.Status) {
 			r.log.Warn("the events of a failed pod could not be read", "run", s.Run, "error", err)
 		}
 		s.End.Debug = debugText(pod, events)
+		for i := range events {
+			s.Events = append(s.Events, words(events[i].Reason, strings.TrimSpace(events[i].Message)))
+		}
 		s.GiveBack = s.GiveBack || s.Phase == runs.Failed && neverRan(&r.config.Failed, pod, events)
 	}
 	if pod.DeletionTimestamp != nil {

@@ -202,7 +202,7 @@ func initRuns(pod *corev1.Pod) bool {
 
 // neverRan tells whether a failed pod counts as one that never ran.
 func neverRan(c *FailedChecks, pod *corev1.Pod, events []corev1.Event) bool {
-	matches := func(patterns []Pattern, texts ...string) bool {
+	matches := func(patterns []runs.Pattern, texts ...string) bool {
 		for _, p := range patterns {
 			for _, text := range texts {
 				if text != "" && p.MatchString(text) {

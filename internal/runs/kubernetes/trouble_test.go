@@ -3,6 +3,7 @@ package kubernetes_test
 import (
 	"context"
 	"maps"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -145,8 +146,8 @@ func closed(t testing.TB, r *kubernetes.Runtime) {
 	}
 }
 
-func pattern(text string) kubernetes.Pattern {
-	var p kubernetes.Pattern
+func pattern(text string) runs.Pattern {
+	var p runs.Pattern
 	if err := p.UnmarshalText([]byte(text)); err != nil {
 		panic(err)
 	}
@@ -227,5 +228,32 @@ func TestAPodThatCanNeverBeMadeFailsItsRun(t *testing.T) {
 	s := ended(t, r, o.Run)
 	if s.Phase != runs.Failed || !strings.Contains(s.End.Reason, `namespaces "there-is-none" not found`) || s.End.Subcategory != armada.SubcategoryCreateFailed {
 		t.Errorf("it ended as %v: %+v", s.Phase, s.End)
+	}
+}
+
+func TestTheEndOfAFailedRunHasTheEventsOfItsPod(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 1)
+	r := w.open(t)
+	defer closed(t, r)
+	o := w.begin(t, r, runstest.Job{Forever: true}, nil)
+	runstest.AwaitPhase(t, r, o.Run, runs.Running)
+	core := w.nodes.Cluster.Client.CoreV1()
+	pod, err := core.Pods(w.nodes.Namespace).Get(t.Context(), "armada-"+string(o.Job)+"-0", metav1.GetOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := core.Events(pod.Namespace).Create(t.Context(), &corev1.Event{
+		ObjectMeta:     metav1.ObjectMeta{Name: "told-of-" + pod.Name},
+		InvolvedObject: corev1.ObjectReference{Kind: "Pod", Namespace: pod.Namespace, Name: pod.Name, UID: pod.UID},
+		Reason:         "FailedMount", Message: "there is no such volume", Type: "Warning", LastTimestamp: metav1.Now(),
+	}, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if err := core.Pods(pod.Namespace).Delete(t.Context(), pod.Name, metav1.DeleteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if s := ended(t, r, o.Run); !slices.Contains(s.Events, "FailedMount: there is no such volume") {
+		t.Errorf("it ended as %v and has the events %q", s.Phase, s.Events)
 	}
 }

@@ -34,7 +34,7 @@ func (s *Service) ReportEvents(ctx context.Context, list *executorapi.EventList)
 	for i := range changes {
 		c := &changes[i]
 		c.Executor = id
-		if c.Kind == lifecycle.ReportReturned && !blameless(c.End.Subcategory) {
+		if c.Kind == lifecycle.ReportReturned && !blameless(&c.End) {
 			c.MaxAttempts = s.config.MaxAttempts
 		}
 	}
@@ -46,8 +46,11 @@ func (s *Service) ReportEvents(ctx context.Context, list *executorapi.EventList)
 
 // blameless tells whether a lease came back for a reason that is the executor's
 // or the store's: it says nothing about the job, which may try as often as that happens.
-func blameless(subcategory string) bool {
-	switch subcategory {
+func blameless(end *armada.RunEnd) bool {
+	if end.Category != armada.CategoryInternal { // an operator may use the same words
+		return false
+	}
+	switch end.Subcategory {
 	case armada.SubcategoryDrained, armada.SubcategoryLeaseExpired, armada.SubcategoryRunSpent:
 		return true
 	default:
