@@ -31,7 +31,10 @@ type Agent struct {
 	lease    *lease
 	starters *crew
 	stoppers *crew // others, so that a stop does not wait for starts
+	sweepers *crew // and others, so that no report waits for what is forgotten
 	draining atomic.Bool
+	// forgetting is how many runs the runtime is still to forget.
+	forgetting atomic.Int64
 
 	news  *signal // the ledger may have something to report, or a session to report it in
 	hello *signal // a request should be sent now
@@ -59,6 +62,7 @@ func New(config Config, table armada.ResourceTable, server grpc.ClientConnInterf
 		lease:    newLease(time.Now().Add(config.FirstLease)),
 		starters: newCrew(config.Starts),
 		stoppers: newCrew(config.Starts),
+		sweepers: newCrew(config.Starts),
 		news:     newSignal(),
 		hello:    newSignal(),
 	}, nil
@@ -75,6 +79,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return a.starters.work(ctx) })
 	g.Go(func() error { return a.stoppers.work(ctx) })
+	g.Go(func() error { return a.sweepers.work(ctx) })
 	g.Go(func() error { return a.keepSession(ctx) })
 	g.Go(func() error { return a.watchRuntime(ctx, cursor) })
 	g.Go(func() error { return a.report(ctx) })
@@ -84,7 +89,8 @@ func (a *Agent) Run(ctx context.Context) error {
 
 // Drain takes nothing new, stops all runs with their grace period and gives
 // their leases back, so that their jobs are queued again. It returns when the
-// server knows of every end, or with the context's cause. Run must be running.
+// server knows of every end and the runtime has forgotten it, or with the context's
+// cause. Run must be running.
 func (a *Agent) Drain(ctx context.Context) error { return a.drain(ctx, 0) }
 
 // Kill is Drain without grace periods.
@@ -101,10 +107,10 @@ func (a *Agent) drain(ctx context.Context, grace time.Duration) error {
 	}
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
-	for a.Holds() > 0 {
+	for a.Holds() > 0 || a.forgetting.Load() > 0 {
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("%d runs have not ended: %w", a.Holds(), context.Cause(ctx))
+			return fmt.Errorf("%d runs have not ended, and %d are not forgotten: %w", a.Holds(), a.forgetting.Load(), context.Cause(ctx))
 		case <-tick.C:
 		}
 	}
@@ -193,12 +199,34 @@ func (a *Agent) stop(run armada.RunID, grace time.Duration) {
 	}
 	a.stoppers.give(func(ctx context.Context) {
 		err := a.runtime.Stop(ctx, run, grace)
+		a.ledger.stopAsked(run)
 		switch {
 		case errors.Is(err, runs.ErrUnknownRun):
 			a.ledger.lost(run)
 			a.learned()
 		case err != nil:
 			a.log.Error("a run could not be asked to stop", "run", run, "error", err)
+		}
+	})
+}
+
+// forget has the runtime forget a run whose end the server knows. One that cannot
+// be forgotten now is later: what its runtime keeps of it would stay for good.
+func (a *Agent) forget(run armada.RunID) {
+	a.forgetting.Add(1)
+	a.tryToForget(run, a.config.RetryMin)
+}
+
+func (a *Agent) tryToForget(run armada.RunID, pause time.Duration) {
+	a.sweepers.give(func(ctx context.Context) {
+		err := a.runtime.Forget(ctx, run)
+		switch {
+		case err == nil:
+			a.forgetting.Add(-1)
+		case ctx.Err() != nil: // the next agent finds it, and reports its end again
+		default:
+			a.log.Error("an ended run could not be forgotten; trying again", "run", run, "retry", pause, "error", err)
+			time.AfterFunc(pause, func() { a.tryToForget(run, min(2*pause, a.config.RetryMax)) })
 		}
 	})
 }

@@ -52,8 +52,8 @@ type entry struct {
 	returned *giveBack
 	// leaseLost tells that the run is stopped because the lease ends.
 	leaseLost bool
-	// stop and grace are a stop that came while the runtime was being asked to
-	// start the run: it waits for the answer.
+	// stop and grace are a stop that waits for the runtime: to have started the
+	// run, or to be asked for it.
 	stop  bool
 	grace time.Duration
 }
@@ -129,7 +129,8 @@ func (l *ledger) started(run armada.RunID) (grace time.Duration, stop bool) {
 		return 0, false // it has ended and that is acknowledged
 	}
 	l.hand(e)
-	return e.grace, e.stop
+	stop, e.stop = e.stop, false
+	return e.grace, stop
 }
 
 func (l *ledger) hand(e *entry) {
@@ -149,8 +150,9 @@ func (l *ledger) giveBack(run armada.RunID, why giveBack) {
 }
 
 // stop notes that a run is to end, and tells whether the runtime is to be asked
-// for it. A run that has not begun, or that was never leased here, is as good
-// as stopped.
+// for it: not while such a stop waits for it already, for the server repeats its
+// stops. A run that has not begun, or that was never leased here, is as good as
+// stopped.
 func (l *ledger) stop(run armada.RunID, grace time.Duration) (ask bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -164,14 +166,31 @@ func (l *ledger) stop(run armada.RunID, grace time.Duration) (ask bool) {
 	case held, queued:
 		l.settle(e, runs.Stopped, nil)
 	case starting:
-		if !e.stop || grace != 0 && (e.grace == 0 || grace < e.grace) { // 0 is the pod's own
-			e.stop, e.grace = true, grace
-		}
+		e.wait(grace)
 	case handed:
-		return !e.status.Phase.Ended()
+		return !e.status.Phase.Ended() && e.wait(grace)
 	case settled:
 	}
 	return false
+}
+
+// wait lets a stop wait for the runtime, and tells whether it is news.
+func (e *entry) wait(grace time.Duration) bool {
+	if e.stop && (grace == 0 || e.grace != 0 && grace >= e.grace) { // 0 is the pod's own
+		return false
+	}
+	e.stop, e.grace = true, grace
+	return true
+}
+
+// stopAsked notes that the runtime was asked to stop a run: the next stop is asked
+// for again.
+func (l *ledger) stopAsked(run armada.RunID) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if e := l.entries[run]; e != nil && e.stand == handed {
+		e.stop = false
+	}
 }
 
 // lost ends a run that the runtime knows no more, although it was told to run

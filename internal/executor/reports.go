@@ -62,11 +62,8 @@ func (a *Agent) reportNews(ctx context.Context) error {
 			return fmt.Errorf("reporting %d runs: %w", n, err)
 		}
 		for _, r := range reports[:n] {
-			if !a.ledger.acknowledged(r) {
-				continue
-			}
-			if err := a.runtime.Forget(ctx, r.status.Run); err != nil && ctx.Err() == nil {
-				a.log.Error("an ended run could not be forgotten", "run", r.status.Run, "error", err)
+			if a.ledger.acknowledged(r) {
+				a.forget(r.status.Run)
 			}
 		}
 		reports = reports[n:]

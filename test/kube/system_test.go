@@ -54,18 +54,18 @@ const patience = time.Minute
 
 // house is a server with a client, and clusters whose executors come and go.
 type house struct {
-	*testing.T
+	testing.TB
 	log    *slog.Logger
 	server string
 	client *client.Client
 }
 
-func newHouse(t *testing.T) *house {
+func newHouse(t testing.TB) *house {
 	t.Helper()
 	if err := applyPriorityClasses(); err != nil {
 		t.Fatal(err)
 	}
-	h := &house{T: t, log: slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn}))}
+	h := &house{TB: t, log: slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn}))}
 	config := app.DefaultConfig()
 	config.Server.GRPCAddr, config.Server.HTTPAddr = "127.0.0.1:0", "127.0.0.1:0"
 	server, _ := h.begin(app.RoleServer|app.RoleExecutor, config, withoutJobs)
@@ -117,12 +117,16 @@ func (h *house) begin(roles app.Roles, config app.Config, change func(*app.Confi
 
 // executor begins the executor of the nodes, and waits until the server knows
 // them; end closes it.
-func (h *house) executor(nodes *kubetest.Nodes) (end func()) {
+func (h *house) executor(nodes *kubetest.Nodes, change ...func(*app.Config)) (end func()) {
 	h.Helper()
 	config := app.DefaultConfig()
 	config.Executor.ID, config.Executor.Runtime, config.Executor.Servers = nodes.Name, "kubernetes", []string{h.server}
 	config.Executor.Kubernetes.Kubeconfig, config.Executor.Kubernetes.NodeSelector = nodes.Cluster.Kubeconfig, nodes.Selector
-	_, end = h.begin(app.RoleExecutor, config, func(*app.Config) {})
+	_, end = h.begin(app.RoleExecutor, config, func(c *app.Config) {
+		for _, to := range change {
+			to(c)
+		}
+	})
 	h.await("the nodes of executor "+nodes.Name, func() bool {
 		list, err := h.client.Lookout.ListExecutors(h.Context(), &lookout.ListExecutorsRequest{})
 		if err != nil {

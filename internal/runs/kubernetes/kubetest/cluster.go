@@ -32,6 +32,7 @@ import (
 	"testing"
 	"time"
 
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
@@ -145,13 +146,14 @@ func start() (_ *Cluster, err error) {
 		"--service-account-issuer", "https://kubernetes.default.svc",
 		"--service-account-key-file", file("sa.key"), "--service-account-signing-key-file", file("sa.key"),
 		"--service-cluster-ip-range", "10.0.0.0/16", "--authorization-mode", "RBAC", "--allow-privileged",
-		"--disable-admission-plugins", "ServiceAccount", "--max-requests-inflight", "2000", "--max-mutating-requests-inflight", "2000",
+		"--disable-admission-plugins", "ServiceAccount,TaintNodesByCondition", "--max-requests-inflight", "2000", "--max-mutating-requests-inflight", "2000",
 	); err != nil {
 		return nil, err
 	}
 	c.host = "https://127.0.0.1:" + ports[2]
 	config := &rest.Config{
 		Host: c.host, QPS: 1e4, Burst: 1e4,
+		ContentConfig: rest.ContentConfig{ContentType: runtime.ContentTypeProtobuf, AcceptContentTypes: runtime.ContentTypeProtobuf + "," + runtime.ContentTypeJSON},
 		TLSClientConfig: rest.TLSClientConfig{CAFile: file("ca.crt"), CertFile: file("admin.crt"), KeyFile: file("admin.key")},
 	}
 	if c.Client, err = kubernetes.NewForConfig(config); err != nil {

@@ -4,12 +4,14 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"golang.org/x/sync/errgroup"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/resource"
@@ -28,9 +30,10 @@ type Nodes struct {
 	Selector  string // of the nodes
 	Names     []string
 
-	own  map[string]bool
-	port int32
-	ctx  context.Context
+	own     map[string]bool
+	port    int32
+	ctx     context.Context
+	binding errgroup.Group
 
 	mu   sync.Mutex
 	pods map[string]*life // by uid
@@ -45,52 +48,74 @@ const worldLabel = "kubetest/world"
 // Played is a label that every node here has, with the value "yes".
 const Played = "kubetest/played"
 
-// NewNodes makes nodes of 32 cores and 128Gi each.
+// NewNodes makes nodes of 32 cores and 128Gi each in the cluster that Main started.
 func NewNodes(t testing.TB, count int) *Nodes {
 	t.Helper()
+	return Shared(t).NewNodes(t, count)
+}
+
+// NewNodes makes nodes of 32 cores and 128Gi each.
+func (c *Cluster) NewNodes(t testing.TB, count int) *Nodes {
+	t.Helper()
 	name := fmt.Sprintf("w%d", worlds.Add(1))
-	_, err := Shared(t).Client.CoreV1().Namespaces().Create(context.Background(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}}, metav1.CreateOptions{})
+	_, err := c.Client.CoreV1().Namespaces().Create(context.Background(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}}, metav1.CreateOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return newNodes(t, name, name, count)
+	return c.newNodes(t, name, name, count)
 }
 
 // Sisters makes more nodes, as of another cluster, whose pods are in the same
 // namespace.
 func (n *Nodes) Sisters(t testing.TB, count int) *Nodes {
 	t.Helper()
-	return newNodes(t, fmt.Sprintf("w%d", worlds.Add(1)), n.Namespace, count)
+	return n.Cluster.newNodes(t, fmt.Sprintf("w%d", worlds.Add(1)), n.Namespace, count)
 }
 
-func newNodes(t testing.TB, name, namespace string, count int) *Nodes {
+func (c *Cluster) newNodes(t testing.TB, name, namespace string, count int) *Nodes {
 	t.Helper()
-	c := Shared(t)
 	ctx, cancel := context.WithCancel(context.Background())
 	n := &Nodes{
 		Cluster: c, Name: name, Namespace: namespace, Selector: worldLabel + "=" + name,
 		own: map[string]bool{}, ctx: ctx, pods: map[string]*life{}, once: map[string]bool{}, deaf: map[string]bool{},
 	}
+	n.binding.SetLimit(atATime)
 	listener, stopServing := n.serve(t)
 	n.port = int32(listener.(*net.TCPAddr).Port)
+	var adding errgroup.Group
+	adding.SetLimit(atATime)
 	for i := range count {
-		n.AddNode(t, fmt.Sprintf("%s-node-%d", name, i+1))
+		adding.Go(func() error { return n.addNode(fmt.Sprintf("%s-node-%d", name, i+1)) })
 	}
+	if err := adding.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	slices.Sort(n.Names)
 	done := n.play(t)
 	t.Cleanup(func() {
 		cancel()
 		<-done
 		stopServing()
-		for _, node := range n.Names {
-			n.RemoveNode(t, node)
+		err := c.Client.CoreV1().Nodes().DeleteCollection(context.Background(), metav1.DeleteOptions{}, metav1.ListOptions{LabelSelector: n.Selector})
+		if err != nil {
+			t.Errorf("removing nodes: %v", err)
 		}
 	})
 	return n
 }
 
+// atATime is how many nodes are made, and pods bound, at a time.
+const atATime = 16
+
 // AddNode makes a node that is ready.
 func (n *Nodes) AddNode(t testing.TB, name string) {
 	t.Helper()
+	if err := n.addNode(name); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (n *Nodes) addNode(name string) error {
 	nodes := n.Cluster.Client.CoreV1().Nodes()
 	room := corev1.ResourceList{
 		corev1.ResourceCPU: resource.MustParse("32"), corev1.ResourceMemory: resource.MustParse("128Gi"),
@@ -100,7 +125,7 @@ func (n *Nodes) AddNode(t testing.TB, name string) {
 		Name: name, Labels: map[string]string{worldLabel: n.Name, corev1.LabelHostname: name, Played: "yes"},
 	}}, metav1.CreateOptions{})
 	if err != nil {
-		t.Fatal(err)
+		return err
 	}
 	node.Status = corev1.NodeStatus{
 		Capacity: room, Allocatable: room,
@@ -108,16 +133,13 @@ func (n *Nodes) AddNode(t testing.TB, name string) {
 		DaemonEndpoints: corev1.NodeDaemonEndpoints{KubeletEndpoint: corev1.DaemonEndpoint{Port: n.port}},
 		Conditions:      []corev1.NodeCondition{{Type: corev1.NodeReady, Status: corev1.ConditionTrue, LastTransitionTime: metav1.Now(), LastHeartbeatTime: metav1.Now()}},
 	}
-	if node, err = nodes.UpdateStatus(n.ctx, node, metav1.UpdateOptions{}); err != nil {
-		t.Fatal(err)
-	}
-	node.Spec.Taints = nil // new nodes are not ready, and tainted so
-	if _, err := nodes.Update(n.ctx, node, metav1.UpdateOptions{}); err != nil {
-		t.Fatal(err)
+	if _, err = nodes.UpdateStatus(n.ctx, node, metav1.UpdateOptions{}); err != nil {
+		return err
 	}
 	n.mu.Lock()
 	n.Names, n.own[name] = append(n.Names, name), true
 	n.mu.Unlock()
+	return nil
 }
 
 // RemoveNode removes a node from the cluster; its pods stay as they are.
@@ -164,6 +186,7 @@ func (n *Nodes) play(t testing.TB) <-chan struct{} {
 	go func() {
 		defer close(done)
 		pods.RunWithContext(n.ctx)
+		_ = n.binding.Wait() // it answers nothing
 		n.mu.Lock()
 		lives := n.pods
 		n.mu.Unlock()
@@ -177,7 +200,10 @@ func (n *Nodes) play(t testing.TB) <-chan struct{} {
 func (n *Nodes) see(t testing.TB, pod *corev1.Pod) {
 	if pod.Spec.NodeName == "" {
 		if node := pod.Spec.NodeSelector[corev1.LabelHostname]; pod.DeletionTimestamp == nil && n.mine(node) {
-			n.bind(pod, node)
+			n.binding.Go(func() error {
+				n.bind(pod, node)
+				return nil
+			})
 		}
 		return
 	}
