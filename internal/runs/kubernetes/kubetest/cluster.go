@@ -82,17 +82,27 @@ func Binaries() (string, error) {
 	if dir := os.Getenv("ARMADA_KUBE_BIN"); dir != "" {
 		return dir, nil
 	}
-	dir, err := os.Getwd()
+	program := filepath.Join("bin", "kube", "kube-apiserver")
+	root, err := above(program)
+	if err != nil {
+		return "", fmt.Errorf("%w: %s", err, hint)
+	}
+	return filepath.Dir(filepath.Join(root, program)), nil
+}
+
+// above finds the folder, this one or one above, that has a path below it: the
+// repository.
+func above(path string) (string, error) {
+	here, err := os.Getwd()
 	if err != nil {
 		return "", err
 	}
-	for ; ; dir = filepath.Dir(dir) {
-		found := filepath.Join(dir, "bin", "kube")
-		if _, err := os.Stat(filepath.Join(found, "kube-apiserver")); err == nil {
-			return found, nil
+	for dir := here; ; dir = filepath.Dir(dir) {
+		if _, err := os.Stat(filepath.Join(dir, path)); err == nil {
+			return dir, nil
 		}
 		if dir == filepath.Dir(dir) {
-			return "", errors.New(hint)
+			return "", fmt.Errorf("there is no %s in %s or above", path, here)
 		}
 	}
 }
