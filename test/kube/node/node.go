@@ -63,7 +63,9 @@ var shared *Node
 // Main runs the tests of a binary with one node and returns the exit code:
 // os.Exit(node.Main(m)).
 func Main(m *testing.M) int {
-	room.Main()
+	if code, was := room.Main(); was {
+		return code
+	}
 	n, err := start()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "starting a real node:", err)

@@ -13,6 +13,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/signal"
@@ -28,9 +29,13 @@ func main() {
 	signal.Notify(told, syscall.SIGTERM, syscall.SIGINT)
 	for _, step := range os.Args[1:] {
 		verb, value, _ := strings.Cut(step, "=")
-		if err := act(verb, value, told); err != nil {
+		code, err := act(verb, value, told)
+		if err != nil {
 			fmt.Fprintf(os.Stderr, "actor: %s: %v\n", step, err)
-			os.Exit(64)
+			code = 64
+		}
+		if code != 0 || verb == "exit" {
+			os.Exit(code) //nolint:forbidigo // this is a main function
 		}
 	}
 }
@@ -41,36 +46,33 @@ const written = "written by another container\n"
 // eaten keeps what was eaten.
 var eaten [][]byte
 
-func act(verb, value string, told <-chan os.Signal) error {
+// act does one step; a code other than 0 is what to end with.
+func act(verb, value string, told <-chan os.Signal) (code int, err error) {
 	switch verb {
 	case "print":
 		fmt.Println(value)
 	case "say":
 		text, err := os.ReadFile(value)
 		fmt.Print(string(text))
-		return err
+		return 0, err
 	case "write":
-		return os.WriteFile(value, []byte(written), 0o644)
+		return 0, os.WriteFile(value, []byte(written), 0o644)
 	case "exit":
-		code, err := strconv.Atoi(value)
-		if err != nil {
-			return err
-		}
-		os.Exit(code)
+		return strconv.Atoi(value)
 	case "sleep":
 		d, err := time.ParseDuration(value)
 		if err != nil {
-			return err
+			return 0, err
 		}
 		select {
 		case <-time.After(d):
 		case s := <-told:
-			return fmt.Errorf("%s came first", s)
+			return 0, fmt.Errorf("%s came first", s)
 		}
 	case "eat":
 		n, err := strconv.Atoi(value)
 		if err != nil {
-			return err
+			return 0, err
 		}
 		for range n {
 			piece := make([]byte, 1<<20)
@@ -87,7 +89,7 @@ func act(verb, value string, told <-chan os.Signal) error {
 			fmt.Println("told to stop, and staying")
 		}
 	default:
-		return fmt.Errorf("is nothing that can be done")
+		return 0, errors.New("is nothing that can be done")
 	}
-	return nil
+	return 0, nil
 }

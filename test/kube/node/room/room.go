@@ -8,7 +8,7 @@
 //
 //	test -> keeper (its own session) -> first process of the namespaces -> programs
 //
-// Both are this test binary again: TestMain must call [Main] before anything else.
+// Both are this test binary again: TestMain must ask [Main] before anything else.
 // Root is needed; what a machine refuses is told by name.
 package room
 
@@ -76,16 +76,16 @@ const (
 	firstWord  = "armada-room-first"
 )
 
-// Main is the keeper or the first process of a room, where this process is one.
-// Otherwise it returns.
-func Main() {
+// Main is the keeper or the first process of a room, where this process is one, and
+// returns the code to exit with.
+func Main() (code int, was bool) {
 	if len(os.Args) != 2 {
-		return
+		return 0, false
 	}
 	var err error
 	switch os.Args[1] {
 	default:
-		return
+		return 0, false
 	case keeperWord:
 		err = keep()
 	case firstWord:
@@ -93,9 +93,9 @@ func Main() {
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
+		return 1, true
 	}
-	os.Exit(0)
+	return 0, true
 }
 
 // Open makes a room and has its programs started. They may not have begun yet

@@ -26,7 +26,9 @@ const (
 )
 
 func TestMain(m *testing.M) {
-	room.Main()
+	if code, was := room.Main(); was {
+		os.Exit(code)
+	}
 	if len(os.Args) == 3 && os.Args[1] == serves {
 		panic(serve(os.Args[2]))
 	}
