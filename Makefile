@@ -43,7 +43,11 @@ race: ## Run the tests of all packages but test/, with the race detector where t
 
 .PHONY: e2e
 e2e: build ## Run the tests in test/: the house rules, and what needs the built binaries.
-	ARMADA_BIN=$(CURDIR)/bin $(GO) test -count=1 -timeout 15m $(GOTEST_FLAGS) ./test/...
+	ARMADA_BIN=$(CURDIR)/bin $(GO) test -count=1 -timeout 15m $(GOTEST_FLAGS) $$($(GO) list ./test/... | grep -v '^armada/test/kube/node')
+
+.PHONY: node
+node: build ## Run the tests on a real Kubernetes node, whose pods truly run. Root on Linux; after make services kube.
+	ARMADA_BIN=$(CURDIR)/bin $(GO) test -count=1 -timeout 15m $(GOTEST_FLAGS) ./test/kube/node/...
 
 .PHONY: vet
 vet: ## Run go vet.
@@ -78,13 +82,14 @@ bench-short: ## Run every benchmark once, small: it shows that they run, not how
 	$(GO) test -short -run '^$$' -bench . -benchtime 1x -timeout 10m -p 1 ./...
 
 .PHONY: services
-services: ## Make sure that what tests start for themselves is here (PostgreSQL, PgBouncer, Kerberos); root on Debian installs it.
+services: ## Make sure that what tests start for themselves is here (PostgreSQL, PgBouncer, Kerberos, containerd); root on Debian installs it.
 	@scripts/postgres.sh
 	@scripts/kerberos.sh
+	@scripts/containers.sh
 
 .PHONY: kube
-kube: ## Build etcd and kube-apiserver into bin/kube, which the tests of internal/runs/kubernetes start.
-	@test/kube/build.sh bin/kube etcd kube-apiserver
+kube: ## Build etcd and the programs of Kubernetes into bin/kube, which the tests of pods start.
+	@test/kube/build.sh bin/kube etcd kube-apiserver kube-controller-manager kube-scheduler kubelet
 
 .PHONY: tools
 tools: bin/tools/golangci-lint ## Build the linter, as pinned in tools/go.mod, into bin/tools.

@@ -4,17 +4,12 @@ import (
 	"context"
 	"log/slog"
 	"os"
-	"path/filepath"
 	"slices"
-	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"google.golang.org/protobuf/proto"
-	schedulingv1 "k8s.io/api/scheduling/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"sigs.k8s.io/yaml"
 
 	"armada"
 	"armada/internal/app"
@@ -31,21 +26,7 @@ func TestMain(m *testing.M) { os.Exit(kubetest.Main(m)) }
 // applyPriorityClasses makes the priority classes of deploy/kubernetes, of which
 // pods name one.
 var applyPriorityClasses = sync.OnceValue(func() error {
-	text, err := os.ReadFile(filepath.Join("..", "..", "deploy", "kubernetes", "priority-classes.yaml"))
-	if err != nil {
-		return err
-	}
-	for document := range strings.SplitSeq(string(text), "\n---\n") {
-		class := &schedulingv1.PriorityClass{}
-		if err := yaml.UnmarshalStrict([]byte(document), class); err != nil {
-			return err
-		}
-		_, err := kubetest.Client().SchedulingV1().PriorityClasses().Create(context.Background(), class, metav1.CreateOptions{})
-		if err != nil {
-			return err
-		}
-	}
-	return nil
+	return kubetest.CreatePriorityClasses(context.Background(), kubetest.Client())
 })
 
 // patience is how long a test waits for what must happen; it bounds failures

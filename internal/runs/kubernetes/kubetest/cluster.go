@@ -11,23 +11,16 @@ package kubetest
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
-	"crypto/x509"
 	"crypto/x509/pkix"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
-	"math/big"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
-	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -40,7 +33,7 @@ import (
 )
 
 // hint says what to do where the binaries are missing.
-const hint = "these tests need etcd and kube-apiserver in bin/kube: run make kube"
+const hint = "these tests need the programs of Kubernetes in bin/kube: run make kube"
 
 // startPatience is how long the API server may take to be ready on a busy machine.
 const startPatience = 2 * time.Minute
@@ -54,7 +47,7 @@ type Cluster struct {
 	host      string
 	folder    string
 	processes []*exec.Cmd
-	pki       *pki
+	authority *Authority
 	kubelet   *tls.Certificate // what played kubelets serve with
 }
 
@@ -85,28 +78,38 @@ func Shared(t testing.TB) *Cluster {
 // Client is an administrator of the cluster that Main started.
 func Client() kubernetes.Interface { return shared.Client }
 
-// binaries finds the folder with etcd and kube-apiserver.
-func binaries() (string, error) {
+// Binaries finds the folder with what `make kube` builds.
+func Binaries() (string, error) {
 	if dir := os.Getenv("ARMADA_KUBE_BIN"); dir != "" {
 		return dir, nil
 	}
-	dir, err := os.Getwd()
+	program := filepath.Join("bin", "kube", "kube-apiserver")
+	root, err := above(program)
+	if err != nil {
+		return "", fmt.Errorf("%w: %s", err, hint)
+	}
+	return filepath.Dir(filepath.Join(root, program)), nil
+}
+
+// above finds the folder, this one or one above, that has a path below it: the
+// repository.
+func above(path string) (string, error) {
+	here, err := os.Getwd()
 	if err != nil {
 		return "", err
 	}
-	for ; ; dir = filepath.Dir(dir) {
-		found := filepath.Join(dir, "bin", "kube")
-		if _, err := os.Stat(filepath.Join(found, "kube-apiserver")); err == nil {
-			return found, nil
+	for dir := here; ; dir = filepath.Dir(dir) {
+		if _, err := os.Stat(filepath.Join(dir, path)); err == nil {
+			return dir, nil
 		}
 		if dir == filepath.Dir(dir) {
-			return "", errors.New(hint)
+			return "", fmt.Errorf("there is no %s in %s or above", path, here)
 		}
 	}
 }
 
 func start() (_ *Cluster, err error) {
-	bin, err := binaries()
+	bin, err := Binaries()
 	if err != nil {
 		return nil, err
 	}
@@ -120,14 +123,21 @@ func start() (_ *Cluster, err error) {
 			c.stop()
 		}
 	}()
-	pki, err := newPKI(folder)
+	if c.authority, err = NewAuthority(folder, net.IPv4(127, 0, 0, 1)); err != nil {
+		return nil, err
+	}
+	if err := errors.Join(
+		c.authority.Sign("apiserver", pkix.Name{CommonName: "kube-apiserver"}),
+		c.authority.Sign("admin", pkix.Name{CommonName: "admin", Organization: []string{"system:masters"}}),
+		c.authority.Sign("kubelet", pkix.Name{CommonName: "kubelet"}),
+	); err != nil {
+		return nil, err
+	}
+	kubelet, err := tls.LoadX509KeyPair(filepath.Join(folder, "kubelet.crt"), filepath.Join(folder, "kubelet.key"))
 	if err != nil {
 		return nil, err
 	}
-	c.pki = pki
-	if c.kubelet, err = pki.kubelet(); err != nil {
-		return nil, err
-	}
+	c.kubelet = &kubelet
 	ports, err := freePorts(3)
 	if err != nil {
 		return nil, err
@@ -160,7 +170,7 @@ func start() (_ *Cluster, err error) {
 		return nil, err
 	}
 	c.Kubeconfig = file("kubeconfig")
-	if err := writeKubeconfig(c.Kubeconfig, config); err != nil {
+	if err := WriteKubeconfig(c.Kubeconfig, config); err != nil {
 		return nil, err
 	}
 	return c, c.ready()
@@ -231,92 +241,26 @@ func freePorts(n int) ([]string, error) {
 // to the name.
 func (c *Cluster) User(t testing.TB, name string) string {
 	t.Helper()
-	if err := c.pki.sign("user-"+name, pkix.Name{CommonName: name}); err != nil {
+	if err := c.authority.Sign("user-"+name, pkix.Name{CommonName: name}); err != nil {
 		t.Fatal(err)
 	}
 	file := func(end string) string { return filepath.Join(c.folder, "user-"+name+end) }
 	config := &rest.Config{Host: c.host, TLSClientConfig: rest.TLSClientConfig{
 		CAFile: filepath.Join(c.folder, "ca.crt"), CertFile: file(".crt"), KeyFile: file(".key"),
 	}}
-	if err := writeKubeconfig(file(".kubeconfig"), config); err != nil {
+	if err := WriteKubeconfig(file(".kubeconfig"), config); err != nil {
 		t.Fatal(err)
 	}
 	return file(".kubeconfig")
 }
 
-func writeKubeconfig(file string, config *rest.Config) error {
+// WriteKubeconfig writes a file that says where a cluster is and who its reader is
+// there.
+func WriteKubeconfig(file string, config *rest.Config) error {
 	k := clientcmdapi.NewConfig()
 	k.Clusters["test"] = &clientcmdapi.Cluster{Server: config.Host, CertificateAuthority: config.CAFile}
 	k.AuthInfos["test"] = &clientcmdapi.AuthInfo{ClientCertificate: config.CertFile, ClientKey: config.KeyFile}
 	k.Contexts["test"] = &clientcmdapi.Context{Cluster: "test", AuthInfo: "test"}
 	k.CurrentContext = "test"
 	return clientcmd.WriteToFile(*k, file)
-}
-
-// pki is a certificate authority and what it has signed.
-type pki struct {
-	folder string
-	key    *ecdsa.PrivateKey
-	ca     *x509.Certificate
-	serial atomic.Int64
-}
-
-func newPKI(folder string) (*pki, error) {
-	p := &pki{folder: folder}
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		return nil, err
-	}
-	p.key = key
-	p.ca = &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "kubetest"}, IsCA: true, BasicConstraintsValid: true,
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour), KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageDigitalSignature,
-	}
-	der, err := x509.CreateCertificate(rand.Reader, p.ca, p.ca, &key.PublicKey, key)
-	if err != nil {
-		return nil, err
-	}
-	sa, err := x509.MarshalECPrivateKey(key)
-	if err != nil {
-		return nil, err
-	}
-	return p, errors.Join(
-		writePEM(filepath.Join(folder, "ca.crt"), "CERTIFICATE", der),
-		writePEM(filepath.Join(folder, "sa.key"), "EC PRIVATE KEY", sa),
-		p.sign("apiserver", pkix.Name{CommonName: "kube-apiserver"}),
-		p.sign("admin", pkix.Name{CommonName: "admin", Organization: []string{"system:masters"}}),
-		p.sign("kubelet", pkix.Name{CommonName: "kubelet"}),
-	)
-}
-
-func (p *pki) sign(name string, subject pkix.Name) error {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		return err
-	}
-	der, err := x509.CreateCertificate(rand.Reader, &x509.Certificate{
-		SerialNumber: big.NewInt(1 + p.serial.Add(1)), Subject: subject, NotBefore: p.ca.NotBefore, NotAfter: p.ca.NotAfter,
-		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth, x509.ExtKeyUsageServerAuth},
-		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, DNSNames: []string{"localhost"},
-	}, p.ca, &key.PublicKey, p.key)
-	if err != nil {
-		return err
-	}
-	private, err := x509.MarshalECPrivateKey(key)
-	if err != nil {
-		return err
-	}
-	return errors.Join(
-		writePEM(filepath.Join(p.folder, name+".crt"), "CERTIFICATE", der),
-		writePEM(filepath.Join(p.folder, name+".key"), "EC PRIVATE KEY", private),
-	)
-}
-
-func (p *pki) kubelet() (*tls.Certificate, error) {
-	pair, err := tls.LoadX509KeyPair(filepath.Join(p.folder, "kubelet.crt"), filepath.Join(p.folder, "kubelet.key"))
-	return &pair, err
-}
-
-func writePEM(file, kind string, der []byte) error {
-	return os.WriteFile(file, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}), 0o600)
 }
