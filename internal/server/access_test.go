@@ -73,8 +73,8 @@ func describe(t *testing.T, method string) protoreflect.MethodDescriptor {
 	return m
 }
 
-// request is what a method is asked, as JSON and as a message.
-func request(t *testing.T, method, job string) (text string, message proto.Message) {
+// requestOf is what a method is asked, as JSON and as a message.
+func requestOf(t *testing.T, method, job string) (text string, message proto.Message) {
 	t.Helper()
 	input := describe(t, method).Input()
 	text, known := asks[method]
@@ -103,7 +103,7 @@ func overGRPC(t *testing.T, conn *grpc.ClientConn, method, job string) error {
 	defer cancel()
 	stream, err := conn.NewStream(ctx, &grpc.StreamDesc{ServerStreams: true, ClientStreams: true}, method)
 	ok(t, err)
-	_, message := request(t, method, job)
+	_, message := requestOf(t, method, job)
 	if err := stream.SendMsg(message); err != nil && err != io.EOF { //nolint:errorlint // io.EOF says that RecvMsg knows why
 		return err
 	}
@@ -137,7 +137,7 @@ func route(t *testing.T, method, job string) (verb, path, body string, there boo
 	case rule.GetDelete() != "":
 		verb, path = http.MethodDelete, rule.GetDelete()
 	}
-	text, message := request(t, method, job)
+	text, message := requestOf(t, method, job)
 	path = inPath.ReplaceAllStringFunc(path, func(field string) string {
 		f := d.Input().Fields().ByName(protoreflect.Name(strings.Trim(field, "{}")))
 		if value := message.ProtoReflect().Get(f).String(); value != "" {

@@ -120,7 +120,7 @@ func (a *accounts) wants(err error, code armada.ErrorCode, why string) {
 func TestAServiceAccountOfARealClusterLogsIn(t *testing.T) {
 	t.Parallel()
 	a := newAccounts(t)
-	h := &house{T: t, log: slog.New(slog.DiscardHandler)}
+	h := &house{TB: t, log: slog.New(slog.DiscardHandler)}
 	config := app.DefaultConfig()
 	config.Server.GRPCAddr, config.Server.HTTPAddr, config.Auth = "127.0.0.1:0", "127.0.0.1:0", a.config(func(*auth.Kubernetes) {})
 	server, _ := h.begin(app.RoleServer|app.RoleExecutor, config, withoutJobs)
@@ -172,7 +172,7 @@ func TestTokensForOthersExpiredForgedAndOfDeletedAccountsAreRefused(t *testing.T
 	if err := kubetest.Client().CoreV1().ServiceAccounts(a.namespace).Delete(t.Context(), "robot", metav1.DeleteOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	h := &house{T: t}
+	h := &house{TB: t}
 	h.await("the token of a deleted account to be refused", func() bool {
 		clock = clock.Add(time.Minute + time.Second)
 		_, err = whoever(robot)
