@@ -17,6 +17,18 @@ const (
 	AnnotationFailFast        = "armadaproject.io/failFast"
 )
 
+// GangDefaults fills in what a gang leaves out.
+func (r *Rules) GangDefaults(gang *armada.Gang) {
+	if !gang.Alone() && gang.UniformityLabel == "" {
+		gang.UniformityLabel = r.config.DefaultGangNodeUniformityLabel
+	}
+}
+
+// GangLabel is the label that the pods of a gang get, false when they get none.
+func (r *Rules) GangLabel(gang armada.Gang) (key, value string, wanted bool) {
+	return AnnotationGangID, gang.ID, r.config.AddGangIDLabel && !gang.Alone()
+}
+
 // MaxGang is how many members a gang may have.
 const MaxGang = 100_000
 

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/resource"
+	"k8s.io/apimachinery/pkg/api/validate/content"
 
 	"armada"
 )
@@ -47,6 +48,12 @@ type Config struct {
 	// AssertInitContainersRequestFractionalCPU refuses init containers that ask
 	// for whole cpus: a kubelet may pin those for the life of the pod.
 	AssertInitContainersRequestFractionalCPU bool
+	// DefaultGangNodeUniformityLabel is the label of which the nodes of a gang share a
+	// value when the gang names none; empty for nodes anywhere.
+	DefaultGangNodeUniformityLabel string
+	// AddGangIDLabel gives the pods of a gang its id as the label armadaproject.io/gangId,
+	// so that the members can be selected.
+	AddGangIDLabel bool
 }
 
 // DefaultConfig returns the values of an installation that says nothing.
@@ -118,6 +125,9 @@ func (c Config) Rules(table armada.ResourceTable) (*Rules, error) {
 	}
 	if c.MinTerminationGracePeriod < 0 || c.MaxTerminationGracePeriod < c.MinTerminationGracePeriod {
 		return nil, fmt.Errorf("maxTerminationGracePeriod: %s is less than the minimum, %s", c.MaxTerminationGracePeriod, c.MinTerminationGracePeriod)
+	}
+	if label := c.DefaultGangNodeUniformityLabel; label != "" && len(content.IsLabelKey(label)) > 0 {
+		return nil, fmt.Errorf("defaultGangNodeUniformityLabel: %q is not a label key", label)
 	}
 	for _, name := range slices.Sorted(maps.Keys(c.MaxOversubscriptionByResourceRequest)) {
 		if ratio := c.MaxOversubscriptionByResourceRequest[name]; !(ratio >= 1) {

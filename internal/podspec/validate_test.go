@@ -211,6 +211,7 @@ func TestAConfigThatContradictsItselfIsRefusedWithItsKey(t *testing.T) {
 	t.Parallel()
 	for want, change := range map[string]func(*podspec.Config){
 		"priorityClasses[0].name":                   func(c *podspec.Config) { c.PriorityClasses[0].Name = "" },
+		"defaultGangNodeUniformityLabel":            func(c *podspec.Config) { c.DefaultGangNodeUniformityLabel = "not a key" },
 		"defaultPriorityClassName":                  func(c *podspec.Config) { c.DefaultPriorityClassName = "urgent" },
 		"maxTerminationGracePeriod":                 func(c *podspec.Config) { c.MaxTerminationGracePeriod = 0 },
 		"maxOversubscriptionByResourceRequest[cpu]": func(c *podspec.Config) { c.MaxOversubscriptionByResourceRequest = map[string]float64{"cpu": 0.5} },

@@ -14,6 +14,7 @@ import (
 	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/peer"
 	"google.golang.org/grpc/status"
@@ -102,6 +103,7 @@ func newGateway(config Config, p *pipe, health, ui http.Handler) (*gateway, erro
 		runtime.WithOutgoingHeaderMatcher(outgoingHeader),
 		runtime.WithForwardResponseOption(openStream),
 		runtime.WithErrorHandler(handleError),
+		runtime.WithRoutingErrorHandler(handleRoutingError),
 	)
 	// The connection lives as long as the process wants; nothing ends it early.
 	ctx := context.Background()
@@ -132,6 +134,18 @@ func handleError(ctx context.Context, mux *runtime.ServeMux, m runtime.Marshaler
 		w.Header().Set("Retry-After", strconv.FormatInt(int64(math.Ceil(wait.Seconds())), 10))
 	}
 	restjson.HandleError(ctx, mux, m, &challenging{w}, r, err)
+}
+
+// handleRoutingError answers requests that are for no call. The gateway takes a method
+// that a path does not have for a call that is not implemented, which is 501.
+func handleRoutingError(ctx context.Context, mux *runtime.ServeMux, m runtime.Marshaler, w http.ResponseWriter, r *http.Request, code int) {
+	if code != http.StatusMethodNotAllowed {
+		runtime.DefaultRoutingErrorHandler(ctx, mux, m, w, r, code)
+		return
+	}
+	handleError(ctx, mux, m, w, r, &runtime.HTTPStatusError{
+		HTTPStatus: code, Err: status.Errorf(codes.Unimplemented, "the path has no method %s; /api/docs describes those that there are", r.Method),
+	})
 }
 
 // retryAfter is how long an error asks to wait; 0 when it does not.

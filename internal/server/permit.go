@@ -7,7 +7,7 @@ import (
 
 // permitLasts is how long a stream goes on without asking again whether its caller
 // may have what it sends.
-const permitLasts = 10 * time.Second
+const permitLasts = 30 * time.Second
 
 // permit is what lets a stream send: its caller's right, which may be taken away
 // while the stream is open. A stream that sends nothing does not ask.

@@ -90,17 +90,17 @@ func TestALimitThatWouldHoldNobodyBackIsRefused(t *testing.T) {
 	_, err := w.submit.CreateQueue(t.Context(), &api.Queue{Name: "good", ResourceLimitsByPriorityClassName: limits})
 	ok(t, err)
 	odd := map[string]float64{"cpu": -1, "wine": 0.5}
-	limits["armada-defualt"] = &api.PriorityClassResourceLimits{MaximumResourceFraction: half}
+	limits["armada-standard"] = &api.PriorityClassResourceLimits{MaximumResourceFraction: half}
 	limits["armada-preemptible"] = &api.PriorityClassResourceLimits{
 		MaximumResourceFraction: odd, MaximumResourceFractionByPool: map[string]*api.PriorityClassPoolResourceLimits{"gpu": {MaximumResourceFraction: odd}},
 	}
 	_, err = w.submit.UpdateQueue(t.Context(), &api.Queue{Name: "good", ResourceLimitsByPriorityClassName: limits, ResourceLimits: odd})
 	const of = "resource_limits_by_priority_class_name"
-	wantPaths(t, err, of+"[armada-defualt]", of+"[armada-preemptible].maximum_resource_fraction[cpu]", of+"[armada-preemptible].maximum_resource_fraction[wine]",
+	wantPaths(t, err, of+"[armada-standard]", of+"[armada-preemptible].maximum_resource_fraction[cpu]", of+"[armada-preemptible].maximum_resource_fraction[wine]",
 		of+"[armada-preemptible].maximum_resource_fraction_by_pool[gpu].maximum_resource_fraction[cpu]",
 		of+"[armada-preemptible].maximum_resource_fraction_by_pool[gpu].maximum_resource_fraction[wine]", "resource_limits[cpu]")
-	if err != nil && !strings.Contains(err.Error(), `did you mean "armada-default"`) {
-		t.Errorf("the error suggests nothing: %v", err)
+	if err != nil && !strings.Contains(err.Error(), `"armada-standard" is no priority class`) {
+		t.Errorf("the error does not say why: %v", err)
 	}
 	// Clients of 2020 name what their clusters may have.
 	_, err = w.submit.CreateQueue(t.Context(), &api.Queue{Name: "old", ResourceLimits: map[string]float64{"wine": 0.5}})

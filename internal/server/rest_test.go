@@ -352,6 +352,23 @@ func TestAPageOfAnAllowedOriginWatches(t *testing.T) {
 	}
 }
 
+func TestARequestWithoutABodyIsAnEmptyOne(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, options{})
+	for path, want := range map[string]struct {
+		code int
+		says string
+	}{
+		"/v1/queues/active":    {http.StatusOK, "activeQueuesByPool"},
+		"/v1/job-set/nope/set": {http.StatusNotFound, "could not find queue"},
+		"/v1/job/cancel":       {http.StatusBadRequest, "job_set_id: must not be empty"},
+	} {
+		if answer, body := w.call(http.MethodPost, path, ""); answer.StatusCode != want.code || !strings.Contains(body, want.says) {
+			t.Errorf("%s: %d %s, want %d %s", path, answer.StatusCode, body, want.code, want.says)
+		}
+	}
+}
+
 func TestAnUnknownPathIsNotFound(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, options{deps: func(d *server.Deps) {
@@ -362,6 +379,9 @@ func TestAnUnknownPathIsNotFound(t *testing.T) {
 	}
 	if answer, _ := w.call(http.MethodGet, "/v1/never", ""); answer.StatusCode != http.StatusNotFound {
 		t.Errorf("%d", answer.StatusCode)
+	}
+	if answer, body := w.call(http.MethodPatch, "/v1/queue/q", "{}"); answer.StatusCode != http.StatusMethodNotAllowed || !strings.Contains(body, "no method PATCH") {
+		t.Errorf("%d %s", answer.StatusCode, body)
 	}
 	if answer, body := newWorld(t, options{}).call(http.MethodGet, "/jobs", ""); answer.StatusCode != http.StatusNotFound || !json.Valid([]byte(body)) {
 		t.Errorf("without pages: %d %s", answer.StatusCode, body)

@@ -92,6 +92,9 @@ func (s *submitService) submit(ctx context.Context, request *submitview.JobSubmi
 	for i, asked := range request.GetJobRequestItems() {
 		it := &items[i]
 		batch.Jobs[i] = newJob(made[i], asked, it, caller)
+		if key, value, wanted := s.specs.rules.GangLabel(it.gang); wanted {
+			batch.Jobs[i].Details.Labels = with(batch.Jobs[i].Details.Labels, key, value)
+		}
 		batch.Templates[it.spec.template] = it.spec.canonical
 		batch.Shapes[it.needs.shape] = it.needs.requirements
 	}
@@ -199,6 +202,16 @@ func newJob(id armada.JobID, asked *submitview.JobSubmitRequestItem, it *item, o
 			Services:    wire.Services(asked.GetServices()),
 		},
 	}
+}
+
+// with returns the texts with one more, and leaves those given alone.
+func with(texts map[string]string, key, value string) map[string]string {
+	more := maps.Clone(texts)
+	if more == nil {
+		more = map[string]string{}
+	}
+	more[key] = value
+	return more
 }
 
 const idMark = "{JobId}"

@@ -15,6 +15,8 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"armada"
+	"armada/internal/podspec"
+	"armada/internal/server"
 	"armada/internal/store"
 	"armada/pkg/api"
 	"armada/pkg/api/k8s/api/resource"
@@ -200,6 +202,36 @@ func TestMembersOfAGangMustAgree(t *testing.T) {
 	wantCode(t, err, codes.InvalidArgument)
 	wantPaths(t, err, "job_request_items[1].annotations[armadaproject.io/gangCardinality]",
 		"job_request_items[2].annotations[armadaproject.io/gangNodeUniformityLabel]", "job_request_items[2].pod_spec.priorityClassName")
+}
+
+func TestAGangHasTheLabelsOfItsInstallation(t *testing.T) {
+	t.Parallel()
+	config := podspec.DefaultConfig()
+	config.DefaultGangNodeUniformityLabel, config.AddGangIDLabel = "zone", true
+	rules, err := config.Rules(armada.DefaultResourceTable())
+	ok(t, err)
+	w := newWorld(t, options{deps: func(d *server.Deps) { d.Rules = rules }})
+	list := items(3)
+	list[0].Annotations = map[string]string{"armadaproject.io/gangId": "g", "armadaproject.io/gangCardinality": "2"}
+	list[0].Labels = map[string]string{"a": "b"}
+	list[1].Annotations = list[0].Annotations
+	ids := w.submitted("set", list)
+	for i, want := range []map[string]string{{"a": "b", "armadaproject.io/gangId": "g"}, {"armadaproject.io/gangId": "g"}, nil} {
+		job := w.job(ids[i])
+		if got := job.Details.Labels; !maps.Equal(got, want) {
+			t.Errorf("job %d has the labels %v, want %v", i, got, want)
+		}
+		if got := job.Job.Gang.UniformityLabel; (got == "zone") != (i < 2) {
+			t.Errorf("the nodes of job %d share %q", i, got)
+		}
+	}
+	list[0].Annotations["armadaproject.io/gangNodeUniformityLabel"] = "rack"
+	if got := w.job(w.submitted("own", list)[0]).Job.Gang.UniformityLabel; got != "rack" {
+		t.Errorf("a gang that names its own label has %q", got)
+	}
+	list[0].Annotations["armadaproject.io/gangId"] = "not a label"
+	_, err = w.submit.SubmitJobs(t.Context(), &api.JobSubmitRequest{Queue: "q", JobSetId: "bad", JobRequestItems: list[:1]})
+	wantPaths(t, err, "job_request_items[0].annotations[armadaproject.io/gangId]")
 }
 
 func TestLateMembersOfAGangAreRefused(t *testing.T) {

@@ -113,6 +113,10 @@ func (s *submission) item(i int, asked *submitview.JobSubmitRequestItem) item {
 	}
 	gang, wrong := podspec.ParseGang(asked.GetAnnotations(), path("annotations"))
 	s.wrong = append(s.wrong, wrong...)
+	s.specs.rules.GangDefaults(&gang)
+	if key, value, wanted := s.specs.rules.GangLabel(gang); wanted {
+		s.wrong = append(s.wrong, podspec.ValidateLabel(key, value, func() string { return path("annotations") })...)
+	}
 	out.gang = gang
 	if !gang.Alone() && out.spec != nil {
 		out.needs = out.spec.needs(true)

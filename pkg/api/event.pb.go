@@ -1225,7 +1225,7 @@ type JobPreemptedEvent struct {
 	ClusterId string `protobuf:"bytes,5,opt,name=cluster_id,json=clusterId" json:"cluster_id,omitempty"`
 	// The run that was stopped.
 	RunId string `protobuf:"bytes,6,opt,name=run_id,json=runId" json:"run_id,omitempty"`
-	// The run that took its place, if one did.
+	// Never filled by this server; see preempting_job_id.
 	PreemptiveRunId string `protobuf:"bytes,8,opt,name=preemptive_run_id,json=preemptiveRunId" json:"preemptive_run_id,omitempty"`
 	// Why, in words.
 	Reason string `protobuf:"bytes,9,opt,name=reason" json:"reason,omitempty"`

@@ -39,7 +39,7 @@ type ExecutorClient interface {
 	UpsertExecutorSettings(ctx context.Context, in *ExecutorSettingsUpsertRequest, opts ...grpc.CallOption) (*emptypb.Empty, error)
 	// Forgets the settings of an executor: it is open.
 	DeleteExecutorSettings(ctx context.Context, in *ExecutorSettingsDeleteRequest, opts ...grpc.CallOption) (*emptypb.Empty, error)
-	// Preempts jobs that run on an executor.
+	// Preempts jobs that run on an executor, but for those whose priority class is not preemptible.
 	PreemptOnExecutor(ctx context.Context, in *ExecutorPreemptRequest, opts ...grpc.CallOption) (*emptypb.Empty, error)
 	// Cancels jobs that run on an executor.
 	CancelOnExecutor(ctx context.Context, in *ExecutorCancelRequest, opts ...grpc.CallOption) (*emptypb.Empty, error)
@@ -115,7 +115,7 @@ type ExecutorServer interface {
 	UpsertExecutorSettings(context.Context, *ExecutorSettingsUpsertRequest) (*emptypb.Empty, error)
 	// Forgets the settings of an executor: it is open.
 	DeleteExecutorSettings(context.Context, *ExecutorSettingsDeleteRequest) (*emptypb.Empty, error)
-	// Preempts jobs that run on an executor.
+	// Preempts jobs that run on an executor, but for those whose priority class is not preemptible.
 	PreemptOnExecutor(context.Context, *ExecutorPreemptRequest) (*emptypb.Empty, error)
 	// Cancels jobs that run on an executor.
 	CancelOnExecutor(context.Context, *ExecutorCancelRequest) (*emptypb.Empty, error)

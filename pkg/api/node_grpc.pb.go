@@ -32,7 +32,7 @@ const (
 //
 // Node acts on the jobs of one node of one executor.
 type NodeClient interface {
-	// Preempts jobs that run on a node.
+	// Preempts jobs that run on a node, but for those whose priority class is not preemptible.
 	PreemptOnNode(ctx context.Context, in *NodePreemptRequest, opts ...grpc.CallOption) (*emptypb.Empty, error)
 	// Cancels jobs that run on a node.
 	CancelOnNode(ctx context.Context, in *NodeCancelRequest, opts ...grpc.CallOption) (*emptypb.Empty, error)
@@ -72,7 +72,7 @@ func (c *nodeClient) CancelOnNode(ctx context.Context, in *NodeCancelRequest, op
 //
 // Node acts on the jobs of one node of one executor.
 type NodeServer interface {
-	// Preempts jobs that run on a node.
+	// Preempts jobs that run on a node, but for those whose priority class is not preemptible.
 	PreemptOnNode(context.Context, *NodePreemptRequest) (*emptypb.Empty, error)
 	// Cancels jobs that run on a node.
 	CancelOnNode(context.Context, *NodeCancelRequest) (*emptypb.Empty, error)

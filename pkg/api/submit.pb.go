@@ -925,7 +925,7 @@ type Job struct {
 	Labels map[string]string `protobuf:"bytes,9,rep,name=labels,proto3" json:"labels,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	// Annotations of the pod.
 	Annotations map[string]string `protobuf:"bytes,10,rep,name=annotations,proto3" json:"annotations,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
-	// Deprecated: merged into the node selector of the pod spec.
+	// Deprecated: never filled by this server; they are in the node selector of pod_spec.
 	//
 	// Deprecated: Marked as deprecated in pkg/api/submit.proto.
 	RequiredNodeLabels map[string]string `protobuf:"bytes,11,rep,name=required_node_labels,json=requiredNodeLabels,proto3" json:"required_node_labels,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
@@ -948,7 +948,7 @@ type Job struct {
 	CompressedQueueOwnershipUserGroups []byte `protobuf:"bytes,19,opt,name=compressed_queue_ownership_user_groups,json=compressedQueueOwnershipUserGroups,proto3" json:"compressed_queue_ownership_user_groups,omitempty"`
 	// Not used by this server: kept as given.
 	Scheduler string `protobuf:"bytes,20,opt,name=scheduler,proto3" json:"scheduler,omitempty"`
-	// What the scheduler counts for it.
+	// Never filled by this server: pod_spec says what the job asks for.
 	SchedulingResourceRequirements *v1.ResourceRequirements `protobuf:"bytes,21,opt,name=scheduling_resource_requirements,json=schedulingResourceRequirements,proto3" json:"scheduling_resource_requirements,omitempty"`
 	unknownFields                  protoimpl.UnknownFields
 	sizeCache                      protoimpl.SizeCache
@@ -1365,7 +1365,8 @@ type Queue struct {
 	UserOwners []string `protobuf:"bytes,3,rep,name=user_owners,json=userOwners,proto3" json:"user_owners,omitempty"`
 	// Groups that may do everything with the queue; kept as permissions and answered there.
 	GroupOwners []string `protobuf:"bytes,4,rep,name=group_owners,json=groupOwners,proto3" json:"group_owners,omitempty"`
-	// Deprecated: accepted and kept, of no effect.
+	// Deprecated: the limits of the default priority class, unless there are limits by class.
+	// Kept and answered as those.
 	//
 	// Deprecated: Marked as deprecated in pkg/api/submit.proto.
 	ResourceLimits map[string]float64 `protobuf:"bytes,5,rep,name=resource_limits,json=resourceLimits,proto3" json:"resource_limits,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"fixed64,2,opt,name=value"`
@@ -1375,7 +1376,7 @@ type Queue struct {
 	ResourceLimitsByPriorityClassName map[string]*PriorityClassResourceLimits `protobuf:"bytes,7,rep,name=resource_limits_by_priority_class_name,json=resourceLimitsByPriorityClassName,proto3" json:"resource_limits_by_priority_class_name,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	// A closed queue keeps its queued jobs queued.
 	Cordoned bool `protobuf:"varint,8,opt,name=cordoned,proto3" json:"cordoned,omitempty"`
-	// Deprecated: use labels.
+	// Deprecated: never read; use labels.
 	//
 	// Deprecated: Marked as deprecated in pkg/api/submit.proto.
 	LabelsDeprecated []string `protobuf:"bytes,9,rep,name=labels_deprecated,json=labelsDeprecated,proto3" json:"labels_deprecated,omitempty"`
@@ -1508,7 +1509,8 @@ func (x *Queue) GetActiveJobSets() []*JobSetInfo {
 // Limits of one priority class in one queue.
 type PriorityClassResourceLimits struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Resource name to the share of the pool's total, 0 to 1.
+	// Resource name to the share of the pool's total, 0 to 1. Only of resources that are
+	// counted.
 	MaximumResourceFraction map[string]float64 `protobuf:"bytes,1,rep,name=maximum_resource_fraction,json=maximumResourceFraction,proto3" json:"maximum_resource_fraction,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"fixed64,2,opt,name=value"`
 	// Pool name to the limits that hold there instead.
 	MaximumResourceFractionByPool map[string]*PriorityClassPoolResourceLimits `protobuf:"bytes,2,rep,name=maximum_resource_fraction_by_pool,json=maximumResourceFractionByPool,proto3" json:"maximum_resource_fraction_by_pool,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
@@ -1563,7 +1565,8 @@ func (x *PriorityClassResourceLimits) GetMaximumResourceFractionByPool() map[str
 // Limits of one priority class in one queue and pool.
 type PriorityClassPoolResourceLimits struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Resource name to the share of the pool's total, 0 to 1.
+	// Resource name to the share of the pool's total, 0 to 1. Only of resources that are
+	// counted.
 	MaximumResourceFraction map[string]float64 `protobuf:"bytes,1,rep,name=maximum_resource_fraction,json=maximumResourceFraction,proto3" json:"maximum_resource_fraction,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"fixed64,2,opt,name=value"`
 	unknownFields           protoimpl.UnknownFields
 	sizeCache               protoimpl.SizeCache

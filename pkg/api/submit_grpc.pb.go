@@ -67,7 +67,8 @@ type QueueServiceClient interface {
 	CordonQueue(ctx context.Context, in *QueueCordonRequest, opts ...grpc.CallOption) (*emptypb.Empty, error)
 	// Opens the queue again.
 	UncordonQueue(ctx context.Context, in *QueueUncordonRequest, opts ...grpc.CallOption) (*emptypb.Empty, error)
-	// Preempts the running jobs of a queue.
+	// Preempts the jobs of a queue that have a node, but for those whose priority class is
+	// not preemptible.
 	PreemptOnQueue(ctx context.Context, in *QueuePreemptRequest, opts ...grpc.CallOption) (*emptypb.Empty, error)
 	// Cancels the active jobs of a queue.
 	CancelOnQueue(ctx context.Context, in *QueueCancelRequest, opts ...grpc.CallOption) (*emptypb.Empty, error)
@@ -232,7 +233,8 @@ type QueueServiceServer interface {
 	CordonQueue(context.Context, *QueueCordonRequest) (*emptypb.Empty, error)
 	// Opens the queue again.
 	UncordonQueue(context.Context, *QueueUncordonRequest) (*emptypb.Empty, error)
-	// Preempts the running jobs of a queue.
+	// Preempts the jobs of a queue that have a node, but for those whose priority class is
+	// not preemptible.
 	PreemptOnQueue(context.Context, *QueuePreemptRequest) (*emptypb.Empty, error)
 	// Cancels the active jobs of a queue.
 	CancelOnQueue(context.Context, *QueueCancelRequest) (*emptypb.Empty, error)
@@ -858,7 +860,8 @@ type SubmitClient interface {
 	// Gives jobs a new priority: the named ones, or without any id all active jobs of the
 	// job set.
 	ReprioritizeJobs(ctx context.Context, in *JobReprioritizeRequest, opts ...grpc.CallOption) (*JobReprioritizeResponse, error)
-	// Stops the named jobs as if others had taken their place. They end as preempted.
+	// Stops the named jobs as if others had taken their place. They end as preempted. Jobs
+	// whose priority class is not preemptible keep their place.
 	PreemptJobs(ctx context.Context, in *JobPreemptRequest, opts ...grpc.CallOption) (*PreemptionResult, error)
 	// Creates the queue, or replaces it whole when it exists. A caller who names neither
 	// owners nor permissions gets every permission on it.
@@ -1064,7 +1067,8 @@ type SubmitServer interface {
 	// Gives jobs a new priority: the named ones, or without any id all active jobs of the
 	// job set.
 	ReprioritizeJobs(context.Context, *JobReprioritizeRequest) (*JobReprioritizeResponse, error)
-	// Stops the named jobs as if others had taken their place. They end as preempted.
+	// Stops the named jobs as if others had taken their place. They end as preempted. Jobs
+	// whose priority class is not preemptible keep their place.
 	PreemptJobs(context.Context, *JobPreemptRequest) (*PreemptionResult, error)
 	// Creates the queue, or replaces it whole when it exists. A caller who names neither
 	// owners nor permissions gets every permission on it.

@@ -108,7 +108,7 @@ func (Marshaler) NewDecoder(r io.Reader) runtime.Decoder {
 			err = body.note(d.warnings)
 		}
 		d.warnings = nil
-		if body != nil {
+		if body != nil && !errors.Is(err, io.EOF) { // without a body the request is empty, and what is wrong is told by who gets it
 			body.failed = err
 		}
 		return err
