@@ -3,8 +3,9 @@
 // with the HTTP handler of the metrics address.
 //
 // The words: a metric is registered by the package that counts, with the
-// registry it is given; this package registers only what is about the process
-// itself. A log line has a constant message and attributes in snake_case.
+// registry it is given; this package has only what is about the process itself,
+// and what executors of the original say of their clusters ([ClusterUse]), which
+// nobody here counts. A log line has a constant message and attributes in snake_case.
 //
 // It must never become a place for globals: no default logger, no default
 // registry, nothing that a test cannot have twice. Tracing will be set up here

@@ -41,14 +41,20 @@ func NewClusterUse(resources armada.ResourceTable, silence time.Duration) *Clust
 func (c *ClusterUse) Put(use armada.ClusterUse) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.forget()
 	c.latest[use.Executor] = heard{use, time.Now()}
 }
 
-// current are the uses of executors that are not silent; others are forgotten.
+// forget forgets executors that are silent. The lock is held.
+func (c *ClusterUse) forget() {
+	maps.DeleteFunc(c.latest, func(_ armada.ExecutorID, h heard) bool { return time.Since(h.at) >= c.silence })
+}
+
+// current are the uses of executors that are not silent.
 func (c *ClusterUse) current() []armada.ClusterUse {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	maps.DeleteFunc(c.latest, func(_ armada.ExecutorID, h heard) bool { return time.Since(h.at) >= c.silence })
+	c.forget()
 	uses := make([]armada.ClusterUse, 0, len(c.latest))
 	for _, h := range c.latest {
 		uses = append(uses, h.use)
