@@ -22,7 +22,7 @@ func TestWhatUsersSee(t *testing.T) {
 			"create queue a", "create queue a --priority-factor 0.5", "create queue a --priority-factor 0", "create queue a --limits cpu=0.5", "create queue a --limits batch:cpu=2", "update queue demo", "update queue nope", "delete queue a", "delete queue demo",
 			"get queue demo", "get queue demo -o json", "get queue demo -o wide", "get queue nope", "get queues", "get queues -o yaml", "get queues -o wide", "get queues -o name",
 			"get queues -l team=x", "get queues --inverse -l team",
-			"get queues other-queue", "get queues --only-cordoned", "get queues none", "create -f testdata/queue.yaml", "create -f testdata/queue.yaml --dry-run",
+			"get queues other-queue", "get queues --only-cordoned", "get queues none", "get queues none demo neither -o name", "create -f testdata/queue.yaml", "create -f testdata/queue.yaml --dry-run",
 			"create -f testdata/badqueue.yaml", "get scheduling-report", "get queue-report demo", "get queue-report nope", "get scheduling-report --queue a --job-id b",
 		},
 		"policies": {
@@ -41,7 +41,7 @@ func TestWhatUsersSee(t *testing.T) {
 		"watch": {"watch demo first --exit-if-inactive", "watch nope first", "watch demo first --from s --exit-if-inactive", "watch demo first --from s --exit-if-inactive -o name", "watch demo first --exit-if-inactive --force-new-events --force-legacy-events --from s"},
 		"jobs": {
 			"get jobs", "get jobs --limit 1", "get jobs --queue other-queue", "get jobs --queue dmeo", "get jobs --job-set none", "get jobs --state running,Failed", "get jobs -o wide", "get jobs -o name", "get jobs -o json --state failed",
-			"get jobs -o yaml --limit 2", "get jobs --reverse -o name", "get jobs --sort state -o name", "get jobs --sort priority", "get jobs --sort changed --reverse -o name", "get jobs --since 90m -o name", "get job " + job(1), "get job -o name " + job(1) + " " + job(2), "get job x",
+			"get jobs -o yaml --limit 2", "get jobs --reverse -o name", "get jobs --sort state -o name", "get jobs --sort priority", "get jobs --sort priority --limit 1 -o name", "get jobs --sort submitted --limit 1 -o name", "get jobs --sort changed --reverse -o name", "get jobs --since 90m -o name", "get job " + job(1), "get job -o name " + job(1) + " " + job(2), "get job x",
 		},
 		"describe": {
 			"describe job " + job(0), "describe job " + job(1), "describe job " + job(2), "describe job " + job(2) + " --events=false", "describe job " + job(0) + " -o yaml", "describe job x",
@@ -61,7 +61,7 @@ func TestWhatUsersSee(t *testing.T) {
 		},
 		"logs": {
 			"logs " + job(0), "logs --tail 1 --timestamps " + job(0), "logs " + job(1), "logs --since 1m " + job(0), "logs --since 2026-11-23T12:00:00.5Z -o json " + job(0),
-			"logs --container side " + job(0), "logs --since yesterday " + job(0), "logs -f " + job(1), "logs -f " + job(3),
+			"logs --container side " + job(0), "logs --prefix " + job(0), "logs --prefix --timestamps --container side " + job(0), "logs --since yesterday " + job(0), "logs -f " + job(1), "logs -f " + job(3),
 		},
 		"forms": {
 			"cancel job " + job(2) + " -o json", "cancel job " + job(2) + " -o name", "cancel job-set demo first -o yaml", "reprioritize job " + job(2) + " 5 -o json",
@@ -90,8 +90,9 @@ func TestWhatUsersSee(t *testing.T) {
 			"reprioritize job-set demo second 1", "reprioritize job-set demo first soon",
 		},
 		"usage": {
-			"sumbit x", "get", "get nothing", "get jobs --stat x", "get jobs --state x", "get jobs x", "get jobs --sort cpu", "get queue", "get queues -o xml", "get job", "logs", "logs --tail -1 x",
+			"sumbit x", "get", "get nothing", "get jobs --stat x", "get jobs --state x", "get jobs x", "get jobs --sort colour", "get queue", "get queues -o xml", "get job", "logs", "logs --tail -1 x",
 			"cancel job a b", "watch demo", "submit", "jobs", "stop", "describe " + job(1), "get jobs --limit -1", "help exit-codes",
+			"create queue a --priority-factor two", "create queue a --labels x", "create queue a --priorityFactor 2", "get jobs --limit x", "top queues --interval soon", "get jobs --count=perhaps", "get jobs --filter =x", "get scheduling-report -v=x", "reprioritize job " + job(2) + " -1", "get jobs -z",
 		},
 		"config": {
 			"config get-contexts", "--config testdata/gone.yaml config current-context", "config get-contexts -o json", "config get-contexts -o name", "config current-context", "--config testdata/flat.yaml config get-contexts",
@@ -281,11 +282,15 @@ func TestDefaultsBesideTheProgramHaveContextsOfTheirOwn(t *testing.T) {
 	}
 }
 
-func TestWatchSaysThatItWaitsForAJobSetThatHasNoJobs(t *testing.T) {
+func TestWatchWaitsForAJobSetWithoutEventsUnlessItIsToEndWithTheJobs(t *testing.T) {
 	t.Parallel()
-	for set, want := range map[string]string{"first": "", "none": "Queue demo has no job set none, or has forgotten it; waiting for its first job.\n"} {
-		if r := run(t, "watch", "demo", set, "--exit-if-inactive"); r.errors != want || r.code != exitOK {
-			t.Errorf("watch demo %s: exit code %d, errors %q, want %q", set, r.code, r.errors, want)
-		}
+	connect, s := serve(t)
+	waiting := "Job set later of queue demo has no events, or they are forgotten; waiting for the next one.\n"
+	if r := runWith(t, connect, "watch", "demo", "later"); !strings.HasPrefix(r.errors, waiting) || r.code != exitFailed || !s.awaited {
+		t.Errorf("exit code %d, errors %q, want %q; the server was asked for what comes: %v", r.code, r.errors, waiting, s.awaited)
+	}
+	r := run(t, "watch", "demo", "later", "--exit-if-inactive")
+	if r.code != exitNotFound || !strings.Contains(r.errors, "job set later of queue demo has no events") || r.out != "" {
+		t.Errorf("exit code %d, %q", r.code, r.errors)
 	}
 }

@@ -53,17 +53,30 @@ func (q *queueChoice) queuesOf(ctx context.Context, server *client.Client, names
 	if err != nil {
 		return nil, err
 	}
-	for _, name := range names {
-		if !slices.ContainsFunc(all, func(queue *api.Queue) bool { return queue.GetName() == name }) {
-			missing := status.Errorf(codes.NotFound, "there is no queue %q; nothing was done", name)
-			return nil, advise(missing, codes.NotFound, "See which there are: armadactl get queues")
-		}
+	if err := unknownQueues(names, all, "; nothing was done"); err != nil {
+		return nil, err
 	}
 	chosen := slices.DeleteFunc(all, func(queue *api.Queue) bool { return !q.picks(names, queue) })
 	if len(chosen) == 0 {
 		return nil, &advisedError{status.Error(codes.NotFound, "no queue is meant by this"), "See which there are: armadactl get queues -o wide"}
 	}
 	return chosen, nil
+}
+
+// unknownQueues is an error when some of the names are no queue's, otherwise nil. What
+// stands after them in its words is the caller's.
+func unknownQueues(names []string, all []*api.Queue, after string) error {
+	var unknown []string
+	for _, name := range names {
+		if !slices.ContainsFunc(all, func(queue *api.Queue) bool { return queue.GetName() == name }) {
+			unknown = append(unknown, fmt.Sprintf("%q", name))
+		}
+	}
+	if len(unknown) == 0 {
+		return nil
+	}
+	missing := status.Errorf(codes.NotFound, "there is no queue %s%s", strings.Join(unknown, " and no queue "), after)
+	return advise(missing, codes.NotFound, "See which there are: armadactl get queues")
 }
 
 // allQueues are the names of all queues, unless some are named. Servers take an

@@ -143,7 +143,7 @@ func (c *cli) completeFlags(cmd *cobra.Command) {
 		states = append(states, s.String())
 	}
 	suggest(cmd, "state", states...)
-	suggest(cmd, "sort", sortKeys()...)
+	suggest(cmd, "sort", sortNames()...)
 	suggest(cmd, "group-by", groupKeys...)
 }
 

@@ -54,6 +54,8 @@ type server struct {
 	mu   sync.Mutex
 	said []string // what was asked for, one line each
 	seen bool     // the start of the job 3 was
+	// awaited says that somebody waits for the first event of the job set later.
+	awaited bool
 }
 
 type (
@@ -247,6 +249,15 @@ func (s eventServer) GetJobSetEvents(r *api.JobSetRequest, stream grpc.ServerStr
 	if err := known(r.GetQueue()); err != nil {
 		return err
 	}
+	if r.GetId() == "later" {
+		s.main.mu.Lock()
+		defer s.main.mu.Unlock()
+		s.main.awaited = r.GetWatch() && !r.GetErrorIfMissing()
+		if !s.main.awaited {
+			return status.Error(codes.NotFound, "it has no events")
+		}
+		return status.Error(codes.FailedPrecondition, "nothing will come") // a watch that would go on
+	}
 	if r.GetId() == "starting" {
 		s.main.mu.Lock()
 		s.main.seen = true
@@ -272,6 +283,11 @@ func (lookoutServer) GetJobs(_ context.Context, r *lookout.GetJobsRequest) (*loo
 	for _, f := range r.GetFilters() {
 		answer.Jobs = slices.DeleteFunc(answer.Jobs, func(j *lookout.Job) bool { return !passes(j, f) })
 	}
+	order, known := orders[r.GetOrder().GetField()]
+	if !known {
+		return nil, refused(&errdetails.BadRequest_FieldViolation{Field: "order.field", Description: "there is no field " + r.GetOrder().GetField()})
+	}
+	slices.SortStableFunc(answer.Jobs, func(a, b *lookout.Job) int { return order(b, a) })
 	if r.GetOrder().GetDirection() == lookout.Direction_ASCENDING {
 		slices.Reverse(answer.Jobs)
 	}
@@ -279,6 +295,16 @@ func (lookoutServer) GetJobs(_ context.Context, r *lookout.GetJobsRequest) (*loo
 		answer.Jobs, answer.NextPageToken = answer.Jobs[:n], "more"
 	}
 	return answer, nil
+}
+
+// orders are how jobs compare by the fields that this server sorts by.
+var orders = map[string]func(a, b *lookout.Job) int{
+	"submitted": func(_, _ *lookout.Job) int { return 0 }, // as they are
+	"state":     func(a, b *lookout.Job) int { return cmp.Compare(a.GetState(), b.GetState()) },
+	"priority":  func(a, b *lookout.Job) int { return cmp.Compare(a.GetPriority(), b.GetPriority()) },
+	"last_transition": func(a, b *lookout.Job) int {
+		return a.GetLastTransition().AsTime().Compare(b.GetLastTransition().AsTime())
+	},
 }
 
 // passes tells whether a job passes a filter, as far as this server has any.
@@ -329,9 +355,8 @@ func (s lookoutServer) GetLogs(r *lookout.LogsRequest, stream grpc.ServerStreami
 		{Line: "two", Stream: "stderr", Timestamp: timestamppb.New(noon.Add(time.Second)), Container: "main"},
 		{Line: "aside", Stream: "stdout", Timestamp: timestamppb.New(noon.Add(-time.Hour)), Container: "side"},
 	}
-	container := cmp.Or(r.GetContainer(), "main")
 	lines = slices.DeleteFunc(lines, func(l *lookout.LogLine) bool {
-		return l.GetContainer() != container || l.GetTimestamp().AsTime().Before(r.GetSince().AsTime())
+		return r.GetContainer() != "" && l.GetContainer() != r.GetContainer() || l.GetTimestamp().AsTime().Before(r.GetSince().AsTime())
 	})
 	if n := r.GetTailLines(); n > 0 {
 		lines = lines[max(len(lines)-int(n), 0):]

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -30,9 +29,9 @@ func (c *cli) getJobsCommand() *cobra.Command {
 		Long: `List jobs that pass all filters, the newest first. The table is for people; -o json, yaml and name are
 for programs.
 
---limit says how many of the newest jobs are listed (with --reverse: of the oldest), and --sort how these are
-sorted: by changed, the latest first; by state in the order of a job's life; by priority, the one that goes first
-at the top.`,
+--sort has the server sort them, before --limit cuts: by changed, the latest first; by state in the order of a
+job's life; by priority, the one that goes first at the top; by any other field that --filter knows, or by
+annotation:KEY, the smallest first. Any number of jobs comes in the order of submission, 100,000 in another one.`,
 		Example: `  armadactl get jobs --queue demo --state running,queued
   armadactl get jobs --since 1h --state failed -o wide
   armadactl get jobs --since 1d --limit 0 --sort changed
@@ -41,23 +40,21 @@ at the top.`,
   armadactl get jobs --queue demo --since 1d --group-by state`,
 		Args: arguments(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			err := oneOf("sort", order, sortKeys()...)
-			if err == nil && number && by != "" {
-				err = &usageError{"give --count or --group-by, not both"}
+			if number && by != "" {
+				return &usageError{"give --count or --group-by, not both"}
 			}
-			if err == nil && query.Limit < 0 {
-				err = &usageError{"--limit must not be negative; 0 means all"}
+			if query.Limit < 0 {
+				return &usageError{"--limit must not be negative; 0 means all"}
 			}
-			if err == nil {
-				query.States, err = jobStates(states)
-			}
+			var err error
+			query.States, err = jobStates(states)
 			if err == nil {
 				query.SubmittedAfter, err = c.past("since", since)
 			}
 			if err != nil {
 				return err
 			}
-			query.OldestFirst = reverse
+			sortBy(&query, order, reverse)
 			return c.connected(cmd.Context(), func(ctx context.Context, server *client.Client) error {
 				switch {
 				case number:
@@ -65,7 +62,7 @@ at the top.`,
 				case by != "":
 					return c.groupJobs(ctx, server, query, by, form)
 				default:
-					return c.listJobs(ctx, server, query, form, order)
+					return c.listJobs(ctx, server, query, form)
 				}
 			})
 		},
@@ -79,8 +76,8 @@ at the top.`,
 	filterFlags(flags, &query.Where)
 	flags.StringToStringVar(&query.Annotations, "annotation", nil, "only jobs with this annotation, key=value")
 	flags.StringVar(&since, "since", "", "only jobs submitted in the last 15m, 6h, 2d, ..., or since a time")
-	flags.StringVar(&order, "sort", "submitted", "what to sort by: "+strings.Join(sortKeys(), ", "))
-	flags.BoolVar(&reverse, "reverse", false, "the oldest first, or the other way round by what is sorted")
+	flags.StringVar(&order, "sort", "submitted", "what to sort by: "+strings.Join(sortNames(), ", ")+", another field or annotation:KEY")
+	flags.BoolVar(&reverse, "reverse", false, "the other way round: the oldest first")
 	flags.IntVar(&query.Limit, "limit", 100, "at most so many, 0 for all")
 	flags.BoolVar(&number, "count", false, "only say how many there are")
 	flags.StringVar(&by, "group-by", "", "say how many there are of each "+strings.Join(groupKeys, ", ")+", or annotation:KEY")
@@ -89,39 +86,43 @@ at the top.`,
 	return cmd
 }
 
-// orders are what a list of jobs can be sorted by, other than the order in which
-// the server tells them. Jobs that are equal stay in that order.
-var orders = map[string]func(a, b *lookout.Job) int{
-	"changed": func(a, b *lookout.Job) int {
-		return b.GetLastTransition().AsTime().Compare(a.GetLastTransition().AsTime())
-	},
-	"state":    func(a, b *lookout.Job) int { return cmp.Compare(stateRank(a), stateRank(b)) },
-	"queue":    func(a, b *lookout.Job) int { return cmp.Compare(a.GetQueue(), b.GetQueue()) },
-	"job-set":  func(a, b *lookout.Job) int { return cmp.Compare(a.GetJobSet(), b.GetJobSet()) },
-	"priority": func(a, b *lookout.Job) int { return cmp.Compare(a.GetPriority(), b.GetPriority()) },
+// sortKeys are the values of --sort that are suggested, and the fields that they stand
+// for. Ids grow with the time of submission: these are one order by two names.
+var sortKeys = []struct{ key, field string }{
+	{"submitted", "submitted"}, {"id", "job_id"}, {"changed", "last_transition"}, {"state", "state"}, {"priority", "priority"},
+	{"queue", "queue"}, {"job-set", "job_set"}, {"owner", "owner"}, {"node", "node"},
 }
 
-// sortKeys are the values of --sort. Ids grow with the time of submission: these
-// are one order by two names.
-func sortKeys() []string {
-	return append([]string{"submitted", "id"}, slices.Sorted(maps.Keys(orders))...)
+func sortNames() []string {
+	var names []string
+	for _, known := range sortKeys {
+		names = append(names, known.key)
+	}
+	return names
 }
 
-func stateRank(j *lookout.Job) int {
-	state, _ := wire.StateOf(j.GetState())
-	return slices.Index(armada.JobStates(), state)
+// sortBy gives a query the order of a value of --sort: of times the latest first, of
+// everything else the smallest, or the other way round.
+func sortBy(query *client.JobQuery, key string, reverse bool) {
+	query.OrderBy, query.OrderByAnnotation = strings.CutPrefix(key, annotationMark)
+	for _, known := range sortKeys {
+		if key == known.key {
+			query.OrderBy = known.field
+		}
+	}
+	latest := slices.Contains([]string{"submitted", "job_id", "last_transition"}, query.OrderBy) && !query.OrderByAnnotation
+	query.Ascending = latest == reverse
 }
 
-// listJobs writes the jobs of a query: for programs as they come in, unless they
-// are to be sorted; for people when the table can be laid out.
-func (c *cli) listJobs(ctx context.Context, server *client.Client, query client.JobQuery, form, order string) error {
-	compare := orders[order]
+// listJobs writes the jobs of a query: for programs as they come in, for people when
+// the table can be laid out.
+func (c *cli) listJobs(ctx context.Context, server *client.Client, query client.JobQuery, form string) error {
 	to := machine{cli: c, form: form}
 	n := 0
 	var jobs []*lookout.Job
 	err := server.EachJob(ctx, query, func(j *lookout.Job) error {
 		n++
-		if to.chosen() && compare == nil {
+		if to.chosen() {
 			return to.add(j.GetJobId(), j)
 		}
 		jobs = append(jobs, j)
@@ -135,22 +136,10 @@ func (c *cli) listJobs(ctx context.Context, server *client.Client, query client.
 			return advise(err, codes.NotFound, "See which there are: armadactl get queues")
 		}
 	}
-	if compare != nil {
-		slices.SortStableFunc(jobs, func(a, b *lookout.Job) int {
-			if query.OldestFirst {
-				a, b = b, a
-			}
-			return compare(a, b)
-		})
-	}
-	if to.chosen() {
-		for _, j := range jobs {
-			if err := to.add(j.GetJobId(), j); err != nil {
-				return err
-			}
+	if !to.chosen() {
+		if err := c.tableOfJobs(jobs, form == formWide); err != nil {
+			return err
 		}
-	} else if err := c.tableOfJobs(jobs, form == formWide); err != nil {
-		return err
 	}
 	if query.Limit > 0 && n == query.Limit {
 		fmt.Fprintf(c.errors, "There may be more jobs: --limit %d was reached.\n", query.Limit)

@@ -17,15 +17,17 @@ import (
 
 func (c *cli) logsCommand() *cobra.Command {
 	var query client.LogQuery
-	var times bool
+	var times, prefix bool
 	var since, form string
 	cmd := &cobra.Command{
 		Use:   "logs ID",
 		Short: "Show what a job wrote",
 		Long: `Show what a job wrote: its standard output on the standard output, its standard error on the standard
-error. With -f it waits for a job that has not started, and goes on until the container has ended.`,
+error. Of a job with several containers it shows all that they wrote, in order; --prefix says which wrote
+each line. With -f it waits for a job that has not started, and goes on until its containers have ended.`,
 		Example: `  armadactl logs -f 01jd0000000000000000000000
   armadactl logs --tail 20 --container main 01jd0000000000000000000000
+  armadactl logs --prefix 01jd0000000000000000000000
   armadactl logs --since 10m --timestamps 01jd0000000000000000000000`,
 		Args: arguments("ID"),
 		RunE: func(cmd *cobra.Command, args []string) (err error) {
@@ -36,7 +38,7 @@ error. With -f it waits for a job that has not started, and goes on until the co
 			if query.Since, err = c.past("since", since); err != nil {
 				return err
 			}
-			lines := &logLines{cli: c, times: times, to: machine{cli: c, form: form}}
+			lines := &logLines{cli: c, times: times, prefix: prefix, to: machine{cli: c, form: form}}
 			return c.connected(cmd.Context(), func(ctx context.Context, server *client.Client) error {
 				return lines.show(ctx, server, query)
 			})
@@ -48,7 +50,8 @@ error. With -f it waits for a job that has not started, and goes on until the co
 	flags.Int64Var(&query.Tail, "tail", 0, "only the last so many lines, 0 for all")
 	flags.StringVar(&since, "since", "", "only lines of the last 10s, 5m, 1h, ..., or since a time")
 	flags.BoolVar(&times, "timestamps", false, "when each line was written")
-	flags.BoolVarP(&query.Follow, "follow", "f", false, "go on until the container has ended")
+	flags.BoolVar(&prefix, "prefix", false, "which container wrote each line")
+	flags.BoolVarP(&query.Follow, "follow", "f", false, "go on until the containers have ended")
 	outputFlag(cmd, &form, asText...)
 	c.completeArguments(cmd, jobArgument)
 	return cmd
@@ -56,10 +59,11 @@ error. With -f it waits for a job that has not started, and goes on until the co
 
 // logLines writes the lines of a log.
 type logLines struct {
-	cli   *cli
-	times bool
-	to    machine
-	last  time.Time // when the last line was written, if known
+	cli    *cli
+	times  bool // each line begins with when it was written
+	prefix bool // each line begins with its container
+	to     machine
+	last   time.Time // when the last line was written, if known
 }
 
 func (l *logLines) show(ctx context.Context, server *client.Client, query client.LogQuery) error {
@@ -91,11 +95,14 @@ func (l *logLines) write(line *lookout.LogLine) error {
 	if line.GetStream() == "stderr" {
 		to = l.cli.errors
 	}
+	text := line.GetLine()
 	if l.times {
-		_, err := fmt.Fprintf(to, "%s %s\n", l.last.In(l.cli.zone).Format(time.RFC3339Nano), line.GetLine())
-		return err
+		text = l.last.In(l.cli.zone).Format(time.RFC3339Nano) + " " + text
 	}
-	_, err := fmt.Fprintln(to, line.GetLine())
+	if l.prefix {
+		text = "[" + line.GetContainer() + "] " + text
+	}
+	_, err := fmt.Fprintln(to, text)
 	return err
 }
 

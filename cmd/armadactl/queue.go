@@ -112,8 +112,15 @@ func (c *cli) getQueuesCommand() *cobra.Command {
 				if err != nil {
 					return err
 				}
-				all = slices.DeleteFunc(all, func(q *api.Queue) bool { return !choice.picks(args, q) })
-				return c.showQueues(form, all...)
+				missing := unknownQueues(args, all, "")
+				chosen := slices.DeleteFunc(all, func(q *api.Queue) bool { return !choice.picks(args, q) })
+				if len(chosen) == 0 && missing != nil {
+					return missing
+				}
+				if err := c.showQueues(form, chosen...); err != nil {
+					return err
+				}
+				return missing
 			})
 		},
 	}

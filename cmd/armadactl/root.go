@@ -79,7 +79,7 @@ one the server is ` + client.DefaultURL + `, where armada up listens.
 Scripts: every command that answers takes -o json, yaml or name, and armadactl help exit-codes says
 what the exit code tells. Completion: armadactl completion bash, zsh or fish, each with --help.`
 	root.SilenceErrors, root.SilenceUsage = true, true
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err.Error()} })
+	root.SetFlagErrorFunc(flagError)
 	flags := root.PersistentFlags()
 	flags.StringVar(&c.url, "armadaUrl", "", "address of the server's gRPC API, host:port (default "+client.DefaultURL+")")
 	flags.StringVar(&c.configFile, "config", "", "config file (default $HOME/.armadactl.yaml)")

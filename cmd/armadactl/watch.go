@@ -33,7 +33,7 @@ func (c *cli) watchCommand() *cobra.Command {
 the last line tells how far the jobs have come; elsewhere every line begins with how many jobs are
 queued (Q), leased (L), pending (P), running (R), succeeded (S), failed (F) and cancelled (C) after
 the event. It goes on until Ctrl-C, over restarts of the server; a job set without any event yet is
-waited for.
+waited for, but not with --exit-if-inactive.
 
 With --from it begins after an event whose id -o name or json wrote, and counts the jobs that had an
 event since. An id that is of no server here, or of before a restore, is that of the beginning.`,
@@ -67,11 +67,6 @@ event since. An id that is of no server here, or of before a restore, is that of
 }
 
 func (c *cli) watch(ctx context.Context, server *client.Client, w watching) error {
-	if jobs, err := server.Jobs(ctx, client.JobQuery{Queue: w.queue, JobSet: w.set, Limit: 1}); err == nil && len(jobs) == 0 {
-		if _, err := server.Queue(ctx, w.queue); err == nil { // what is wrong with it, the stream tells
-			fmt.Fprintf(c.errors, "Queue %s has no job set %s, or has forgotten it; waiting for its first job.\n", w.queue, w.set)
-		}
-	}
 	unended, err := w.unended(ctx, server)
 	if err != nil {
 		return err
@@ -113,8 +108,12 @@ func (c *cli) watch(ctx context.Context, server *client.Client, w watching) erro
 	if _, err := server.Queue(ctx, w.queue); err != nil {
 		return advise(err, codes.NotFound, "See which there are: armadactl get queues")
 	}
+	if w.exit {
+		return advise(status.Errorf(codes.NotFound, "job set %s of queue %s has no events, or they are forgotten", w.set, w.queue),
+			codes.NotFound, "See which there are: armadactl get job-sets --queue %s", w.queue)
+	}
 	err = lines.live.do(func() error {
-		_, err := fmt.Fprintf(c.errors, "Job set %s of queue %s has no events yet; waiting for the first one.\n", w.set, w.queue)
+		_, err := fmt.Fprintf(c.errors, "Job set %s of queue %s has no events, or they are forgotten; waiting for the next one.\n", w.set, w.queue)
 		return err
 	})
 	if err != nil {

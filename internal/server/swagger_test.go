@@ -192,6 +192,60 @@ func TestEveryDescribedRouteAnswersAsDescribed(t *testing.T) {
 	}
 }
 
+// TestTheExamplesOfTheDescriptionWorkAsTheyAre sends what a page about the interface
+// offers to send, to a server that has what the examples name.
+func TestTheExamplesOfTheDescriptionWorkAsTheyAre(t *testing.T) {
+	t.Parallel()
+	d := described(t)
+	const aJob = "01jd0000000000000000000000" // is no job's id
+	in := map[string]string{"{queue}": "demo", "{id}": "first-steps", "queue/{name}": "queue/demo", "retry-policy/{name}": "retry-policy/patient", "node/cancel/{name}": "node/cancel/node-1", "node/preempt/{name}": "node/preempt/node-1", "{name}": "local"}
+	for path, item := range d.Paths.Map() {
+		for verb, operation := range item.Operations() {
+			if operation.RequestBody == nil {
+				continue
+			}
+			t.Run(operation.OperationID, func(t *testing.T) {
+				t.Parallel()
+				w := exampled(t)
+				example := operation.RequestBody.Value.Content["application/json"].Schema.Value.Example
+				if example == nil {
+					t.Fatal("there is no example")
+				}
+				body, err := json.Marshal(example)
+				ok(t, err)
+				at := path
+				for _, from := range slices.Backward(slices.SortedFunc(maps.Keys(in), func(a, b string) int { return len(a) - len(b) })) {
+					at = strings.ReplaceAll(at, from, in[from])
+				}
+				headers := http.Header{}
+				if operation.OperationID == "Lookout_WatchJobs" {
+					headers.Set("Grpc-Timeout", "200m") // it would go on
+				}
+				answer, text := w.callWith(headers, verb, at+"?fieldValidation=Strict", string(body))
+				unknownJob := answer.StatusCode == http.StatusNotFound && strings.Contains(string(body), aJob)
+				if answer.StatusCode != http.StatusOK && !unknownJob {
+					t.Errorf("%s %s %s: %d %s", verb, at, body, answer.StatusCode, text)
+				}
+			})
+		}
+	}
+}
+
+// exampled is a world that has what the examples name.
+func exampled(t *testing.T) *world {
+	t.Helper()
+	w := newWorld(t, options{deps: func(d *server.Deps) { d.Peers = full{&fakeExecutors{}} }})
+	w.known("local")
+	ok(t, w.store.PutNodes(t.Context(), "local", "s-local", []armada.Node{{Name: "node-1", Executor: "local", Pool: "default"}}))
+	_, err := w.submit.CreateQueue(t.Context(), &api.Queue{Name: "demo", PriorityFactor: 1})
+	ok(t, err)
+	_, err = w.submit.SubmitJobs(t.Context(), &api.JobSubmitRequest{Queue: "demo", JobSetId: "first-steps", JobRequestItems: items(1)})
+	ok(t, err)
+	_, err = api.NewRetryPolicyServiceClient(w.conn).CreateRetryPolicy(t.Context(), &api.RetryPolicy{Name: "patient", DefaultAction: api.RetryAction_RETRY_ACTION_FAIL})
+	ok(t, err)
+	return w
+}
+
 // wantAnswer fails the test unless an answer is as its operation describes it.
 func wantAnswer(t *testing.T, what string, operation *openapi3.Operation, answer *http.Response, body string) {
 	t.Helper()

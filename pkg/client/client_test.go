@@ -216,7 +216,7 @@ func TestWhatIsAskedOfJobsReachesTheServer(t *testing.T) {
 	seen := 0
 	err := connect(t, f, Config{}).EachJob(t.Context(), JobQuery{
 		IDs: []string{"a", "b"}, Queue: "q", JobSet: "s", JobSetPrefix: "p", Owner: "o", Namespace: "n",
-		States: []armada.JobState{armada.JobFailed, armada.JobRunning}, SubmittedAfter: at, SubmittedBefore: at.Add(time.Second), OldestFirst: true,
+		States: []armada.JobState{armada.JobFailed, armada.JobRunning}, SubmittedAfter: at, SubmittedBefore: at.Add(time.Second), OrderBy: "team", OrderByAnnotation: true, Ascending: true,
 		Annotations: map[string]string{"k": "v"}, Where: []*lookout.Filter{{Field: "cpu", Match: lookout.Match_GREATER_THAN, Values: []string{"4"}}},
 	}, func(*lookout.Job) error { seen++; return ErrStop })
 	if err != nil || seen != 1 {
@@ -231,7 +231,8 @@ func TestWhatIsAskedOfJobsReachesTheServer(t *testing.T) {
 		"namespace EQUALS [n] false", "state IN [FAILED RUNNING] false", "submitted GREATER_THAN [2026-11-23T12:00:00.000000005Z] false",
 		"submitted LESS_THAN [2026-11-23T12:00:01.000000005Z] false", "k EQUALS [v] true", "cpu GREATER_THAN [4] false",
 	}
-	if !slices.Equal(got, want) || asked.GetOrder().GetDirection() != lookout.Direction_ASCENDING {
+	order := &lookout.Order{Field: "team", IsAnnotation: true, Direction: lookout.Direction_ASCENDING}
+	if !slices.Equal(got, want) || !proto.Equal(asked.GetOrder(), order) {
 		t.Errorf("asked for %q, %v", got, asked.GetOrder())
 	}
 }

@@ -1,6 +1,7 @@
 package client
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -31,8 +32,13 @@ type JobQuery struct {
 	Where []*lookout.Filter
 	// SubmittedAfter and SubmittedBefore bound the moment of submission.
 	SubmittedAfter, SubmittedBefore time.Time
-	// OldestFirst turns the order round.
-	OldestFirst bool
+	// OrderBy is the field that decides on the order, by its name on the wire, such as
+	// last_transition, or with OrderByAnnotation the key of an annotation. Empty means
+	// submitted; by anything else a server sorts up to 100,000 jobs.
+	OrderBy           string
+	OrderByAnnotation bool
+	// Ascending has the oldest or smallest first, not the newest or largest.
+	Ascending bool
 	// Limit is the most jobs to return; 0 means all.
 	Limit int
 }
@@ -41,8 +47,8 @@ type JobQuery struct {
 const pageSize = 1000
 
 // Jobs returns jobs, the newest first. While jobs change it may show one in the
-// state of before or after, but none twice. It holds all of them; EachJob does
-// not.
+// state of before or after, but none twice; in another order, one whose place
+// changes may be there twice or not at all. It holds all of them; EachJob does not.
 func (c *Client) Jobs(ctx context.Context, q JobQuery) ([]*lookout.Job, error) {
 	var jobs []*lookout.Job
 	err := c.EachJob(ctx, q, func(j *lookout.Job) error {
@@ -93,8 +99,10 @@ func eachPage[T any](limit int, visit func(T) error, get func(size int32, token 
 
 // request is the query as a server knows it, without a page.
 func (q *JobQuery) request() *lookout.GetJobsRequest {
-	r := &lookout.GetJobsRequest{Filters: q.filters(), Order: &lookout.Order{Field: "submitted", Direction: lookout.Direction_DESCENDING}}
-	if q.OldestFirst {
+	r := &lookout.GetJobsRequest{Filters: q.filters(), Order: &lookout.Order{
+		Field: cmp.Or(q.OrderBy, "submitted"), IsAnnotation: q.OrderByAnnotation, Direction: lookout.Direction_DESCENDING,
+	}}
+	if q.Ascending {
 		r.Order.Direction = lookout.Direction_ASCENDING
 	}
 	return r
@@ -146,7 +154,7 @@ type LogQuery struct {
 	Job string
 	// Run is the attempt; empty means the newest.
 	Run string
-	// Container is one of the pod; empty means the first.
+	// Container is one of the pod; empty means all, and each line tells whose it is.
 	Container string
 	// Tail is how many of the last lines; 0 means all.
 	Tail int64

@@ -67,6 +67,9 @@ type SubmitError struct {
 }
 
 func (e *SubmitError) Error() string {
+	if e.First == e.Last {
+		return fmt.Sprintf("submit job %d: %v", e.First, e.Err)
+	}
 	return fmt.Sprintf("submit jobs %d to %d: %v", e.First, e.Last, e.Err)
 }
 

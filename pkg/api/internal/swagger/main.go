@@ -9,10 +9,12 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"unicode"
 )
@@ -54,6 +56,9 @@ func run(in io.Reader, out io.Writer) error {
 	shortEnums(definitions)
 	wholeNumbers(document)
 	wrapQueueStream(definitions)
+	if err := showExamples(definitions); err != nil {
+		return err
+	}
 	paths, ok := document["paths"].(object)
 	if !ok {
 		return fmt.Errorf("the document has no paths")
@@ -210,6 +215,7 @@ func keepTags(tags any, used map[string]bool) []any {
 			kept = append(kept, tag)
 		}
 	}
+	slices.SortStableFunc(kept, func(a, b any) int { return cmp.Compare(rank(a), rank(b)) })
 	return kept
 }
 
