@@ -205,8 +205,8 @@ type Executor struct {
 	// ErrorCategories name the ways in which runs fail, for retry policies and for
 	// people.
 	ErrorCategories executor.Categories
-	// KeepLogsBytes bounds the logs and folders of ended runs on this machine;
-	// the oldest go first, and 0 is no bound. They also go when their jobs are
+	// KeepLogsBytes bounds the logs and folders of ended runs on this machine, and
+	// those of its bucket if it has one; the oldest go first, and 0 is no bound. They also go when their jobs are
 	// forgotten.
 	KeepLogsBytes int64
 	// KeepRunning leaves jobs running when armada stops. Pods of a cluster are left

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -119,5 +120,28 @@ executor:
 	_, err = configured(t, `{executor: {errorCategories: {categories: [{name: data, rules: [{hint: what}]}]}}}`)
 	if err == nil || !strings.Contains(err.Error(), "executor.errorCategories: categories[0].rules[0]: must have exactly one of") {
 		t.Errorf("a rule without a matcher: %v", err)
+	}
+}
+
+func TestTheKeysOfTheBucketOfLogsAreReadFromFilesAndNotShown(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "secret-key")
+	if err := os.WriteFile(file, []byte("of-the-bucket\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c, err := configured(t, `{executor: {kubernetes: {keepLogsIn: {bucket: logs, endpoint: "http://127.0.0.1:9000", accessKey: a, secretKey: "file://`+file+`"}}}}`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	in := c.Executor.Kubernetes.KeepLogsIn
+	if in.SecretKey.Reveal() != "of-the-bucket" || in.Region != "us-east-1" || in.Bucket != "logs" {
+		t.Errorf("read as %+v", in)
+	}
+	if shown := fmt.Sprintf("%#v %+v", in, in); strings.Contains(shown, "of-the-bucket") {
+		t.Errorf("it is shown: %s", shown)
+	}
+	_, err = configured(t, `{executor: {kubernetes: {keepLogsIn: {bucket: logs, endpoint: "127.0.0.1:9000"}}}}`)
+	if err == nil || !strings.Contains(err.Error(), "executor.kubernetes: keepLogsIn.endpoint: must be a URL") {
+		t.Errorf("an endpoint that is no URL: %v", err)
 	}
 }

@@ -1,6 +1,7 @@
 package kubernetes
 
 import (
+	"cmp"
 	"compress/gzip"
 	"context"
 	"encoding/json"
@@ -8,9 +9,10 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
-	"slices"
+	"sync/atomic"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -20,31 +22,60 @@ import (
 )
 
 // archive keeps the ends of logs whose pods are gone, one file for each run:
-// lines as JSON, compressed. A nil archive keeps nothing.
+// lines as JSON, compressed. They are written to a folder; where there is a
+// bucket, a loop takes them there ([archive.ship]), so that nothing waits for the
+// storage and nothing is lost while it is away. A nil archive keeps nothing.
 type archive struct {
-	dir  string
-	most int64 // bytes of each container's log
+	dir   string
+	most  int64  // bytes of each container's log
+	shelf *shelf // nil without a bucket
+	log   *slog.Logger
+
+	news   chan struct{} // receives when there may be something to ship
+	pruned atomic.Int64  // when the shelf was last pruned, in seconds of Unix
 }
 
-func openArchive(dir string, most int64) (*archive, error) {
-	if dir == "" || most == 0 {
+func openArchive(config *Config, at *Place) (*archive, error) {
+	dir := cmp.Or(config.KeepLogsIn.Folder, at.Dir)
+	if dir == "" || config.KeepLogBytes == 0 {
 		return nil, nil
 	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("making the folder of logs: %w", err)
 	}
-	return &archive{dir: dir, most: most}, nil
+	shelf, err := newShelf(&config.KeepLogsIn, at.Executor)
+	if err != nil {
+		return nil, fmt.Errorf("keepLogsIn: %w", err)
+	}
+	return &archive{dir: dir, most: config.KeepLogBytes, shelf: shelf, log: at.Log, news: make(chan struct{}, 1)}, nil
 }
 
-func (a *archive) file(run armada.RunID) string { return filepath.Join(a.dir, string(run)+".log.gz") }
+// logFile is how the names of whole files end.
+const logFile = ".log.gz"
 
-// has tells whether lines of a run are kept.
-func (a *archive) has(run armada.RunID) bool {
+func fileOf(run armada.RunID) string { return string(run) + logFile }
+
+func (a *archive) path(run armada.RunID) string { return filepath.Join(a.dir, fileOf(run)) }
+
+// has tells whether lines of a run are kept. A bucket that does not answer has
+// none.
+func (a *archive) has(ctx context.Context, run armada.RunID) bool {
 	if a == nil {
 		return false
 	}
-	_, err := os.Stat(a.file(run))
-	return err == nil
+	if _, err := os.Stat(a.path(run)); err == nil {
+		return true
+	}
+	if a.shelf == nil {
+		return false
+	}
+	ctx, cancel := context.WithTimeout(ctx, archivePatience)
+	defer cancel()
+	there, err := a.shelf.has(ctx, fileOf(run))
+	if err != nil {
+		a.log.Warn("the storage of kept logs does not answer", "run", run, "error", err)
+	}
+	return there
 }
 
 // archivePatience is how long a node may take to give a pod's logs out.
@@ -57,7 +88,7 @@ func (r *Runtime) keepLogs(ctx context.Context, pod *corev1.Pod) {
 	if a == nil || pod.Spec.NodeName == "" {
 		return
 	}
-	if a.has(run) {
+	if a.has(ctx, run) {
 		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, archivePatience)
@@ -123,18 +154,22 @@ func (a *archive) write(run armada.RunID, lines []runs.LogLine) (err error) {
 	if err := errors.Join(zip.Close(), file.Close()); err != nil {
 		return err
 	}
-	return os.Rename(file.Name(), a.file(run))
+	if err := os.Rename(file.Name(), a.path(run)); err != nil {
+		return err
+	}
+	select {
+	case a.news <- struct{}{}:
+	default:
+	}
+	return nil
 }
 
 // read visits the kept lines of a run; [runs.ErrUnknownRun] when none are.
-func (a *archive) read(run armada.RunID, q runs.LogQuery, visit func(runs.LogLine) error) error {
+func (a *archive) read(ctx context.Context, run armada.RunID, q runs.LogQuery, visit func(runs.LogLine) error) error {
 	if a == nil {
 		return fmt.Errorf("logs of run %s: %w", run, runs.ErrUnknownRun)
 	}
-	file, err := os.Open(a.file(run))
-	if errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("logs of run %s: %w", run, runs.ErrUnknownRun)
-	}
+	file, err := a.open(ctx, run)
 	if err != nil {
 		return fmt.Errorf("logs of run %s: %w", run, err)
 	}
@@ -158,37 +193,26 @@ func (a *archive) read(run armada.RunID, q runs.LogQuery, visit func(runs.LogLin
 	return visitAll(lines, q.Tail, visit)
 }
 
+// open opens the file of a run, in the folder or, since it may have been taken
+// there, in the bucket.
+func (a *archive) open(ctx context.Context, run armada.RunID) (io.ReadCloser, error) {
+	file, err := os.Open(a.path(run))
+	switch {
+	case err == nil:
+		return file, nil
+	case !errors.Is(err, fs.ErrNotExist):
+		return nil, err
+	case a.shelf == nil:
+		return nil, runs.ErrUnknownRun
+	}
+	return a.shelf.open(ctx, fileOf(run))
+}
+
 // Prune removes kept logs that were written before a time, and then the oldest
 // until the rest is no larger than size (0: any size). It tells how many went.
-func (r *Runtime) Prune(_ context.Context, before time.Time, size int64) (int, error) {
+func (r *Runtime) Prune(ctx context.Context, before time.Time, size int64) (int, error) {
 	if r.archive == nil {
 		return 0, nil
 	}
-	return r.archive.prune(before, size)
-}
-
-func (a *archive) prune(before time.Time, size int64) (int, error) {
-	entries, err := os.ReadDir(a.dir)
-	if err != nil {
-		return 0, fmt.Errorf("prune logs: %w", err)
-	}
-	var files []fs.FileInfo
-	var total int64
-	for _, e := range entries {
-		if info, err := e.Info(); err == nil {
-			files, total = append(files, info), total+info.Size()
-		}
-	}
-	slices.SortFunc(files, func(x, y fs.FileInfo) int { return x.ModTime().Compare(y.ModTime()) })
-	gone := 0
-	for _, f := range files {
-		if !f.ModTime().Before(before) && (size == 0 || total <= size) {
-			break
-		}
-		if err := os.Remove(filepath.Join(a.dir, f.Name())); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return gone, fmt.Errorf("prune logs: %w", err)
-		}
-		total, gone = total-f.Size(), gone+1
-	}
-	return gone, nil
+	return r.archive.prune(ctx, before, size)
 }

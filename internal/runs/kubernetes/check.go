@@ -61,7 +61,7 @@ func Check(ctx context.Context, config Config, pool string) []doctor.Check {
 			checks = append(checks, clients.mayI(ctx, r))
 		}
 	}
-	return append(checks, clients.nodesCheck(ctx, &config, pool)...)
+	return append(append(checks, clients.nodesCheck(ctx, &config, pool)...), storageCheck(ctx, &config)...)
 }
 
 // mayI asks the API server whether we have a right.

@@ -69,9 +69,11 @@ type Config struct {
 	KeepFinished time.Duration
 	KeepFailed   time.Duration
 	KeepPods     int
-	// KeepLogBytes is how much of the end of each container's log is kept in the
-	// data folder when its pod is gone; 0 keeps none.
+	// KeepLogBytes is how much of the end of each container's log is kept when its
+	// pod is gone; 0 keeps none.
 	KeepLogBytes int64
+	// KeepLogsIn is where.
+	KeepLogsIn LogStorage
 }
 
 // Ingress completes the ingresses of jobs.
@@ -155,7 +157,7 @@ func DefaultConfig() Config {
 		StuckTerminating: 30 * time.Second,
 		NodeLost:         5 * time.Minute,
 		KeepFinished:     3 * time.Minute, KeepFailed: 10 * time.Minute, KeepPods: 1000,
-		KeepLogBytes: 1 << 20,
+		KeepLogBytes: 1 << 20, KeepLogsIn: LogStorage{Region: "us-east-1"},
 	}
 }
 
@@ -199,6 +201,9 @@ func (c Config) Validate() error {
 	}
 	if c.KeepPods < 0 || c.KeepLogBytes < 0 {
 		errs = append(errs, errors.New("keepPods, keepLogBytes: must not be negative"))
+	}
+	if err := c.KeepLogsIn.validate(); err != nil {
+		errs = append(errs, err)
 	}
 	return errors.Join(errs...)
 }

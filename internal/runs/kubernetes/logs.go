@@ -27,8 +27,8 @@ const maxLine = 64 << 10
 // Follow as they come. Kubernetes does not tell stdout and stderr apart.
 func (r *Runtime) Logs(ctx context.Context, run armada.RunID, q runs.LogQuery, visit func(runs.LogLine) error) error {
 	pod := r.pod(run)
-	if pod == nil || forgotten(pod) && r.archive.has(run) { // it goes, or the cache does not know yet that it went
-		return r.archive.read(run, q, visit)
+	if pod == nil || forgotten(pod) && r.archive.has(ctx, run) { // it goes, or the cache does not know yet that it went
+		return r.archive.read(ctx, run, q, visit)
 	}
 	if q.Follow {
 		return r.followLogs(ctx, pod, q, visit)

@@ -79,7 +79,7 @@ func Open(ctx context.Context, config Config, at Place) (*Runtime, error) {
 	if err != nil {
 		return nil, err
 	}
-	archive, err := openArchive(at.Dir, config.KeepLogBytes)
+	archive, err := openArchive(&config, &at)
 	if err != nil {
 		return nil, err
 	}
@@ -110,6 +110,9 @@ func Open(ctx context.Context, config Config, at Place) (*Runtime, error) {
 	}
 	r.stopped.Go(func() { every(life, troubleInterval, r.lookForTrouble) })
 	r.stopped.Go(func() { every(life, keepInterval, r.removeOldPods) })
+	if archive != nil && archive.shelf != nil {
+		r.stopped.Go(func() { archive.keepShipping(life) })
+	}
 	return r, nil
 }
 

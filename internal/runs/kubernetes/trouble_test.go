@@ -3,6 +3,7 @@ package kubernetes_test
 import (
 	"context"
 	"maps"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -216,6 +217,29 @@ func TestForgottenPodsAreRemovedInTimeAndTheirLogsStay(t *testing.T) {
 		return apierrors.IsNotFound(err)
 	})
 	runstest.AwaitLine(t, r, o.Run, "kept")
+}
+
+func TestLogsInABucketAreReadWithoutTheFolderOfTheExecutorBefore(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 1)
+	w.config.KeepFinished, w.config.KeepFailed = 0, 0
+	w.config.KeepLogsIn = kubernetes.LogsIn(t)
+	r := w.open(t)
+	o := w.begin(t, r, runstest.Job{Print: []string{"kept"}}, nil)
+	runstest.AwaitPhase(t, r, o.Run, runs.Succeeded)
+	if err := r.Forget(t.Context(), o.Run); err != nil {
+		t.Fatal(err)
+	}
+	await(t, "the pod to be removed and its log to be in the bucket", func(ctx context.Context) bool {
+		_, err := w.nodes.Cluster.Client.CoreV1().Pods(w.nodes.Namespace).Get(ctx, "armada-"+string(o.Job)+"-0", metav1.GetOptions{})
+		left, reading := os.ReadDir(w.place.Dir)
+		return apierrors.IsNotFound(err) && reading == nil && len(left) == 0
+	})
+	closed(t, r)
+	w.place.Dir = t.TempDir()
+	next := w.open(t)
+	defer closed(t, next)
+	runstest.AwaitLine(t, next, o.Run, "kept")
 }
 
 func TestAPodThatCanNeverBeMadeFailsItsRun(t *testing.T) {
