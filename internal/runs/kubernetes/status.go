@@ -76,11 +76,11 @@ func over(pod *corev1.Pod) bool {
 // says, or what the cluster did to it.
 func outcome(pod *corev1.Pod, v *verdict) (runs.Phase, armada.RunEnd, bool) {
 	end := armada.RunEnd{Containers: containersOf(pod)}
-	succeeded := pod.Status.Phase == corev1.PodSucceeded || allSucceeded(pod)
+	succeeded := pod.Status.Phase == corev1.PodSucceeded || allSucceeded(pod) && !endedByKubelet(pod)
 	failure := firstFailure(pod)
 	asked, deleted := deletionAsked(pod)
-	own := failure != nil && (v == nil || failure.FinishedAt.Time.Before(v.At.Truncate(time.Second))) &&
-		(!deleted || v != nil || failure.FinishedAt.Time.Before(asked))
+	own := failure != nil && (v == nil || endedBefore(failure, v.At.Truncate(time.Second))) &&
+		(!deleted || v != nil || endedBefore(failure, asked))
 	switch {
 	case succeeded:
 		return runs.Succeeded, end, false
@@ -195,6 +195,24 @@ func allSucceeded(pod *corev1.Pod) bool {
 	return len(pod.Status.ContainerStatuses) > 0 && len(pod.Status.ContainerStatuses) == len(pod.Spec.Containers)
 }
 
+// endedByKubelet tells whether the kubelet calls a pod failed for a reason of its
+// own, such as a deadline, whatever its containers ended with when they were told to.
+func endedByKubelet(pod *corev1.Pod) bool {
+	return pod.Status.Phase == corev1.PodFailed && pod.Status.Reason != ""
+}
+
+// endedBefore tells whether a container is known to have ended before a time. That
+// of an end which the kubelet made up is not known.
+func endedBefore(t *corev1.ContainerStateTerminated, at time.Time) bool {
+	return !t.FinishedAt.IsZero() && t.FinishedAt.Time.Before(at)
+}
+
+// madeUp tells whether the kubelet saw no end of a container: it writes one down for
+// those of pods that were deleted before they began.
+func madeUp(t *corev1.ContainerStateTerminated) bool {
+	return t.Reason == "ContainerStatusUnknown" && t.FinishedAt.IsZero()
+}
+
 // firstFailure is the end of the container that failed first; nil when none did.
 // A sidecar's end is no failure: it ends because the others have.
 func firstFailure(pod *corev1.Pod) *corev1.ContainerStateTerminated {
@@ -224,8 +242,8 @@ func initStatuses(pod *corev1.Pod) []corev1.ContainerStatus {
 	return statuses
 }
 
-// containersOf tells how the containers ended: those of the pod, and init
-// containers that failed.
+// containersOf tells how the containers were seen to end: those of the pod, and
+// init containers that failed.
 func containersOf(pod *corev1.Pod) []armada.ContainerEnd {
 	var ends []armada.ContainerEnd
 	add := func(s *corev1.ContainerStatus) {
@@ -237,12 +255,12 @@ func containersOf(pod *corev1.Pod) []armada.ContainerEnd {
 		ends = append(ends, end)
 	}
 	for _, s := range initStatuses(pod) {
-		if t := s.State.Terminated; t != nil && t.ExitCode != 0 {
+		if t := s.State.Terminated; t != nil && t.ExitCode != 0 && !madeUp(t) {
 			add(&s)
 		}
 	}
 	for i := range pod.Status.ContainerStatuses {
-		if pod.Status.ContainerStatuses[i].State.Terminated != nil {
+		if t := pod.Status.ContainerStatuses[i].State.Terminated; t != nil && !madeUp(t) {
 			add(&pod.Status.ContainerStatuses[i])
 		}
 	}

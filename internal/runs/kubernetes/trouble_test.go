@@ -70,6 +70,7 @@ func TestWhatHappensToPodsIsToldInOneClearEnd(t *testing.T) {
 	}{
 		{name: "out of memory", job: runstest.Job{ExitCode: 137}, annotations: map[string]string{kubetest.Reason: "OOMKilled"}, phase: runs.Failed, cause: armada.CauseOutOfMemory, reason: "container main ended with exit code 137 (OOMKilled)"},
 		{name: "evicted", job: runstest.Job{ExitCode: 137}, annotations: map[string]string{kubetest.Evicted: "The node was low on resource: memory."}, phase: runs.Failed, cause: armada.CauseEvicted, reason: "low on resource"},
+		{name: "evicted, and its containers end well", annotations: map[string]string{kubetest.Evicted: "The node was low on resource: memory."}, phase: runs.Failed, cause: armada.CauseEvicted, reason: "low on resource"},
 		{name: "refused by its node", annotations: map[string]string{kubetest.Refused: "OutOfcpu"}, phase: runs.Failed, giveBack: true, reason: "the node refused the pod: OutOfcpu"},
 		{name: "a bad image name", annotations: map[string]string{kubetest.Waits: "InvalidImageName"}, phase: runs.Failed, subcategory: "stuck-starting-up", reason: "container main does not begin: InvalidImageName"},
 		{name: "an image that cannot be pulled", annotations: map[string]string{kubetest.Waits: "ImagePullBackOff"}, phase: runs.Failed, giveBack: true, subcategory: "stuck-starting-up", reason: "ImagePullBackOff"},

@@ -93,7 +93,9 @@ func TestAJobsServiceLeadsToItsPodAndGoesWithIt(t *testing.T) {
     services: [{type: NodePort, ports: [8080]}]
     ingress: [{ports: [9090]}]`)[0]
 	s := h.until(armada.EventIngressInfo, job)
-	pod, client := h.pod(job), h.node.Client
+	var pod *corev1.Pod
+	h.await("its pod to have an address", func() bool { pod = h.pod(job); return pod.Status.PodIP != "" })
+	client := h.node.Client
 	told := h.last(s, job, armada.EventIngressInfo).GetIngressInfo().GetIngressAddresses()
 	if want := fmt.Sprintf("main-9090-%s.default.svc", pod.Name); !strings.HasPrefix(told[8080], pod.Status.HostIP+":") || told[9090] != want {
 		t.Errorf("its addresses are %v, want a port of the node %s and %s", told, pod.Status.HostIP, want)

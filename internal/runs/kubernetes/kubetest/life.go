@@ -104,6 +104,13 @@ func (l *life) phases() error {
 		if _, err := l.deletion(); err != nil {
 			return err
 		}
+		// The kubelet makes up an end of what never began, without a time.
+		end := corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{
+			ExitCode: 137, Reason: "ContainerStatusUnknown", Message: "The container could not be located when the pod was terminated",
+		}}
+		if err := l.set(map[string]any{"phase": corev1.PodFailed, "containerStatuses": []corev1.ContainerStatus{{Name: name, State: end}}}); err != nil {
+			return err
+		}
 		return l.remove()
 	}
 	l.mu.Lock()

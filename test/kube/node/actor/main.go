@@ -6,10 +6,10 @@
 //	print=TEXT   prints a line        say=FILE         prints a file
 //	write=FILE   writes the file      exit=CODE        ends
 //	sleep=TIME   waits so long        eat=MEBIBYTES    takes that much memory
-//	wait         waits for SIGTERM    stay             waits and minds no SIGTERM
+//	wait         waits for SIGTERM and ends with 143, as a shell would
+//	stay         waits and minds no SIGTERM
 //
-// After the last one it ends with 0. As the first process of a pod (pause) it is
-// told to wait.
+// After the last one it ends with 0. As the first process of a pod (pause) it is told to wait.
 package main
 
 import (
@@ -84,6 +84,7 @@ func act(verb, value string, told <-chan os.Signal) (code int, err error) {
 	case "wait":
 		<-told
 		fmt.Println("told to stop")
+		return 128 + int(syscall.SIGTERM), nil
 	case "stay":
 		for range told {
 			fmt.Println("told to stop, and staying")
