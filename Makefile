@@ -58,7 +58,7 @@ lint: bin/tools/golangci-lint ## Run the linters and the import rules (.golangci
 	bin/tools/golangci-lint run ./...
 
 .PHONY: vulncheck
-vulncheck: bin/tools/govulncheck ## Look for known vulnerabilities in what the binaries use; .ci/vulncheck runs it daily, make test does not.
+vulncheck: bin/tools/govulncheck ## Look for known vulnerabilities in what the binaries are made of (VULNDB=latest: also in the newest list).
 	@scripts/vulncheck.sh
 
 .PHONY: fmt

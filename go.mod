@@ -2,8 +2,6 @@ module armada
 
 go 1.26.0
 
-toolchain go1.26.10
-
 require (
 	github.com/coreos/go-oidc/v3 v3.21.0
 	github.com/getkin/kin-openapi v0.153.0
