@@ -37,7 +37,7 @@ func List(ctx context.Context, form Form, q store.Query, table armada.ResourceTa
 	if err := s.resume(q.After); err != nil {
 		return store.Page{}, err
 	}
-	s.parts = whole
+	s.parts = Whole
 	var page store.Page
 	done, err := s.run(ctx, form, "list jobs", cmpOr(q.Patience, patience), func() int { return limit - len(page.Jobs) }, func(full *store.FullJob) {
 		page.Jobs = append(page.Jobs, *full)

@@ -89,7 +89,7 @@ func (s *search) sorted(ctx context.Context, form Form, limit int) (store.Page, 
 		numbers[i] = places[i].Number
 	}
 	err = form.Look("list jobs", func(v View) (err error) {
-		page.Jobs, err = v.Load(numbers, whole)
+		page.Jobs, err = v.Load(numbers, Whole)
 		return err
 	})
 	return page, err

@@ -142,17 +142,20 @@ type Candidate struct {
 type Parts struct {
 	Life    bool // what transitions change, with the latest run
 	Owner   bool // with all else that is fixed
+	Needs   bool // what they ask for, with the names of their shapes and templates
 	Details bool
 	Earlier bool // attempts before the latest
 }
 
-// whole are all parts.
-var whole = Parts{Life: true, Owner: true, Details: true, Earlier: true}
+// Whole are all parts.
+var Whole = Parts{Life: true, Owner: true, Needs: true, Details: true, Earlier: true}
 
 // need adds what is needed to know a column.
 func (p *Parts) need(c store.Column) {
 	switch c.Field {
-	case store.FieldJobID, store.FieldQueue, store.FieldJobSet, store.FieldState, store.FieldSubmitted, store.FieldPriorityClass, store.FieldResource:
+	case store.FieldJobID, store.FieldQueue, store.FieldJobSet, store.FieldState, store.FieldSubmitted:
+	case store.FieldPriorityClass, store.FieldResource:
+		p.Needs = true
 	case store.FieldOwner:
 		p.Owner = true
 	case store.FieldNamespace, store.FieldAnnotation:

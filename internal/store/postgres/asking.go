@@ -30,14 +30,11 @@ func (s *Store) Job(ctx context.Context, id armada.JobID) (store.FullJob, error)
 	return jobs[0], nil
 }
 
-// whole are all parts of a job.
-var whole = listing.Parts{Life: true, Owner: true, Details: true, Earlier: true}
-
 // JobsByID returns the jobs that are known.
 func (s *Store) JobsByID(ctx context.Context, ids []armada.JobID) ([]store.FullJob, error) {
 	var jobs []store.FullJob
 	err := s.read(ctx, "read jobs", func(ctx context.Context) error {
-		found, err := s.fullJobs(ctx, whole, "j.id = ANY ($1)", texts(ids))
+		found, err := s.fullJobs(ctx, listing.Whole, "j.id = ANY ($1)", texts(ids))
 		if err != nil {
 			return err
 		}
@@ -72,6 +69,11 @@ func (s *Store) fullJobs(ctx context.Context, parts listing.Parts, where string,
 	if !parts.Owner {
 		columns = strings.Replace(columns, "j.fixed", "NULL::bytea", 1)
 	}
+	source := jobSource
+	if !parts.Needs {
+		columns = strings.Replace(columns, "t.hash, h.hash", "NULL::text, NULL::text", 1)
+		source = strings.Replace(source, shapeNames, "", 1)
+	}
 	if parts.Details {
 		columns += ", j.details"
 	}
@@ -101,12 +103,17 @@ func (s *Store) fullJobs(ctx context.Context, parts listing.Parts, where string,
 		}
 		jobs = append(jobs, full)
 		return err
-	}, "SELECT "+columns+" FROM "+jobSource+" WHERE "+where, args...)
+	}, "SELECT "+columns+" FROM "+source+" WHERE "+where, args...)
 	if err != nil {
 		return nil, err
 	}
-	if err := s.addNeeds(ctx, jobs); err != nil || len(again) == 0 {
-		return jobs, err
+	if parts.Needs {
+		if err := s.addNeeds(ctx, jobs); err != nil {
+			return nil, err
+		}
+	}
+	if len(again) == 0 {
+		return jobs, nil
 	}
 	return jobs, s.addEarlier(ctx, jobs, again)
 }

@@ -15,7 +15,8 @@ import (
 const (
 	jobColumns    = "j.number, j.id, s.queue, s.name, t.hash, h.hash, j.submitted, coalesce(a.state, e.state), coalesce(a.life, e.life), j.fixed"
 	activeColumns = "j.number, j.id, s.queue, s.name, t.hash, h.hash, j.submitted, a.state, a.life, j.fixed"
-	jobNames      = "JOIN armada.job_set s ON s.id = j.job_set JOIN armada.template t ON t.id = j.template JOIN armada.shape h ON h.id = j.shape"
+	shapeNames    = " JOIN armada.template t ON t.id = j.template JOIN armada.shape h ON h.id = j.shape"
+	jobNames      = "JOIN armada.job_set s ON s.id = j.job_set" + shapeNames
 	jobSource     = "armada.job j " + jobNames + " LEFT JOIN armada.active a ON a.number = j.number LEFT JOIN armada.ended e ON e.number = j.number"
 )
 

@@ -22,9 +22,6 @@ func (s *Store) Job(ctx context.Context, id armada.JobID) (store.FullJob, error)
 	return jobs[0], nil
 }
 
-// whole are all parts of a job.
-var whole = listing.Parts{Life: true, Owner: true, Details: true, Earlier: true}
-
 // JobsByID returns the jobs that are known.
 func (s *Store) JobsByID(ctx context.Context, ids []armada.JobID) ([]store.FullJob, error) {
 	var jobs []store.FullJob
@@ -38,7 +35,7 @@ func (s *Store) JobsByID(ctx context.Context, ids []armada.JobID) ([]store.FullJ
 				continue
 			}
 			var full store.FullJob
-			if err := s.readFull(c, r, whole, &full); err != nil {
+			if err := s.readFull(c, r, listing.Whole, &full); err != nil {
 				return err
 			}
 			jobs = append(jobs, full)
