@@ -144,6 +144,11 @@ func (s *lookoutService) watchable(ctx context.Context, where []store.Condition)
 }
 
 func (s *lookoutService) find(ctx context.Context, id string) (store.FullJob, error) {
+	if id == "" {
+		var wrong violations
+		wrong.add("job_id", "must be the id of a job")
+		return store.FullJob{}, wrong.err("nothing was looked up")
+	}
 	full, err := s.store.Job(ctx, armada.JobID(id))
 	if err != nil {
 		return store.FullJob{}, fmt.Errorf("look up the job %q: %w", clip(id, 40), err)
