@@ -89,8 +89,15 @@ annotation:KEY, the smallest first. Any number of jobs comes in the order of sub
 // sortKeys are the values of --sort that are suggested, and the fields that they stand
 // for. Ids grow with the time of submission: these are one order by two names.
 var sortKeys = []struct{ key, field string }{
-	{"submitted", "submitted"}, {"id", "job_id"}, {"changed", "last_transition"}, {"state", "state"}, {"priority", "priority"},
-	{"queue", "queue"}, {"job-set", "job_set"}, {"owner", "owner"}, {"node", "node"},
+	{"submitted", "submitted"},
+	{"id", "job_id"},
+	{"changed", "last_transition"},
+	{"state", "state"},
+	{"priority", "priority"},
+	{"queue", "queue"},
+	{"job-set", "job_set"},
+	{"owner", "owner"},
+	{"node", "node"},
 }
 
 func sortNames() []string {

@@ -121,6 +121,8 @@ func TestAFilterThatMeansNothingIsToldByItsPath(t *testing.T) {
 	wantPaths(t, err, "by")
 	_, err = client.CountJobs(t.Context(), &lookout.CountJobsRequest{AtMost: -1})
 	wantPaths(t, err, "at_most")
+	_, err = client.GetJob(t.Context(), &lookout.GetJobRequest{})
+	wantPaths(t, err, "job_id")
 	_, err = client.GetJobs(t.Context(), &lookout.GetJobsRequest{PageToken: "nonsense"})
 	wantCode(t, err, codes.InvalidArgument)
 	_, err = client.ListJobSets(t.Context(), &lookout.ListJobSetsRequest{PageToken: "nonsense"})

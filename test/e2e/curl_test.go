@@ -29,7 +29,7 @@ func curl(args []string) error {
 	headers := http.Header{}
 	for i := 0; i < len(args); i++ {
 		switch args[i] {
-		case "-s", "--fail-with-body":
+		case "-s", "-sN", "--fail-with-body":
 		case "-X":
 			i++
 			method = args[i]

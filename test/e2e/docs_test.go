@@ -1,6 +1,9 @@
 package e2e
 
 import (
+	"bufio"
+	"context"
+	"encoding/json"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -116,6 +119,11 @@ func TestWhatTheDocsTypePrintsWhatTheyShow(t *testing.T) {
 					r.follow(t, c)
 				}
 			}
+			for _, block := range blocks(t, document, "sh") {
+				if strings.HasPrefix(block, "curl ") {
+					r.asks(t, block)
+				}
+			}
 		})
 	}
 }
@@ -202,15 +210,47 @@ func (r *tour) follow(t *testing.T, c said) {
 	}
 }
 
-// typeIn runs a command as bash would.
-func (r *tour) typeIn(t *testing.T, command string) string {
+// asks types a call that is shown without its answer, which may go on for ever: the
+// first line is an answer, and no refusal.
+func (r *tour) asks(t *testing.T, call string) {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), "bash", "-c", command)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	cmd := r.bash(ctx, call)
+	out, err := cmd.StdoutPipe()
+	if err == nil {
+		err = cmd.Start()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	line, err := bufio.NewReader(out).ReadBytes('\n')
+	if err != nil && len(line) == 0 {
+		t.Errorf("%s answers nothing: %v", call, err)
+	}
+	var answer map[string]json.RawMessage
+	if err := json.Unmarshal(line, &answer); err != nil || len(answer) == 0 || answer["error"] != nil || answer["code"] != nil {
+		t.Errorf("%s answers %s, %v", call, line, err)
+	}
+	cancel()
+	_ = cmd.Wait() // it was ended
+}
+
+// bash is a command in the reader's folder, with what the docs call in its path.
+func (r *tour) bash(ctx context.Context, command string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, "bash", "-c", command)
 	cmd.Dir = r.dir
 	cmd.Env = append(os.Environ(), "PATH="+filepath.Join(r.dir, "path")+":"+os.Getenv("PATH"))
 	if r.up != nil { // what needs no server may be typed before there is one
 		cmd.Env = append(cmd.Env, "ARMADAURL="+r.grpc, "ARMADA_REST=http://"+r.http)
 	}
+	return cmd
+}
+
+// typeIn runs a command as bash would.
+func (r *tour) typeIn(t *testing.T, command string) string {
+	t.Helper()
+	cmd := r.bash(t.Context(), command)
 	if strings.HasPrefix(command, "go run ") {
 		cmd.Dir = filepath.Join("..", "..")
 		cmd.Args[2] += " -armadaUrl " + r.grpc
