@@ -38,6 +38,10 @@ type Config struct {
 	// PodSpecCacheBytes is how much memory the pod specs seen last may take, on
 	// the way in and again on the way out.
 	PodSpecCacheBytes int
+	// ClientPatience is how long a client over REST may let the server wait: for the
+	// whole of a body, until it reads on in an answer, or between two calls of a
+	// connection. After that it is cut off.
+	ClientPatience time.Duration
 	// StopTimeout is how long calls in flight may take when the server stops.
 	StopTimeout time.Duration
 	// KeepaliveMinTime is how often a client may ping.
@@ -60,6 +64,7 @@ func DefaultConfig() Config {
 		CORSAllowedHeaders:   []string{"Content-Type", "Accept", "Authorization", "Grpc-Timeout"},
 		CORSAllowCredentials: true,
 		PodSpecCacheBytes:    64 << 20,
+		ClientPatience:       2 * time.Minute,
 		StopTimeout:          10 * time.Second,
 		KeepaliveMinTime:     5 * time.Second,
 	}
@@ -93,6 +98,7 @@ func (c Config) Validate() error {
 	positive("maxJobsPerRequest", int64(c.MaxJobsPerRequest))
 	positive("maxIDsPerQuery", int64(c.MaxIDsPerQuery))
 	positive("podSpecCacheBytes", int64(c.PodSpecCacheBytes))
+	positive("clientPatience", int64(c.ClientPatience))
 	positive("stopTimeout", int64(c.StopTimeout))
 	positive("keepaliveMinTime", int64(c.KeepaliveMinTime))
 	return errors.Join(wrong...)

@@ -20,7 +20,7 @@
 //	executors/                 the executors' side, a package of its own
 //	health.go, ids.go, lru.go  what several of them use
 //	gateway.go, rest.go        REST, over a connection inside the process; cors.go is
-//	                           for browsers, apidocs.go and docs/ describe it
+//	                           for browsers, waits.go for clients that are slow, apidocs.go and docs/ describe it
 //
 // Promises: what a call answered with OK is durable, and no call answers
 // UNAVAILABLE once something was committed, because clients repeat such calls. A

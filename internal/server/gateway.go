@@ -88,6 +88,8 @@ type gateway struct {
 	ui     http.Handler
 	cors   cors
 	pages  *http.CrossOriginProtection // keeps pages of others from using a browser's credentials
+
+	patience time.Duration // with clients that let a call wait
 }
 
 func newGateway(config Config, p *pipe, health, ui http.Handler) (*gateway, error) {
@@ -116,7 +118,7 @@ func newGateway(config Config, p *pipe, health, ui http.Handler) (*gateway, erro
 			return nil, fmt.Errorf("register REST handlers: %w", err)
 		}
 	}
-	g := &gateway{conn: conn, health: health, docs: newAPIDocs(), ui: ui, cors: newCORS(config), pages: http.NewCrossOriginProtection()}
+	g := &gateway{conn: conn, health: health, docs: newAPIDocs(), ui: ui, cors: newCORS(config), pages: http.NewCrossOriginProtection(), patience: config.ClientPatience}
 	// The limit stands outside: the marshaler knows the body that FieldValidation made.
 	g.calls = http.MaxBytesHandler(restjson.FieldValidation(mux), config.MaxBodyBytes)
 	for _, origin := range config.CORSAllowedOrigins {

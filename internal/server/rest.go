@@ -22,7 +22,14 @@ func (g *gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if g.cors.share(w, r) {
 		return
 	}
-	w = &onceWriter{ResponseWriter: w}
+	waiting := waits{g.patience, http.NewResponseController(w)}
+	w = &onceWriter{ResponseWriter: w, waits: waiting}
+	if r.Body != nil && r.Body != http.NoBody {
+		body := waiting.body(r.Body)
+		defer body.late.Stop()
+		r = r.WithContext(r.Context())
+		r.Body = body
+	}
 	if err := g.pages.Check(r); err != nil {
 		w.Header().Set("Content-Type", restjson.ContentType)
 		w.WriteHeader(http.StatusForbidden)
@@ -113,10 +120,12 @@ func unslash(ctx context.Context, name string) string {
 }
 
 // onceWriter takes the first status of an answer and no other: the gateway
-// sends a second one when a stream fails before its first line.
+// sends a second one when a stream fails before its first line. It does not wait
+// for ever until the answer is read.
 type onceWriter struct {
 	http.ResponseWriter
-	sent bool
+	waits waits
+	sent  bool
 }
 
 // WriteHeader sends the first final status.
@@ -131,13 +140,15 @@ func (w *onceWriter) WriteHeader(code int) {
 // Write sends the status first, if there was none.
 func (w *onceWriter) Write(b []byte) (int, error) {
 	w.sent = true
+	defer w.waits.writing()()
 	return w.ResponseWriter.Write(b) //nolint:wrapcheck // a writer passes errors on
 }
 
 // FlushError sends what there is, and the status first if there was none.
 func (w *onceWriter) FlushError() error {
 	w.sent = true
-	return http.NewResponseController(w.ResponseWriter).Flush() //nolint:wrapcheck // a writer passes errors on
+	defer w.waits.writing()()
+	return w.waits.control.Flush() //nolint:wrapcheck // a writer passes errors on
 }
 
 // Flush makes the writer an http.Flusher.

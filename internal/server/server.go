@@ -171,6 +171,7 @@ func New(config Config, at *Addresses, deps Deps) (*Server, error) {
 	reflection.Register(s.outside)
 	s.http = &http.Server{
 		ReadHeaderTimeout: 10 * time.Second,
+		IdleTimeout:       config.ClientPatience,
 		MaxHeaderBytes:    maxHeaderBytes,
 		ErrorLog:          slog.NewLogLogger(deps.Log.Handler(), slog.LevelDebug),
 	}

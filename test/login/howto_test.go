@@ -16,19 +16,20 @@ import (
 
 func TestNamesAndPasswordsAsInTheHowto(t *testing.T) {
 	t.Parallel()
-	hash, err := bcrypt.GenerateFromPassword([]byte("another"), bcrypt.MinCost)
+	hash, err := bcrypt.GenerateFromPassword([]byte("another horse"), bcrypt.MinCost)
 	if err != nil {
 		t.Fatal(err)
 	}
 	file := write(t, "htpasswd", "bob:"+string(hash)+"\n")
+	everything.secret("correct horse", "another horse", string(hash))
 	blocks := examples(t, "### Names and passwords", "yaml")
 	s := serve(t, blocks[0], "/etc/armada/htpasswd", file)
 	c := calls(t, clientOf(t, blocks[1], "armada.example:50051", s.grpc), "alice")
 	if _, err := c.Jobs(t.Context(), jobsOfQ); err != nil {
 		t.Error(err)
 	}
-	bob := clientOf(t, blocks[1], "armada.example:50051", s.grpc, "username: alice", "username: bob", "correct horse", "another")
-	bob.BasicAuth.PasswordFile, bob.BasicAuth.Password = write(t, "password", "another\n"), ""
+	bob := clientOf(t, blocks[1], "armada.example:50051", s.grpc, "username: alice", "username: bob", "correct horse", "another horse")
+	bob.BasicAuth.PasswordFile, bob.BasicAuth.Password = write(t, "password", "another horse\n"), ""
 	source, err := bob.Source()
 	if err != nil {
 		t.Fatal(err)
@@ -67,10 +68,9 @@ func TestACommandThatPrintsATokenAsInTheHowto(t *testing.T) {
 	t.Parallel()
 	p := authtest.NewProvider(t)
 	s := serve(t, examples(t, "### OpenID Connect", "yaml")[0], "https://login.example", p.URL)
-	for name, prints := range map[string]string{
-		"alone":          p.Token("alice", map[string]any{"groups": []string{"admins"}}),
-		"ExecCredential": `{"kind":"ExecCredential","status":{"token":"` + p.Token("alice", map[string]any{"groups": []string{"admins"}}) + `"}}`,
-	} {
+	token := p.Token("alice", map[string]any{"groups": []string{"admins"}})
+	everything.secret(token)
+	for name, prints := range map[string]string{"alone": token, "ExecCredential": `{"kind":"ExecCredential","status":{"token":"` + token + `"}}`} {
 		ran := filepath.Join(t.TempDir(), "ran")
 		script := write(t, "corp-token", "#!/bin/sh\nprintf x >>"+ran+"\n[ \"$*\" = '--audience armada' ] || exit 1\ncat <<'END'\n"+prints+"\nEND\n")
 		if err := os.Chmod(script, 0o700); err != nil {

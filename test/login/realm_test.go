@@ -14,6 +14,16 @@ import (
 	"sync"
 	"testing"
 
+	krbclient "github.com/jcmturner/gokrb5/v8/client"
+	krbconfig "github.com/jcmturner/gokrb5/v8/config"
+	krbcredentials "github.com/jcmturner/gokrb5/v8/credentials"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/protobuf/types/known/emptypb"
+
+	"armada/internal/auth/authtest"
+	"armada/pkg/api"
 	"armada/pkg/client/credentials"
 )
 
@@ -183,6 +193,8 @@ func (r *realm) say(t testing.TB, tickets, service string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
+	everything.header(header)
+	everything.secret(kerbSecret)
 	return header
 }
 
@@ -220,6 +232,57 @@ func TestWhoeverHasATicketCallsOverBothWaysAsInTheHowto(t *testing.T) {
 	}
 	if code, _ := get(t, s.http, r.say(t, tickets, "HTTP/elsewhere")); code != http.StatusUnauthorized {
 		t.Errorf("a ticket for another service is answered %d", code)
+	}
+}
+
+func TestTheServerProvesOverBothWaysThatItHasTheKeyOfItsService(t *testing.T) {
+	r := newRealm(t)
+	s := serve(t, examples(t, "### Kerberos", "yaml")[0], "/etc/armada/armada.keytab", r.keytab, "HTTP/armada.example", "HTTP/localhost")
+	realms, err := krbconfig.Load(r.conf)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tickets, err := krbcredentials.LoadCCache(r.kinit(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	alice, err := krbclient.NewFromCCache(tickets, realms, krbclient.DisablePAFXFAST(true))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer alice.Destroy()
+	ticket, key, err := alice.GetServiceTicket("HTTP/localhost")
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn, err := grpc.NewClient(s.grpc, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	for over, call := range map[string]func(header string) string{
+		"REST": func(header string) string {
+			_, answer := get(t, s.http, header)
+			return answer.Get("WWW-Authenticate")
+		},
+		"gRPC": func(header string) string {
+			var answer metadata.MD
+			ctx := metadata.AppendToOutgoingContext(t.Context(), "authorization", header)
+			_, err := api.NewSubmitClient(conn).Health(ctx, &emptypb.Empty{}, grpc.Header(&answer))
+			if err != nil {
+				t.Error(err)
+			}
+			return strings.Join(answer.Get("www-authenticate"), "; ")
+		},
+	} {
+		said, check, err := authtest.Mutual(alice, ticket, key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		answer, is := strings.CutPrefix(call("Negotiate "+said), "Negotiate ")
+		if err := check(answer); !is || err != nil {
+			t.Errorf("over %s the answer %q proves nothing: %v", over, answer, err)
+		}
 	}
 }
 

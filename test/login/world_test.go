@@ -1,13 +1,16 @@
 package login
 
 import (
+	"bytes"
 	"context"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"go.uber.org/goleak"
@@ -19,10 +22,63 @@ import (
 
 func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m,
+		goleak.Cleanup(func(code int) {
+			if err := everything.check(); err != nil && code == 0 {
+				fmt.Fprintln(os.Stderr, err)
+				code = 1
+			}
+			os.Exit(code)
+		}),
 		// The memory of replays of the Kerberos library, which lives as long as its process.
 		goleak.IgnoreTopFunction("github.com/jcmturner/gokrb5/v8/service.GetReplayCache.func1.1"),
 		goleak.IgnoreAnyFunction("github.com/patrickmn/go-cache.(*janitor).Run"),
 	)
+}
+
+// everything is what the systems of all tests logged, wrote down, printed and
+// answered.
+var everything = &overheard{secrets: map[string]bool{}}
+
+// overheard is what was said, and what must not have been.
+type overheard struct {
+	mu      sync.Mutex
+	said    bytes.Buffer
+	secrets map[string]bool
+}
+
+func (o *overheard) Write(b []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.said.Write(b)
+}
+
+// secret notes what must not be said.
+func (o *overheard) secret(texts ...string) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for _, text := range texts {
+		o.secrets[text] = true
+	}
+}
+
+// header notes what stands behind the scheme of a header authorization.
+func (o *overheard) header(text string) {
+	if _, given, _ := strings.Cut(text, " "); given != "" {
+		o.secret(given)
+	}
+}
+
+// check looks through what was said when all tests have run.
+func (o *overheard) check() error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for secret := range o.secrets {
+		if at := bytes.Index(o.said.Bytes(), []byte(secret)); at >= 0 {
+			around := o.said.Bytes()[max(0, at-200):min(o.said.Len(), at+len(secret)+50)]
+			return fmt.Errorf("a secret of the tests was logged, written down, printed or answered:\n…%s…", around)
+		}
+	}
+	return nil
 }
 
 // examples are the blocks of a language in the howto below a heading.
@@ -65,14 +121,19 @@ type served struct{ grpc, http string }
 func serve(t *testing.T, example string, pairs ...string) *served {
 	t.Helper()
 	file := write(t, "armada.yaml", strings.NewReplacer(pairs...).Replace(example))
-	config, _, err := app.LoadConfig(file, nil, map[string]string{
+	audit := filepath.Join(t.TempDir(), "audit")
+	config, effective, err := app.LoadConfig(file, nil, map[string]string{
 		"dataDir": t.TempDir(), "server.grpcAddr": "127.0.0.1:0", "server.httpAddr": "127.0.0.1:0", "telemetry.metricsAddr": "",
-		"executor.simulate": "1x1",
+		"executor.simulate": "1x1", "auth.auditFile": audit,
 	})
 	if err != nil {
 		t.Fatalf("the example %s\n%v", example, err)
 	}
-	system, err := app.Open(context.Background(), config, app.RoleUp, "test", slog.New(slog.DiscardHandler))
+	if err := effective.WriteYAML(everything); err != nil {
+		t.Fatal(err)
+	}
+	log := slog.New(slog.NewTextHandler(everything, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	system, err := app.Open(context.Background(), config, app.RoleUp, "test", log)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -86,6 +147,11 @@ func serve(t *testing.T, example string, pairs ...string) *served {
 		if err := system.Close(); err != nil {
 			t.Error(err)
 		}
+		written, err := os.ReadFile(audit)
+		if err != nil {
+			t.Error(err)
+		}
+		_, _ = everything.Write(written)
 		select {
 		case err := <-failed:
 			t.Error(err)
@@ -117,6 +183,20 @@ func calls(t testing.TB, config client.Config, user string) *client.Client {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = c.Close() })
+	if config.ExecAuth == nil { // which counts how often it is asked
+		source, err := config.Source()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if source != nil {
+			header, err := source.Authorization(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			everything.header(header)
+			_ = source.Close()
+		}
+	}
 	who, err := c.WhoAmI(t.Context())
 	if err != nil || who.Name != user {
 		t.Fatalf("to the server it is %+v, %v; want %s", who, err, user)
@@ -136,6 +216,7 @@ func get(t testing.TB, addr, header string) (int, http.Header) {
 	}
 	if header != "" {
 		request.Header.Set("Authorization", header)
+		everything.header(header)
 	}
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 	answer, err := client.Do(request)
@@ -143,6 +224,6 @@ func get(t testing.TB, addr, header string) (int, http.Header) {
 		t.Fatal(err)
 	}
 	defer answer.Body.Close()
-	_, _ = io.Copy(io.Discard, answer.Body)
+	_, _ = io.Copy(everything, answer.Body)
 	return answer.StatusCode, answer.Header
 }

@@ -62,62 +62,73 @@ func (r *Realm) TicketOf(user, realm string, life time.Duration) string {
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	return r.encode(token)
+	text, err := encode(token)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return text
 }
 
 // Mutual is a ticket whose user wants the service to prove who it is too, and what
 // the user says to the answer: an error when it proves nothing.
 func (r *Realm) Mutual(user string) (ticket string, check func(answer string) error) {
 	r.t.Helper()
-	caller, issued, key := r.issue(user, r.Name, time.Hour)
-	asks, err := spnego.NewKRB5TokenAPREQ(caller, issued, key, []int{gssapi.ContextFlagMutual}, []int{flags.APOptionMutualRequired})
+	ticket, check, err := Mutual(r.issue(user, r.Name, time.Hour))
 	if err != nil {
 		r.t.Fatal(err)
+	}
+	return ticket, check
+}
+
+// Mutual is Realm.Mutual with a ticket of any realm, and the key that goes with it.
+func Mutual(caller *client.Client, ticket messages.Ticket, key types.EncryptionKey) (said string, check func(answer string) error, err error) {
+	asks, err := spnego.NewKRB5TokenAPREQ(caller, ticket, key, []int{gssapi.ContextFlagMutual}, []int{flags.APOptionMutualRequired})
+	if err != nil {
+		return "", nil, err
 	}
 	inner, err := asks.Marshal()
 	if err != nil {
-		r.t.Fatal(err)
+		return "", nil, err
 	}
 	if err := asks.APReq.DecryptAuthenticator(key); err != nil {
-		r.t.Fatal(err)
+		return "", nil, err
 	}
-	said := asks.APReq.Authenticator
-	check = func(answer string) error {
-		text, err := base64.StdEncoding.DecodeString(answer)
-		if err != nil {
-			return err
-		}
-		var response spnego.NegTokenResp
-		if err := response.Unmarshal(text); err != nil {
-			return err
-		}
-		var token spnego.KRB5Token
-		if err := token.Unmarshal(response.ResponseToken); err != nil || !token.IsAPRep() {
-			return fmt.Errorf("there is no proof in the answer: %w", err)
-		}
-		sealed, err := crypto.DecryptEncPart(token.APRep.EncPart, key, keyusage.AP_REP_ENCPART)
-		if err != nil {
-			return err
-		}
-		var proof messages.EncAPRepPart
-		if err := proof.Unmarshal(sealed); err != nil {
-			return err
-		}
-		if !proof.CTime.Equal(said.CTime) || proof.Cusec != said.Cusec {
-			return fmt.Errorf("the proof is about %s, not about %s", proof.CTime, said.CTime)
-		}
-		return nil
-	}
-	return r.encode(spnego.NegTokenInit{MechTypes: []asn1.ObjectIdentifier{gssapi.OIDKRB5.OID()}, MechTokenBytes: inner}), check
+	said, err = encode(spnego.NegTokenInit{MechTypes: []asn1.ObjectIdentifier{gssapi.OIDKRB5.OID()}, MechTokenBytes: inner})
+	return said, func(answer string) error { return proves(answer, key, asks.APReq.Authenticator) }, err
 }
 
-func (r *Realm) encode(token spnego.NegTokenInit) string {
-	r.t.Helper()
-	text, err := (&spnego.SPNEGOToken{Init: true, NegTokenInit: token}).Marshal()
+// proves tells why an answer does not prove that the service could read what was
+// said to it.
+func proves(answer string, key types.EncryptionKey, said types.Authenticator) error {
+	text, err := base64.StdEncoding.DecodeString(answer)
 	if err != nil {
-		r.t.Fatal(err)
+		return err
 	}
-	return base64.StdEncoding.EncodeToString(text)
+	var response spnego.NegTokenResp
+	if err := response.Unmarshal(text); err != nil {
+		return err
+	}
+	var token spnego.KRB5Token
+	if err := token.Unmarshal(response.ResponseToken); err != nil || !token.IsAPRep() {
+		return fmt.Errorf("there is no proof in the answer: %w", err)
+	}
+	sealed, err := crypto.DecryptEncPart(token.APRep.EncPart, key, keyusage.AP_REP_ENCPART)
+	if err != nil {
+		return err
+	}
+	var proof messages.EncAPRepPart
+	if err := proof.Unmarshal(sealed); err != nil {
+		return err
+	}
+	if !proof.CTime.Equal(said.CTime) || proof.Cusec != said.Cusec {
+		return fmt.Errorf("the proof is about %s, not about %s", proof.CTime, said.CTime)
+	}
+	return nil
+}
+
+func encode(token spnego.NegTokenInit) (string, error) {
+	text, err := (&spnego.SPNEGOToken{Init: true, NegTokenInit: token}).Marshal()
+	return base64.StdEncoding.EncodeToString(text), err
 }
 
 // issue is what the realm gives to a user: a ticket and the key that is in it.

@@ -26,11 +26,12 @@ type provider struct {
 	asked []url.Values
 	life  time.Duration
 	deny  map[string]bool // by grant type
+	spent map[string]bool // refresh tokens: each is taken once
 }
 
 func newProvider(t *testing.T) *provider {
 	t.Helper()
-	p := &provider{life: time.Hour, deny: map[string]bool{}}
+	p := &provider{life: time.Hour, deny: map[string]bool{}, spent: map[string]bool{}}
 	mux := http.NewServeMux()
 	mux.HandleFunc("/.well-known/openid-configuration", func(w http.ResponseWriter, _ *http.Request) {
 		_ = json.NewEncoder(w).Encode(map[string]any{
@@ -47,7 +48,9 @@ func newProvider(t *testing.T) *provider {
 		defer p.mu.Unlock()
 		p.asked = append(p.asked, r.Form)
 		w.Header().Set("Content-Type", "application/json")
-		if p.deny[r.Form.Get("grant_type")] {
+		refresh := r.Form.Get("refresh_token")
+		again := p.spent[refresh]
+		if p.spent[refresh] = refresh != ""; again || p.deny[r.Form.Get("grant_type")] {
 			w.WriteHeader(http.StatusBadRequest)
 			_, _ = io.WriteString(w, `{"error":"invalid_grant","error_description":"no longer"}`)
 			return
@@ -162,6 +165,27 @@ func TestATokenThatEndsIsRefreshedAndARefusedRefreshIsANewLogin(t *testing.T) {
 	err := ask()
 	if err == nil || !strings.Contains(err.Error(), "openIdPasswordAuth: the provider says invalid_grant: no longer") || strings.Contains(err.Error(), "hunter2") {
 		t.Errorf("the error is %v", err)
+	}
+}
+
+func TestProgramsShareALoginWhoseRefreshTokensAreTakenOnce(t *testing.T) {
+	t.Parallel()
+	p := newProvider(t)
+	p.life = time.Second // so short that every call needs a new token
+	cache := &credentials.Cache{Dir: filepath.Join(t.TempDir(), "logins")}
+	open := func() credentials.Source {
+		way := &credentials.OpenIDAuth{ProviderURL: p.URL, ClientID: "c", Username: "ada", Password: "secret"}
+		return source(t, credentials.Auth{OpenIDPasswordAuth: way}, credentials.Options{Cache: cache})
+	}
+	if err := open().(*credentials.OpenID).Login(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	p.deny["password"] = true // from now on they have what is kept, and nothing else
+	first, second := open(), open()
+	for i, s := range []credentials.Source{first, second, first, second, open()} {
+		if _, err := s.Authorization(t.Context()); err != nil {
+			t.Errorf("call %d: %v", i, err)
+		}
 	}
 }
 

@@ -127,6 +127,7 @@ func (s *OpenID) fetch(ctx context.Context, ways ...func(context.Context) (*oaut
 		if s.login, err = s.o.Cache.load(s.way, &s.config); err != nil {
 			return "", time.Time{}, err
 		}
+		s.keep = s.keep || s.login != kept{} // what is kept stays kept when it is refreshed
 		if token, until, err := s.choose(); err == nil && len(ways) > 1 && time.Now().Before(until.Add(-early)) {
 			return token, until, nil
 		}
@@ -222,18 +223,25 @@ func (s *OpenID) discover(ctx context.Context) error {
 }
 
 // refresh gets a new token for one that has ended. A refresh token that is not
-// taken any more is forgotten.
+// taken any more is forgotten: many providers take each only once. Another program
+// may have been first then, and have kept what it got in return.
 func (s *OpenID) refresh(ctx context.Context) (*oauth2.Token, error) {
-	if s.login.RefreshToken == "" {
-		return nil, errNothing
-	}
-	token, err := s.oauth.TokenSource(ctx, &oauth2.Token{RefreshToken: s.login.RefreshToken}).Token()
-	var refused *oauth2.RetrieveError
-	if errors.As(err, &refused) && refused.Response != nil && refused.Response.StatusCode < http.StatusInternalServerError {
+	for s.login.RefreshToken != "" {
+		token, err := s.oauth.TokenSource(ctx, &oauth2.Token{RefreshToken: s.login.RefreshToken}).Token()
+		var refused *oauth2.RetrieveError
+		if !errors.As(err, &refused) || refused.Response == nil || refused.Response.StatusCode >= http.StatusInternalServerError {
+			return token, err
+		}
+		tried := s.login.RefreshToken
 		s.login.RefreshToken = ""
-		return nil, errNothing
+		if s.o.Cache == nil {
+			break
+		}
+		if newer, err := s.o.Cache.load(s.way, &s.config); err == nil && newer.RefreshToken != tried {
+			s.login = newer
+		}
 	}
-	return token, err
+	return nil, errNothing
 }
 
 // ask logs in.
