@@ -94,8 +94,11 @@ func (s *System) exposed() bool {
 
 // where says what jobs run on.
 func (s *System) where() string {
-	if s.config.Executor.Simulate != "" {
+	switch {
+	case s.config.Executor.Simulate != "":
 		return fmt.Sprintf("%s made up by --simulate %s; no real work is done", plural(len(s.clusters), "cluster", "clusters"), s.config.Executor.Simulate)
+	case s.config.Executor.Runtime == runtimeKubernetes:
+		return "nodes of a Kubernetes cluster, as pods"
 	}
 	return "this machine, as processes: the containers' commands, no images"
 }

@@ -4,6 +4,7 @@ package node_test
 
 import (
 	"fmt"
+	"os/exec"
 	"runtime"
 	"strings"
 	"testing"
@@ -20,7 +21,7 @@ import (
 
 func TestJobsTellWhatTheyPrintAndHowTheyEnd(t *testing.T) {
 	h := newHouse(t)
-	jobs := h.submit(h.job("print=hello, print=world"), h.job("print=before, exit=3"), h.job("eat=256"))
+	jobs := h.submit(h.job("print=hello, print=world"), h.job("print=before, write=/dev/termination-log, exit=3"), h.job("eat=256"))
 	s, states := h.ended(jobs...)
 	if states[jobs[0]] != armada.JobSucceeded || states[jobs[1]] != armada.JobFailed || states[jobs[2]] != armada.JobFailed {
 		t.Errorf("they ended as %v", states)
@@ -31,11 +32,22 @@ func TestJobsTellWhatTheyPrintAndHowTheyEnd(t *testing.T) {
 		}
 	}
 	failed := h.last(s, jobs[1], armada.EventFailed).GetFailed()
-	if failed.GetReason() != "container main ended with exit code 3" || failed.GetContainerStatuses()[0].GetExitCode() != 3 {
+	if failed.GetReason() != "container main ended with exit code 3: written by an actor" || failed.GetContainerStatuses()[0].GetExitCode() != 3 {
 		t.Errorf("exit code 3 is told as %v", failed)
 	}
 	if failed := h.last(s, jobs[2], armada.EventFailed).GetFailed(); failed.GetCause() != api.Cause_OOM || failed.GetContainerStatuses()[0].GetExitCode() != 137 {
 		t.Errorf("out of memory is told as %v", failed)
+	}
+}
+
+func TestTheExecutorFindsAllThatItNeedsAndSaysWhereItRunsJobs(t *testing.T) {
+	h := newHouse(t)
+	check := exec.CommandContext(t.Context(), binary(t, "armada"), "executor", "--check", "--runtime", "kubernetes", "--kubeconfig", h.node.Kubeconfig)
+	if said, err := check.CombinedOutput(); err != nil || !strings.Contains(string(said), "1 node") {
+		t.Errorf("the check ends with %v:\n%s", err, said)
+	}
+	if said := h.executor.output.String(); !strings.Contains(said, "nodes of a Kubernetes cluster, as pods") {
+		t.Errorf("it says:\n%s", said)
 	}
 }
 
@@ -63,7 +75,7 @@ func TestJobsAreCancelledWithinTheirGraceAndByForceAfterIt(t *testing.T) {
 	took := time.Since(asked)
 	for i, want := range []string{"begun\ntold to stop\n", "begun\ntold to stop, and staying\n"} {
 		if states[jobs[i]] != armada.JobCancelled {
-			t.Errorf("job %d ended as %s: %v", i, states[jobs[i]], s[jobs[i]])
+			t.Errorf("job %d ended as %s: %v", i, states[jobs[i]], s.kinds(jobs[i]))
 		}
 		h.await("its last words", func() bool { return h.ctl("logs", jobs[i]) == want })
 	}
@@ -79,7 +91,7 @@ func TestAJobIsPreempted(t *testing.T) {
 	h.ctl("preempt", "job", "q", "set", job)
 	s, states := h.ended(job)
 	if s.count(job, armada.EventPreempted) != 1 {
-		t.Errorf("it ended as %s: %v", states[job], s[job])
+		t.Errorf("it ended as %s: %v", states[job], s.kinds(job))
 	}
 	h.await("its containers to end", func() bool {
 		pod := h.pod(job)
@@ -142,7 +154,7 @@ func TestOneJobSetRunsInAClusterAndOnAMachine(t *testing.T) {
 	used := map[string]int{}
 	for _, job := range jobs {
 		if states[job] != armada.JobSucceeded {
-			t.Fatalf("it ended as %s: %v", states[job], s[job])
+			t.Fatalf("it ended as %s: %v", states[job], s.kinds(job))
 		}
 		used[h.last(s, job, armada.EventSucceeded).GetSucceeded().GetClusterId()]++
 		if said := h.ctl("logs", job); said != "hello\n" {
@@ -154,22 +166,27 @@ func TestOneJobSetRunsInAClusterAndOnAMachine(t *testing.T) {
 	}
 }
 
-func TestAnInitContainerRunsFirst(t *testing.T) {
+func TestAnInitContainerRunsFirstAndASidecarBeside(t *testing.T) {
 	h := newHouse(t)
-	job := h.submit(h.job("say=/shared/file", fmt.Sprintf(`
+	const mounts = "[{name: shared, mountPath: /shared}]"
+	job := h.submit(strings.Replace(h.job("say=/shared/file"), "\n          ports:", "\n          volumeMounts: "+mounts+"\n          ports:", 1) + fmt.Sprintf(`
       initContainers:
         - name: first
-          image: %s
+          image: &image %s
           args: [print=first, write=/shared/file]
           resources: {requests: *small, limits: *small}
-          volumeMounts: &mounts [{name: shared, mountPath: /shared}]
-      volumes: [{name: shared, emptyDir: {}}]`, node.Image)) + `
-`)[0]
-	if said := h.ctl("logs", "-f", job); said != "first\nwritten by another container\n" {
-		t.Errorf("it said %q", said)
-	}
+          volumeMounts: %s
+        - name: beside
+          image: *image
+          restartPolicy: Always
+          args: [print=beside, wait]
+          resources: {requests: *small, limits: *small}
+      volumes: [{name: shared, emptyDir: {}}]`, node.Image, mounts))[0]
 	if s, states := h.ended(job); states[job] != armada.JobSucceeded {
-		t.Errorf("it ended as %s: %v", states[job], s[job])
+		t.Errorf("it ended as %s: %v", states[job], s.kinds(job))
+	}
+	if said := h.ctl("logs", job); said != "first\nbeside\nwritten by an actor\ntold to stop\n" {
+		t.Errorf("it said %q", said)
 	}
 }
 
@@ -208,13 +225,13 @@ func TestWhatHappensWhileTheExecutorIsAwayIsToldWhenItIsBack(t *testing.T) {
 	h.ctl("cancel", "job", "q", "set", jobs[1])
 	s, states := h.ended(jobs...)
 	if states[jobs[0]] != armada.JobFailed || s.count(jobs[0], armada.EventFailed) != 1 || s.count(jobs[0], armada.EventRunning) != 1 {
-		t.Errorf("it ended as %s: %v", states[jobs[0]], s[jobs[0]])
+		t.Errorf("it ended as %s: %v", states[jobs[0]], s.kinds(jobs[0]))
 	}
 	if code := h.last(s, jobs[0], armada.EventFailed).GetFailed().GetContainerStatuses()[0].GetExitCode(); code != 3 {
 		t.Errorf("its exit code is %d, want 3", code)
 	}
 	if states[jobs[1]] != armada.JobCancelled {
-		t.Errorf("the other ended as %s: %v", states[jobs[1]], s[jobs[1]])
+		t.Errorf("the other ended as %s: %v", states[jobs[1]], s.kinds(jobs[1]))
 	}
 }
 
@@ -229,7 +246,7 @@ func TestPodsThatCannotBeginSayWhy(t *testing.T) {
 	s, states := h.ended(jobs...)
 	for i, want := range []string{"ImagePull", "InvalidImageName", "no such file", "Pod was active on the node longer than the specified deadline"} {
 		if states[jobs[i]] != armada.JobFailed {
-			t.Fatalf("job %d ended as %s: %v", i, states[jobs[i]], s[jobs[i]])
+			t.Fatalf("job %d ended as %s: %v", i, states[jobs[i]], s.kinds(jobs[i]))
 		}
 		if failed := h.last(s, jobs[i], armada.EventFailed).GetFailed(); !strings.Contains(failed.GetReason(), want) {
 			t.Errorf("job %d is told as %v, want a reason with %q", i, failed, want)

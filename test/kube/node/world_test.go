@@ -277,10 +277,19 @@ func (h *house) pod(job string) *corev1.Pod {
 // story is what was told of each job, in order.
 type story map[string][]*api.EventMessage
 
+// kinds are the kinds of a job's events.
+func (s story) kinds(job string) []armada.EventKind {
+	var kinds []armada.EventKind
+	for _, m := range s[job] {
+		kinds = append(kinds, client.Head(m).Kind)
+	}
+	return kinds
+}
+
 func (s story) count(job string, kind armada.EventKind) int {
 	n := 0
-	for _, m := range s[job] {
-		if client.Head(m).Kind == kind {
+	for _, k := range s.kinds(job) {
+		if k == kind {
 			n++
 		}
 	}
@@ -295,7 +304,7 @@ func (h *house) last(s story, job string, kind armada.EventKind) *api.EventMessa
 			return m
 		}
 	}
-	h.Fatalf("job %s has no event %s: %v", job, kind, s[job])
+	h.Fatalf("job %s has no event %s: %v", job, kind, s.kinds(job))
 	return nil
 }
 
@@ -317,7 +326,10 @@ func (h *house) until(kind armada.EventKind, jobs ...string) story {
 		return client.ErrStop
 	})
 	if err != nil {
-		h.Fatalf("waited for %s of %v: %v; there is %v", kind, jobs, err, s)
+		for _, job := range jobs {
+			h.Logf("job %s: %v", job, s.kinds(job))
+		}
+		h.Fatalf("waited for %s of %v: %v", kind, jobs, err)
 	}
 	return s
 }
@@ -334,7 +346,10 @@ func (h *house) ended(jobs ...string) (story, map[string]armada.JobState) {
 		return nil
 	})
 	if err != nil {
-		h.Fatalf("%d of %d jobs have ended: %v; there is %v", len(states), len(jobs), err, s)
+		for _, job := range jobs {
+			h.Logf("job %s: %v", job, s.kinds(job))
+		}
+		h.Fatalf("%d of %d jobs have ended: %v", len(states), len(jobs), err)
 	}
 	return s, states
 }

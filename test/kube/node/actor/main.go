@@ -9,7 +9,8 @@
 //	wait         waits for SIGTERM and ends with 143, as a shell would
 //	stay         waits and minds no SIGTERM
 //
-// After the last one it ends with 0. As the first process of a pod (pause) it is told to wait.
+// After the last one it ends with 0. As the first process of a pod it is told to
+// wait.
 package main
 
 import (
@@ -41,7 +42,7 @@ func main() {
 }
 
 // written is what write leaves in a file.
-const written = "written by another container\n"
+const written = "written by an actor\n"
 
 // eaten keeps what was eaten.
 var eaten [][]byte

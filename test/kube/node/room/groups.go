@@ -18,8 +18,12 @@ import (
 // groupsRoot is where the control groups are mounted.
 const groupsRoot = "/sys/fs/cgroup"
 
-// needed are the controllers that a node cannot do without.
-var needed = []string{"cpu", "cpuset", "memory", "pids"}
+// needed are the controllers that a node cannot do without; wanted are those that a
+// kubelet insists on where the machine has them.
+var (
+	needed = []string{"cpu", "memory", "pids"}
+	wanted = append([]string{"cpuset", "hugetlb"}, needed...)
+)
 
 // unified tells whether the machine has the one hierarchy of version 2.
 func unified() bool {
@@ -79,15 +83,19 @@ func makeGroup(name string) error {
 // enable lets the groups below a group of version 2 have what a node needs.
 func enable(group string) error {
 	file := filepath.Join(group, "cgroup.subtree_control")
-	for _, controller := range needed {
-		text, err := os.ReadFile(file)
-		if err != nil {
-			return err
-		}
-		if slices.Contains(strings.Fields(string(text)), controller) {
+	there, err := words(filepath.Join(group, "cgroup.controllers"))
+	if err != nil {
+		return err
+	}
+	enabled, err := words(file)
+	if err != nil {
+		return err
+	}
+	for _, controller := range wanted {
+		if slices.Contains(enabled, controller) || !slices.Contains(there, controller) && !slices.Contains(needed, controller) {
 			continue
 		}
-		err = os.WriteFile(file, []byte("+"+controller), 0)
+		err := os.WriteFile(file, []byte("+"+controller), 0)
 		if errors.Is(err, syscall.EBUSY) {
 			return fmt.Errorf("the control group %s has processes of its own, so the groups below it cannot limit %s; "+
 				"it must be the root of the machine, or its processes must be in a group below it: %w", group, controller, err)
@@ -97,6 +105,12 @@ func enable(group string) error {
 		}
 	}
 	return nil
+}
+
+// words reads the words of a file.
+func words(file string) ([]string, error) {
+	text, err := os.ReadFile(file)
+	return strings.Fields(string(text)), err
 }
 
 // copyCPUs lets a group of version 1 use what its root may: a new one may use

@@ -72,23 +72,27 @@ func plan(folder string) room.Plan {
 	}
 }
 
-// orphans is a room with a program that leaves another one behind, and a mount.
+// orphans is a room with a program that leaves another one behind, a mount, and a
+// control group below the room's.
 func orphans(folder string) room.Plan {
 	p := plan(folder)
+	groups, _ := filepath.Glob("/sys/fs/cgroup/memory") // of version 1
+	group := filepath.Join(append(groups, "/sys/fs/cgroup")[0], p.Group)
 	p.Programs = []room.Program{
-		{Name: "leaves", Once: true, Args: []string{"/bin/sh", "-c", `sleep 100000 & echo > private/file; mkdir -p "$GROUP/below"`}, Env: []string{"ROOM=" + folder, "GROUP=/sys/fs/cgroup/memory/" + p.Group}},
+		{Name: "leaves", Once: true, Args: []string{"/bin/sh", "-c", `sleep 100000 & echo > private/file; mkdir "$GROUP/below"`}, Env: []string{"ROOM=" + folder, "GROUP=" + group}},
 		{Name: "stays", Args: []string{"/bin/sleep", "100000"}, Env: []string{"ROOM=" + folder}},
 	}
 	return p
 }
 
-// started waits until a program of a room has been started.
-func started(t *testing.T, folder, program string) {
-	t.Helper()
-	await(t, program+" to be started", func() bool {
-		_, err := os.Stat(filepath.Join(folder, program+".log"))
-		return err == nil && living(folder) > 0
-	})
+// isGone tells whether nothing is left of a room.
+func isGone(r *room.Room) bool {
+	select {
+	case <-r.Gone():
+		return true
+	default:
+		return false
+	}
 }
 
 func await(t *testing.T, what string, holds func() bool) {
@@ -149,7 +153,10 @@ func TestNothingIsLeftOfAClosedRoom(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	started(t, at, "stays")
+	await(t, "a program to be started, or the room to be gone", func() bool { return living(at) > 1 || isGone(r) })
+	if isGone(r) {
+		t.Fatal(r.Err())
+	}
 	if seen, err := os.ReadDir(filepath.Join(at, "private")); err != nil || len(seen) != 0 {
 		t.Errorf("outside of the room its private folder has %v, %v", seen, err)
 	}
@@ -174,7 +181,7 @@ func TestNothingIsLeftOfARoomWhoseOpenerIsKilled(t *testing.T) {
 	if said, err := bufio.NewReader(stdout).ReadString('\n'); err != nil || said != "opened <nil>\n" {
 		t.Fatalf("it says %q, %v", said, err)
 	}
-	started(t, at, "stays")
+	await(t, "a program to be started", func() bool { return living(at) > 1 })
 	if err := opener.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
@@ -221,6 +228,9 @@ func TestConnectionsAreLedIntoARoomWhereFoldersArePrivate(t *testing.T) {
 			t.Fatal(err)
 		}
 		await(t, "an answer", func() bool {
+			if isGone(r) {
+				t.Fatal(r.Err())
+			}
 			c, err := net.Dial("tcp", r.Addr)
 			if err != nil {
 				return false
