@@ -14,6 +14,7 @@ import (
 	"google.golang.org/protobuf/proto"
 	schedulingv1 "k8s.io/api/scheduling/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
 	"sigs.k8s.io/yaml"
 
 	"armada"
@@ -28,9 +29,12 @@ import (
 
 func TestMain(m *testing.M) { os.Exit(kubetest.Main(m)) }
 
+// applied makes the priority classes once in the cluster that all tests share.
+var applied = sync.OnceValue(func() error { return applyPriorityClasses(kubetest.Client()) })
+
 // applyPriorityClasses makes the priority classes of deploy/kubernetes, of which
 // pods name one.
-var applyPriorityClasses = sync.OnceValue(func() error {
+func applyPriorityClasses(cluster kubernetes.Interface) error {
 	text, err := os.ReadFile(filepath.Join("..", "..", "deploy", "kubernetes", "priority-classes.yaml"))
 	if err != nil {
 		return err
@@ -40,13 +44,22 @@ var applyPriorityClasses = sync.OnceValue(func() error {
 		if err := yaml.UnmarshalStrict([]byte(document), class); err != nil {
 			return err
 		}
-		_, err := kubetest.Client().SchedulingV1().PriorityClasses().Create(context.Background(), class, metav1.CreateOptions{})
-		if err != nil {
+		if _, err := cluster.SchedulingV1().PriorityClasses().Create(context.Background(), class, metav1.CreateOptions{}); err != nil {
 			return err
 		}
 	}
 	return nil
-})
+}
+
+// another starts a cluster that is the test's own.
+func another(t testing.TB) *kubetest.Cluster {
+	t.Helper()
+	c := kubetest.Another(t)
+	if err := applyPriorityClasses(c.Client); err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
 
 // patience is how long a test waits for what must happen; it bounds failures
 // and is no measure of speed.
@@ -60,14 +73,17 @@ type house struct {
 	client *client.Client
 }
 
-func newHouse(t testing.TB) *house {
+func newHouse(t testing.TB, change ...func(*app.Config)) *house {
 	t.Helper()
-	if err := applyPriorityClasses(); err != nil {
+	if err := applied(); err != nil {
 		t.Fatal(err)
 	}
 	h := &house{TB: t, log: slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn}))}
 	config := app.DefaultConfig()
 	config.Server.GRPCAddr, config.Server.HTTPAddr = "127.0.0.1:0", "127.0.0.1:0"
+	for _, to := range change {
+		to(&config)
+	}
 	server, _ := h.begin(app.RoleServer|app.RoleExecutor, config, withoutJobs)
 	h.server = server.GRPCAddr()
 	c, err := client.New(client.Config{ArmadaURL: h.server, ForceNoTLS: true, Timeout: patience})
@@ -127,6 +143,13 @@ func (h *house) executor(nodes *kubetest.Nodes, change ...func(*app.Config)) (en
 			to(c)
 		}
 	})
+	h.knows(nodes)
+	return end
+}
+
+// knows waits until the server knows the nodes of an executor.
+func (h *house) knows(nodes *kubetest.Nodes) {
+	h.Helper()
 	h.await("the nodes of executor "+nodes.Name, func() bool {
 		list, err := h.client.Lookout.ListExecutors(h.Context(), &lookout.ListExecutorsRequest{})
 		if err != nil {
@@ -136,7 +159,6 @@ func (h *house) executor(nodes *kubetest.Nodes, change ...func(*app.Config)) (en
 			return e.GetExecutor() == nodes.Name && len(e.GetNodes()) == len(nodes.Names)
 		})
 	})
-	return end
 }
 
 // await asks again until something holds.
@@ -189,6 +211,15 @@ type story map[string][]*api.EventMessage
 func (s story) add(m *api.EventStreamMessage) {
 	job := client.Head(m.GetMessage()).Job
 	s[job] = append(s[job], m.GetMessage())
+}
+
+// events counts those of all jobs.
+func (s story) events() int {
+	n := 0
+	for _, events := range s {
+		n += len(events)
+	}
+	return n
 }
 
 // kinds are the kinds of a job's events.
