@@ -59,10 +59,7 @@ func NewNodes(t testing.TB, count int) *Nodes {
 func (c *Cluster) NewNodes(t testing.TB, count int) *Nodes {
 	t.Helper()
 	name := fmt.Sprintf("w%d", worlds.Add(1))
-	_, err := c.Client.CoreV1().Namespaces().Create(context.Background(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}}, metav1.CreateOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
+	c.newNamespace(t, name)
 	return c.newNodes(t, name, name, count)
 }
 
@@ -71,6 +68,22 @@ func (c *Cluster) NewNodes(t testing.TB, count int) *Nodes {
 func (n *Nodes) Sisters(t testing.TB, count int) *Nodes {
 	t.Helper()
 	return n.Cluster.newNodes(t, fmt.Sprintf("w%d", worlds.Add(1)), n.Namespace, count)
+}
+
+// SistersIn makes nodes in another cluster, whose pods are in a namespace of the
+// same name.
+func (n *Nodes) SistersIn(t testing.TB, c *Cluster, count int) *Nodes {
+	t.Helper()
+	c.newNamespace(t, n.Namespace)
+	return c.newNodes(t, fmt.Sprintf("w%d", worlds.Add(1)), n.Namespace, count)
+}
+
+func (c *Cluster) newNamespace(t testing.TB, name string) {
+	t.Helper()
+	_, err := c.Client.CoreV1().Namespaces().Create(context.Background(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}}, metav1.CreateOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
 }
 
 func (c *Cluster) newNodes(t testing.TB, name, namespace string, count int) *Nodes {
