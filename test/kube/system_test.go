@@ -278,6 +278,28 @@ func (h *house) until(set, what string, holds func(story) bool) story {
 // ended waits until jobs have ended.
 func (h *house) ended(set string, jobs ...string) (story, map[string]armada.JobState) {
 	h.Helper()
+	return h.endedWithin(patience, set, jobs...)
+}
+
+// objects counts the pods that there are in the namespace of a cluster's nodes.
+func (h *house) objects(nodes *kubetest.Nodes) int {
+	h.Helper()
+	list, err := nodes.Cluster.Client.CoreV1().Pods(nodes.Namespace).List(h.Context(), metav1.ListOptions{
+		Limit: 1, LabelSelector: "armadaproject.io/executor=" + nodes.Name,
+	})
+	if err != nil {
+		h.Fatal(err)
+	}
+	n := len(list.Items)
+	if more := list.RemainingItemCount; more != nil {
+		n += int(*more)
+	}
+	return n
+}
+
+// endedWithin is ended with a patience of its own.
+func (h *house) endedWithin(patience time.Duration, set string, jobs ...string) (story, map[string]armada.JobState) {
+	h.Helper()
 	ctx, cancel := context.WithTimeout(h.Context(), patience)
 	defer cancel()
 	s := story{}
