@@ -13,7 +13,6 @@ import (
 	"armada"
 	"armada/internal/runs/kubernetes/kubetest"
 	"armada/pkg/api"
-	"armada/pkg/api/k8s/api/resource"
 	podspecv1 "armada/pkg/api/k8s/core/v1"
 	"armada/pkg/api/lookout"
 	"armada/pkg/client"
@@ -163,11 +162,7 @@ func TestExecutorsOfTwoClustersComeAndGoAndNoJobIsLostOrRunTwice(t *testing.T) {
 	const count = 200
 	items := make([]*api.JobSubmitRequestItem, count)
 	for i := range items {
-		items[i] = item(east.Namespace, map[string]string{kubetest.Lasts: "1s"})
-		// One cluster has room for 124 of them.
-		core := &resource.Quantity{String_: proto.String("1")}
-		of := items[i].GetPodSpec().GetContainers()[0].GetResources()
-		of.Requests["cpu"], of.Limits["cpu"] = core, core
+		items[i] = wholeCore(item(east.Namespace, map[string]string{kubetest.Lasts: "1s"})) // one cluster has room for 124 of them
 	}
 	jobs := h.submit("set", items...)
 	seed := rand.Uint64()

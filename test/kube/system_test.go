@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"google.golang.org/protobuf/proto"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"armada"
 	"armada/internal/app"
@@ -23,11 +24,20 @@ import (
 
 func TestMain(m *testing.M) { os.Exit(kubetest.Main(m)) }
 
-// applyPriorityClasses makes the priority classes of deploy/kubernetes, of which
-// pods name one.
-var applyPriorityClasses = sync.OnceValue(func() error {
+// applied makes the priority classes once in the cluster that all tests share.
+var applied = sync.OnceValue(func() error {
 	return kubetest.CreatePriorityClasses(context.Background(), kubetest.Client())
 })
+
+// another starts a cluster that is the test's own.
+func another(t testing.TB) *kubetest.Cluster {
+	t.Helper()
+	c := kubetest.Another(t)
+	if err := kubetest.CreatePriorityClasses(t.Context(), c.Client); err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
 
 // patience is how long a test waits for what must happen; it bounds failures
 // and is no measure of speed.
@@ -41,14 +51,17 @@ type house struct {
 	client *client.Client
 }
 
-func newHouse(t testing.TB) *house {
+func newHouse(t testing.TB, change ...func(*app.Config)) *house {
 	t.Helper()
-	if err := applyPriorityClasses(); err != nil {
+	if err := applied(); err != nil {
 		t.Fatal(err)
 	}
 	h := &house{TB: t, log: slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn}))}
 	config := app.DefaultConfig()
 	config.Server.GRPCAddr, config.Server.HTTPAddr = "127.0.0.1:0", "127.0.0.1:0"
+	for _, to := range change {
+		to(&config)
+	}
 	server, _ := h.begin(app.RoleServer|app.RoleExecutor, config, withoutJobs)
 	h.server = server.GRPCAddr()
 	c, err := client.New(client.Config{ArmadaURL: h.server, ForceNoTLS: true, Timeout: patience})
@@ -108,6 +121,13 @@ func (h *house) executor(nodes *kubetest.Nodes, change ...func(*app.Config)) (en
 			to(c)
 		}
 	})
+	h.knows(nodes)
+	return end
+}
+
+// knows waits until the server knows the nodes of an executor.
+func (h *house) knows(nodes *kubetest.Nodes) {
+	h.Helper()
 	h.await("the nodes of executor "+nodes.Name, func() bool {
 		list, err := h.client.Lookout.ListExecutors(h.Context(), &lookout.ListExecutorsRequest{})
 		if err != nil {
@@ -117,7 +137,6 @@ func (h *house) executor(nodes *kubetest.Nodes, change ...func(*app.Config)) (en
 			return e.GetExecutor() == nodes.Name && len(e.GetNodes()) == len(nodes.Names)
 		})
 	})
-	return end
 }
 
 // await asks again until something holds.
@@ -170,6 +189,15 @@ type story map[string][]*api.EventMessage
 func (s story) add(m *api.EventStreamMessage) {
 	job := client.Head(m.GetMessage()).Job
 	s[job] = append(s[job], m.GetMessage())
+}
+
+// events counts those of all jobs.
+func (s story) events() int {
+	n := 0
+	for _, events := range s {
+		n += len(events)
+	}
+	return n
 }
 
 // kinds are the kinds of a job's events.
@@ -227,6 +255,28 @@ func (h *house) until(set, what string, holds func(story) bool) story {
 
 // ended waits until jobs have ended.
 func (h *house) ended(set string, jobs ...string) (story, map[string]armada.JobState) {
+	h.Helper()
+	return h.endedWithin(patience, set, jobs...)
+}
+
+// objects counts the pods that there are in the namespace of a cluster's nodes.
+func (h *house) objects(nodes *kubetest.Nodes) int {
+	h.Helper()
+	list, err := nodes.Cluster.Client.CoreV1().Pods(nodes.Namespace).List(h.Context(), metav1.ListOptions{
+		Limit: 1, LabelSelector: "armadaproject.io/executor=" + nodes.Name,
+	})
+	if err != nil {
+		h.Fatal(err)
+	}
+	n := len(list.Items)
+	if more := list.RemainingItemCount; more != nil {
+		n += int(*more)
+	}
+	return n
+}
+
+// endedWithin is ended with a patience of its own.
+func (h *house) endedWithin(patience time.Duration, set string, jobs ...string) (story, map[string]armada.JobState) {
 	h.Helper()
 	ctx, cancel := context.WithTimeout(h.Context(), patience)
 	defer cancel()

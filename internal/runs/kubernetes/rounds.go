@@ -3,7 +3,6 @@ package kubernetes
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -145,26 +144,28 @@ func surplus(pods []*corev1.Pod, most int) []*corev1.Pod {
 	return gone
 }
 
-// remove deletes a forgotten pod when its logs are kept, and waits until it is
-// gone.
+// remove deletes a forgotten pod when its logs are kept.
 func (r *Runtime) remove(ctx context.Context, pod *corev1.Pod) error {
 	r.keepLogs(ctx, pod)
 	now := int64(0)
-	pods := r.clients.own.CoreV1().Pods(pod.Namespace)
-	err := pods.Delete(ctx, pod.Name, metav1.DeleteOptions{GracePeriodSeconds: &now, Preconditions: metav1.NewUIDPreconditions(string(pod.UID))})
-	if apierrors.IsNotFound(err) || apierrors.IsConflict(err) {
-		return nil
-	}
-	if err != nil {
+	err := r.clients.own.CoreV1().Pods(pod.Namespace).Delete(ctx, pod.Name, metav1.DeleteOptions{
+		GracePeriodSeconds: &now, Preconditions: metav1.NewUIDPreconditions(string(pod.UID)),
+	})
+	if err != nil && !apierrors.IsNotFound(err) && !apierrors.IsConflict(err) {
 		return fmt.Errorf("deleting pod %s: %w", pod.Name, err)
 	}
+	return nil
+}
+
+// gone waits until the object of a deleted pod is gone.
+func (r *Runtime) gone(ctx context.Context, pod *corev1.Pod) error {
 	for pause := firstPause; ; pause = min(2*pause, time.Second) {
-		there, err := pods.Get(ctx, pod.Name, metav1.GetOptions{})
+		there, err := r.clients.own.CoreV1().Pods(pod.Namespace).Get(ctx, pod.Name, metav1.GetOptions{})
 		if apierrors.IsNotFound(err) || err == nil && there.UID != pod.UID {
 			return nil
 		}
 		if err := sleep(ctx, pause); err != nil {
-			return errors.Join(fmt.Errorf("waiting for pod %s to go: %w", pod.Name, err))
+			return fmt.Errorf("waiting for pod %s to go: %w", pod.Name, err)
 		}
 	}
 }

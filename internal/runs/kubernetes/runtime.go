@@ -150,13 +150,19 @@ func (r *Runtime) Start(ctx context.Context, o runs.Order) error {
 	if err != nil {
 		return r.refuse(&o, err)
 	}
+	began := time.Now()
 	for pause := firstPause; ; pause = min(2*pause, maxPause) {
 		made, err := r.make(ctx, pod, &o)
 		switch {
 		case err == nil:
 			r.note(made)
 			return nil
-		case errors.Is(err, runs.ErrSpent), errors.Is(err, errInTheWay):
+		case errors.Is(err, errNotForgotten) && time.Since(began) < forgetPatience:
+			if err := sleep(ctx, pause); err != nil {
+				return fmt.Errorf("making pod %s: %w", pod.Name, err)
+			}
+			continue
+		case errors.Is(err, runs.ErrSpent), errors.Is(err, errInTheWay), errors.Is(err, errNotForgotten):
 			return err
 		case r.fatal(err):
 			return r.refuse(&o, err)
@@ -174,10 +180,16 @@ func (r *Runtime) Start(ctx context.Context, o runs.Order) error {
 const (
 	firstPause = 50 * time.Millisecond
 	maxPause   = 5 * time.Second
+	// forgetPatience is for an earlier attempt that has ended: the server knows
+	// that, for it has leased the next, but we may be about to forget it only.
+	forgetPatience = 5 * time.Second
 )
 
-// errInTheWay is answered when another run's pod has the name.
-var errInTheWay = errors.New("the pod of another attempt of the job is still there")
+// What is answered when another run's pod has the name.
+var (
+	errInTheWay     = errors.New("the pod of another attempt of the job is still there")
+	errNotForgotten = errors.New("the pod of another attempt of the job has ended and is not forgotten yet")
+)
 
 // make makes the pod, or finds that it is there.
 func (r *Runtime) make(ctx context.Context, pod *corev1.Pod, o *runs.Order) (*corev1.Pod, error) {
@@ -201,19 +213,17 @@ func (r *Runtime) make(ctx context.Context, pod *corev1.Pod, o *runs.Order) (*co
 	case there.Labels[LabelExecutor] != string(r.executor) || !over(there):
 		return nil, fmt.Errorf("pod %s of run %q: %w", there.Name, runOf(there), errInTheWay)
 	}
-	if err := r.clear(ctx, there); err != nil {
+	// Its name is needed. Its logs are kept before it goes.
+	if !forgotten(there) {
+		return nil, fmt.Errorf("pod %s of run %q: %w", there.Name, runOf(there), errNotForgotten)
+	}
+	if err := r.remove(ctx, there); err != nil {
+		return nil, err
+	}
+	if err := r.gone(ctx, there); err != nil {
 		return nil, err
 	}
 	return pods.Create(ctx, pod, metav1.CreateOptions{})
-}
-
-// clear removes the ended pod of an earlier attempt, whose name is needed, when
-// its logs are kept and the server knows its end.
-func (r *Runtime) clear(ctx context.Context, pod *corev1.Pod) error {
-	if !forgotten(pod) {
-		return fmt.Errorf("pod %s of run %q: its end is not yet told: %w", pod.Name, runOf(pod), errInTheWay)
-	}
-	return r.remove(ctx, pod)
 }
 
 // note puts a pod that was just made into what is known.
@@ -330,7 +340,7 @@ func (r *Runtime) condemn(ctx context.Context, pod *corev1.Pod, v *verdict, grac
 }
 
 // Forget lets the pod of an ended run go: from now on it is kept for its logs
-// only.
+// only, and not at all when such pods are not to be kept.
 func (r *Runtime) Forget(ctx context.Context, run armada.RunID) error {
 	s, known := r.ledger.Get(run)
 	if !known {
@@ -350,6 +360,11 @@ func (r *Runtime) Forget(ctx context.Context, run armada.RunID) error {
 		}})
 		if err != nil && !apierrors.IsNotFound(err) && !apierrors.IsConflict(err) {
 			return fmt.Errorf("forget run %s: %w", run, err)
+		}
+		if err == nil && r.keptFor(pod) == 0 {
+			if err := r.remove(ctx, pod); err != nil { // the keeper tries again
+				r.log.Warn("a forgotten pod could not be removed yet", "run", run, "error", err)
+			}
 		}
 	}
 	r.ledger.Drop(run)

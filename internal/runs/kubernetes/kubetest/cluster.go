@@ -21,6 +21,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -33,7 +34,7 @@ import (
 )
 
 // hint says what to do where the binaries are missing.
-const hint = "these tests need the programs of Kubernetes in bin/kube: run make kube"
+const hint = "these tests need etcd and kube-apiserver in bin/kube: run make kube"
 
 // startPatience is how long the API server may take to be ready on a busy machine.
 const startPatience = 2 * time.Minute
@@ -44,9 +45,11 @@ type Cluster struct {
 	Kubeconfig string
 	Client     kubernetes.Interface
 
+	bin, etcd string // where the programs are, and the address of etcd
+	prefix    string // of the keys in etcd
 	host      string
 	folder    string
-	processes []*exec.Cmd
+	processes []*exec.Cmd // the API server is the last
 	authority *Authority
 	kubelet   *tls.Certificate // what played kubelets serve with
 }
@@ -113,68 +116,135 @@ func start() (_ *Cluster, err error) {
 	if err != nil {
 		return nil, err
 	}
-	folder, err := os.MkdirTemp("", "armada-kube-")
+	ports, err := freePorts(2)
 	if err != nil {
 		return nil, err
 	}
-	c := &Cluster{folder: folder}
+	client, peer := "http://127.0.0.1:"+ports[0], "http://127.0.0.1:"+ports[1]
+	c := &Cluster{bin: bin, etcd: client, prefix: "/registry"}
 	defer func() {
 		if err != nil {
 			c.stop()
 		}
 	}()
-	if c.authority, err = NewAuthority(folder, net.IPv4(127, 0, 0, 1)); err != nil {
+	if err := c.furnish(); err != nil {
 		return nil, err
+	}
+	if err := c.run(filepath.Join(bin, "etcd"), "--data-dir", filepath.Join(c.folder, "etcd"), "--unsafe-no-fsync", "--log-level", "error",
+		"--listen-client-urls", client, "--advertise-client-urls", client,
+		"--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer, "--initial-cluster", "default="+peer); err != nil {
+		return nil, err
+	}
+	return c, c.serve()
+}
+
+// Another starts a cluster that is the test's own, with an API server that keeps
+// its objects in the same etcd.
+func Another(t testing.TB) *Cluster {
+	t.Helper()
+	one := Shared(t)
+	c := &Cluster{bin: one.bin, etcd: one.etcd, prefix: fmt.Sprintf("/another-%d", worlds.Add(1))}
+	t.Cleanup(c.stop)
+	if err := c.furnish(); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.serve(); err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// furnish makes what the API server needs.
+func (c *Cluster) furnish() (err error) {
+	if c.folder, err = os.MkdirTemp("", "armada-kube-"); err != nil {
+		return err
+	}
+	if c.authority, err = NewAuthority(c.folder, net.IPv4(127, 0, 0, 1)); err != nil {
+		return err
 	}
 	if err := errors.Join(
 		c.authority.Sign("apiserver", pkix.Name{CommonName: "kube-apiserver"}),
 		c.authority.Sign("admin", pkix.Name{CommonName: "admin", Organization: []string{"system:masters"}}),
 		c.authority.Sign("kubelet", pkix.Name{CommonName: "kubelet"}),
 	); err != nil {
-		return nil, err
+		return err
 	}
-	kubelet, err := tls.LoadX509KeyPair(filepath.Join(folder, "kubelet.crt"), filepath.Join(folder, "kubelet.key"))
+	kubelet, err := tls.LoadX509KeyPair(c.file("kubelet.crt"), c.file("kubelet.key"))
 	if err != nil {
-		return nil, err
+		return err
 	}
 	c.kubelet = &kubelet
-	ports, err := freePorts(3)
+	ports, err := freePorts(1)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	client, peer := "http://127.0.0.1:"+ports[0], "http://127.0.0.1:"+ports[1]
-	if err := c.run(filepath.Join(bin, "etcd"), "--data-dir", filepath.Join(folder, "etcd"), "--unsafe-no-fsync", "--log-level", "error",
-		"--listen-client-urls", client, "--advertise-client-urls", client,
-		"--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer, "--initial-cluster", "default="+peer); err != nil {
-		return nil, err
+	c.host = "https://127.0.0.1:" + ports[0]
+	if c.Client, err = kubernetes.NewForConfig(c.Config()); err != nil {
+		return err
 	}
-	file := func(name string) string { return filepath.Join(folder, name) }
-	if err := c.run(filepath.Join(bin, "kube-apiserver"), "--etcd-servers", client,
-		"--bind-address", "127.0.0.1", "--secure-port", ports[2], "--advertise-address", "127.0.0.1", "--endpoint-reconciler-type", "none",
-		"--tls-cert-file", file("apiserver.crt"), "--tls-private-key-file", file("apiserver.key"), "--client-ca-file", file("ca.crt"),
-		"--kubelet-client-certificate", file("admin.crt"), "--kubelet-client-key", file("admin.key"),
+	c.Kubeconfig = c.file("kubeconfig")
+	return WriteKubeconfig(c.Kubeconfig, c.Config())
+}
+
+// serve starts the API server and waits until it is ready.
+func (c *Cluster) serve() error {
+	_, port, err := net.SplitHostPort(c.Address())
+	if err != nil {
+		return err
+	}
+	if err := c.run(filepath.Join(c.bin, "kube-apiserver"), "--etcd-servers", c.etcd, "--etcd-prefix", c.prefix,
+		"--bind-address", "127.0.0.1", "--secure-port", port, "--advertise-address", "127.0.0.1", "--endpoint-reconciler-type", "none",
+		"--tls-cert-file", c.file("apiserver.crt"), "--tls-private-key-file", c.file("apiserver.key"), "--client-ca-file", c.file("ca.crt"),
+		"--kubelet-client-certificate", c.file("admin.crt"), "--kubelet-client-key", c.file("admin.key"),
 		"--service-account-issuer", "https://kubernetes.default.svc",
-		"--service-account-key-file", file("sa.key"), "--service-account-signing-key-file", file("sa.key"),
+		"--service-account-key-file", c.file("sa.key"), "--service-account-signing-key-file", c.file("sa.key"),
 		"--service-cluster-ip-range", "10.0.0.0/16", "--authorization-mode", "RBAC", "--allow-privileged",
 		"--disable-admission-plugins", "ServiceAccount,TaintNodesByCondition", "--max-requests-inflight", "2000", "--max-mutating-requests-inflight", "2000",
 	); err != nil {
-		return nil, err
+		return err
 	}
-	c.host = "https://127.0.0.1:" + ports[2]
-	config := &rest.Config{
-		Host: c.host, QPS: 1e4, Burst: 1e4,
-		ContentConfig: rest.ContentConfig{ContentType: runtime.ContentTypeProtobuf, AcceptContentTypes: runtime.ContentTypeProtobuf + "," + runtime.ContentTypeJSON},
-		TLSClientConfig: rest.TLSClientConfig{CAFile: file("ca.crt"), CertFile: file("admin.crt"), KeyFile: file("admin.key")},
-	}
-	if c.Client, err = kubernetes.NewForConfig(config); err != nil {
-		return nil, err
-	}
-	c.Kubeconfig = file("kubeconfig")
-	if err := WriteKubeconfig(c.Kubeconfig, config); err != nil {
-		return nil, err
-	}
-	return c, c.ready()
+	return c.ready()
 }
+
+// RestartAPI kills the API server, calls meanwhile, and starts it again.
+func (c *Cluster) RestartAPI(t testing.TB, meanwhile func()) {
+	t.Helper()
+	last := len(c.processes) - 1
+	_ = c.processes[last].Process.Kill()
+	_ = c.processes[last].Wait() // it was killed
+	c.processes = c.processes[:last]
+	meanwhile()
+	if err := c.serve(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Address is the host and port of the API server.
+func (c *Cluster) Address() string { return strings.TrimPrefix(c.host, "https://") }
+
+// Config is that of an administrator's client.
+func (c *Cluster) Config() *rest.Config {
+	return &rest.Config{
+		Host: c.host, QPS: 1e4, Burst: 1e4,
+		ContentConfig:   rest.ContentConfig{ContentType: runtime.ContentTypeProtobuf, AcceptContentTypes: runtime.ContentTypeProtobuf + "," + runtime.ContentTypeJSON},
+		TLSClientConfig: rest.TLSClientConfig{CAFile: c.file("ca.crt"), CertFile: c.file("admin.crt"), KeyFile: c.file("admin.key")},
+	}
+}
+
+// KubeconfigAt is a kubeconfig of an administrator who reaches the API server at
+// another address, such as that of a proxy before it.
+func (c *Cluster) KubeconfigAt(t testing.TB, address string) string {
+	t.Helper()
+	config := c.Config()
+	config.Host = "https://" + address
+	file := filepath.Join(t.TempDir(), "kubeconfig")
+	if err := WriteKubeconfig(file, config); err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
+
+func (c *Cluster) file(name string) string { return filepath.Join(c.folder, name) }
 
 // ready waits until the API server answers that it is.
 func (c *Cluster) ready() error {
@@ -217,6 +287,28 @@ func (c *Cluster) stop() {
 		_ = c.processes[i].Wait()
 	}
 	_ = os.RemoveAll(c.folder)
+}
+
+// CPU is the processor time that etcd and the API server have used.
+func (c *Cluster) CPU(t testing.TB) time.Duration {
+	t.Helper()
+	const ticks = 100 // a second, in /proc
+	var used time.Duration
+	for _, p := range c.processes {
+		text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.Process.Pid))
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, rest, _ := strings.Cut(string(text), ") ")
+		for _, field := range strings.Fields(rest)[11:13] { // utime and stime, proc(5)
+			n, err := strconv.ParseInt(field, 10, 64)
+			if err != nil {
+				t.Fatal(err)
+			}
+			used += time.Duration(n) * time.Second / ticks
+		}
+	}
+	return used
 }
 
 // freePorts finds ports of the loopback that nobody listens on.

@@ -21,7 +21,7 @@ import (
 const (
 	Print    = "kubetest/print"     // lines that it prints when it begins
 	ExitCode = "kubetest/exit-code" // how it ends by itself
-	Lasts    = "kubetest/lasts"     // how long it runs
+	Lasts    = "kubetest/lasts"     // how long it runs; deleted, it ends at once with exit code 143
 	Forever  = "kubetest/forever"   // it ends only when it is deleted, and then with exit code 143
 	Deaf     = "kubetest/deaf"      // with Forever: not before the end of the grace period
 	Finishes = "kubetest/finishes"  // with Forever: deleted, it ends with exit code 0
@@ -41,13 +41,12 @@ type life struct {
 	print []string
 	done  chan struct{}
 
-	mu     sync.Mutex
-	pod    *corev1.Pod // as last seen
-	news   chan struct{}
-	began  time.Time
-	lines  []string // printed, with their times
-	ended  chan struct{}
-	closed bool
+	mu    sync.Mutex
+	pod   *corev1.Pod // as last seen
+	news  chan struct{}
+	span  Span
+	lines []string // printed, with their times
+	ended chan struct{}
 }
 
 func newLife(n *Nodes, pod *corev1.Pod) *life {
@@ -114,7 +113,7 @@ func (l *life) phases() error {
 		return l.remove()
 	}
 	l.mu.Lock()
-	l.began = time.Now()
+	l.span.Began = time.Now()
 	for _, line := range l.print {
 		l.lines = append(l.lines, time.Now().UTC().Format(time.RFC3339Nano)+" "+line)
 	}
@@ -138,11 +137,18 @@ func (l *life) run() (int32, error) {
 	pod := l.last()
 	if pod.Annotations[Forever] == "" {
 		lasts, _ := time.ParseDuration(pod.Annotations[Lasts])
-		select {
-		case <-time.After(lasts):
-			return number(pod, ExitCode), nil
-		case <-l.nodes.ctx.Done():
-			return 0, context.Cause(l.nodes.ctx)
+		over := time.After(lasts)
+		for {
+			select {
+			case <-over:
+				return number(pod, ExitCode), nil
+			case <-l.news:
+				if l.last().DeletionTimestamp != nil {
+					return 143, nil
+				}
+			case <-l.nodes.ctx.Done():
+				return 0, context.Cause(l.nodes.ctx)
+			}
 		}
 	}
 	asked, err := l.deletion()
@@ -196,7 +202,7 @@ func (l *life) deletion() (time.Time, error) {
 func (l *life) end(name string, started metav1.Time, code int32) error {
 	pod := l.last()
 	l.mu.Lock()
-	l.closed = true
+	l.span.Ended = time.Now()
 	close(l.ended)
 	l.mu.Unlock()
 	phase, reason := corev1.PodSucceeded, "Completed"
@@ -230,8 +236,10 @@ func (l *life) remove() error {
 		}
 	}
 	now := int64(0)
-	return l.nodes.Cluster.Client.CoreV1().Pods(pod.Namespace).Delete(l.nodes.ctx, pod.Name, metav1.DeleteOptions{
-		GracePeriodSeconds: &now, Preconditions: metav1.NewUIDPreconditions(string(pod.UID)),
+	return l.nodes.insist(func() error {
+		return l.nodes.Cluster.Client.CoreV1().Pods(pod.Namespace).Delete(l.nodes.ctx, pod.Name, metav1.DeleteOptions{
+			GracePeriodSeconds: &now, Preconditions: metav1.NewUIDPreconditions(string(pod.UID)),
+		})
 	})
 }
 
@@ -245,7 +253,10 @@ func (l *life) set(status map[string]any) error {
 	if err != nil {
 		return err
 	}
-	_, err = l.nodes.Cluster.Client.CoreV1().Pods(pod.Namespace).Patch(l.nodes.ctx, l.name, types.StrategicMergePatchType, text, metav1.PatchOptions{}, "status")
+	err = l.nodes.insist(func() error {
+		_, err := l.nodes.Cluster.Client.CoreV1().Pods(pod.Namespace).Patch(l.nodes.ctx, l.name, types.StrategicMergePatchType, text, metav1.PatchOptions{}, "status")
+		return err
+	})
 	if err != nil {
 		return fmt.Errorf("setting the status: %w", err)
 	}

@@ -35,10 +35,11 @@ type Nodes struct {
 	ctx     context.Context
 	binding errgroup.Group
 
-	mu   sync.Mutex
-	pods map[string]*life // by uid
-	once map[string]bool  // names of pods that were refused once
-	deaf map[string]bool  // nodes whose kubelets do nothing
+	mu    sync.Mutex
+	pods  map[string]*life   // by uid
+	named map[string][]*life // by name, the latest last
+	once  map[string]bool    // names of pods that were refused once
+	deaf  map[string]bool    // nodes whose kubelets do nothing
 }
 
 var worlds atomic.Int64
@@ -58,10 +59,7 @@ func NewNodes(t testing.TB, count int) *Nodes {
 func (c *Cluster) NewNodes(t testing.TB, count int) *Nodes {
 	t.Helper()
 	name := fmt.Sprintf("w%d", worlds.Add(1))
-	_, err := c.Client.CoreV1().Namespaces().Create(context.Background(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}}, metav1.CreateOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
+	c.newNamespace(t, name)
 	return c.newNodes(t, name, name, count)
 }
 
@@ -72,12 +70,28 @@ func (n *Nodes) Sisters(t testing.TB, count int) *Nodes {
 	return n.Cluster.newNodes(t, fmt.Sprintf("w%d", worlds.Add(1)), n.Namespace, count)
 }
 
+// SistersIn makes nodes in another cluster, whose pods are in a namespace of the
+// same name.
+func (n *Nodes) SistersIn(t testing.TB, c *Cluster, count int) *Nodes {
+	t.Helper()
+	c.newNamespace(t, n.Namespace)
+	return c.newNodes(t, fmt.Sprintf("w%d", worlds.Add(1)), n.Namespace, count)
+}
+
+func (c *Cluster) newNamespace(t testing.TB, name string) {
+	t.Helper()
+	_, err := c.Client.CoreV1().Namespaces().Create(context.Background(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}}, metav1.CreateOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
 func (c *Cluster) newNodes(t testing.TB, name, namespace string, count int) *Nodes {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	n := &Nodes{
 		Cluster: c, Name: name, Namespace: namespace, Selector: worldLabel + "=" + name,
-		own: map[string]bool{}, ctx: ctx, pods: map[string]*life{}, once: map[string]bool{}, deaf: map[string]bool{},
+		own: map[string]bool{}, ctx: ctx, pods: map[string]*life{}, named: map[string][]*life{}, once: map[string]bool{}, deaf: map[string]bool{},
 	}
 	n.binding.SetLimit(atATime)
 	listener, stopServing := n.serve(t)
@@ -216,6 +230,7 @@ func (n *Nodes) see(t testing.TB, pod *corev1.Pod) {
 	if l == nil {
 		l = newLife(n, pod)
 		n.pods[string(pod.UID)] = l
+		n.named[pod.Name] = append(n.named[pod.Name], l)
 		go l.live(t)
 	}
 	l.seen(pod)
@@ -225,13 +240,26 @@ func (n *Nodes) see(t testing.TB, pod *corev1.Pod) {
 func (n *Nodes) Lives(pod string) int {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	count := 0
-	for _, l := range n.pods {
-		if l.name == pod {
-			count++
+	return len(n.named[pod])
+}
+
+// Span is when the container of a pod ran; Ended is the zero time while it runs.
+type Span struct{ Began, Ended time.Time }
+
+// Spans tells of the pods of a name whose containers ran on these nodes, in the
+// order in which they were seen.
+func (n *Nodes) Spans(pod string) []Span {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	var spans []Span
+	for _, l := range n.named[pod] {
+		l.mu.Lock()
+		if !l.span.Began.IsZero() {
+			spans = append(spans, l.span)
 		}
+		l.mu.Unlock()
 	}
-	return count
+	return spans
 }
 
 // refuses tells whether a pod is refused, and for which reason.
@@ -263,9 +291,33 @@ func (n *Nodes) silent(node string) bool {
 
 func (n *Nodes) bind(pod *corev1.Pod, node string) {
 	// A pod that is gone or bound meanwhile needs no binding.
-	_ = n.Cluster.Client.CoreV1().Pods(pod.Namespace).Bind(n.ctx, &corev1.Binding{
-		ObjectMeta: metav1.ObjectMeta{Name: pod.Name, UID: pod.UID}, Target: corev1.ObjectReference{Kind: "Node", Name: node},
-	}, metav1.CreateOptions{})
+	_ = n.insist(func() error {
+		return n.Cluster.Client.CoreV1().Pods(pod.Namespace).Bind(n.ctx, &corev1.Binding{
+			ObjectMeta: metav1.ObjectMeta{Name: pod.Name, UID: pod.UID}, Target: corev1.ObjectReference{Kind: "Node", Name: node},
+		}, metav1.CreateOptions{})
+	})
+}
+
+// insist asks again while the API server does not answer, or answers that it
+// cannot.
+func (n *Nodes) insist(ask func() error) error {
+	for {
+		err := ask()
+		switch apierrors.ReasonForError(err) {
+		case metav1.StatusReasonUnknown, metav1.StatusReasonTimeout, metav1.StatusReasonServerTimeout, metav1.StatusReasonInternalError,
+			metav1.StatusReasonServiceUnavailable, metav1.StatusReasonTooManyRequests:
+		default:
+			return err
+		}
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-time.After(100 * time.Millisecond):
+		case <-n.ctx.Done():
+			return context.Cause(n.ctx)
+		}
+	}
 }
 
 // number reads a number of an annotation.

@@ -37,7 +37,7 @@ func (n *Nodes) serve(t testing.TB) (at net.Addr, stop func()) {
 
 // logs writes what a pod printed, as a kubelet does.
 func (n *Nodes) logs(w http.ResponseWriter, r *http.Request) {
-	l := n.named(r.PathValue("pod"))
+	l := n.latest(r.PathValue("pod"))
 	if l == nil || !l.begun() {
 		http.Error(w, "container is waiting to start", http.StatusBadRequest)
 		return
@@ -78,21 +78,18 @@ func before(text string, since time.Time) bool {
 	return err == nil && at.Before(since)
 }
 
-// named finds the latest life of a pod.
-func (n *Nodes) named(pod string) *life {
+// latest finds the latest life of a pod.
+func (n *Nodes) latest(pod string) *life {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	var latest *life
-	for _, l := range n.pods {
-		if l.name == pod && (latest == nil || l.began.After(latest.began)) {
-			latest = l
-		}
+	if all := n.named[pod]; len(all) > 0 {
+		return all[len(all)-1]
 	}
-	return latest
+	return nil
 }
 
 func (l *life) begun() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return !l.began.IsZero()
+	return !l.span.Began.IsZero()
 }
