@@ -124,7 +124,7 @@ var commandLines = map[string]string{
 	"armadactl cancel queues":          "cancel queues QUEUE -s queued,running -a",
 	"armadactl cordon executor":        "cordon executor local broken",
 	"armadactl cordon node":            "cordon node NODE",
-	"armadactl preempt executor":       "preempt executor local --queues held -p armada-default",
+	"armadactl preempt executor":       "preempt executor local --queues held -p armada-preemptible",
 	"armadactl preempt node":           "preempt node NODE -e local -q held -a",
 	"armadactl preempt queues":         "preempt queues QUEUE -a",
 	"armadactl uncordon executor":      "uncordon executor local",
