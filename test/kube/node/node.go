@@ -9,8 +9,8 @@
 // end or are killed. Services have addresses, but nothing leads to them: there is
 // no kube-proxy, and no DNS.
 //
-// Root is needed. What else is missing is told by the error; docs/howto/kubernetes.md
-// says what a machine must allow.
+// Root is needed. What else is missing is told by the error; CONTRIBUTING.md says
+// what a machine must allow, docs/adr/0035 why it is made so.
 package node
 
 import (
@@ -94,7 +94,7 @@ func Shared(t testing.TB) *Node {
 
 func start() (_ *Node, err error) {
 	if os.Getuid() != 0 {
-		return nil, errors.New("a node that runs containers needs root: run these tests as root, or leave them out (make test SKIP=node)")
+		return nil, errors.New("a node that runs containers needs root: run these tests as root, or leave them out (SKIP=node make test)")
 	}
 	folder, err := os.MkdirTemp("", "armada-node-")
 	if err != nil {
