@@ -48,11 +48,8 @@ func pick(queues, classes, pools []string) picked {
 // check refuses names that nothing has; exist does it for queues.
 func (p *picking) check(of picked, wrong *violations) {
 	for i, class := range of.classes {
-		path := fmt.Sprintf("priorityClasses[%d]", i)
 		if _, known := p.rules.PriorityClass(class); class == "" || !known {
-			wrong.add(path, fmt.Sprintf("%q is no priority class%s", clip(class, 80), meant(class, p.rules.ClassNames())))
-		} else if of.losing && !p.preemptible(class) {
-			wrong.add(path, fmt.Sprintf("%q is not preemptible: its jobs can be cancelled", class))
+			wrong.add(fmt.Sprintf("priorityClasses[%d]", i), fmt.Sprintf("%q is no priority class%s", clip(class, 80), meant(class, p.rules.ClassNames())))
 		}
 	}
 	for i, pool := range of.pools {

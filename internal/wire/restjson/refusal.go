@@ -27,8 +27,8 @@ func unreadable(failed error) error {
 	var tooLarge *http.MaxBytesError
 	if errors.As(failed, &tooLarge) {
 		return &runtime.HTTPStatusError{
-			HTTPStatus: http.StatusRequestEntityTooLarge, // what belongs to the code asks to try again later
-			Err:        status.Errorf(codes.ResourceExhausted, "the body is too large, at most %d bytes are taken", tooLarge.Limit),
+			HTTPStatus: http.StatusRequestEntityTooLarge, // HTTP has a status of its own for it
+			Err:        status.Errorf(codes.InvalidArgument, "the body is too large, at most %d bytes are taken", tooLarge.Limit),
 		}
 	}
 	st := status.New(codes.InvalidArgument, "the body cannot be read: "+failed.Error())
