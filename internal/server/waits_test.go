@@ -29,7 +29,7 @@ func (w *world) say(text string) net.Conn {
 
 func TestAClientWhoseBodyDoesNotEndIsCutOff(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, options{config: func(c *server.Config) { c.ClientPatience = 50 * time.Millisecond }})
+	w := newWorld(t, options{config: func(c *server.Config) { c.ClientPatience = time.Second / 2 }})
 	for _, text := range []string{
 		"POST /v1/job/submit HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n{",
 		"POST /v1/job/submit HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n{\r\n",
@@ -64,7 +64,7 @@ func TestAClientWhoseBodyDoesNotEndIsCutOff(t *testing.T) {
 func TestAClientThatDoesNotReadItsAnswerIsCutOff(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, options{
-		config: func(c *server.Config) { c.ClientPatience, c.Limits = 50*time.Millisecond, server.Limits{Streams: 1} },
+		config: func(c *server.Config) { c.ClientPatience, c.Limits = time.Second/2, server.Limits{Streams: 1} },
 		deps:   func(d *server.Deps) { d.Authenticator = named{} },
 	})
 	list := items(100)
