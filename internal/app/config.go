@@ -216,12 +216,6 @@ type Executor struct {
 	KeepRunning bool
 }
 
-// Utilisation says how often is looked and told what running jobs use.
-type Utilisation struct {
-	SampleEvery time.Duration // should be no shorter than the cluster measures
-	ReportEvery time.Duration // and at the end of each run; 0 is never
-}
-
 // The runtimes.
 const (
 	runtimeProcess    = "process"
@@ -413,9 +407,7 @@ func (e Executor) validate() error {
 	if err := e.ErrorCategories.Validate(); err != nil {
 		errs = append(errs, fmt.Errorf("executor.errorCategories: %w", err))
 	}
-	if u := e.Utilisation; u.SampleEvery < time.Second || u.ReportEvery != 0 && u.ReportEvery < u.SampleEvery {
-		errs = append(errs, fmt.Errorf("executor.utilisation: sampleEvery must be at least 1s, and reportEvery 0 or no shorter than that; are %s and %s", u.SampleEvery, u.ReportEvery))
-	}
+	errs = append(errs, e.Utilisation.validate())
 	if e.Pool == "" {
 		errs = append(errs, errors.New("executor.pool: must not be empty"))
 	}
