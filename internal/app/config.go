@@ -202,6 +202,8 @@ type Executor struct {
 	// SimulatedRuntime is how long a simulated pod lives that does not say it
 	// itself.
 	SimulatedRuntime time.Duration
+	// Utilisation is about the events that tell what running jobs use.
+	Utilisation Utilisation
 	// ErrorCategories name the ways in which runs fail, for retry policies and for
 	// people.
 	ErrorCategories executor.Categories
@@ -224,6 +226,7 @@ const (
 func DefaultConfig() Config {
 	lead := leader.Config{}.WithDefaults()
 	serve := executors.DefaultConfig()
+	agent := executor.DefaultConfig()
 	quiet := telemetry.DefaultConfig()
 	quiet.LogLevel = slog.LevelWarn // the terminal is the user's
 	return Config{
@@ -242,9 +245,12 @@ func DefaultConfig() Config {
 			Preemption:       Preemption{FairShare: true, Urgency: true, ProtectedFractionOfFairShare: 1},
 			Reservations:     Reservations{After: 10 * time.Minute, For: time.Hour, MaximumFractionOfNodes: 0.2},
 		},
-		Jobs:     podspec.DefaultConfig(),
-		Store:    Store{Connections: 8, KeepFinished: 14 * 24 * time.Hour, KeepClientIDs: 14 * 24 * time.Hour},
-		Executor: Executor{Pool: armada.DefaultPool, Runtime: runtimeProcess, Kubernetes: kubernetes.DefaultConfig(), SimulatedRuntime: time.Second, KeepLogsBytes: 10 << 30},
+		Jobs:  podspec.DefaultConfig(),
+		Store: Store{Connections: 8, KeepFinished: 14 * 24 * time.Hour, KeepClientIDs: 14 * 24 * time.Hour},
+		Executor: Executor{
+			Pool: armada.DefaultPool, Runtime: runtimeProcess, Kubernetes: kubernetes.DefaultConfig(), SimulatedRuntime: time.Second, KeepLogsBytes: 10 << 30,
+			Utilisation: Utilisation{SampleEvery: agent.UsageSample, ReportEvery: agent.UsageReport},
+		},
 	}
 }
 
@@ -401,6 +407,7 @@ func (e Executor) validate() error {
 	if err := e.ErrorCategories.Validate(); err != nil {
 		errs = append(errs, fmt.Errorf("executor.errorCategories: %w", err))
 	}
+	errs = append(errs, e.Utilisation.validate())
 	if e.Pool == "" {
 		errs = append(errs, errors.New("executor.pool: must not be empty"))
 	}
@@ -477,6 +484,7 @@ func (c Config) executors() executors.Config {
 func (c Config) agent(id armada.ExecutorID) executor.Config {
 	config := executor.DefaultConfig()
 	config.ID, config.Pool, config.Categories = id, c.Executor.Pool, c.Executor.ErrorCategories
+	config.UsageSample, config.UsageReport = c.Executor.Utilisation.SampleEvery, c.Executor.Utilisation.ReportEvery
 	config.MinimumJob, _ = c.minimumJob() // Validate tells what is wrong
 	config.Heartbeat = min(config.Heartbeat, c.Executors.Lease/4)
 	config.Margin = min(config.Margin, c.Executors.Lease/4)

@@ -145,3 +145,26 @@ func TestTheKeysOfTheBucketOfLogsAreReadFromFilesAndNotShown(t *testing.T) {
 		t.Errorf("an endpoint that is no URL: %v", err)
 	}
 }
+
+func TestUtilisationIsLookedAtAtLeastAsOftenAsItIsTold(t *testing.T) {
+	t.Parallel()
+	c, err := configured(t, `{executor: {utilisation: {sampleEvery: 30s, reportEvery: 2m}}}`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if agent := c.agent("east"); agent.UsageSample != 30*time.Second || agent.UsageReport != 2*time.Minute {
+		t.Errorf("the agent looks every %s and tells every %s", agent.UsageSample, agent.UsageReport)
+	}
+	if _, err := configured(t, `{executor: {utilisation: {reportEvery: 0s}}}`); err != nil {
+		t.Errorf("never telling is refused: %v", err)
+	}
+	for text, want := range map[string]string{
+		`{sampleEvery: 10ms}`: "executor.utilisation.sampleEvery: must be at least 1s, is 10ms",
+		`{reportEvery: 14s}`:  "executor.utilisation.reportEvery: must be 0, for never, or no shorter than sampleEvery, which is 15s, is 14s",
+		`{reportEvery: -1s}`:  "executor.utilisation.reportEvery: must be 0",
+	} {
+		if _, err := configured(t, `{executor: {utilisation: `+text+`}}`); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %q", text, err, want)
+		}
+	}
+}

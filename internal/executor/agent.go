@@ -28,6 +28,7 @@ type Agent struct {
 	log     *slog.Logger
 
 	ledger   *ledger
+	meter    *meter
 	lease    *lease
 	starters *crew
 	stoppers *crew // others, so that a stop does not wait for starts
@@ -59,6 +60,7 @@ func New(config Config, table armada.ResourceTable, server grpc.ClientConnInterf
 		runtime:  runtime,
 		log:      log.With("executor", config.ID),
 		ledger:   newLedger(),
+		meter:    newMeter(),
 		lease:    newLease(time.Now().Add(config.FirstLease)),
 		starters: newCrew(config.Starts),
 		stoppers: newCrew(config.Starts),
@@ -83,6 +85,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	g.Go(func() error { return a.keepSession(ctx) })
 	g.Go(func() error { return a.watchRuntime(ctx, cursor) })
 	g.Go(func() error { return a.report(ctx) })
+	g.Go(func() error { return a.measure(ctx) })
 	g.Go(func() error { return a.lease.watch(ctx, a.config.Margin, a.stopForLease) })
 	return g.Wait()
 }
@@ -136,10 +139,14 @@ func (a *Agent) watchRuntime(ctx context.Context, cursor runs.Cursor) error {
 	}
 }
 
-// learn enters what the runtime tells, with failures named.
+// learn enters what the runtime tells, with failures named, and with what a run
+// has used before its end.
 func (a *Agent) learn(statuses []runs.Status) {
 	for i := range statuses {
 		a.config.Categories.name(&statuses[i])
+		if s := &statuses[i]; s.Phase.Ended() {
+			a.ledger.used(s.Run, a.meter.end(s.Run))
+		}
 	}
 	a.ledger.learn(statuses)
 }

@@ -33,6 +33,10 @@ type Config struct {
 	// RetryMin and RetryMax bound the pause after a failed call or connection;
 	// it doubles in between.
 	RetryMin, RetryMax time.Duration
+	// UsageSample is how often the agent looks at what runs use, where the runtime
+	// can tell. UsageReport is how often it tells the server, beside the end of each
+	// run; 0 is never.
+	UsageSample, UsageReport time.Duration
 	// Categories name the ways in which runs fail.
 	Categories Categories
 	// Starts is how many runs are started, and how many stopped, at a time.
@@ -50,6 +54,9 @@ func DefaultConfig() Config {
 		RetryMin:   100 * time.Millisecond,
 		RetryMax:   5 * time.Second,
 		Starts:     16,
+
+		UsageSample: 15 * time.Second,
+		UsageReport: 5 * time.Minute,
 	}
 }
 
@@ -72,6 +79,9 @@ func (c Config) Validate() error {
 	}
 	if c.FirstLease <= c.Margin {
 		errs = append(errs, fmt.Errorf("firstLease: must be longer than the margin, which is %s, is %s", c.Margin, c.FirstLease))
+	}
+	if c.UsageReport < 0 || c.UsageReport > 0 && (c.UsageSample <= 0 || c.UsageSample > c.UsageReport) {
+		errs = append(errs, fmt.Errorf("usageSample, usageReport: there must be a sample in every report, and no report is 0; are %s and %s", c.UsageSample, c.UsageReport))
 	}
 	if c.Starts < 1 {
 		errs = append(errs, fmt.Errorf("starts: must be at least 1, is %d", c.Starts))

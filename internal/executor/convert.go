@@ -169,6 +169,9 @@ func events(r *report, pool string) []*armadaevents.EventSequence_Event {
 	if r.reached {
 		add(s.Running, &armadaevents.EventSequence_Event{Event: &armadaevents.EventSequence_Event_StandaloneIngressInfo{StandaloneIngressInfo: addresses(s)}})
 	}
+	if r.usage != nil {
+		add(time.Time{}, utilisation(s, r.usage))
+	}
 	if s.Phase.Ended() {
 		add(s.Ended, ending(r))
 	}
@@ -185,6 +188,23 @@ func addresses(s *runs.Status) *armadaevents.StandaloneIngressInfo {
 		info.IngressAddresses[int32(port)] = address
 	}
 	return info
+}
+
+// utilisation tells what a run has used.
+func utilisation(s *runs.Status, u *armada.Usage) *armadaevents.EventSequence_Event {
+	amounts := func(of map[string]string) map[string]*resource.Quantity {
+		m := make(map[string]*resource.Quantity, len(of))
+		for name, text := range of {
+			m[name] = &resource.Quantity{String_: &text}
+		}
+		return m
+	}
+	return &armadaevents.EventSequence_Event{Event: &armadaevents.EventSequence_Event_ResourceUtilisation{
+		ResourceUtilisation: &armadaevents.ResourceUtilisation{
+			JobId: string(s.Job), RunId: string(s.Run), ResourceInfo: podInfo(s)[0],
+			MaxResourcesForPeriod: amounts(u.Max), AvgResourcesForPeriod: amounts(u.Average), TotalCumulativeUsage: amounts(u.Cumulative),
+		},
+	}}
 }
 
 // ending tells how a run ended.

@@ -47,6 +47,7 @@ type entry struct {
 	status runs.Status    // as last told by the runtime, or by the agent itself
 	known  runs.Phase     // the latest phase that the server has acknowledged
 	told   bool           // the server has acknowledged the run's addresses
+	usage  *armada.Usage  // what it has used and the server does not know; nil for nothing
 
 	// returned tells that the run ends as a lease given back.
 	returned *giveBack
@@ -71,6 +72,7 @@ type report struct {
 	status   runs.Status
 	known    runs.Phase
 	reached  bool // the addresses are news
+	usage    *armada.Usage
 	returned *giveBack
 }
 
@@ -235,6 +237,29 @@ func (l *ledger) learn(statuses []runs.Status) {
 	}
 }
 
+// used notes what a run has used, nil for nothing, unless its end is known: then
+// it is too late.
+func (l *ledger) used(run armada.RunID, usage *armada.Usage) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if e := l.entries[run]; e != nil && usage != nil && e.status.Phase == runs.Running {
+		e.usage, l.news[run] = usage, e
+	}
+}
+
+// running is the set of the runs whose containers run.
+func (l *ledger) running() map[armada.RunID]bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	running := map[armada.RunID]bool{}
+	for run, e := range l.entries {
+		if e.status.Phase == runs.Running {
+			running[run] = true
+		}
+	}
+	return running
+}
+
 // release queues the held runs whose victims have ended, and returns them in
 // order.
 func (l *ledger) release() []armada.RunID {
@@ -274,7 +299,7 @@ func (e *entry) reached() bool { return len(e.status.Addresses) > 0 && !e.told }
 // report tells what the server does not know of the run. One that was stopped
 // for the lease has failed, as it would have when the server gave it up.
 func (e *entry) report() report {
-	r := report{status: e.status, known: e.known, reached: e.reached(), returned: e.returned}
+	r := report{status: e.status, known: e.known, reached: e.reached(), usage: e.usage, returned: e.returned}
 	if e.returned == nil && e.status.GiveBack {
 		r.returned = &giveBack{reason: e.status.End.Reason, attempted: !e.status.Running.IsZero()}
 	}
@@ -297,7 +322,10 @@ func (l *ledger) acknowledged(r report) (forget bool) {
 		return false
 	}
 	e.known, e.told = max(e.known, r.status.Phase), e.told || r.reached
-	if e.status.Phase <= e.known && !e.reached() {
+	if e.usage == r.usage {
+		e.usage = nil
+	}
+	if e.status.Phase <= e.known && !e.reached() && e.usage == nil {
 		delete(l.news, run)
 	}
 	if !r.status.Phase.Ended() {

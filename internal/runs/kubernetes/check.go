@@ -24,6 +24,7 @@ var rights = []right{
 	{resource: "pods", subresource: "log", verbs: []string{"get"}},
 	{resource: "nodes", verbs: []string{"list", "watch"}},
 	{resource: "events", verbs: []string{"list"}},
+	{group: metricsGroup, resource: "pods", verbs: []string{"list"}},
 	{resource: "services", verbs: []string{"get", "create", "delete"}},
 	{group: "networking.k8s.io", resource: "ingresses", verbs: []string{"get", "create", "delete"}},
 	{resource: "users", verbs: []string{"impersonate"}, when: impersonates},
