@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"slices"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -16,12 +17,15 @@ import (
 // forgetful is a runtime that cannot forget at first, and is slow in stopping.
 type forgetful struct {
 	runs.Runtime
+	mu        sync.Mutex // of what follows
 	refusals  int
 	forgotten []armada.RunID
 	stops     []time.Duration // their graces
 }
 
 func (r *forgetful) Forget(_ context.Context, run armada.RunID) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	if r.refusals--; r.refusals >= 0 {
 		return errors.New("the cluster does not answer")
 	}
@@ -30,9 +34,18 @@ func (r *forgetful) Forget(_ context.Context, run armada.RunID) error {
 }
 
 func (r *forgetful) Stop(_ context.Context, _ armada.RunID, grace time.Duration) error {
+	r.mu.Lock()
 	r.stops = append(r.stops, grace)
+	r.mu.Unlock()
 	time.Sleep(10 * time.Second)
 	return nil
+}
+
+// did tells what was forgotten, and the graces of the stops.
+func (r *forgetful) did() ([]armada.RunID, []time.Duration) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.forgotten), slices.Clone(r.stops)
 }
 
 // agentOf is an agent whose crews have one hand each.
@@ -56,11 +69,12 @@ func TestARunThatCannotBeForgottenNowIsForgottenLater(t *testing.T) {
 		draining := make(chan error, 1)
 		go func() { draining <- a.Drain(t.Context()) }()
 		synctest.Wait()
-		if len(r.forgotten) != 0 || len(draining) != 0 {
-			t.Fatalf("%v are forgotten, and draining has returned: %v", r.forgotten, len(draining) == 1)
+		if forgotten, _ := r.did(); len(forgotten) != 0 || len(draining) != 0 {
+			t.Fatalf("%v are forgotten, and draining has returned: %v", forgotten, len(draining) == 1)
 		}
-		if err := <-draining; err != nil || !slices.Equal(r.forgotten, []armada.RunID{"a-1"}) {
-			t.Errorf("%v are forgotten after draining, %v", r.forgotten, err)
+		err := <-draining
+		if forgotten, _ := r.did(); err != nil || !slices.Equal(forgotten, []armada.RunID{"a-1"}) {
+			t.Errorf("%v are forgotten after draining, %v", forgotten, err)
 		}
 	})
 }
@@ -81,13 +95,13 @@ func TestAStopThatIsRepeatedWhileItWaitsIsAskedForOnce(t *testing.T) {
 		a.stop("b-1", byForce)
 		a.stop("b-1", time.Second)
 		time.Sleep(time.Minute)
-		if want := []time.Duration{0, 0, byForce}; !slices.Equal(r.stops, want) {
-			t.Errorf("the runtime was asked to stop with %v, want %v", r.stops, want)
+		if _, stops := r.did(); !slices.Equal(stops, []time.Duration{0, 0, byForce}) {
+			t.Errorf("the runtime was asked to stop with %v; want twice 0, and once by force", stops)
 		}
 		a.stop("b-1", 0)
 		time.Sleep(time.Minute)
-		if len(r.stops) != 4 {
-			t.Errorf("a stop after all that is not asked for: %v", r.stops)
+		if _, stops := r.did(); len(stops) != 4 {
+			t.Errorf("a stop after all that is not asked for: %v", stops)
 		}
 	})
 }
