@@ -285,14 +285,14 @@ func TestAWatcherOfMoreThanIsRememberedListsAnew(t *testing.T) {
 	wantPaths(t, err, "interval")
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	stream, err = client.WatchJobs(ctx, &lookout.WatchJobsRequest{Interval: durationpb.New(15 * time.Second)}) // long enough to submit all of it, however busy the machine is
+	stream, err = client.WatchJobs(ctx, &lookout.WatchJobsRequest{Interval: durationpb.New(15 * time.Second)}) // long enough to submit all of it, unless the machine is busy
 	ok(t, err)
 	_, err = stream.Recv()
 	ok(t, err)
-	for range 6 {
-		w.submitted("many", items(1000))
-	}
 	for {
+		for range 6 { // once more when the watcher took some of the last ones in between
+			w.submitted("many", items(1000))
+		}
 		message, err := stream.Recv()
 		ok(t, err)
 		if message.GetReset_() {
