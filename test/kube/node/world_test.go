@@ -137,7 +137,7 @@ func binary(t *testing.T, name string) string {
 func begin(t *testing.T, args ...string) *process {
 	t.Helper()
 	p := &process{cmd: exec.Command(binary(t, "armada"), args...), output: &output{}, gone: make(chan struct{})}
-	p.cmd.Stderr = p.output
+	p.cmd.Stderr, p.cmd.SysProcAttr = p.output, &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	stdout, err := p.cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)

@@ -32,7 +32,8 @@ func unified() bool {
 }
 
 // hierarchies are the roots of all control groups: one of version 2, or one for
-// each controller of version 1.
+// each controller of version 1 and perhaps one of version 2 beside them, where runc
+// makes groups too.
 func hierarchies() ([]string, error) {
 	if unified() {
 		return []string{groupsRoot}, nil
@@ -44,7 +45,7 @@ func hierarchies() ([]string, error) {
 	var roots []string
 	for _, e := range entries {
 		// Links such as cpu -> cpu,cpuacct name what is there under its own name.
-		if e.IsDir() && e.Name() != "unified" {
+		if e.IsDir() {
 			roots = append(roots, filepath.Join(groupsRoot, e.Name()))
 		}
 	}

@@ -72,17 +72,29 @@ func plan(folder string) room.Plan {
 	}
 }
 
-// orphans is a room with a program that leaves another one behind, a mount, and a
-// control group below the room's.
+// orphans is a room with a program that leaves another one behind, a mount, and
+// control groups below the room's in every hierarchy, as container runtimes do.
 func orphans(folder string) room.Plan {
 	p := plan(folder)
-	groups, _ := filepath.Glob("/sys/fs/cgroup/memory") // of version 1
-	group := filepath.Join(append(groups, "/sys/fs/cgroup")[0], p.Group)
+	groups := []string{filepath.Join("/sys/fs/cgroup", p.Group)}
+	if _, err := os.Stat("/sys/fs/cgroup/cgroup.controllers"); err != nil { // version 1
+		roots, _ := filepath.Glob("/sys/fs/cgroup/*/cgroup.procs")
+		groups = nil
+		for _, file := range roots {
+			groups = append(groups, filepath.Join(filepath.Dir(file), p.Group))
+		}
+	}
 	p.Programs = []room.Program{
-		{Name: "leaves", Once: true, Args: []string{"/bin/sh", "-c", `sleep 100000 & echo > private/file; mkdir "$GROUP/below"`}, Env: []string{"ROOM=" + folder, "GROUP=" + group}},
+		{Name: "leaves", Once: true, Args: []string{"/bin/sh", "-c", `sleep 100000 & echo > private/file; for group in $GROUPS_MADE; do mkdir -p "$group/below"; done`}, Env: []string{"ROOM=" + folder, "GROUPS_MADE=" + strings.Join(groups, " ")}},
 		{Name: "stays", Args: []string{"/bin/sleep", "100000"}, Env: []string{"ROOM=" + folder}},
 	}
 	return p
+}
+
+// begun tells whether the last program of the room of orphans was started.
+func begun(folder string) bool {
+	_, err := os.Stat(filepath.Join(folder, "stays.log"))
+	return err == nil && living(folder) > 1
 }
 
 // isGone tells whether nothing is left of a room.
@@ -153,7 +165,7 @@ func TestNothingIsLeftOfAClosedRoom(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	await(t, "a program to be started, or the room to be gone", func() bool { return living(at) > 1 || isGone(r) })
+	await(t, "its programs to be started, or it to be gone", func() bool { return begun(at) || isGone(r) })
 	if isGone(r) {
 		t.Fatal(r.Err())
 	}
@@ -181,7 +193,7 @@ func TestNothingIsLeftOfARoomWhoseOpenerIsKilled(t *testing.T) {
 	if said, err := bufio.NewReader(stdout).ReadString('\n'); err != nil || said != "opened <nil>\n" {
 		t.Fatalf("it says %q, %v", said, err)
 	}
-	await(t, "a program to be started", func() bool { return living(at) > 1 })
+	await(t, "its programs to be started", func() bool { return begun(at) })
 	if err := opener.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
