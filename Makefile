@@ -74,11 +74,11 @@ generate-check: ## Fail if a generated file is not what its source generates.
 	@scripts/generate-check.sh
 
 .PHONY: bench
-bench: ## Run the benchmarks, several times each (BENCH=regexp picks some).
+bench: build ## Run the benchmarks, several times each (BENCH=regexp picks some).
 	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem -count=5 -timeout 60m -p 1 ./...
 
 .PHONY: bench-short
-bench-short: ## Run every benchmark once, small: it shows that they run, not how fast.
+bench-short: build ## Run every benchmark once, small: it shows that they run, not how fast.
 	$(GO) test -short -run '^$$' -bench . -benchtime 1x -timeout 10m -p 1 ./...
 
 .PHONY: services
