@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"regexp"
+	"time"
 )
 
 // Queue is one tenant's line of jobs.
@@ -15,6 +16,14 @@ type Queue struct {
 	Cordoned       bool                         // its queued jobs are not started
 	Labels         map[string]string
 	RetryPolicies  []string
+	Changes        []QueueChange // the latest, newest first
+}
+
+// QueueChange is a change of a queue that somebody asked for.
+type QueueChange struct {
+	At   time.Time
+	By   string // the user
+	What string // "created", or what became different
 }
 
 // Permission grants verbs on a queue to subjects.

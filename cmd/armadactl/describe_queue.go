@@ -39,11 +39,15 @@ func (c *cli) describeQueueCommand() *cobra.Command {
 				if err != nil {
 					return err
 				}
+				load, err := server.QueueLoad(ctx, queue.GetName())
+				if err != nil {
+					return err
+				}
 				shares := c.sharesOf(ctx, server, queue.GetName())
 				if form != formText {
-					return c.describeQueueForPrograms(form, queue, active, shares)
+					return c.describeQueueForPrograms(form, queue, active, load.GetChanges(), shares)
 				}
-				return c.describeQueue(queue, active, shares)
+				return c.describeQueue(queue, active, load.GetChanges(), shares)
 			})
 		},
 	}
@@ -107,20 +111,27 @@ func (c *cli) sharesOf(ctx context.Context, server *client.Client, queue string)
 	return answer.GetReport()
 }
 
-func (c *cli) describeQueueForPrograms(form string, queue *api.Queue, active activity, shares string) error {
+func (c *cli) describeQueueForPrograms(form string, queue *api.Queue, active activity, changes []*lookout.QueueChange, shares string) error {
 	encoded, err := encode(queue)
 	if err != nil {
 		return fmt.Errorf("write the queue: %w", err)
 	}
+	told := make([]json.RawMessage, len(changes))
+	for i, change := range changes {
+		if told[i], err = encode(change); err != nil {
+			return fmt.Errorf("write a change of the queue: %w", err)
+		}
+	}
 	return (&machine{cli: c, form: form}).addValue(queue.GetName(), struct {
-		Queue  json.RawMessage `json:"queue"`
-		Active activity        `json:"active"`
-		Report string          `json:"report"` // as get queue-report has it; empty when nobody knows
-	}{encoded, active, shares})
+		Queue   json.RawMessage   `json:"queue"`
+		Active  activity          `json:"active"`
+		Changes []json.RawMessage `json:"changes"` // the latest, newest first
+		Report  string            `json:"report"`  // as get queue-report has it; empty when nobody knows
+	}{encoded, active, told, shares})
 }
 
 // describeQueue writes a queue for people.
-func (c *cli) describeQueue(q *api.Queue, active activity, shares string) error {
+func (c *cli) describeQueue(q *api.Queue, active activity, changes []*lookout.QueueChange, shares string) error {
 	cordoned := "no"
 	if q.GetCordoned() {
 		cordoned = "yes: its queued jobs stay queued"
@@ -138,6 +149,9 @@ func (c *cli) describeQueue(q *api.Queue, active activity, shares string) error 
 		return err
 	}
 	if err := c.writeLimits(q); err != nil {
+		return err
+	}
+	if err := c.writeChanges(changes); err != nil {
 		return err
 	}
 	if shares != "" {
@@ -178,6 +192,15 @@ func (c *cli) writeLimits(q *api.Queue) error {
 		}
 	}
 	return c.section("Limits", &t)
+}
+
+// writeChanges writes who changed what of a queue.
+func (c *cli) writeChanges(changes []*lookout.QueueChange) error {
+	t := table{columns: []string{"  WHEN", "WHO", "WHAT"}}
+	for _, change := range changes {
+		t.add("  "+c.moment(change.GetTime()), change.GetBy(), change.GetWhat())
+	}
+	return c.section("Changes", &t)
 }
 
 // fractions are parts of a pool, by resource.

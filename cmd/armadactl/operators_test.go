@@ -122,6 +122,7 @@ func (lookoutServer) ListQueues(context.Context, *lookout.ListQueuesRequest) (*l
 			Shares: []*lookout.QueueShare{
 				{Pool: "cpu", Share: 0.5, Demand: 1, AdjustedFairShare: 0.25, Stopped: "the limit of the queue"}, {Pool: "gpu", Demand: 0.005},
 			},
+			Changes: []*lookout.QueueChange{{Time: at(30), By: "ada", What: "priority factor 1 to 1.5, permissions"}, {Time: at(0), By: "bob", What: "created"}},
 		},
 	}}, nil
 }

@@ -107,7 +107,7 @@ func (s *lookoutService) ListJobSets(ctx context.Context, r *lookout.ListJobSets
 
 // ListQueues lists the queues that the caller may watch, with their jobs and
 // shares.
-func (s *lookoutService) ListQueues(ctx context.Context, _ *lookout.ListQueuesRequest) (*lookout.ListQueuesResponse, error) {
+func (s *lookoutService) ListQueues(ctx context.Context, r *lookout.ListQueuesRequest) (*lookout.ListQueuesResponse, error) {
 	if _, err := auth.Caller(ctx); err != nil {
 		return nil, err
 	}
@@ -118,6 +118,15 @@ func (s *lookoutService) ListQueues(ctx context.Context, _ *lookout.ListQueuesRe
 	queues, err := s.store.Queues(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("list queues: %w", err)
+	}
+	queues = slices.DeleteFunc(queues, func(q armada.Queue) bool {
+		return may != nil && !slices.Contains(may, q.Name) || r.GetQueue() != "" && r.GetQueue() != q.Name
+	})
+	if r.GetQueue() != "" {
+		may = []string{}
+		for i := range queues {
+			may = append(may, queues[i].Name)
+		}
 	}
 	groups, err := s.store.Group(ctx, store.Query{Queues: may, Limit: store.MaxPage}, store.Column{Field: store.FieldQueue}, false)
 	if err != nil {
@@ -134,9 +143,6 @@ func (s *lookoutService) ListQueues(ctx context.Context, _ *lookout.ListQueuesRe
 	}
 	for i := range queues {
 		name := queues[i].Name
-		if may != nil && !slices.Contains(may, name) {
-			continue
-		}
 		if jobs[name] == nil {
 			jobs[name] = &store.StateCounts{}
 		}

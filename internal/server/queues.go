@@ -7,6 +7,7 @@ import (
 	"math"
 	"slices"
 	"strings"
+	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/protobuf/types/known/emptypb"
@@ -24,6 +25,7 @@ type queues struct {
 	auth  *auth.Authorizer
 	store store.Store
 	rules *podspec.Rules
+	now   func() time.Time
 }
 
 // CreateQueue creates a queue or replaces it whole. A queue with neither owners
@@ -87,10 +89,7 @@ func (q *queues) create(ctx context.Context, r *api.Queue, caller auth.Principal
 			Subjects: []armada.Subject{{Kind: armada.SubjectUser, Name: caller.Name}}, Verbs: armada.Verbs(),
 		}}
 	}
-	if err := q.store.PutQueue(ctx, queue); err != nil {
-		return fmt.Errorf("create the queue %q: %w", queue.Name, err)
-	}
-	return nil
+	return q.keep(ctx, queue, caller, false)
 }
 
 func (q *queues) update(ctx context.Context, r *api.Queue, caller auth.Principal) error {
@@ -101,14 +100,7 @@ func (q *queues) update(ctx context.Context, r *api.Queue, caller auth.Principal
 	if err != nil {
 		return err
 	}
-	err = q.store.UpdateQueue(ctx, queue)
-	if armada.CodeOf(err) == armada.CodeNotFound {
-		return noQueue(ctx, q.auth, q.store, queue.Name)
-	}
-	if err != nil {
-		return fmt.Errorf("update the queue %q: %w", queue.Name, err)
-	}
-	return nil
+	return q.keep(ctx, queue, caller, true)
 }
 
 // read checks a queue. One without a priority factor has the factor 1.

@@ -37,7 +37,8 @@ func (s *queueService) UncordonQueue(ctx context.Context, r *api.QueueUncordonRe
 }
 
 func (s *queueService) cordon(ctx context.Context, name string, cordoned bool) error {
-	if _, err := s.auth.Authorize(ctx, auth.VerbCordonQueue, name); err != nil {
+	caller, err := s.auth.Authorize(ctx, auth.VerbCordonQueue, name)
+	if err != nil {
 		return err
 	}
 	if err := named("name", name, "the queue was not changed"); err != nil {
@@ -48,10 +49,7 @@ func (s *queueService) cordon(ctx context.Context, name string, cordoned bool) e
 		return err
 	}
 	queue.Cordoned = cordoned
-	if err := s.store.UpdateQueue(ctx, queue); err != nil {
-		return fmt.Errorf("change the queue %q: %w", name, err)
-	}
-	return nil
+	return s.keep(ctx, queue, caller, true)
 }
 
 // withRun are the states of jobs that have a place to lose.

@@ -15,7 +15,7 @@ import (
 // register registers every service of the wire. One whose part the deps lack
 // answers UNIMPLEMENTED with the method's name.
 func register(r grpc.ServiceRegistrar, config Config, deps Deps, health *health, stopping <-chan struct{}) {
-	shared := &queues{auth: deps.Authorizer, store: deps.Store, rules: deps.Rules}
+	shared := &queues{auth: deps.Authorizer, store: deps.Store, rules: deps.Rules, now: deps.now()}
 	specs := newDecoded(deps.Store, config.PodSpecCacheBytes)
 
 	changing := &changes{auth: deps.Authorizer, store: deps.Store, rules: deps.Rules}

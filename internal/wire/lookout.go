@@ -161,9 +161,13 @@ func JobSetSummary(s *store.JobSetSummary) *lookout.JobSetSummary {
 	return &lookout.JobSetSummary{Queue: s.Queue, JobSet: string(s.JobSet), Count: s.Jobs.Total(), States: states(&s.Jobs)}
 }
 
-// QueueSummary writes a queue with its jobs by state and its shares.
+// QueueSummary writes a queue with its jobs by state, its shares and its changes.
 func QueueSummary(q *armada.Queue, jobs *store.StateCounts, shares []*lookout.QueueShare) *lookout.QueueSummary {
-	return &lookout.QueueSummary{Name: q.Name, PriorityFactor: q.PriorityFactor, Cordoned: q.Cordoned, States: states(jobs), Shares: shares}
+	summary := &lookout.QueueSummary{Name: q.Name, PriorityFactor: q.PriorityFactor, Cordoned: q.Cordoned, States: states(jobs), Shares: shares}
+	for _, c := range q.Changes {
+		summary.Changes = append(summary.Changes, &lookout.QueueChange{Time: timestamp(c.At), By: c.By, What: c.What})
+	}
+	return summary
 }
 
 // QueueShare writes what a queue has of a pool.

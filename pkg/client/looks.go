@@ -65,6 +65,18 @@ func (c *Client) QueueLoads(ctx context.Context) (queues []*lookout.QueueSummary
 	return answer.GetQueues(), answer.GetSharesKnown(), wrapped(err, "list queues")
 }
 
+// QueueLoad returns one queue as [Client.QueueLoads] does; nil when there is none that
+// the caller may watch.
+func (c *Client) QueueLoad(ctx context.Context, queue string) (*lookout.QueueSummary, error) {
+	answer, err := c.Lookout.ListQueues(ctx, &lookout.ListQueuesRequest{Queue: queue})
+	for _, q := range answer.GetQueues() {
+		if q.GetName() == queue { // older servers answer all
+			return q, nil
+		}
+	}
+	return nil, wrapped(err, "look up the queue")
+}
+
 // ExecutorLoads returns executors with their nodes, and what jobs hold of them; with
 // names only those of that executor, and only nodes of that pool.
 func (c *Client) ExecutorLoads(ctx context.Context, executor, pool string) ([]*lookout.ExecutorSummary, error) {

@@ -1292,9 +1292,11 @@ func (x *JobSetSummary) GetStates() map[string]int64 {
 	return nil
 }
 
-// All queues.
+// Which queues.
 type ListQueuesRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Empty for all.
+	Queue         string `protobuf:"bytes,1,opt,name=queue,proto3" json:"queue,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1327,6 +1329,13 @@ func (x *ListQueuesRequest) ProtoReflect() protoreflect.Message {
 // Deprecated: Use ListQueuesRequest.ProtoReflect.Descriptor instead.
 func (*ListQueuesRequest) Descriptor() ([]byte, []int) {
 	return file_pkg_api_lookout_lookout_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *ListQueuesRequest) GetQueue() string {
+	if x != nil {
+		return x.Queue
+	}
+	return ""
 }
 
 // Queues by name.
@@ -1393,7 +1402,9 @@ type QueueSummary struct {
 	// Its jobs by the name of the state, finished ones too as far as they are kept.
 	States map[string]int64 `protobuf:"bytes,4,rep,name=states,proto3" json:"states,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"varint,2,opt,name=value"`
 	// Pools in which it holds or wants something, by name.
-	Shares        []*QueueShare `protobuf:"bytes,5,rep,name=shares,proto3" json:"shares,omitempty"`
+	Shares []*QueueShare `protobuf:"bytes,5,rep,name=shares,proto3" json:"shares,omitempty"`
+	// The latest changes of its settings, newest first. Older ones are in the server's audit records.
+	Changes       []*QueueChange `protobuf:"bytes,6,rep,name=changes,proto3" json:"changes,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1463,6 +1474,76 @@ func (x *QueueSummary) GetShares() []*QueueShare {
 	return nil
 }
 
+func (x *QueueSummary) GetChanges() []*QueueChange {
+	if x != nil {
+		return x.Changes
+	}
+	return nil
+}
+
+// A change of a queue's settings.
+type QueueChange struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Time  *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=time,proto3" json:"time,omitempty"`
+	// The user who asked for it.
+	By string `protobuf:"bytes,2,opt,name=by,proto3" json:"by,omitempty"`
+	// "created", or what became different.
+	What          string `protobuf:"bytes,3,opt,name=what,proto3" json:"what,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *QueueChange) Reset() {
+	*x = QueueChange{}
+	mi := &file_pkg_api_lookout_lookout_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *QueueChange) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*QueueChange) ProtoMessage() {}
+
+func (x *QueueChange) ProtoReflect() protoreflect.Message {
+	mi := &file_pkg_api_lookout_lookout_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use QueueChange.ProtoReflect.Descriptor instead.
+func (*QueueChange) Descriptor() ([]byte, []int) {
+	return file_pkg_api_lookout_lookout_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *QueueChange) GetTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Time
+	}
+	return nil
+}
+
+func (x *QueueChange) GetBy() string {
+	if x != nil {
+		return x.By
+	}
+	return ""
+}
+
+func (x *QueueChange) GetWhat() string {
+	if x != nil {
+		return x.What
+	}
+	return ""
+}
+
 // What a queue has of a pool. Fractions are of the pool, by the dominant resource.
 type QueueShare struct {
 	state  protoimpl.MessageState `protogen:"open.v1"`
@@ -1486,7 +1567,7 @@ type QueueShare struct {
 
 func (x *QueueShare) Reset() {
 	*x = QueueShare{}
-	mi := &file_pkg_api_lookout_lookout_proto_msgTypes[19]
+	mi := &file_pkg_api_lookout_lookout_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1498,7 +1579,7 @@ func (x *QueueShare) String() string {
 func (*QueueShare) ProtoMessage() {}
 
 func (x *QueueShare) ProtoReflect() protoreflect.Message {
-	mi := &file_pkg_api_lookout_lookout_proto_msgTypes[19]
+	mi := &file_pkg_api_lookout_lookout_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1511,7 +1592,7 @@ func (x *QueueShare) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use QueueShare.ProtoReflect.Descriptor instead.
 func (*QueueShare) Descriptor() ([]byte, []int) {
-	return file_pkg_api_lookout_lookout_proto_rawDescGZIP(), []int{19}
+	return file_pkg_api_lookout_lookout_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *QueueShare) GetPool() string {
@@ -1592,7 +1673,7 @@ type ListExecutorsRequest struct {
 
 func (x *ListExecutorsRequest) Reset() {
 	*x = ListExecutorsRequest{}
-	mi := &file_pkg_api_lookout_lookout_proto_msgTypes[20]
+	mi := &file_pkg_api_lookout_lookout_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1604,7 +1685,7 @@ func (x *ListExecutorsRequest) String() string {
 func (*ListExecutorsRequest) ProtoMessage() {}
 
 func (x *ListExecutorsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_pkg_api_lookout_lookout_proto_msgTypes[20]
+	mi := &file_pkg_api_lookout_lookout_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1617,7 +1698,7 @@ func (x *ListExecutorsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListExecutorsRequest.ProtoReflect.Descriptor instead.
 func (*ListExecutorsRequest) Descriptor() ([]byte, []int) {
-	return file_pkg_api_lookout_lookout_proto_rawDescGZIP(), []int{20}
+	return file_pkg_api_lookout_lookout_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *ListExecutorsRequest) GetExecutor() string {
@@ -1651,7 +1732,7 @@ type ListExecutorsResponse struct {
 
 func (x *ListExecutorsResponse) Reset() {
 	*x = ListExecutorsResponse{}
-	mi := &file_pkg_api_lookout_lookout_proto_msgTypes[21]
+	mi := &file_pkg_api_lookout_lookout_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1663,7 +1744,7 @@ func (x *ListExecutorsResponse) String() string {
 func (*ListExecutorsResponse) ProtoMessage() {}
 
 func (x *ListExecutorsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_pkg_api_lookout_lookout_proto_msgTypes[21]
+	mi := &file_pkg_api_lookout_lookout_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1676,7 +1757,7 @@ func (x *ListExecutorsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListExecutorsResponse.ProtoReflect.Descriptor instead.
 func (*ListExecutorsResponse) Descriptor() ([]byte, []int) {
-	return file_pkg_api_lookout_lookout_proto_rawDescGZIP(), []int{21}
+	return file_pkg_api_lookout_lookout_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *ListExecutorsResponse) GetExecutors() []*ExecutorSummary {
@@ -1707,7 +1788,7 @@ type ExecutorSummary struct {
 
 func (x *ExecutorSummary) Reset() {
 	*x = ExecutorSummary{}
-	mi := &file_pkg_api_lookout_lookout_proto_msgTypes[22]
+	mi := &file_pkg_api_lookout_lookout_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1719,7 +1800,7 @@ func (x *ExecutorSummary) String() string {
 func (*ExecutorSummary) ProtoMessage() {}
 
 func (x *ExecutorSummary) ProtoReflect() protoreflect.Message {
-	mi := &file_pkg_api_lookout_lookout_proto_msgTypes[22]
+	mi := &file_pkg_api_lookout_lookout_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1732,7 +1813,7 @@ func (x *ExecutorSummary) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecutorSummary.ProtoReflect.Descriptor instead.
 func (*ExecutorSummary) Descriptor() ([]byte, []int) {
-	return file_pkg_api_lookout_lookout_proto_rawDescGZIP(), []int{22}
+	return file_pkg_api_lookout_lookout_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *ExecutorSummary) GetExecutor() string {
@@ -1818,7 +1899,7 @@ type NodeSummary struct {
 
 func (x *NodeSummary) Reset() {
 	*x = NodeSummary{}
-	mi := &file_pkg_api_lookout_lookout_proto_msgTypes[23]
+	mi := &file_pkg_api_lookout_lookout_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1830,7 +1911,7 @@ func (x *NodeSummary) String() string {
 func (*NodeSummary) ProtoMessage() {}
 
 func (x *NodeSummary) ProtoReflect() protoreflect.Message {
-	mi := &file_pkg_api_lookout_lookout_proto_msgTypes[23]
+	mi := &file_pkg_api_lookout_lookout_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1843,7 +1924,7 @@ func (x *NodeSummary) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NodeSummary.ProtoReflect.Descriptor instead.
 func (*NodeSummary) Descriptor() ([]byte, []int) {
-	return file_pkg_api_lookout_lookout_proto_rawDescGZIP(), []int{23}
+	return file_pkg_api_lookout_lookout_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *NodeSummary) GetName() string {
@@ -1920,7 +2001,7 @@ type GetJobSpecRequest struct {
 
 func (x *GetJobSpecRequest) Reset() {
 	*x = GetJobSpecRequest{}
-	mi := &file_pkg_api_lookout_lookout_proto_msgTypes[24]
+	mi := &file_pkg_api_lookout_lookout_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1932,7 +2013,7 @@ func (x *GetJobSpecRequest) String() string {
 func (*GetJobSpecRequest) ProtoMessage() {}
 
 func (x *GetJobSpecRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_pkg_api_lookout_lookout_proto_msgTypes[24]
+	mi := &file_pkg_api_lookout_lookout_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1945,7 +2026,7 @@ func (x *GetJobSpecRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetJobSpecRequest.ProtoReflect.Descriptor instead.
 func (*GetJobSpecRequest) Descriptor() ([]byte, []int) {
-	return file_pkg_api_lookout_lookout_proto_rawDescGZIP(), []int{24}
+	return file_pkg_api_lookout_lookout_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *GetJobSpecRequest) GetJobId() string {
@@ -1970,7 +2051,7 @@ type JobSpec struct {
 
 func (x *JobSpec) Reset() {
 	*x = JobSpec{}
-	mi := &file_pkg_api_lookout_lookout_proto_msgTypes[25]
+	mi := &file_pkg_api_lookout_lookout_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1982,7 +2063,7 @@ func (x *JobSpec) String() string {
 func (*JobSpec) ProtoMessage() {}
 
 func (x *JobSpec) ProtoReflect() protoreflect.Message {
-	mi := &file_pkg_api_lookout_lookout_proto_msgTypes[25]
+	mi := &file_pkg_api_lookout_lookout_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1995,7 +2076,7 @@ func (x *JobSpec) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JobSpec.ProtoReflect.Descriptor instead.
 func (*JobSpec) Descriptor() ([]byte, []int) {
-	return file_pkg_api_lookout_lookout_proto_rawDescGZIP(), []int{25}
+	return file_pkg_api_lookout_lookout_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *JobSpec) GetJobId() string {
@@ -2046,7 +2127,7 @@ type RunSpec struct {
 
 func (x *RunSpec) Reset() {
 	*x = RunSpec{}
-	mi := &file_pkg_api_lookout_lookout_proto_msgTypes[26]
+	mi := &file_pkg_api_lookout_lookout_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2058,7 +2139,7 @@ func (x *RunSpec) String() string {
 func (*RunSpec) ProtoMessage() {}
 
 func (x *RunSpec) ProtoReflect() protoreflect.Message {
-	mi := &file_pkg_api_lookout_lookout_proto_msgTypes[26]
+	mi := &file_pkg_api_lookout_lookout_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2071,7 +2152,7 @@ func (x *RunSpec) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RunSpec.ProtoReflect.Descriptor instead.
 func (*RunSpec) Descriptor() ([]byte, []int) {
-	return file_pkg_api_lookout_lookout_proto_rawDescGZIP(), []int{26}
+	return file_pkg_api_lookout_lookout_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *RunSpec) GetRunId() string {
@@ -2113,7 +2194,7 @@ type GetJobRequest struct {
 
 func (x *GetJobRequest) Reset() {
 	*x = GetJobRequest{}
-	mi := &file_pkg_api_lookout_lookout_proto_msgTypes[27]
+	mi := &file_pkg_api_lookout_lookout_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2125,7 +2206,7 @@ func (x *GetJobRequest) String() string {
 func (*GetJobRequest) ProtoMessage() {}
 
 func (x *GetJobRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_pkg_api_lookout_lookout_proto_msgTypes[27]
+	mi := &file_pkg_api_lookout_lookout_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2138,7 +2219,7 @@ func (x *GetJobRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetJobRequest.ProtoReflect.Descriptor instead.
 func (*GetJobRequest) Descriptor() ([]byte, []int) {
-	return file_pkg_api_lookout_lookout_proto_rawDescGZIP(), []int{27}
+	return file_pkg_api_lookout_lookout_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *GetJobRequest) GetJobId() string {
@@ -2186,7 +2267,7 @@ type Job struct {
 
 func (x *Job) Reset() {
 	*x = Job{}
-	mi := &file_pkg_api_lookout_lookout_proto_msgTypes[28]
+	mi := &file_pkg_api_lookout_lookout_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2198,7 +2279,7 @@ func (x *Job) String() string {
 func (*Job) ProtoMessage() {}
 
 func (x *Job) ProtoReflect() protoreflect.Message {
-	mi := &file_pkg_api_lookout_lookout_proto_msgTypes[28]
+	mi := &file_pkg_api_lookout_lookout_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2211,7 +2292,7 @@ func (x *Job) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Job.ProtoReflect.Descriptor instead.
 func (*Job) Descriptor() ([]byte, []int) {
-	return file_pkg_api_lookout_lookout_proto_rawDescGZIP(), []int{28}
+	return file_pkg_api_lookout_lookout_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *Job) GetJobId() string {
@@ -2348,7 +2429,7 @@ type Standing struct {
 
 func (x *Standing) Reset() {
 	*x = Standing{}
-	mi := &file_pkg_api_lookout_lookout_proto_msgTypes[29]
+	mi := &file_pkg_api_lookout_lookout_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2360,7 +2441,7 @@ func (x *Standing) String() string {
 func (*Standing) ProtoMessage() {}
 
 func (x *Standing) ProtoReflect() protoreflect.Message {
-	mi := &file_pkg_api_lookout_lookout_proto_msgTypes[29]
+	mi := &file_pkg_api_lookout_lookout_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2373,7 +2454,7 @@ func (x *Standing) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Standing.ProtoReflect.Descriptor instead.
 func (*Standing) Descriptor() ([]byte, []int) {
-	return file_pkg_api_lookout_lookout_proto_rawDescGZIP(), []int{29}
+	return file_pkg_api_lookout_lookout_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *Standing) GetPlace() int32 {
@@ -2412,7 +2493,7 @@ type PoolStanding struct {
 
 func (x *PoolStanding) Reset() {
 	*x = PoolStanding{}
-	mi := &file_pkg_api_lookout_lookout_proto_msgTypes[30]
+	mi := &file_pkg_api_lookout_lookout_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2424,7 +2505,7 @@ func (x *PoolStanding) String() string {
 func (*PoolStanding) ProtoMessage() {}
 
 func (x *PoolStanding) ProtoReflect() protoreflect.Message {
-	mi := &file_pkg_api_lookout_lookout_proto_msgTypes[30]
+	mi := &file_pkg_api_lookout_lookout_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2437,7 +2518,7 @@ func (x *PoolStanding) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PoolStanding.ProtoReflect.Descriptor instead.
 func (*PoolStanding) Descriptor() ([]byte, []int) {
-	return file_pkg_api_lookout_lookout_proto_rawDescGZIP(), []int{30}
+	return file_pkg_api_lookout_lookout_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *PoolStanding) GetPool() string {
@@ -2505,7 +2586,7 @@ type Run struct {
 
 func (x *Run) Reset() {
 	*x = Run{}
-	mi := &file_pkg_api_lookout_lookout_proto_msgTypes[31]
+	mi := &file_pkg_api_lookout_lookout_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2517,7 +2598,7 @@ func (x *Run) String() string {
 func (*Run) ProtoMessage() {}
 
 func (x *Run) ProtoReflect() protoreflect.Message {
-	mi := &file_pkg_api_lookout_lookout_proto_msgTypes[31]
+	mi := &file_pkg_api_lookout_lookout_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2530,7 +2611,7 @@ func (x *Run) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Run.ProtoReflect.Descriptor instead.
 func (*Run) Descriptor() ([]byte, []int) {
-	return file_pkg_api_lookout_lookout_proto_rawDescGZIP(), []int{31}
+	return file_pkg_api_lookout_lookout_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *Run) GetRunId() string {
@@ -2660,7 +2741,7 @@ type Container struct {
 
 func (x *Container) Reset() {
 	*x = Container{}
-	mi := &file_pkg_api_lookout_lookout_proto_msgTypes[32]
+	mi := &file_pkg_api_lookout_lookout_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2672,7 +2753,7 @@ func (x *Container) String() string {
 func (*Container) ProtoMessage() {}
 
 func (x *Container) ProtoReflect() protoreflect.Message {
-	mi := &file_pkg_api_lookout_lookout_proto_msgTypes[32]
+	mi := &file_pkg_api_lookout_lookout_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2685,7 +2766,7 @@ func (x *Container) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Container.ProtoReflect.Descriptor instead.
 func (*Container) Descriptor() ([]byte, []int) {
-	return file_pkg_api_lookout_lookout_proto_rawDescGZIP(), []int{32}
+	return file_pkg_api_lookout_lookout_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *Container) GetName() string {
@@ -2736,7 +2817,7 @@ type LogsRequest struct {
 
 func (x *LogsRequest) Reset() {
 	*x = LogsRequest{}
-	mi := &file_pkg_api_lookout_lookout_proto_msgTypes[33]
+	mi := &file_pkg_api_lookout_lookout_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2748,7 +2829,7 @@ func (x *LogsRequest) String() string {
 func (*LogsRequest) ProtoMessage() {}
 
 func (x *LogsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_pkg_api_lookout_lookout_proto_msgTypes[33]
+	mi := &file_pkg_api_lookout_lookout_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2761,7 +2842,7 @@ func (x *LogsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogsRequest.ProtoReflect.Descriptor instead.
 func (*LogsRequest) Descriptor() ([]byte, []int) {
-	return file_pkg_api_lookout_lookout_proto_rawDescGZIP(), []int{33}
+	return file_pkg_api_lookout_lookout_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *LogsRequest) GetJobId() string {
@@ -2823,7 +2904,7 @@ type LogLine struct {
 
 func (x *LogLine) Reset() {
 	*x = LogLine{}
-	mi := &file_pkg_api_lookout_lookout_proto_msgTypes[34]
+	mi := &file_pkg_api_lookout_lookout_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2835,7 +2916,7 @@ func (x *LogLine) String() string {
 func (*LogLine) ProtoMessage() {}
 
 func (x *LogLine) ProtoReflect() protoreflect.Message {
-	mi := &file_pkg_api_lookout_lookout_proto_msgTypes[34]
+	mi := &file_pkg_api_lookout_lookout_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2848,7 +2929,7 @@ func (x *LogLine) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogLine.ProtoReflect.Descriptor instead.
 func (*LogLine) Descriptor() ([]byte, []int) {
-	return file_pkg_api_lookout_lookout_proto_rawDescGZIP(), []int{34}
+	return file_pkg_api_lookout_lookout_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *LogLine) GetTimestamp() *timestamppb.Timestamp {
@@ -2975,20 +3056,26 @@ const file_pkg_api_lookout_lookout_proto_rawDesc = "" +
 	"\x06states\x18\x04 \x03(\v2\".lookout.JobSetSummary.StatesEntryR\x06states\x1a9\n" +
 	"\vStatesEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\x03R\x05value:\x028\x01\"\x13\n" +
-	"\x11ListQueuesRequest\"f\n" +
+	"\x05value\x18\x02 \x01(\x03R\x05value:\x028\x01\")\n" +
+	"\x11ListQueuesRequest\x12\x14\n" +
+	"\x05queue\x18\x01 \x01(\tR\x05queue\"f\n" +
 	"\x12ListQueuesResponse\x12-\n" +
 	"\x06queues\x18\x01 \x03(\v2\x15.lookout.QueueSummaryR\x06queues\x12!\n" +
-	"\fshares_known\x18\x02 \x01(\bR\vsharesKnown\"\x8a\x02\n" +
+	"\fshares_known\x18\x02 \x01(\bR\vsharesKnown\"\xba\x02\n" +
 	"\fQueueSummary\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12'\n" +
 	"\x0fpriority_factor\x18\x02 \x01(\x01R\x0epriorityFactor\x12\x1a\n" +
 	"\bcordoned\x18\x03 \x01(\bR\bcordoned\x129\n" +
 	"\x06states\x18\x04 \x03(\v2!.lookout.QueueSummary.StatesEntryR\x06states\x12+\n" +
-	"\x06shares\x18\x05 \x03(\v2\x13.lookout.QueueShareR\x06shares\x1a9\n" +
+	"\x06shares\x18\x05 \x03(\v2\x13.lookout.QueueShareR\x06shares\x12.\n" +
+	"\achanges\x18\x06 \x03(\v2\x14.lookout.QueueChangeR\achanges\x1a9\n" +
 	"\vStatesEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\x03R\x05value:\x028\x01\"\xe7\x02\n" +
+	"\x05value\x18\x02 \x01(\x03R\x05value:\x028\x01\"a\n" +
+	"\vQueueChange\x12.\n" +
+	"\x04time\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x12\x0e\n" +
+	"\x02by\x18\x02 \x01(\tR\x02by\x12\x12\n" +
+	"\x04what\x18\x03 \x01(\tR\x04what\"\xe7\x02\n" +
 	"\n" +
 	"QueueShare\x12\x12\n" +
 	"\x04pool\x18\x01 \x01(\tR\x04pool\x12\x16\n" +
@@ -3197,7 +3284,7 @@ func file_pkg_api_lookout_lookout_proto_rawDescGZIP() []byte {
 }
 
 var file_pkg_api_lookout_lookout_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_pkg_api_lookout_lookout_proto_msgTypes = make([]protoimpl.MessageInfo, 51)
+var file_pkg_api_lookout_lookout_proto_msgTypes = make([]protoimpl.MessageInfo, 52)
 var file_pkg_api_lookout_lookout_proto_goTypes = []any{
 	(Match)(0),                    // 0: lookout.Match
 	(Direction)(0),                // 1: lookout.Direction
@@ -3220,133 +3307,136 @@ var file_pkg_api_lookout_lookout_proto_goTypes = []any{
 	(*ListQueuesRequest)(nil),     // 18: lookout.ListQueuesRequest
 	(*ListQueuesResponse)(nil),    // 19: lookout.ListQueuesResponse
 	(*QueueSummary)(nil),          // 20: lookout.QueueSummary
-	(*QueueShare)(nil),            // 21: lookout.QueueShare
-	(*ListExecutorsRequest)(nil),  // 22: lookout.ListExecutorsRequest
-	(*ListExecutorsResponse)(nil), // 23: lookout.ListExecutorsResponse
-	(*ExecutorSummary)(nil),       // 24: lookout.ExecutorSummary
-	(*NodeSummary)(nil),           // 25: lookout.NodeSummary
-	(*GetJobSpecRequest)(nil),     // 26: lookout.GetJobSpecRequest
-	(*JobSpec)(nil),               // 27: lookout.JobSpec
-	(*RunSpec)(nil),               // 28: lookout.RunSpec
-	(*GetJobRequest)(nil),         // 29: lookout.GetJobRequest
-	(*Job)(nil),                   // 30: lookout.Job
-	(*Standing)(nil),              // 31: lookout.Standing
-	(*PoolStanding)(nil),          // 32: lookout.PoolStanding
-	(*Run)(nil),                   // 33: lookout.Run
-	(*Container)(nil),             // 34: lookout.Container
-	(*LogsRequest)(nil),           // 35: lookout.LogsRequest
-	(*LogLine)(nil),               // 36: lookout.LogLine
-	nil,                           // 37: lookout.JobGroup.StatesEntry
-	nil,                           // 38: lookout.JobSetSummary.StatesEntry
-	nil,                           // 39: lookout.QueueSummary.StatesEntry
-	nil,                           // 40: lookout.QueueShare.AllocatedEntry
-	nil,                           // 41: lookout.ExecutorSummary.AllocatableEntry
-	nil,                           // 42: lookout.ExecutorSummary.UsedEntry
-	nil,                           // 43: lookout.NodeSummary.AllocatableEntry
-	nil,                           // 44: lookout.NodeSummary.UsedEntry
-	nil,                           // 45: lookout.NodeSummary.UsedByOthersEntry
-	nil,                           // 46: lookout.NodeSummary.LabelsEntry
-	nil,                           // 47: lookout.JobSpec.LabelsEntry
-	nil,                           // 48: lookout.JobSpec.AnnotationsEntry
-	nil,                           // 49: lookout.RunSpec.LabelsEntry
-	nil,                           // 50: lookout.RunSpec.AnnotationsEntry
-	nil,                           // 51: lookout.Job.ResourcesEntry
-	nil,                           // 52: lookout.Job.AnnotationsEntry
-	(*durationpb.Duration)(nil),   // 53: google.protobuf.Duration
-	(*timestamppb.Timestamp)(nil), // 54: google.protobuf.Timestamp
-	(api.JobState)(0),             // 55: api.JobState
-	(*v1.PodSpec)(nil),            // 56: k8s.io.api.core.v1.PodSpec
-	(api.JobRunState)(0),          // 57: api.JobRunState
+	(*QueueChange)(nil),           // 21: lookout.QueueChange
+	(*QueueShare)(nil),            // 22: lookout.QueueShare
+	(*ListExecutorsRequest)(nil),  // 23: lookout.ListExecutorsRequest
+	(*ListExecutorsResponse)(nil), // 24: lookout.ListExecutorsResponse
+	(*ExecutorSummary)(nil),       // 25: lookout.ExecutorSummary
+	(*NodeSummary)(nil),           // 26: lookout.NodeSummary
+	(*GetJobSpecRequest)(nil),     // 27: lookout.GetJobSpecRequest
+	(*JobSpec)(nil),               // 28: lookout.JobSpec
+	(*RunSpec)(nil),               // 29: lookout.RunSpec
+	(*GetJobRequest)(nil),         // 30: lookout.GetJobRequest
+	(*Job)(nil),                   // 31: lookout.Job
+	(*Standing)(nil),              // 32: lookout.Standing
+	(*PoolStanding)(nil),          // 33: lookout.PoolStanding
+	(*Run)(nil),                   // 34: lookout.Run
+	(*Container)(nil),             // 35: lookout.Container
+	(*LogsRequest)(nil),           // 36: lookout.LogsRequest
+	(*LogLine)(nil),               // 37: lookout.LogLine
+	nil,                           // 38: lookout.JobGroup.StatesEntry
+	nil,                           // 39: lookout.JobSetSummary.StatesEntry
+	nil,                           // 40: lookout.QueueSummary.StatesEntry
+	nil,                           // 41: lookout.QueueShare.AllocatedEntry
+	nil,                           // 42: lookout.ExecutorSummary.AllocatableEntry
+	nil,                           // 43: lookout.ExecutorSummary.UsedEntry
+	nil,                           // 44: lookout.NodeSummary.AllocatableEntry
+	nil,                           // 45: lookout.NodeSummary.UsedEntry
+	nil,                           // 46: lookout.NodeSummary.UsedByOthersEntry
+	nil,                           // 47: lookout.NodeSummary.LabelsEntry
+	nil,                           // 48: lookout.JobSpec.LabelsEntry
+	nil,                           // 49: lookout.JobSpec.AnnotationsEntry
+	nil,                           // 50: lookout.RunSpec.LabelsEntry
+	nil,                           // 51: lookout.RunSpec.AnnotationsEntry
+	nil,                           // 52: lookout.Job.ResourcesEntry
+	nil,                           // 53: lookout.Job.AnnotationsEntry
+	(*durationpb.Duration)(nil),   // 54: google.protobuf.Duration
+	(*timestamppb.Timestamp)(nil), // 55: google.protobuf.Timestamp
+	(api.JobState)(0),             // 56: api.JobState
+	(*v1.PodSpec)(nil),            // 57: k8s.io.api.core.v1.PodSpec
+	(api.JobRunState)(0),          // 58: api.JobRunState
 }
 var file_pkg_api_lookout_lookout_proto_depIdxs = []int32{
 	3,  // 0: lookout.GetJobsRequest.filters:type_name -> lookout.Filter
 	4,  // 1: lookout.GetJobsRequest.order:type_name -> lookout.Order
-	53, // 2: lookout.GetJobsRequest.time_budget:type_name -> google.protobuf.Duration
+	54, // 2: lookout.GetJobsRequest.time_budget:type_name -> google.protobuf.Duration
 	0,  // 3: lookout.Filter.match:type_name -> lookout.Match
 	1,  // 4: lookout.Order.direction:type_name -> lookout.Direction
-	30, // 5: lookout.GetJobsResponse.jobs:type_name -> lookout.Job
-	54, // 6: lookout.GetJobsResponse.searched_until:type_name -> google.protobuf.Timestamp
+	31, // 5: lookout.GetJobsResponse.jobs:type_name -> lookout.Job
+	55, // 6: lookout.GetJobsResponse.searched_until:type_name -> google.protobuf.Timestamp
 	3,  // 7: lookout.CountJobsRequest.filters:type_name -> lookout.Filter
-	53, // 8: lookout.CountJobsRequest.time_budget:type_name -> google.protobuf.Duration
+	54, // 8: lookout.CountJobsRequest.time_budget:type_name -> google.protobuf.Duration
 	3,  // 9: lookout.GroupJobsRequest.filters:type_name -> lookout.Filter
-	53, // 10: lookout.GroupJobsRequest.time_budget:type_name -> google.protobuf.Duration
+	54, // 10: lookout.GroupJobsRequest.time_budget:type_name -> google.protobuf.Duration
 	10, // 11: lookout.GroupJobsResponse.groups:type_name -> lookout.JobGroup
-	54, // 12: lookout.GroupJobsResponse.searched_until:type_name -> google.protobuf.Timestamp
-	37, // 13: lookout.JobGroup.states:type_name -> lookout.JobGroup.StatesEntry
+	55, // 12: lookout.GroupJobsResponse.searched_until:type_name -> google.protobuf.Timestamp
+	38, // 13: lookout.JobGroup.states:type_name -> lookout.JobGroup.StatesEntry
 	11, // 14: lookout.JobGroup.submitted:type_name -> lookout.Times
 	11, // 15: lookout.JobGroup.last_transition:type_name -> lookout.Times
-	54, // 16: lookout.Times.earliest:type_name -> google.protobuf.Timestamp
-	54, // 17: lookout.Times.latest:type_name -> google.protobuf.Timestamp
-	54, // 18: lookout.Times.mean:type_name -> google.protobuf.Timestamp
+	55, // 16: lookout.Times.earliest:type_name -> google.protobuf.Timestamp
+	55, // 17: lookout.Times.latest:type_name -> google.protobuf.Timestamp
+	55, // 18: lookout.Times.mean:type_name -> google.protobuf.Timestamp
 	3,  // 19: lookout.WatchJobsRequest.filters:type_name -> lookout.Filter
-	53, // 20: lookout.WatchJobsRequest.interval:type_name -> google.protobuf.Duration
+	54, // 20: lookout.WatchJobsRequest.interval:type_name -> google.protobuf.Duration
 	14, // 21: lookout.JobChanges.jobs:type_name -> lookout.JobChange
-	54, // 22: lookout.JobChanges.at:type_name -> google.protobuf.Timestamp
-	55, // 23: lookout.JobChange.state:type_name -> api.JobState
-	54, // 24: lookout.JobChange.last_transition:type_name -> google.protobuf.Timestamp
+	55, // 22: lookout.JobChanges.at:type_name -> google.protobuf.Timestamp
+	56, // 23: lookout.JobChange.state:type_name -> api.JobState
+	55, // 24: lookout.JobChange.last_transition:type_name -> google.protobuf.Timestamp
 	17, // 25: lookout.ListJobSetsResponse.job_sets:type_name -> lookout.JobSetSummary
-	38, // 26: lookout.JobSetSummary.states:type_name -> lookout.JobSetSummary.StatesEntry
+	39, // 26: lookout.JobSetSummary.states:type_name -> lookout.JobSetSummary.StatesEntry
 	20, // 27: lookout.ListQueuesResponse.queues:type_name -> lookout.QueueSummary
-	39, // 28: lookout.QueueSummary.states:type_name -> lookout.QueueSummary.StatesEntry
-	21, // 29: lookout.QueueSummary.shares:type_name -> lookout.QueueShare
-	40, // 30: lookout.QueueShare.allocated:type_name -> lookout.QueueShare.AllocatedEntry
-	24, // 31: lookout.ListExecutorsResponse.executors:type_name -> lookout.ExecutorSummary
-	54, // 32: lookout.ExecutorSummary.last_heard:type_name -> google.protobuf.Timestamp
-	41, // 33: lookout.ExecutorSummary.allocatable:type_name -> lookout.ExecutorSummary.AllocatableEntry
-	42, // 34: lookout.ExecutorSummary.used:type_name -> lookout.ExecutorSummary.UsedEntry
-	25, // 35: lookout.ExecutorSummary.nodes:type_name -> lookout.NodeSummary
-	43, // 36: lookout.NodeSummary.allocatable:type_name -> lookout.NodeSummary.AllocatableEntry
-	44, // 37: lookout.NodeSummary.used:type_name -> lookout.NodeSummary.UsedEntry
-	45, // 38: lookout.NodeSummary.used_by_others:type_name -> lookout.NodeSummary.UsedByOthersEntry
-	46, // 39: lookout.NodeSummary.labels:type_name -> lookout.NodeSummary.LabelsEntry
-	56, // 40: lookout.JobSpec.submitted:type_name -> k8s.io.api.core.v1.PodSpec
-	47, // 41: lookout.JobSpec.labels:type_name -> lookout.JobSpec.LabelsEntry
-	48, // 42: lookout.JobSpec.annotations:type_name -> lookout.JobSpec.AnnotationsEntry
-	28, // 43: lookout.JobSpec.as_run:type_name -> lookout.RunSpec
-	56, // 44: lookout.RunSpec.spec:type_name -> k8s.io.api.core.v1.PodSpec
-	49, // 45: lookout.RunSpec.labels:type_name -> lookout.RunSpec.LabelsEntry
-	50, // 46: lookout.RunSpec.annotations:type_name -> lookout.RunSpec.AnnotationsEntry
-	55, // 47: lookout.Job.state:type_name -> api.JobState
-	51, // 48: lookout.Job.resources:type_name -> lookout.Job.ResourcesEntry
-	52, // 49: lookout.Job.annotations:type_name -> lookout.Job.AnnotationsEntry
-	54, // 50: lookout.Job.submitted:type_name -> google.protobuf.Timestamp
-	54, // 51: lookout.Job.last_transition:type_name -> google.protobuf.Timestamp
-	33, // 52: lookout.Job.runs:type_name -> lookout.Run
-	31, // 53: lookout.Job.standing:type_name -> lookout.Standing
-	32, // 54: lookout.Standing.pools:type_name -> lookout.PoolStanding
-	57, // 55: lookout.Run.state:type_name -> api.JobRunState
-	54, // 56: lookout.Run.leased:type_name -> google.protobuf.Timestamp
-	54, // 57: lookout.Run.pending:type_name -> google.protobuf.Timestamp
-	54, // 58: lookout.Run.started:type_name -> google.protobuf.Timestamp
-	54, // 59: lookout.Run.finished:type_name -> google.protobuf.Timestamp
-	34, // 60: lookout.Run.containers:type_name -> lookout.Container
-	54, // 61: lookout.LogsRequest.since:type_name -> google.protobuf.Timestamp
-	54, // 62: lookout.LogLine.timestamp:type_name -> google.protobuf.Timestamp
-	2,  // 63: lookout.Lookout.GetJobs:input_type -> lookout.GetJobsRequest
-	29, // 64: lookout.Lookout.GetJob:input_type -> lookout.GetJobRequest
-	26, // 65: lookout.Lookout.GetJobSpec:input_type -> lookout.GetJobSpecRequest
-	6,  // 66: lookout.Lookout.CountJobs:input_type -> lookout.CountJobsRequest
-	8,  // 67: lookout.Lookout.GroupJobs:input_type -> lookout.GroupJobsRequest
-	12, // 68: lookout.Lookout.WatchJobs:input_type -> lookout.WatchJobsRequest
-	15, // 69: lookout.Lookout.ListJobSets:input_type -> lookout.ListJobSetsRequest
-	18, // 70: lookout.Lookout.ListQueues:input_type -> lookout.ListQueuesRequest
-	22, // 71: lookout.Lookout.ListExecutors:input_type -> lookout.ListExecutorsRequest
-	35, // 72: lookout.Lookout.GetLogs:input_type -> lookout.LogsRequest
-	5,  // 73: lookout.Lookout.GetJobs:output_type -> lookout.GetJobsResponse
-	30, // 74: lookout.Lookout.GetJob:output_type -> lookout.Job
-	27, // 75: lookout.Lookout.GetJobSpec:output_type -> lookout.JobSpec
-	7,  // 76: lookout.Lookout.CountJobs:output_type -> lookout.CountJobsResponse
-	9,  // 77: lookout.Lookout.GroupJobs:output_type -> lookout.GroupJobsResponse
-	13, // 78: lookout.Lookout.WatchJobs:output_type -> lookout.JobChanges
-	16, // 79: lookout.Lookout.ListJobSets:output_type -> lookout.ListJobSetsResponse
-	19, // 80: lookout.Lookout.ListQueues:output_type -> lookout.ListQueuesResponse
-	23, // 81: lookout.Lookout.ListExecutors:output_type -> lookout.ListExecutorsResponse
-	36, // 82: lookout.Lookout.GetLogs:output_type -> lookout.LogLine
-	73, // [73:83] is the sub-list for method output_type
-	63, // [63:73] is the sub-list for method input_type
-	63, // [63:63] is the sub-list for extension type_name
-	63, // [63:63] is the sub-list for extension extendee
-	0,  // [0:63] is the sub-list for field type_name
+	40, // 28: lookout.QueueSummary.states:type_name -> lookout.QueueSummary.StatesEntry
+	22, // 29: lookout.QueueSummary.shares:type_name -> lookout.QueueShare
+	21, // 30: lookout.QueueSummary.changes:type_name -> lookout.QueueChange
+	55, // 31: lookout.QueueChange.time:type_name -> google.protobuf.Timestamp
+	41, // 32: lookout.QueueShare.allocated:type_name -> lookout.QueueShare.AllocatedEntry
+	25, // 33: lookout.ListExecutorsResponse.executors:type_name -> lookout.ExecutorSummary
+	55, // 34: lookout.ExecutorSummary.last_heard:type_name -> google.protobuf.Timestamp
+	42, // 35: lookout.ExecutorSummary.allocatable:type_name -> lookout.ExecutorSummary.AllocatableEntry
+	43, // 36: lookout.ExecutorSummary.used:type_name -> lookout.ExecutorSummary.UsedEntry
+	26, // 37: lookout.ExecutorSummary.nodes:type_name -> lookout.NodeSummary
+	44, // 38: lookout.NodeSummary.allocatable:type_name -> lookout.NodeSummary.AllocatableEntry
+	45, // 39: lookout.NodeSummary.used:type_name -> lookout.NodeSummary.UsedEntry
+	46, // 40: lookout.NodeSummary.used_by_others:type_name -> lookout.NodeSummary.UsedByOthersEntry
+	47, // 41: lookout.NodeSummary.labels:type_name -> lookout.NodeSummary.LabelsEntry
+	57, // 42: lookout.JobSpec.submitted:type_name -> k8s.io.api.core.v1.PodSpec
+	48, // 43: lookout.JobSpec.labels:type_name -> lookout.JobSpec.LabelsEntry
+	49, // 44: lookout.JobSpec.annotations:type_name -> lookout.JobSpec.AnnotationsEntry
+	29, // 45: lookout.JobSpec.as_run:type_name -> lookout.RunSpec
+	57, // 46: lookout.RunSpec.spec:type_name -> k8s.io.api.core.v1.PodSpec
+	50, // 47: lookout.RunSpec.labels:type_name -> lookout.RunSpec.LabelsEntry
+	51, // 48: lookout.RunSpec.annotations:type_name -> lookout.RunSpec.AnnotationsEntry
+	56, // 49: lookout.Job.state:type_name -> api.JobState
+	52, // 50: lookout.Job.resources:type_name -> lookout.Job.ResourcesEntry
+	53, // 51: lookout.Job.annotations:type_name -> lookout.Job.AnnotationsEntry
+	55, // 52: lookout.Job.submitted:type_name -> google.protobuf.Timestamp
+	55, // 53: lookout.Job.last_transition:type_name -> google.protobuf.Timestamp
+	34, // 54: lookout.Job.runs:type_name -> lookout.Run
+	32, // 55: lookout.Job.standing:type_name -> lookout.Standing
+	33, // 56: lookout.Standing.pools:type_name -> lookout.PoolStanding
+	58, // 57: lookout.Run.state:type_name -> api.JobRunState
+	55, // 58: lookout.Run.leased:type_name -> google.protobuf.Timestamp
+	55, // 59: lookout.Run.pending:type_name -> google.protobuf.Timestamp
+	55, // 60: lookout.Run.started:type_name -> google.protobuf.Timestamp
+	55, // 61: lookout.Run.finished:type_name -> google.protobuf.Timestamp
+	35, // 62: lookout.Run.containers:type_name -> lookout.Container
+	55, // 63: lookout.LogsRequest.since:type_name -> google.protobuf.Timestamp
+	55, // 64: lookout.LogLine.timestamp:type_name -> google.protobuf.Timestamp
+	2,  // 65: lookout.Lookout.GetJobs:input_type -> lookout.GetJobsRequest
+	30, // 66: lookout.Lookout.GetJob:input_type -> lookout.GetJobRequest
+	27, // 67: lookout.Lookout.GetJobSpec:input_type -> lookout.GetJobSpecRequest
+	6,  // 68: lookout.Lookout.CountJobs:input_type -> lookout.CountJobsRequest
+	8,  // 69: lookout.Lookout.GroupJobs:input_type -> lookout.GroupJobsRequest
+	12, // 70: lookout.Lookout.WatchJobs:input_type -> lookout.WatchJobsRequest
+	15, // 71: lookout.Lookout.ListJobSets:input_type -> lookout.ListJobSetsRequest
+	18, // 72: lookout.Lookout.ListQueues:input_type -> lookout.ListQueuesRequest
+	23, // 73: lookout.Lookout.ListExecutors:input_type -> lookout.ListExecutorsRequest
+	36, // 74: lookout.Lookout.GetLogs:input_type -> lookout.LogsRequest
+	5,  // 75: lookout.Lookout.GetJobs:output_type -> lookout.GetJobsResponse
+	31, // 76: lookout.Lookout.GetJob:output_type -> lookout.Job
+	28, // 77: lookout.Lookout.GetJobSpec:output_type -> lookout.JobSpec
+	7,  // 78: lookout.Lookout.CountJobs:output_type -> lookout.CountJobsResponse
+	9,  // 79: lookout.Lookout.GroupJobs:output_type -> lookout.GroupJobsResponse
+	13, // 80: lookout.Lookout.WatchJobs:output_type -> lookout.JobChanges
+	16, // 81: lookout.Lookout.ListJobSets:output_type -> lookout.ListJobSetsResponse
+	19, // 82: lookout.Lookout.ListQueues:output_type -> lookout.ListQueuesResponse
+	24, // 83: lookout.Lookout.ListExecutors:output_type -> lookout.ListExecutorsResponse
+	37, // 84: lookout.Lookout.GetLogs:output_type -> lookout.LogLine
+	75, // [75:85] is the sub-list for method output_type
+	65, // [65:75] is the sub-list for method input_type
+	65, // [65:65] is the sub-list for extension type_name
+	65, // [65:65] is the sub-list for extension extendee
+	0,  // [0:65] is the sub-list for field type_name
 }
 
 func init() { file_pkg_api_lookout_lookout_proto_init() }
@@ -3354,14 +3444,14 @@ func file_pkg_api_lookout_lookout_proto_init() {
 	if File_pkg_api_lookout_lookout_proto != nil {
 		return
 	}
-	file_pkg_api_lookout_lookout_proto_msgTypes[31].OneofWrappers = []any{}
+	file_pkg_api_lookout_lookout_proto_msgTypes[32].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_pkg_api_lookout_lookout_proto_rawDesc), len(file_pkg_api_lookout_lookout_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   51,
+			NumMessages:   52,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
