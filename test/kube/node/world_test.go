@@ -238,7 +238,7 @@ func (h *house) anywhere(steps string, more ...string) string {
           args: [%s]
           ports: [{containerPort: 8080}, {containerPort: 9090}]
           resources:
-            requests: &small {cpu: 100m, memory: 64Mi, ephemeral-storage: 1Mi}
+            requests: &small {cpu: 100m, memory: 64Mi, ephemeral-storage: 64Mi}
             limits: *small%s`, node.Image, h.node.Actor, steps, strings.Join(more, ""))
 }
 
