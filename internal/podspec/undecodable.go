@@ -27,12 +27,12 @@ func Undecodable(raw []byte, decoding error, path string) []armada.Violation {
 	v := &validation{}
 	counts := map[protowire.Number]int{}
 	names := map[protowire.Number]string{fieldContainers: "containers", fieldInitContainers: "initContainers"}
-	eachMessage(raw, func(field protowire.Number, message []byte) {
+	EachField(raw, func(field protowire.Number, message []byte) {
 		switch int(field) {
 		case fieldContainers, fieldInitContainers:
 			at := fmt.Sprintf("%s.%s[%d].resources", path, names[field], counts[field])
 			counts[field]++
-			eachMessage(message, func(field protowire.Number, message []byte) {
+			EachField(message, func(field protowire.Number, message []byte) {
 				if field == fieldResources {
 					v.badQuantities(message, at)
 				}
@@ -51,7 +51,7 @@ func Undecodable(raw []byte, decoding error, path string) []armada.Violation {
 
 // badQuantities looks through the bytes of a ResourceRequirements.
 func (v *validation) badQuantities(requirements []byte, path string) {
-	eachMessage(requirements, func(field protowire.Number, entry []byte) {
+	EachField(requirements, func(field protowire.Number, entry []byte) {
 		switch int(field) {
 		case fieldLimits:
 			v.badQuantity(entry, path+".limits")
@@ -65,12 +65,12 @@ func (v *validation) badQuantities(requirements []byte, path string) {
 // with the text.
 func (v *validation) badQuantity(entry []byte, path string) {
 	var name, text string
-	eachMessage(entry, func(field protowire.Number, value []byte) {
+	EachField(entry, func(field protowire.Number, value []byte) {
 		switch int(field) {
 		case 1:
 			name = string(value)
 		case 2:
-			eachMessage(value, func(field protowire.Number, value []byte) {
+			EachField(value, func(field protowire.Number, value []byte) {
 				if field == 1 {
 					text = string(value)
 				}
@@ -94,9 +94,9 @@ func CheckQuantity(text string) error {
 	return nil
 }
 
-// eachMessage calls f with the fields of a message that have a length, as far
+// EachField calls f with the fields of a message that have a length, as far
 // as the bytes can be read.
-func eachMessage(message []byte, f func(field protowire.Number, value []byte)) {
+func EachField(message []byte, f func(field protowire.Number, value []byte)) {
 	for len(message) > 0 {
 		number, kind, n := protowire.ConsumeTag(message)
 		if n < 0 {

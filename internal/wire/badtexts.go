@@ -10,6 +10,7 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 
 	"armada"
+	"armada/internal/podspec"
 )
 
 // deepest is how many messages inside each other are looked into.
@@ -30,7 +31,7 @@ func HasNUL(raw []byte, m protoreflect.MessageDescriptor) bool { return hasNUL(r
 
 func hasNUL(raw []byte, m protoreflect.MessageDescriptor, depth int) bool {
 	found := false
-	eachValue(raw, func(number protowire.Number, value []byte) {
+	podspec.EachField(raw, func(number protowire.Number, value []byte) {
 		if found || bytes.IndexByte(value, 0) < 0 {
 			return
 		}
@@ -50,7 +51,7 @@ type textWalk struct{ found []armada.Violation }
 
 func (w *textWalk) message(raw []byte, m protoreflect.MessageDescriptor, at string, depth int) {
 	counts := map[protowire.Number]int{}
-	eachValue(raw, func(number protowire.Number, value []byte) {
+	podspec.EachField(raw, func(number protowire.Number, value []byte) {
 		field := m.Fields().ByNumber(number)
 		if field == nil || depth == 0 {
 			return
@@ -71,7 +72,7 @@ func (w *textWalk) message(raw []byte, m protoreflect.MessageDescriptor, at stri
 // entry looks at an entry of a map: its key, and its value under that key.
 func (w *textWalk) entry(raw []byte, field protoreflect.FieldDescriptor, path string, depth int) {
 	var key, value []byte
-	eachValue(raw, func(number protowire.Number, part []byte) {
+	podspec.EachField(raw, func(number protowire.Number, part []byte) {
 		switch int(number) {
 		case 1:
 			key = part
@@ -102,25 +103,4 @@ func clipKey(key string) string {
 		return key
 	}
 	return strings.ToValidUTF8(key[:most], "") + "…"
-}
-
-// eachValue calls f with the fields of a message that have a length, as far as
-// the bytes can be read.
-func eachValue(message []byte, f func(number protowire.Number, value []byte)) {
-	for len(message) > 0 {
-		number, kind, n := protowire.ConsumeTag(message)
-		if n < 0 {
-			return
-		}
-		message = message[n:]
-		if kind == protowire.BytesType {
-			if value, n := protowire.ConsumeBytes(message); n >= 0 {
-				f(number, value)
-			}
-		}
-		if n = protowire.ConsumeFieldValue(number, kind, message); n < 0 {
-			return
-		}
-		message = message[n:]
-	}
 }
