@@ -16,7 +16,7 @@ type Queue struct {
 	Cordoned       bool                         // its queued jobs are not started
 	Labels         map[string]string
 	RetryPolicies  []string
-	Changes        []QueueChange // the latest, newest first
+	Changes        []QueueChange `json:",omitempty"` // the latest, newest first
 }
 
 // QueueChange is a change of a queue that somebody asked for.

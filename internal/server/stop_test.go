@@ -36,9 +36,7 @@ func TestAServerThatStopsFinishesCallsInFlightAndTakesNoNewOnes(t *testing.T) {
 		config:    func(c *server.Config) { c.StopTimeout = time.Minute },
 		wrapStore: func(kept store.Store) store.Store { s.Store = kept; return s },
 	})
-	if _, err := w.submit.CreateQueue(t.Context(), &api.Queue{Name: "slow", PriorityFactor: 1}); err != nil {
-		t.Fatal(err)
-	}
+	ok(t, s.PutQueue(t.Context(), armada.Queue{Name: "slow", PriorityFactor: 1}))
 	grpc, rest := make(chan error), make(chan int)
 	go func() {
 		_, err := w.submit.GetQueue(t.Context(), &api.QueueGetRequest{Name: "slow"})

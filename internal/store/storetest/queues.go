@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -28,6 +29,7 @@ func queueReadsAsPut(t *testing.T, form Form) {
 		Limits: map[string]armada.ResourceFractions{"default": {
 			Maximum: map[string]float64{"cpu": 0.3}, MaximumByPool: map[string]map[string]float64{"p": {"cpu": 0.1}},
 		}},
+		Changes: []armada.QueueChange{{At: time.Date(2026, 11, 26, 20, 0, 0, 5000, time.UTC), By: "ada", What: "created"}},
 	}
 	w.ok(w.PutQueue(w.ctx, q))
 	q.Labels = map[string]string{"team": "x"} // not that of the store
