@@ -112,6 +112,7 @@ func TestAPreemptedJobRunsAgainWhenItsQueuesPolicySaysSo(t *testing.T) {
 jobSetId: first-steps
 jobs:
   - podSpec:
+      priorityClassName: armada-preemptible
       terminationGracePeriodSeconds: 5
       containers:
         - name: main

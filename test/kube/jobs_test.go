@@ -54,7 +54,9 @@ func TestJobsOfAClusterAreCancelledWithinTheirGraceAndPreempted(t *testing.T) {
 	h, nodes := newHouse(t), kubetest.NewNodes(t, 1)
 	h.executor(nodes)
 	forever := map[string]string{kubetest.Forever: "yes"}
-	jobs := h.submit("set", item(nodes.Namespace, forever), item(nodes.Namespace, forever))
+	loses := item(nodes.Namespace, forever)
+	loses.PodSpec.PriorityClassName = proto.String("armada-preemptible")
+	jobs := h.submit("set", item(nodes.Namespace, forever), loses)
 	h.until("set", "both to run", func(s story) bool {
 		return s.count(jobs[0], armada.EventRunning) > 0 && s.count(jobs[1], armada.EventRunning) > 0
 	})

@@ -86,7 +86,7 @@ func TestJobsAreCancelledWithinTheirGraceAndByForceAfterIt(t *testing.T) {
 
 func TestAJobIsPreempted(t *testing.T) {
 	h := newHouse(t)
-	job := h.submit(h.job("wait"))[0]
+	job := h.submit(h.job("wait", preemptible))[0]
 	h.until(armada.EventRunning, job)
 	h.ctl("preempt", "job", "q", "set", job)
 	s, states := h.ended(job)

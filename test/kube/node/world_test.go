@@ -221,6 +221,9 @@ func (h *house) await(what string, holds func() bool) {
 // onTheNode are the lines of a pod spec that only the real node satisfies.
 const onTheNode = "\n      nodeSelector: {kubernetes.io/hostname: " + node.Name + "}"
 
+// preemptible is the line of a pod spec whose place may be taken.
+const preemptible = "\n      priorityClassName: armada-preemptible"
+
 // job is a job of a file, on the real node, with one container that does the steps;
 // more lines of its pod spec may follow.
 func (h *house) job(steps string, more ...string) string {
