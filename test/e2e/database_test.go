@@ -166,7 +166,7 @@ func TestASlowDatabaseIsWaitedForOrToldAndNothingIsLost(t *testing.T) {
 	i.queue("crash")
 	load := i.beginLoad(12, i.anyServer)
 	load.goesOn()
-	link.Set(proxy.Fault{Delay: 200 * time.Millisecond})
+	link.Set(proxy.Fault{Delay: 100 * time.Millisecond})
 	load.goesOn()
 
 	stranger, err := pgx.Connect(t.Context(), database.URL("postgres"))
