@@ -79,7 +79,7 @@ func (c *cli) login(ctx context.Context) error {
 func (c *cli) logoutCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "logout",
-		Short: "Forget a login that is kept, here and at the provider",
+		Short: "Forget a login that is kept, here and at the provider if that takes logins back",
 		Args:  arguments(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			config, err := c.config()
@@ -90,16 +90,19 @@ func (c *cli) logoutCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			there := false
+			there, ended := false, true
 			if lasting, is := source.(*credentials.OpenID); is {
-				if there, err = lasting.Logout(cmd.Context()); err != nil {
+				if there, ended, err = lasting.Logout(cmd.Context()); err != nil {
 					return err
 				}
 			}
-			if there {
-				c.printf("You are logged out.\n")
-			} else {
+			switch {
+			case !there:
 				c.printf("No login was kept.\n")
+			case ended:
+				c.printf("You are logged out.\n")
+			default:
+				c.printf("You are logged out here. The provider did not take the login back: there it stays good until it ends.\n")
 			}
 			return nil
 		},

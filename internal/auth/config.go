@@ -156,7 +156,7 @@ func (c Config) Methods(log *slog.Logger, now func() time.Time) (*Methods, error
 		}
 	}
 	if c.OpenIDAuth.IsSet() {
-		if m.openID, err = newOpenID(c.OpenIDAuth, now); err != nil {
+		if m.openID, err = newOpenID(c.OpenIDAuth, log, now); err != nil {
 			return nil, fmt.Errorf("openIdAuth.%w", err)
 		}
 	}

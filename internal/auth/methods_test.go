@@ -208,7 +208,8 @@ func TestAProviderMayBeDownAtFirstAndLater(t *testing.T) {
 	clock := time.Now()
 	config := auth.DefaultConfig()
 	config.OpenIDAuth.ProviderURL, config.OpenIDAuth.ClientID = p.URL, authtest.Audience
-	m, err := config.Methods(slog.New(slog.DiscardHandler), func() time.Time { return clock })
+	var logged strings.Builder
+	m, err := config.Methods(slog.New(slog.NewTextHandler(&logged, nil)), func() time.Time { return clock })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -219,6 +220,11 @@ func TestAProviderMayBeDownAtFirstAndLater(t *testing.T) {
 		}
 	}
 	unavailable(p.Token("ada", nil))
+	clock = clock.Add(2 * time.Second)
+	unavailable(p.Token("ada", nil)) // asked again, and logged once
+	if lines := strings.Count(logged.String(), "\n"); lines != 1 || !strings.Contains(logged.String(), p.URL) {
+		t.Errorf("the server's log is %q", logged.String())
+	}
 	p.Down(false)
 	clock = clock.Add(2 * time.Second)
 	is(t, m, "Bearer "+p.Token("ada", nil), "ada")

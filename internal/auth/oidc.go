@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"net/url"
 	"slices"
@@ -83,6 +84,7 @@ func secureURL(text string) error {
 type openID struct {
 	config OpenID
 	client *http.Client
+	log    *slog.Logger
 	now    func() time.Time
 
 	mu       sync.Mutex
@@ -91,12 +93,12 @@ type openID struct {
 	why      error
 }
 
-func newOpenID(config OpenID, now func() time.Time) (*openID, error) {
+func newOpenID(config OpenID, log *slog.Logger, now func() time.Time) (*openID, error) {
 	client, err := httpsClient(config.CAFile)
 	if err != nil {
 		return nil, fmt.Errorf("caFile: %w", err)
 	}
-	return &openID{config: config, client: client, now: now}, nil
+	return &openID{config: config, client: client, log: log, now: now}, nil
 }
 
 // askAgain is how long a provider that did not answer is left alone.
@@ -119,6 +121,9 @@ func (o *openID) ready(ctx context.Context) (*oidc.IDTokenVerifier, error) {
 	defer cancel()
 	provider, err := oidc.NewProvider(ctx, o.config.ProviderURL)
 	if err != nil {
+		if o.why == nil { // once, until it has described itself
+			o.log.Warn("the OpenID provider does not describe itself: nobody can log in by it", "provider", o.config.ProviderURL, "error", err)
+		}
 		o.failed = o.now()
 		o.why = unknowable("openIdConnect: the provider %s does not describe itself at the moment: %v", o.config.ProviderURL, err)
 		return nil, o.why

@@ -320,7 +320,7 @@ func TestALoginInTheBrowserIsKeptAndRefreshedAsInTheHowto(t *testing.T) {
 		if err := os.Chmod(files[0], 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if there, err := open.(*credentials.OpenID).Logout(t.Context()); !there || err != nil {
+		if there, ended, err := open.(*credentials.OpenID).Logout(t.Context()); !there || !ended || err != nil {
 			t.Errorf("logging out: %v, %v", there, err)
 		}
 		if _, err := open.Authorization(t.Context()); err == nil {

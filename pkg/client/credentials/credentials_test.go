@@ -189,6 +189,23 @@ func TestProgramsShareALoginWhoseRefreshTokensAreTakenOnce(t *testing.T) {
 	}
 }
 
+func TestLoggingOutTellsWhetherTheProviderTookTheLoginBack(t *testing.T) {
+	t.Parallel()
+	p := newProvider(t) // says of no place where logins are taken back
+	way := &credentials.OpenIDAuth{ProviderURL: p.URL, ClientID: "c", Username: "ada", Password: "secret"}
+	cache := &credentials.Cache{Dir: filepath.Join(t.TempDir(), "logins")}
+	login := source(t, credentials.Auth{OpenIDPasswordAuth: way}, credentials.Options{Cache: cache}).(*credentials.OpenID)
+	if err := login.Login(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if there, ended, err := login.Logout(t.Context()); !there || ended || err != nil {
+		t.Errorf("there was a login: %t, it has ended: %t, %v", there, ended, err)
+	}
+	if there, ended, err := login.Logout(t.Context()); there || !ended || err != nil {
+		t.Errorf("once more, there was a login: %t, it has ended: %t, %v", there, ended, err)
+	}
+}
+
 func TestWhereNobodyIsThereALoginSaysWhatToDo(t *testing.T) {
 	t.Parallel()
 	p := newProvider(t)

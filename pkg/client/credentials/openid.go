@@ -83,19 +83,20 @@ func (s *OpenID) Login(ctx context.Context) error {
 	return nil
 }
 
-// Logout forgets a login that is kept, and tells the provider where that takes
-// tokens back. It tells whether there was one.
-func (s *OpenID) Logout(ctx context.Context) (bool, error) {
+// Logout forgets a login that is kept, and has the provider take it back. It tells
+// whether there was one, and whether nothing of it is good at the provider any more:
+// not every provider takes logins back, and it may not answer.
+func (s *OpenID) Logout(ctx context.Context) (there, ended bool, err error) {
 	if s.o.Cache == nil {
-		return false, nil
+		return false, true, nil
 	}
 	k, _ := s.o.Cache.load(s.way, &s.config) // what cannot be read is deleted all the same
-	there, err := s.o.Cache.forget(s.way, &s.config)
+	there, err = s.o.Cache.forget(s.way, &s.config)
 	if err != nil || k.RefreshToken == "" {
-		return there, err
+		return there, true, err
 	}
 	if err := s.discover(ctx); err != nil || s.revoke == "" {
-		return there, nil //nolint:nilerr // the login is gone from here; a provider that is away keeps it until it ends
+		return there, false, nil //nolint:nilerr // the login is gone from here, and ended says the rest
 	}
 	form := url.Values{"token": {k.RefreshToken}, "token_type_hint": {"refresh_token"}, "client_id": {s.config.ClientID}}
 	if s.config.ClientSecret != "" {
@@ -103,14 +104,14 @@ func (s *OpenID) Logout(ctx context.Context) (bool, error) {
 	}
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, s.revoke, strings.NewReader(form.Encode()))
 	if err != nil {
-		return there, err
+		return there, false, err
 	}
 	request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	answer, err := s.client.Do(request)
 	if err != nil {
-		return there, fmt.Errorf("the login is gone from here, but the provider was not told: %w", err)
+		return there, false, nil //nolint:nilerr // as above
 	}
-	return there, answer.Body.Close()
+	return there, answer.StatusCode == http.StatusOK, answer.Body.Close()
 }
 
 // Close ends nothing: there is nothing in the background.
