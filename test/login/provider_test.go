@@ -284,7 +284,7 @@ func TestALoginInTheBrowserIsKeptAndRefreshedAsInTheHowto(t *testing.T) {
 			t.Errorf("with another signature it is answered %d", code)
 		}
 
-		files, err := filepath.Glob(filepath.Join(config.Logins.Dir, "*"))
+		files, err := filepath.Glob(filepath.Join(config.Logins.Dir, "*.json"))
 		if err != nil || len(files) != 1 {
 			t.Fatalf("kept are %v, %v", files, err)
 		}

@@ -189,6 +189,31 @@ func TestProgramsShareALoginWhoseRefreshTokensAreTakenOnce(t *testing.T) {
 	}
 }
 
+func TestProgramsThatRefreshALoginAtOnceWaitForEachOther(t *testing.T) {
+	t.Parallel()
+	p := newProvider(t)
+	p.life = time.Second
+	cache := &credentials.Cache{Dir: filepath.Join(t.TempDir(), "logins")}
+	way := &credentials.OpenIDAuth{ProviderURL: p.URL, ClientID: "c", Username: "ada", Password: "secret"}
+	open := func() credentials.Source {
+		return source(t, credentials.Auth{OpenIDPasswordAuth: way}, credentials.Options{Cache: cache})
+	}
+	if err := open().(*credentials.OpenID).Login(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	p.deny["password"] = true
+	var programs sync.WaitGroup
+	for range 20 {
+		s := open()
+		programs.Go(func() {
+			if _, err := s.Authorization(t.Context()); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	programs.Wait()
+}
+
 func TestLoggingOutTellsWhetherTheProviderTookTheLoginBack(t *testing.T) {
 	t.Parallel()
 	p := newProvider(t) // says of no place where logins are taken back

@@ -36,7 +36,6 @@ type OpenID struct {
 	oauth  *oauth2.Config // nil until the provider has described itself
 	revoke string         // where the provider takes tokens back; empty for nowhere
 	login  kept
-	read   bool // the cache was
 	token  held
 }
 
@@ -122,15 +121,21 @@ func (*OpenID) Close() error { return nil }
 func (s *OpenID) fetch(ctx context.Context, ways ...func(context.Context) (*oauth2.Token, error)) (string, time.Time, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !s.read && s.o.Cache != nil {
-		s.read = true
-		var err error
-		if s.login, err = s.o.Cache.load(s.way, &s.config); err != nil {
+	if s.o.Cache != nil && len(ways) > 1 {
+		unlock, err := s.o.Cache.lock(ctx, s.way, &s.config)
+		if err != nil {
+			return "", time.Time{}, fmt.Errorf("wait for other programs with the same login: %w", err)
+		}
+		defer unlock() // when what we got is kept
+		there, err := s.o.Cache.load(s.way, &s.config)
+		if err != nil {
 			return "", time.Time{}, err
 		}
-		s.keep = s.keep || s.login != kept{} // what is kept stays kept when it is refreshed
-		if token, until, err := s.choose(); err == nil && len(ways) > 1 && time.Now().Before(until.Add(-early)) {
-			return token, until, nil
+		if there != (kept{}) { // what is kept stays kept when it is refreshed, and another program may have done that
+			s.login, s.keep = there, true
+			if token, until, err := s.choose(); err == nil && time.Now().Before(until.Add(-early)) {
+				return token, until, nil
+			}
 		}
 	}
 	if err := s.discover(ctx); err != nil {
@@ -224,24 +229,17 @@ func (s *OpenID) discover(ctx context.Context) error {
 }
 
 // refresh gets a new token for one that has ended. A refresh token that is not
-// taken any more is forgotten: many providers take each only once. Another program
-// may have been first then, and have kept what it got in return.
+// taken any more is forgotten.
 func (s *OpenID) refresh(ctx context.Context) (*oauth2.Token, error) {
-	for s.login.RefreshToken != "" {
-		token, err := s.oauth.TokenSource(ctx, &oauth2.Token{RefreshToken: s.login.RefreshToken}).Token()
-		var refused *oauth2.RetrieveError
-		if !errors.As(err, &refused) || refused.Response == nil || refused.Response.StatusCode >= http.StatusInternalServerError {
-			return token, err
-		}
-		tried := s.login.RefreshToken
-		s.login.RefreshToken = ""
-		if s.o.Cache == nil {
-			break
-		}
-		if newer, err := s.o.Cache.load(s.way, &s.config); err == nil && newer.RefreshToken != tried {
-			s.login = newer
-		}
+	if s.login.RefreshToken == "" {
+		return nil, errNothing
 	}
+	token, err := s.oauth.TokenSource(ctx, &oauth2.Token{RefreshToken: s.login.RefreshToken}).Token()
+	var refused *oauth2.RetrieveError
+	if !errors.As(err, &refused) || refused.Response == nil || refused.Response.StatusCode >= http.StatusInternalServerError {
+		return token, err
+	}
+	s.login.RefreshToken = ""
 	return nil, errNothing
 }
 

@@ -1,6 +1,6 @@
 //go:build linux
 
-// Actor is what containers of the real node run: a static program that does what
+// Command actor is what containers of the real node run: a static program that does what
 // its arguments say, one after the other.
 //
 //	print=TEXT   prints a line        say=FILE         prints a file
