@@ -233,6 +233,15 @@ func TestAProviderMayBeDownAtFirstAndLater(t *testing.T) {
 	p.Rotate()
 	unavailable(p.Token("ada", nil))
 	p.Down(false)
+	for { // one more call may be told of the keys that could not be had
+		_, err := ask(t, m, "Bearer "+p.Token("ada", nil))
+		if err == nil {
+			break
+		}
+		if armada.CodeOf(err) != armada.CodeUnavailable {
+			t.Fatal(err)
+		}
+	}
 	is(t, m, "Bearer "+p.Token("ada", nil), "ada")
 }
 
