@@ -74,7 +74,9 @@ error and has a code of armadactl help exit-codes.`,
 // commandError is the exit code of a command, which is nobody's error here.
 type commandError struct{ code int }
 
-func (e *commandError) Error() string { return fmt.Sprintf("the command ended with exit code %d", e.code) }
+func (e *commandError) Error() string {
+	return fmt.Sprintf("the command ended with exit code %d", e.code)
+}
 
 // exec runs a command with what is to be connected with it.
 func (c *cli) exec(ctx context.Context, server *client.Client, command client.Command, input, terminal bool) (int, error) {

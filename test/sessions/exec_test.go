@@ -28,11 +28,11 @@ type person struct {
 	ctx  context.Context //nolint:containedctx // of the call
 	says chan *lookout.ExecRequest
 
-	mu     sync.Mutex
-	heard  bytes.Buffer
-	code   int32
-	ended  bool
-	reads  func() // called before something is heard, if it is not nil
+	mu    sync.Mutex
+	heard bytes.Buffer
+	code  int32
+	ended bool
+	reads func() // called before something is heard, if it is not nil
 }
 
 func (p *person) Recv() (*lookout.ExecRequest, error) {
@@ -245,7 +245,7 @@ func TestACommandEndsWithItsPodItsExecutorAndItsServer(t *testing.T) {
 		"the executor": {func(_ *world, c *cluster, _ armada.RunID) { c.stop() }, armada.CodeUnavailable, `the command broke off at executor "east"`},
 		"the link":     {func(_ *world, c *cluster, _ armada.RunID) { c.link.cut() }, armada.CodeUnavailable, `the command broke off at executor "east"`},
 		"the server":   {func(w *world, _ *cluster, _ armada.RunID) { w.unserve() }, armada.CodeUnavailable, `the command broke off at executor "east"`},
-		"the pod":      {func(w *world, _ *cluster, run armada.RunID) {
+		"the pod": {func(w *world, _ *cluster, run armada.RunID) {
 			job, _ := run.Job()
 			w.cancel(job)
 		}, 0, ""},
