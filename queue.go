@@ -54,10 +54,15 @@ const (
 	VerbPreempt      Verb = "preempt"
 	VerbReprioritize Verb = "reprioritize"
 	VerbWatch        Verb = "watch"
+	VerbExec         Verb = "exec" // run commands in containers of running jobs
 )
 
-// Verbs lists all verbs.
-func Verbs() []Verb {
+// Verbs lists all verbs that a queue can give.
+func Verbs() []Verb { return append(OwnerVerbs(), VerbExec) }
+
+// OwnerVerbs lists the verbs that come with owning a queue. Running commands in
+// other people's containers does not: a queue gives it to those it names.
+func OwnerVerbs() []Verb {
 	return []Verb{VerbSubmit, VerbCancel, VerbPreempt, VerbReprioritize, VerbWatch}
 }
 

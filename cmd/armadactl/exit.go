@@ -36,6 +36,9 @@ submit --wait ends, once every job has ended, with the worst exit status of its 
     n   the highest exit code of a container among the jobs that failed, at most 255
     1   jobs failed without an exit code, or were cancelled, preempted or rejected
 
+exec ends with the exit code of its command. An error of its own, with a code of the first list, begins
+with "armadactl: " on the standard error; a command that could not be started ends with 126 or 127.
+
 A job counts with the first of its containers that did not end with 0. When not every job could be
 submitted, or waiting failed, the code is one of the first list; whether it is one of a job is told
 by the lines: a job that has ended has its own on the standard output.`

@@ -41,10 +41,11 @@ func main() {
 		terminal: terminal, rows: rows, signals: signals, defaults: defaults(),
 	}
 	code := c.run(context.Background(), os.Args[1:])
-	switch code {
-	case exitInterrupted:
+	switch {
+	case c.ofCommand: // whatever it says, nobody sent this process a signal
+	case code == exitInterrupted:
 		die(os.Interrupt)
-	case exitTerminated:
+	case code == exitTerminated:
 		die(syscall.SIGTERM)
 	}
 	os.Exit(code) // where a process cannot send itself a signal, too
@@ -87,6 +88,9 @@ type cli struct {
 	// it returns has to be called, and tells then by an interruptedError whether
 	// the user did.
 	signals func(context.Context) (context.Context, func() error)
+
+	// ofCommand says that the exit code is that of a command of exec.
+	ofCommand bool
 
 	// defaults is a config file for what the user's says nothing about; empty for none.
 	defaults string

@@ -26,6 +26,11 @@ func (c *cli) run(ctx context.Context, args []string) int {
 	if err == nil {
 		return exitOK
 	}
+	var ended *commandError
+	if errors.As(err, &ended) {
+		c.ofCommand = true
+		return min(int(uint32(ended.code)), 255) // as in the status of a job
+	}
 	code := exitCode(err)
 	if code != exitInterrupted && code != exitTerminated {
 		fmt.Fprintln(c.errors, "armadactl: "+explain(err))
@@ -38,7 +43,7 @@ func (c *cli) run(ctx context.Context, args []string) int {
 
 func (c *cli) root() *cobra.Command {
 	root := group("armadactl", "The command line of Armada: submit jobs, watch them, look into them",
-		c.submitCommand(), c.watchCommand(), c.logsCommand(),
+		c.submitCommand(), c.watchCommand(), c.logsCommand(), c.execCommand(),
 		group("get", "Show jobs, job sets, queues, retry policies, executors and nodes, and how the queues share these", c.getQueueCommand(), c.getQueuesCommand(), c.getRetryPolicyCommand(), c.getRetryPoliciesCommand(), c.getJobsCommand(), c.getJobCommand(), c.getJobSpecCommand(),
 			c.getJobSetsCommand(), c.getExecutorsCommand(), c.getNodesCommand(),
 			c.getSchedulingReportCommand(), c.getQueueReportCommand(), c.getJobReportCommand()),
@@ -71,6 +76,7 @@ job set are watched together.
   armadactl get jobs --queue demo            # find them
   armadactl explain job ID                   # why one waits or failed
   armadactl logs ID                          # what one wrote
+  armadactl exec -it ID -- sh                # look around in one that runs
   armadactl cancel job ID
 
 Where the server is and who you are stands in the config file, $HOME/.armadactl.yaml; without

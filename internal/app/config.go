@@ -207,6 +207,10 @@ type Executor struct {
 	// ErrorCategories name the ways in which runs fail, for retry policies and for
 	// people.
 	ErrorCategories executor.Categories
+	// Exec lets people run commands in the containers of jobs, as armadactl exec does,
+	// if they have the right to it. MaxExecs is how many commands run at a time.
+	Exec     bool
+	MaxExecs int
 	// KeepLogsBytes bounds the logs and folders of ended runs on this machine, and
 	// those of its bucket if it has one; the oldest go first, and 0 is no bound. They also go when their jobs are
 	// forgotten.
@@ -250,6 +254,7 @@ func DefaultConfig() Config {
 		Executor: Executor{
 			Pool: armada.DefaultPool, Runtime: runtimeProcess, Kubernetes: kubernetes.DefaultConfig(), SimulatedRuntime: time.Second, KeepLogsBytes: 10 << 30,
 			Utilisation: Utilisation{SampleEvery: agent.UsageSample, ReportEvery: agent.UsageReport},
+			MaxExecs:    agent.MaxExecs,
 		},
 	}
 }
@@ -408,6 +413,9 @@ func (e Executor) validate() error {
 		errs = append(errs, fmt.Errorf("executor.errorCategories: %w", err))
 	}
 	errs = append(errs, e.Utilisation.validate())
+	if e.MaxExecs < 1 {
+		errs = append(errs, fmt.Errorf("executor.maxExecs: must be at least 1, is %d; executor.exec: false is for none", e.MaxExecs))
+	}
 	if e.Pool == "" {
 		errs = append(errs, errors.New("executor.pool: must not be empty"))
 	}
@@ -485,6 +493,7 @@ func (c Config) agent(id armada.ExecutorID) executor.Config {
 	config := executor.DefaultConfig()
 	config.ID, config.Pool, config.Categories = id, c.Executor.Pool, c.Executor.ErrorCategories
 	config.UsageSample, config.UsageReport = c.Executor.Utilisation.SampleEvery, c.Executor.Utilisation.ReportEvery
+	config.Exec, config.MaxExecs = c.Executor.Exec, c.Executor.MaxExecs
 	config.MinimumJob, _ = c.minimumJob() // Validate tells what is wrong
 	config.Heartbeat = min(config.Heartbeat, c.Executors.Lease/4)
 	config.Margin = min(config.Margin, c.Executors.Lease/4)

@@ -28,13 +28,15 @@ const (
 // Permission is the right to a verb, on every queue if it is about one.
 type Permission string
 
-// The permissions. All but the last have the names that Armada's own servers know.
+// The permissions. All but exec_any_jobs and ask_replica have the names that Armada's
+// own servers know.
 const (
 	SubmitAnyJobs       Permission = "submit_any_jobs"
 	CancelAnyJobs       Permission = "cancel_any_jobs"
 	PreemptAnyJobs      Permission = "preempt_any_jobs"
 	ReprioritizeAnyJobs Permission = "reprioritize_any_jobs"
 	WatchAllEvents      Permission = "watch_all_events" // and see the jobs of every queue
+	ExecAnyJobs         Permission = "exec_any_jobs"    // run commands in their containers
 	CreateQueue         Permission = "create_queue"
 	DeleteQueue         Permission = "delete_queue"
 	CordonQueue         Permission = "cordon_queue"
@@ -65,10 +67,11 @@ func Rules() []Rule {
 		{armada.VerbPreempt, []Permission{PreemptAnyJobs}, []armada.Verb{armada.VerbPreempt}},
 		{armada.VerbReprioritize, []Permission{ReprioritizeAnyJobs}, []armada.Verb{armada.VerbReprioritize}},
 		{armada.VerbWatch, []Permission{WatchAllEvents}, []armada.Verb{armada.VerbWatch}},
+		{armada.VerbExec, []Permission{ExecAnyJobs}, []armada.Verb{armada.VerbExec}},
 		{VerbSeeJobs, []Permission{WatchAllEvents}, []armada.Verb{armada.VerbWatch}},
 		// Whoever may do something with a queue may know how it is set.
 		{VerbSeeQueues, []Permission{
-			SubmitAnyJobs, CancelAnyJobs, PreemptAnyJobs, ReprioritizeAnyJobs, WatchAllEvents, CreateQueue, DeleteQueue, CordonQueue,
+			SubmitAnyJobs, CancelAnyJobs, PreemptAnyJobs, ReprioritizeAnyJobs, WatchAllEvents, ExecAnyJobs, CreateQueue, DeleteQueue, CordonQueue,
 		}, armada.Verbs()},
 		{VerbCreateQueue, []Permission{CreateQueue}, nil},
 		{VerbDeleteQueue, []Permission{DeleteQueue}, nil},

@@ -23,7 +23,7 @@ type Agent struct {
 	config  Config
 	table   armada.ResourceTable
 	api     executorapi.ExecutorApiClient
-	logs    executorapi.ExecutorAgentClient
+	server  executorapi.ExecutorAgentClient // takes logs, and what becomes of commands
 	runtime runs.Runtime
 	log     *slog.Logger
 
@@ -34,6 +34,8 @@ type Agent struct {
 	stoppers *crew // others, so that a stop does not wait for starts
 	sweepers *crew // and others, so that no report waits for what is forgotten
 	draining atomic.Bool
+	execs    chan struct{} // holds one for each command that runs
+	commands sync.WaitGroup
 	// forgetting is how many runs the runtime is still to forget.
 	forgetting atomic.Int64
 
@@ -56,7 +58,7 @@ func New(config Config, table armada.ResourceTable, server grpc.ClientConnInterf
 		config:   config,
 		table:    table,
 		api:      executorapi.NewExecutorApiClient(server),
-		logs:     executorapi.NewExecutorAgentClient(server),
+		server:   executorapi.NewExecutorAgentClient(server),
 		runtime:  runtime,
 		log:      log.With("executor", config.ID),
 		ledger:   newLedger(),
@@ -65,6 +67,7 @@ func New(config Config, table armada.ResourceTable, server grpc.ClientConnInterf
 		starters: newCrew(config.Starts),
 		stoppers: newCrew(config.Starts),
 		sweepers: newCrew(config.Starts),
+		execs:    make(chan struct{}, config.MaxExecs),
 		news:     newSignal(),
 		hello:    newSignal(),
 	}, nil
@@ -87,7 +90,9 @@ func (a *Agent) Run(ctx context.Context) error {
 	g.Go(func() error { return a.report(ctx) })
 	g.Go(func() error { return a.measure(ctx) })
 	g.Go(func() error { return a.lease.watch(ctx, a.config.Margin, a.stopForLease) })
-	return g.Wait()
+	err := g.Wait()
+	a.commands.Wait()
+	return err
 }
 
 // Drain takes nothing new, stops all runs with their grace period and gives

@@ -41,6 +41,10 @@ type Config struct {
 	Categories Categories
 	// Starts is how many runs are started, and how many stopped, at a time.
 	Starts int
+	// Exec lets people run commands in containers, if they have the right to it.
+	// MaxExecs is how many run at a time.
+	Exec     bool
+	MaxExecs int
 }
 
 // DefaultConfig returns the defaults; the id must still be set.
@@ -54,6 +58,7 @@ func DefaultConfig() Config {
 		RetryMin:   100 * time.Millisecond,
 		RetryMax:   5 * time.Second,
 		Starts:     16,
+		MaxExecs:   32,
 
 		UsageSample: 15 * time.Second,
 		UsageReport: 5 * time.Minute,
@@ -85,6 +90,9 @@ func (c Config) Validate() error {
 	}
 	if c.Starts < 1 {
 		errs = append(errs, fmt.Errorf("starts: must be at least 1, is %d", c.Starts))
+	}
+	if c.MaxExecs < 1 {
+		errs = append(errs, fmt.Errorf("maxExecs: must be at least 1, is %d", c.MaxExecs))
 	}
 	if err := c.Categories.Validate(); err != nil {
 		errs = append(errs, fmt.Errorf("categories: %w", err))

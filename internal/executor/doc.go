@@ -15,6 +15,8 @@
 // (reports.go) close the gap between what happened and what the server knows; the
 // lease watch (lease.go) stops runs in time; one listens to the runtime, and names the
 // failures of which it hears (categories.go); one looks at what runs use (usage.go);
+// logs (logs.go) and commands in containers (exec.go) are answers to orders, each in a
+// goroutine and a call of its own;
 // and three crews (crew.go) ask the runtime to start, to stop and to forget, so that
 // nobody else waits for it. Between them stands the ledger (ledger.go): every run that the agent
 // answers for, from the lease that brought it to the acknowledged report of its

@@ -23,7 +23,7 @@ const linesPerChunk = 256
 func (a *Agent) sendLogs(ctx context.Context, o *executorapi.LogsOrder) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	call, err := a.logs.SendLogs(ctx)
+	call, err := a.server.SendLogs(ctx)
 	if err != nil {
 		a.log.Warn("a log could not be sent", "run", o.GetRunId(), "error", err)
 		return

@@ -56,7 +56,7 @@ func TestALogIsNotCutOffBeforeTheServerHasReadIt(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		call := &logCall{answer: make(chan struct{})}
-		agent := &Agent{logs: logClient{call: call}, runtime: oneLine{}, log: slog.New(slog.DiscardHandler)}
+		agent := &Agent{server: logClient{call: call}, runtime: oneLine{}, log: slog.New(slog.DiscardHandler)}
 		returned := make(chan struct{})
 		go func() {
 			defer close(returned)

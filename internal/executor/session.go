@@ -16,7 +16,7 @@ import (
 )
 
 // protocol is the version of the session extensions that this agent speaks.
-const protocol = 1
+const protocol = 2
 
 type stream = grpc.BidiStreamingClient[executorapi.LeaseRequest, executorapi.LeaseStreamMessage]
 
@@ -173,6 +173,9 @@ func (a *Agent) obey(ctx context.Context, s *session) error {
 			}
 		case *executorapi.LeaseStreamMessage_Logs:
 			s.logs.Go(func() { a.sendLogs(ctx, event.Logs) })
+		case *executorapi.LeaseStreamMessage_Exec:
+			// The next session does not wait for a command that dies slowly.
+			a.commands.Go(func() { a.exec(ctx, event.Exec) })
 		case *executorapi.LeaseStreamMessage_End:
 			a.acknowledged(s, event.End)
 		default: // a kind of a later protocol

@@ -98,6 +98,7 @@ var methods = map[string]access{
 	lookout.Lookout_ListExecutors_FullMethodName: {kind: callAsk},
 	lookout.Lookout_GetLogs_FullMethodName:       {kind: callAsk, verb: armada.VerbWatch},
 	lookout.Lookout_WatchJobs_FullMethodName:     {kind: callAsk},
+	lookout.Lookout_Exec_FullMethodName:          {kind: callChange, verb: armada.VerbExec},
 
 	schedulerobjects.SchedulerReporting_GetSchedulingReport_FullMethodName: {kind: callAsk, verb: armada.VerbWatch},
 	schedulerobjects.SchedulerReporting_GetQueueReport_FullMethodName:      {kind: callAsk, verb: armada.VerbWatch},
@@ -107,6 +108,7 @@ var methods = map[string]access{
 	executorapi.ExecutorApi_LeaseJobRuns_FullMethodName: {verb: auth.VerbExecuteJobs},
 	executorapi.ExecutorApi_ReportEvents_FullMethodName: {verb: auth.VerbExecuteJobs},
 	executorapi.ExecutorAgent_SendLogs_FullMethodName:   {verb: auth.VerbExecuteJobs},
+	executorapi.ExecutorAgent_Exec_FullMethodName:       {verb: auth.VerbExecuteJobs},
 	api.AggregatedQueue_LeaseJobs_FullMethodName:        {verb: auth.VerbExecuteJobs},
 	api.AggregatedQueue_RenewLease_FullMethodName:       {verb: auth.VerbExecuteJobs},
 	api.AggregatedQueue_ReturnLease_FullMethodName:      {verb: auth.VerbExecuteJobs},
@@ -116,6 +118,7 @@ var methods = map[string]access{
 	api.Event_ReportMultiple_FullMethodName:             {verb: auth.VerbExecuteJobs},
 
 	peers.Peers_Logs_FullMethodName:        {verb: auth.VerbAskReplica},
+	peers.Peers_Exec_FullMethodName:        {verb: auth.VerbAskReplica},
 	peers.Peers_Waits_FullMethodName:       {verb: auth.VerbAskReplica},
 	peers.Peers_Standing_FullMethodName:    {verb: auth.VerbAskReplica},
 	peers.Peers_Shares_FullMethodName:      {verb: auth.VerbAskReplica},

@@ -49,6 +49,7 @@ var asks = map[string]string{
 	"/api.Node/CancelOnNode":                                   `{"name":"n","executor":"e","queues":["q"]}`,
 	"/api.Node/PreemptOnNode":                                  `{"name":"n","executor":"e","queues":["q"]}`,
 	"/schedulerobjects.SchedulerReporting/GetSchedulingReport": `{"mostRecentForQueue":{"queueName":"q"}}`,
+	"/lookout.Lookout/Exec":                                    `{"start":{"jobId":"JOB","args":["true"]}}`,
 	"/lookout.Lookout/ListJobSets":                             `{}`, // of any queue; with one it takes the verb
 	// The name of a queue in one service, that of a policy in another.
 	"/api.RetryPolicyService/GetRetryPolicy": `{"name":"none"}`, "/api.RetryPolicyService/DeleteRetryPolicy": `{"name":"none"}`,

@@ -17,6 +17,7 @@ import (
 	"armada/internal/lifecycle"
 	"armada/internal/runs"
 	"armada/internal/server"
+	"armada/internal/wire"
 	"armada/pkg/api"
 	"armada/pkg/api/binoculars"
 	"armada/pkg/api/lookout"
@@ -109,6 +110,10 @@ func TestAQueueIsActiveInThePoolWhereItsJobsRun(t *testing.T) {
 // full says that every queued job waits for its queue, and reads logs where it is
 // told to.
 type full struct{ server.LogSource }
+
+func (full) RunCommand(context.Context, armada.ExecutorID, wire.Exec, wire.ExecStream) error {
+	return nil
+}
 
 func (full) Service() peers.PeersServer { return peers.UnimplementedPeersServer{} }
 

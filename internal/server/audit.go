@@ -5,6 +5,7 @@ import (
 	"io"
 	"log/slog"
 	"strings"
+	"sync"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -40,11 +41,49 @@ func (a *audit) record(ctx context.Context, method string, request, answer any, 
 		slog.String("user", p.Name), slog.String("by", p.Method), slog.String("from", addressOf(ctx)),
 		slog.String("method", strings.TrimPrefix(method, "/")), slog.String("code", code.String()),
 	}
-	attrs = append(attrs, concerning(request, answer)...)
+	attrs = append(append(attrs, concerning(request, answer)...), notesOf(ctx)...)
 	if err != nil {
 		attrs = append(attrs, slog.String("why", clip(status.Convert(err).Message(), 500)))
 	}
 	a.log.LogAttrs(ctx, slog.LevelInfo, "call", attrs...)
+}
+
+// notes are what a call with a stream has to say for its line, since its messages
+// are not there any more when it ends.
+type notes struct {
+	mu  sync.Mutex
+	all []slog.Attr
+}
+
+type notesKey struct{}
+
+func withNotes(ctx context.Context) context.Context {
+	return context.WithValue(ctx, notesKey{}, &notes{})
+}
+
+// note adds to the audited line of a call with a stream; what is empty is left out.
+func note(ctx context.Context, attrs ...slog.Attr) {
+	n, there := ctx.Value(notesKey{}).(*notes)
+	if !there {
+		return
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for _, a := range attrs {
+		if a.Value.Kind() != slog.KindString || a.Value.String() != "" {
+			n.all = append(n.all, a)
+		}
+	}
+}
+
+func notesOf(ctx context.Context) []slog.Attr {
+	n, there := ctx.Value(notesKey{}).(*notes)
+	if !there {
+		return nil
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.all
 }
 
 // maxAudited bounds the ids of one line.

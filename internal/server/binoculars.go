@@ -79,7 +79,7 @@ const mostLogBytes = 2_000_000
 // Logs answers the lines that the latest run of a job has printed so far, at most
 // 2 MB of them, the oldest first.
 func (s *binocularsService) Logs(ctx context.Context, r *binoculars.LogRequest) (*binoculars.LogResponse, error) {
-	full, err := s.looking.find(ctx, r.GetJobId())
+	full, err := s.looking.find(ctx, armada.VerbWatch, r.GetJobId())
 	if err != nil {
 		return nil, err
 	}
@@ -90,7 +90,7 @@ func (s *binocularsService) Logs(ctx context.Context, r *binoculars.LogRequest) 
 	if own := full.Details.Namespace; r.GetPodNamespace() != "" && r.GetPodNamespace() != own {
 		return nil, &armada.Error{Code: armada.CodeNotFound, Message: fmt.Sprintf("the pod of the job is in the namespace %q, not in %q", own, clip(r.GetPodNamespace(), 63))}
 	}
-	run, err := runOf(&full, "")
+	run, err := runOf(&full, "", noLog)
 	if err != nil {
 		return nil, err
 	}
@@ -139,7 +139,7 @@ func (s *binocularsService) logQuery(ctx context.Context, r *binoculars.LogReque
 	if err := wrong.err("there is no such log"); err != nil {
 		return query, err
 	}
-	return query, s.looking.hasContainer(ctx, full, query.Container)
+	return query, s.looking.hasContainer(ctx, full, query.Container, noLog)
 }
 
 // since is from when on lines are wanted: three fields say it, of which one may

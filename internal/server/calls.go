@@ -84,7 +84,7 @@ func (c *calls) unary(ctx context.Context, request any, info *grpc.UnaryServerIn
 
 // stream wraps a call with a stream.
 func (c *calls) stream(service any, s grpc.ServerStream, info *grpc.StreamServerInfo, handle grpc.StreamHandler) (err error) {
-	ctx := s.Context()
+	ctx := withNotes(s.Context())
 	defer func() {
 		if p := recover(); p != nil {
 			err = c.panicked(info.FullMethod, p)

@@ -16,6 +16,7 @@
 //	queues.go, queueservice.go queues, under both names of the service
 //	events.go                  streams of events; submitted.go completes them
 //	jobs.go, lookout*.go       asking; reports.go tells of the scheduler's rounds
+//	exec.go                    commands in the containers of running jobs
 //	binoculars.go              logs and closed nodes, for clients of another service
 //	executors/                 the executors' side, a package of its own
 //	health.go, ids.go, lru.go  what several of them use

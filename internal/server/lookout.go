@@ -56,6 +56,7 @@ type lookoutService struct {
 	store    store.Store
 	table    armada.ResourceTable
 	logs     LogSource
+	commands Commander
 	specs    *decoded
 	explains Explainer
 	shares   Sharer
@@ -91,7 +92,7 @@ func (s *lookoutService) GetJobs(ctx context.Context, r *lookout.GetJobsRequest)
 
 // GetJob answers one job.
 func (s *lookoutService) GetJob(ctx context.Context, r *lookout.GetJobRequest) (*lookout.Job, error) {
-	full, err := s.find(ctx, r.GetJobId())
+	full, err := s.find(ctx, armada.VerbWatch, r.GetJobId())
 	if err != nil {
 		return nil, err
 	}
@@ -105,7 +106,7 @@ func (s *lookoutService) GetJob(ctx context.Context, r *lookout.GetJobRequest) (
 // GetJobSpec answers what a job was submitted as, and what its newest run was
 // started as.
 func (s *lookoutService) GetJobSpec(ctx context.Context, r *lookout.GetJobSpecRequest) (*lookout.JobSpec, error) {
-	full, err := s.find(ctx, r.GetJobId())
+	full, err := s.find(ctx, armada.VerbWatch, r.GetJobId())
 	if err != nil {
 		return nil, err
 	}
@@ -145,7 +146,8 @@ func (s *lookoutService) watchable(ctx context.Context, where []store.Condition)
 	return sight.Queues(), nil
 }
 
-func (s *lookoutService) find(ctx context.Context, id string) (store.FullJob, error) {
+// find returns a job to which the caller may do what the verb says.
+func (s *lookoutService) find(ctx context.Context, verb armada.Verb, id string) (store.FullJob, error) {
 	if err := named("job_id", id, "nothing was looked up"); err != nil {
 		return store.FullJob{}, err
 	}
@@ -153,7 +155,7 @@ func (s *lookoutService) find(ctx context.Context, id string) (store.FullJob, er
 	if err != nil {
 		return store.FullJob{}, fmt.Errorf("look up the job %q: %w", clip(id, 40), err)
 	}
-	if _, err := s.auth.Authorize(ctx, armada.VerbWatch, full.Job.Queue); err != nil {
+	if _, err := s.auth.Authorize(ctx, verb, full.Job.Queue); err != nil {
 		return store.FullJob{}, err
 	}
 	return full, nil
@@ -180,14 +182,14 @@ func (s *lookoutService) waits(ctx context.Context, jobs []store.FullJob) map[ar
 // GetLogs sends the log of a run, from whichever executor has it.
 func (s *lookoutService) GetLogs(r *lookout.LogsRequest, stream grpc.ServerStreamingServer[lookout.LogLine]) error {
 	ctx := stream.Context()
-	full, err := s.find(ctx, r.GetJobId())
+	full, err := s.find(ctx, armada.VerbWatch, r.GetJobId())
 	if err != nil {
 		return err
 	}
-	if err := s.hasContainer(ctx, &full, r.GetContainer()); err != nil {
+	if err := s.hasContainer(ctx, &full, r.GetContainer(), noLog); err != nil {
 		return err
 	}
-	run, err := runOf(&full, armada.RunID(r.GetRunId()))
+	run, err := runOf(&full, armada.RunID(r.GetRunId()), noLog)
 	if err != nil {
 		return err
 	}
@@ -228,9 +230,12 @@ func (s *lookoutService) GetLogs(r *lookout.LogsRequest, stream grpc.ServerStrea
 	return elsewhere(err, run)
 }
 
+// noLog is what follows for who wants one.
+const noLog = "there is no log"
+
 // hasContainer refuses a name that no container of the job's pod has, with those
-// that there are.
-func (s *lookoutService) hasContainer(ctx context.Context, full *store.FullJob, name string) error {
+// that there are and what follows from it.
+func (s *lookoutService) hasContainer(ctx context.Context, full *store.FullJob, name, so string) error {
 	if name == "" {
 		return nil
 	}
@@ -249,11 +254,12 @@ func (s *lookoutService) hasContainer(ctx context.Context, full *store.FullJob, 
 	}
 	return violations{{
 		Path: "container", Message: fmt.Sprintf("the job has no container %q; it has %s", clip(name, 60), strings.Join(names, ", ")),
-	}}.err("there is no such log")
+	}}.err(so)
 }
 
-// runOf returns the run asked for, or the newest.
-func runOf(full *store.FullJob, id armada.RunID) (*armada.Run, error) {
+// runOf returns the run asked for, or the newest; for a job that has none, the error
+// tells what follows from it.
+func runOf(full *store.FullJob, id armada.RunID, so string) (*armada.Run, error) {
 	for i := len(full.Runs) - 1; i >= 0; i-- {
 		if id == "" || full.Runs[i].ID == id {
 			return &full.Runs[i], nil
@@ -262,5 +268,5 @@ func runOf(full *store.FullJob, id armada.RunID) (*armada.Run, error) {
 	if id != "" {
 		return nil, &armada.Error{Code: armada.CodeNotFound, Message: fmt.Sprintf("the job has no run %q", clip(string(id), 60))}
 	}
-	return nil, &armada.Error{Code: armada.CodePrecondition, Message: fmt.Sprintf("the job is %s and was never started: there is no log", full.Job.State)}
+	return nil, &armada.Error{Code: armada.CodePrecondition, Message: fmt.Sprintf("the job is %s and was never started: %s", full.Job.State, so)}
 }

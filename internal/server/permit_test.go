@@ -24,7 +24,7 @@ func owned(t *testing.T) (*world, *atomic.Int64) {
 	w := newWorld(t, options{deps: func(d *server.Deps) {
 		config := auth.DefaultConfig()
 		config.PermissionGroupMapping = map[string][]string{"create_queue": {"everyone"}}
-		d.Authorizer = config.Authorizer(d.Store)
+		d.Authorizer, d.Peers = config.Authorizer(d.Store), commanding{run: waits}
 		d.Now = func() time.Time { return began.Add(time.Duration(minutes.Load()) * time.Minute) }
 	}})
 	_, err := w.submit.CreateQueue(t.Context(), &api.Queue{Name: "other"})

@@ -86,7 +86,7 @@ func (q *queues) create(ctx context.Context, r *api.Queue, caller auth.Principal
 	}
 	if len(queue.Permissions) == 0 {
 		queue.Permissions = []armada.Permission{{
-			Subjects: []armada.Subject{{Kind: armada.SubjectUser, Name: caller.Name}}, Verbs: armada.Verbs(),
+			Subjects: []armada.Subject{{Kind: armada.SubjectUser, Name: caller.Name}}, Verbs: armada.OwnerVerbs(),
 		}}
 	}
 	return q.keep(ctx, queue, caller, false)

@@ -78,7 +78,7 @@ func (s *reportService) shares(ctx context.Context, queue string, verbosity int3
 
 // job tells the state of a job, and why it waits if it does.
 func (s *reportService) job(ctx context.Context, id string) (string, error) {
-	full, err := s.looking.find(ctx, id)
+	full, err := s.looking.find(ctx, armada.VerbWatch, id)
 	if err != nil {
 		return "", err
 	}

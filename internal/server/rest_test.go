@@ -34,7 +34,7 @@ func TestPuttingAQueueTwiceIsFineAndCreatesIt(t *testing.T) {
 		t.Errorf("the queue is %v", got)
 	}
 	// Whoever creates a queue so may submit to it, and may still when he has done it again.
-	if p := got.GetPermissions(); len(p) != 1 || len(p[0].GetSubjects()) != 1 || p[0].GetSubjects()[0].GetName() != auth.AnonymousName || len(p[0].GetVerbs()) != len(armada.Verbs()) {
+	if p := got.GetPermissions(); len(p) != 1 || len(p[0].GetSubjects()) != 1 || p[0].GetSubjects()[0].GetName() != auth.AnonymousName || len(p[0].GetVerbs()) != len(armada.OwnerVerbs()) {
 		t.Errorf("the permissions are %v", p)
 	}
 	if answer, body := w.call(http.MethodPut, "/v1/queue/x", `{"priorityFactor":2,"userOwners":["ada"]}`); answer.StatusCode != http.StatusOK {

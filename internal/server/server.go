@@ -47,6 +47,7 @@ type Executors2020 interface {
 // knows, all can tell.
 type Peers interface {
 	LogSource
+	Commander
 	Explainer
 	Sharer
 	// Shares tells how the queues share each pool, in a table for people: of one

@@ -48,7 +48,7 @@ func register(r grpc.ServiceRegistrar, config Config, deps Deps, health *health,
 		changes: &jobChanges{store: deps.Store}, stopping: stopping, now: deps.now(),
 	}
 	if deps.Peers != nil {
-		looking.logs, looking.explains, looking.shares = deps.Peers, deps.Peers, deps.Peers
+		looking.logs, looking.commands, looking.explains, looking.shares = deps.Peers, deps.Peers, deps.Peers, deps.Peers
 		peers.RegisterPeersServer(r, deps.Peers.Service())
 	} else {
 		peers.RegisterPeersServer(r, peers.UnimplementedPeersServer{})

@@ -9,7 +9,7 @@ import (
 )
 
 // Queue turns a queue of the wire into ours. Owners become permissions with
-// every verb. The resource limits of 2020, which know no priority classes,
+// the verbs of owners. The resource limits of 2020, which know no priority classes,
 // become those of the default class unless limits by class are given.
 func Queue(q *api.Queue, defaultClass string) armada.Queue {
 	out := armada.Queue{
@@ -20,7 +20,7 @@ func Queue(q *api.Queue, defaultClass string) armada.Queue {
 		RetryPolicies:  q.GetRetryPolicies(),
 	}
 	if owners := owners(q); len(owners) > 0 {
-		out.Permissions = append(out.Permissions, armada.Permission{Subjects: owners, Verbs: armada.Verbs()})
+		out.Permissions = append(out.Permissions, armada.Permission{Subjects: owners, Verbs: armada.OwnerVerbs()})
 	}
 	for _, p := range q.GetPermissions() {
 		out.Permissions = append(out.Permissions, permission(p))

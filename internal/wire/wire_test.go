@@ -158,7 +158,7 @@ func TestOwnersAndLimitsOf2020BecomePermissionsAndLimitsByClass(t *testing.T) {
 	want := armada.Queue{
 		Name: "q", PriorityFactor: 1,
 		Permissions: []armada.Permission{{
-			Subjects: []armada.Subject{{Kind: armada.SubjectUser, Name: "ada"}, {Kind: armada.SubjectGroup, Name: "lab"}}, Verbs: armada.Verbs(),
+			Subjects: []armada.Subject{{Kind: armada.SubjectUser, Name: "ada"}, {Kind: armada.SubjectGroup, Name: "lab"}}, Verbs: armada.OwnerVerbs(),
 		}},
 		Limits: map[string]armada.ResourceFractions{"armada-default": {Maximum: map[string]float64{"cpu": 0.5}}},
 	}

@@ -10,6 +10,8 @@
 // synctest bubble too), in one goroutine however many pods there are. One made
 // by [NewDriven] moves only when its owner calls AdvanceTo, for virtual time.
 //
+// Pods play a few programs for who runs commands in them (exec.go).
+//
 // Nothing outlives the process and a forgotten run may be started anew, so it
 // must never be used for work that matters. It does not refuse pods that its
 // nodes have no room for: what fits is the scheduler's matter.

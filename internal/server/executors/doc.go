@@ -9,8 +9,8 @@
 // depends on executors that make a request only when the one before was answered
 // (docs/adr/0007; the tests of both sides are test/sessions). Reports
 // (reports.go) become guarded transitions under the fence of the executor's
-// session. Logs (logs.go) are orders down the stream, answered by a call of the
-// executor's.
+// session. Logs (logs.go) and commands (exec.go) are orders down the stream,
+// answered by a call of the executor's.
 //
 // Executors of the original of 2026 speak the same service and nothing of sessions:
 // internal/server/executors2026 serves them.

@@ -53,7 +53,7 @@ func (s *Service) Logs(ctx context.Context, id armada.ExecutorID, run armada.Run
 	if !q.Since.IsZero() {
 		order.Since = timestamppb.New(q.Since)
 	}
-	if err := st.order(ctx, order); err != nil {
+	if err := st.order(ctx, &executorapi.LeaseStreamMessage{Event: &executorapi.LeaseStreamMessage_Logs{Logs: order}}); err != nil {
 		return err
 	}
 	for {

@@ -75,8 +75,9 @@ type Service struct {
 
 	mu      sync.Mutex
 	streams map[armada.ExecutorID]*stream
-	orders  map[string]*logOrder // unanswered log orders, by request id
-	closed  bool                 // Run has ended
+	orders  map[string]*logOrder  // unanswered log orders, by request id
+	execs   map[string]*execOrder // commands that somebody waits for, by request id
+	closed  bool                  // Run has ended
 }
 
 // New makes a service.
@@ -90,7 +91,7 @@ func New(config Config, table armada.ResourceTable, classes []armada.PriorityCla
 	}
 	s := &Service{
 		config: config, table: table, classes: byName, store: st, authorize: authorize, log: log, specs: newSpecCache(4096, table),
-		streams: map[armada.ExecutorID]*stream{}, orders: map[string]*logOrder{},
+		streams: map[armada.ExecutorID]*stream{}, orders: map[string]*logOrder{}, execs: map[string]*execOrder{},
 	}
 	var err error
 	s.original, err = executors2026.New(config.Original2026, executors2026.Parts{Store: st, Table: table, Lease: s.Lease, Authorize: authorize, Log: log})

@@ -50,10 +50,13 @@ type stream struct {
 	// request.
 	stopped map[armada.RunID]bool
 
-	// logs brings orders for logs to the handler; ended is closed when the
-	// stream has ended.
-	logs  chan *executorapi.LogsOrder
-	ended chan struct{}
+	// protocol is the version of the extensions that the executor speaks.
+	protocol uint32
+
+	// orders brings orders for logs and commands to the handler; ended is closed
+	// when the stream has ended.
+	orders chan *executorapi.LeaseStreamMessage
+	ended  chan struct{}
 
 	mu    sync.Mutex
 	inbox map[armada.RunID]*store.JobAndRun // what the feed brought, latest only
@@ -86,10 +89,10 @@ func (st *stream) collect() []store.JobAndRun {
 	return jobs
 }
 
-// order sends an order for a log.
-func (st *stream) order(ctx context.Context, o *executorapi.LogsOrder) error {
+// order sends an order for a log or a command.
+func (st *stream) order(ctx context.Context, o *executorapi.LeaseStreamMessage) error {
 	select {
-	case st.logs <- o:
+	case st.orders <- o:
 		return nil
 	case <-st.ended:
 		return errShutdown
@@ -129,7 +132,7 @@ func (s *Service) LeaseJobRuns(ls leaseStream) error {
 		executor: id, session: armada.SessionID(first.GetSessionId()), wire: ls, cancel: cancel,
 		pushed: map[armada.RunID]uint64{}, stopped: map[armada.RunID]bool{},
 		inbox: map[armada.RunID]*store.JobAndRun{}, mail: make(chan struct{}, 1),
-		logs: make(chan *executorapi.LogsOrder), ended: make(chan struct{}),
+		protocol: first.GetProtocol(), orders: make(chan *executorapi.LeaseStreamMessage), ended: make(chan struct{}),
 	}
 	st.until = time.Now().Add(s.config.Lease)
 	if err := s.store.OpenSession(ctx, armada.Executor{
@@ -183,8 +186,8 @@ func (s *Service) serve(ctx context.Context, st *stream, first *executorapi.Leas
 			err = s.answer(ctx, st, r)
 		case <-st.mail:
 			err = s.push(ctx, st, st.collect())
-		case o := <-st.logs:
-			err = st.wire.Send(&executorapi.LeaseStreamMessage{Event: &executorapi.LeaseStreamMessage_Logs{Logs: o}})
+		case o := <-st.orders:
+			err = st.wire.Send(o)
 		}
 		if err != nil {
 			return err

@@ -28,7 +28,7 @@ func (p *Peers) Service() peersapi.PeersServer { return &answers{parts: &p.parts
 func (a *answers) Logs(r *peersapi.LogsRequest, stream grpc.ServerStreamingServer[lookout.LogLine]) error {
 	id := armada.ExecutorID(r.GetExecutor())
 	if !a.parts.Executors.Holds(id) {
-		return notConnected(id)
+		return notConnected(id, "keeps the log")
 	}
 	query, run := wire.LogQuery(r.GetLog()), armada.RunID(r.GetLog().GetRunId())
 	return a.parts.Executors.Logs(stream.Context(), id, run, query, func(l runs.LogLine) error {
@@ -80,8 +80,8 @@ func explain(known Explanations, jobs []armada.Job) []string {
 	return words
 }
 
-func notConnected(id armada.ExecutorID) error {
-	return unavailable("executor %q, which keeps the log, is not connected", id)
+func notConnected(id armada.ExecutorID, has string) error {
+	return unavailable("executor %q, which %s, is not connected", id, has)
 }
 
 func unavailable(format string, args ...any) error {

@@ -129,16 +129,12 @@ func (p *Peers) Logs(ctx context.Context, id armada.ExecutorID, run armada.RunID
 	if p.parts.Executors.Holds(id) {
 		return p.parts.Executors.Logs(ctx, id, run, q, visit)
 	}
-	e, err := p.parts.Executor(ctx, id)
-	switch {
-	case armada.CodeOf(err) == armada.CodeNotFound:
-		return notConnected(id)
-	case err != nil:
-		return fmt.Errorf("look for the replica of executor %q: %w", id, err)
-	case e.Kind != armada.ExecutorNative:
+	e, err := p.holder(ctx, id, "keeps the log")
+	if err != nil {
+		return err
+	}
+	if e.Kind != armada.ExecutorNative {
 		return &armada.Error{Code: armada.CodePrecondition, Message: fmt.Sprintf("the log is not to be had through the server, since executor %q is one of the original", id)}
-	case e.Replica == p.parts.Replica || e.ReplicaAddr == "":
-		return notConnected(id)
 	}
 	conn, err := p.dial(e.ReplicaAddr)
 	if err != nil {
@@ -150,6 +146,21 @@ func (p *Peers) Logs(ctx context.Context, id armada.ExecutorID, run armada.RunID
 		return unavailable("executor %q is connected to replica %q, and the log cannot be read from there (%s): %s", id, e.Replica, e.ReplicaAddr, status.Convert(err).Message())
 	}
 	return err
+}
+
+// holder returns an executor of the original, or one with the other replica that
+// holds its stream. What it has is for the error when it is not connected.
+func (p *Peers) holder(ctx context.Context, id armada.ExecutorID, has string) (armada.Executor, error) {
+	e, err := p.parts.Executor(ctx, id)
+	switch {
+	case armada.CodeOf(err) == armada.CodeNotFound:
+		return e, notConnected(id, has)
+	case err != nil:
+		return e, fmt.Errorf("look for the replica of executor %q: %w", id, err)
+	case e.Kind == armada.ExecutorNative && (e.Replica == p.parts.Replica || e.ReplicaAddr == ""):
+		return e, notConnected(id, has)
+	}
+	return e, nil
 }
 
 func readLogs(ctx context.Context, conn *grpc.ClientConn, r *peersapi.LogsRequest, visit func(runs.LogLine) error) error {

@@ -3,16 +3,16 @@
 //
 // Nearly everything is in the store, where every replica finds it. Two things
 // are not: the stream of an executor is held by one replica, and only through
-// it the executor's logs can be read; and why jobs wait, where they
+// it the executor's logs can be read and commands be run; and why jobs wait, where they
 // stand and how the queues share the pools is in the memory of the replica that
-// leads. [Peers] tells both to the services of its own replica (asking.go,
+// leads. [Peers] tells both to the services of its own replica (asking.go, exec.go,
 // shares.go): from here when that is possible, otherwise by asking the one that
 // the store names, once. What it answers to others (answers.go) comes from here
 // only, so that no question goes in circles.
 //
 // Nothing that must be right depends on this package, and nothing may be added
-// that does. Without the leader a waiting job has no reason for a moment, and a
-// log that cannot be read is UNAVAILABLE and says which replica was not reached.
+// that does. Without the leader a waiting job has no reason for a moment, and a log
+// that cannot be read, or a command that cannot be run, is UNAVAILABLE and says which replica was not reached.
 package peers
 
 import (
@@ -27,6 +27,7 @@ import (
 	"armada/internal/runs"
 	"armada/internal/scheduling"
 	"armada/internal/store"
+	"armada/internal/wire"
 )
 
 // Executors are the executors whose streams this replica holds.
@@ -35,6 +36,9 @@ type Executors interface {
 	Holds(id armada.ExecutorID) bool
 	// Logs calls visit with the lines of a run, oldest first.
 	Logs(ctx context.Context, id armada.ExecutorID, run armada.RunID, q runs.LogQuery, visit func(runs.LogLine) error) error
+	// RunCommand runs a command in a container of a run, with its input and output
+	// on the stream, and returns when the exit code was sent.
+	RunCommand(ctx context.Context, id armada.ExecutorID, e wire.Exec, stream wire.ExecStream) error
 }
 
 // Explanations are what this replica knows of rounds while it leads.

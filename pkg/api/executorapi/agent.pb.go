@@ -25,6 +25,55 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+// What a caller can make of it.
+type ExecFailure_Kind int32
+
+const (
+	// The reason tells all there is to say.
+	ExecFailure_KIND_UNSPECIFIED ExecFailure_Kind = 0
+	// The executor runs as many commands as it may.
+	ExecFailure_KIND_BUSY ExecFailure_Kind = 1
+)
+
+// Enum value maps for ExecFailure_Kind.
+var (
+	ExecFailure_Kind_name = map[int32]string{
+		0: "KIND_UNSPECIFIED",
+		1: "KIND_BUSY",
+	}
+	ExecFailure_Kind_value = map[string]int32{
+		"KIND_UNSPECIFIED": 0,
+		"KIND_BUSY":        1,
+	}
+)
+
+func (x ExecFailure_Kind) Enum() *ExecFailure_Kind {
+	p := new(ExecFailure_Kind)
+	*p = x
+	return p
+}
+
+func (x ExecFailure_Kind) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (ExecFailure_Kind) Descriptor() protoreflect.EnumDescriptor {
+	return file_pkg_api_executorapi_agent_proto_enumTypes[0].Descriptor()
+}
+
+func (ExecFailure_Kind) Type() protoreflect.EnumType {
+	return &file_pkg_api_executorapi_agent_proto_enumTypes[0]
+}
+
+func (x ExecFailure_Kind) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use ExecFailure_Kind.Descriptor instead.
+func (ExecFailure_Kind) EnumDescriptor() ([]byte, []int) {
+	return file_pkg_api_executorapi_agent_proto_rawDescGZIP(), []int{1, 0}
+}
+
 // Where a container's output comes from.
 type LogLine_Stream int32
 
@@ -59,11 +108,11 @@ func (x LogLine_Stream) String() string {
 }
 
 func (LogLine_Stream) Descriptor() protoreflect.EnumDescriptor {
-	return file_pkg_api_executorapi_agent_proto_enumTypes[0].Descriptor()
+	return file_pkg_api_executorapi_agent_proto_enumTypes[1].Descriptor()
 }
 
 func (LogLine_Stream) Type() protoreflect.EnumType {
-	return &file_pkg_api_executorapi_agent_proto_enumTypes[0]
+	return &file_pkg_api_executorapi_agent_proto_enumTypes[1]
 }
 
 func (x LogLine_Stream) Number() protoreflect.EnumNumber {
@@ -72,8 +121,288 @@ func (x LogLine_Stream) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use LogLine_Stream.Descriptor instead.
 func (LogLine_Stream) EnumDescriptor() ([]byte, []int) {
-	return file_pkg_api_executorapi_agent_proto_rawDescGZIP(), []int{1, 0}
+	return file_pkg_api_executorapi_agent_proto_rawDescGZIP(), []int{4, 0}
 }
+
+// What becomes of a command, in order.
+type ExecOutput struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The order that this answers; in the first message, which has nothing else.
+	RequestId string `protobuf:"bytes,1,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	// Types that are valid to be assigned to Message:
+	//
+	//	*ExecOutput_Stdout
+	//	*ExecOutput_Stderr
+	//	*ExecOutput_ExitCode
+	//	*ExecOutput_Failure
+	Message       isExecOutput_Message `protobuf_oneof:"message"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExecOutput) Reset() {
+	*x = ExecOutput{}
+	mi := &file_pkg_api_executorapi_agent_proto_msgTypes[0]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExecOutput) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExecOutput) ProtoMessage() {}
+
+func (x *ExecOutput) ProtoReflect() protoreflect.Message {
+	mi := &file_pkg_api_executorapi_agent_proto_msgTypes[0]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExecOutput.ProtoReflect.Descriptor instead.
+func (*ExecOutput) Descriptor() ([]byte, []int) {
+	return file_pkg_api_executorapi_agent_proto_rawDescGZIP(), []int{0}
+}
+
+func (x *ExecOutput) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
+}
+
+func (x *ExecOutput) GetMessage() isExecOutput_Message {
+	if x != nil {
+		return x.Message
+	}
+	return nil
+}
+
+func (x *ExecOutput) GetStdout() []byte {
+	if x != nil {
+		if x, ok := x.Message.(*ExecOutput_Stdout); ok {
+			return x.Stdout
+		}
+	}
+	return nil
+}
+
+func (x *ExecOutput) GetStderr() []byte {
+	if x != nil {
+		if x, ok := x.Message.(*ExecOutput_Stderr); ok {
+			return x.Stderr
+		}
+	}
+	return nil
+}
+
+func (x *ExecOutput) GetExitCode() int32 {
+	if x != nil {
+		if x, ok := x.Message.(*ExecOutput_ExitCode); ok {
+			return x.ExitCode
+		}
+	}
+	return 0
+}
+
+func (x *ExecOutput) GetFailure() *ExecFailure {
+	if x != nil {
+		if x, ok := x.Message.(*ExecOutput_Failure); ok {
+			return x.Failure
+		}
+	}
+	return nil
+}
+
+type isExecOutput_Message interface {
+	isExecOutput_Message()
+}
+
+type ExecOutput_Stdout struct {
+	Stdout []byte `protobuf:"bytes,2,opt,name=stdout,proto3,oneof"`
+}
+
+type ExecOutput_Stderr struct {
+	Stderr []byte `protobuf:"bytes,3,opt,name=stderr,proto3,oneof"`
+}
+
+type ExecOutput_ExitCode struct {
+	// The command has ended; no message follows.
+	ExitCode int32 `protobuf:"varint,4,opt,name=exit_code,json=exitCode,proto3,oneof"`
+}
+
+type ExecOutput_Failure struct {
+	// The command could not be run, or its end is not known; no message follows.
+	Failure *ExecFailure `protobuf:"bytes,5,opt,name=failure,proto3,oneof"`
+}
+
+func (*ExecOutput_Stdout) isExecOutput_Message() {}
+
+func (*ExecOutput_Stderr) isExecOutput_Message() {}
+
+func (*ExecOutput_ExitCode) isExecOutput_Message() {}
+
+func (*ExecOutput_Failure) isExecOutput_Message() {}
+
+// Why there is no exit code.
+type ExecFailure struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Kind          ExecFailure_Kind       `protobuf:"varint,1,opt,name=kind,proto3,enum=executorapi.ExecFailure_Kind" json:"kind,omitempty"`
+	Reason        string                 `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExecFailure) Reset() {
+	*x = ExecFailure{}
+	mi := &file_pkg_api_executorapi_agent_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExecFailure) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExecFailure) ProtoMessage() {}
+
+func (x *ExecFailure) ProtoReflect() protoreflect.Message {
+	mi := &file_pkg_api_executorapi_agent_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExecFailure.ProtoReflect.Descriptor instead.
+func (*ExecFailure) Descriptor() ([]byte, []int) {
+	return file_pkg_api_executorapi_agent_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *ExecFailure) GetKind() ExecFailure_Kind {
+	if x != nil {
+		return x.Kind
+	}
+	return ExecFailure_KIND_UNSPECIFIED
+}
+
+func (x *ExecFailure) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+// What is for a command, in order.
+type ExecInput struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Types that are valid to be assigned to Message:
+	//
+	//	*ExecInput_Input
+	//	*ExecInput_InputEnded
+	//	*ExecInput_Resize
+	Message       isExecInput_Message `protobuf_oneof:"message"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExecInput) Reset() {
+	*x = ExecInput{}
+	mi := &file_pkg_api_executorapi_agent_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExecInput) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExecInput) ProtoMessage() {}
+
+func (x *ExecInput) ProtoReflect() protoreflect.Message {
+	mi := &file_pkg_api_executorapi_agent_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExecInput.ProtoReflect.Descriptor instead.
+func (*ExecInput) Descriptor() ([]byte, []int) {
+	return file_pkg_api_executorapi_agent_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *ExecInput) GetMessage() isExecInput_Message {
+	if x != nil {
+		return x.Message
+	}
+	return nil
+}
+
+func (x *ExecInput) GetInput() []byte {
+	if x != nil {
+		if x, ok := x.Message.(*ExecInput_Input); ok {
+			return x.Input
+		}
+	}
+	return nil
+}
+
+func (x *ExecInput) GetInputEnded() bool {
+	if x != nil {
+		if x, ok := x.Message.(*ExecInput_InputEnded); ok {
+			return x.InputEnded
+		}
+	}
+	return false
+}
+
+func (x *ExecInput) GetResize() *TerminalSize {
+	if x != nil {
+		if x, ok := x.Message.(*ExecInput_Resize); ok {
+			return x.Resize
+		}
+	}
+	return nil
+}
+
+type isExecInput_Message interface {
+	isExecInput_Message()
+}
+
+type ExecInput_Input struct {
+	Input []byte `protobuf:"bytes,1,opt,name=input,proto3,oneof"`
+}
+
+type ExecInput_InputEnded struct {
+	// There is no more input.
+	InputEnded bool `protobuf:"varint,2,opt,name=input_ended,json=inputEnded,proto3,oneof"`
+}
+
+type ExecInput_Resize struct {
+	// The terminal has another size.
+	Resize *TerminalSize `protobuf:"bytes,3,opt,name=resize,proto3,oneof"`
+}
+
+func (*ExecInput_Input) isExecInput_Message() {}
+
+func (*ExecInput_InputEnded) isExecInput_Message() {}
+
+func (*ExecInput_Resize) isExecInput_Message() {}
 
 // A piece of a log, in order.
 type LogChunk struct {
@@ -91,7 +420,7 @@ type LogChunk struct {
 
 func (x *LogChunk) Reset() {
 	*x = LogChunk{}
-	mi := &file_pkg_api_executorapi_agent_proto_msgTypes[0]
+	mi := &file_pkg_api_executorapi_agent_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -103,7 +432,7 @@ func (x *LogChunk) String() string {
 func (*LogChunk) ProtoMessage() {}
 
 func (x *LogChunk) ProtoReflect() protoreflect.Message {
-	mi := &file_pkg_api_executorapi_agent_proto_msgTypes[0]
+	mi := &file_pkg_api_executorapi_agent_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -116,7 +445,7 @@ func (x *LogChunk) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogChunk.ProtoReflect.Descriptor instead.
 func (*LogChunk) Descriptor() ([]byte, []int) {
-	return file_pkg_api_executorapi_agent_proto_rawDescGZIP(), []int{0}
+	return file_pkg_api_executorapi_agent_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *LogChunk) GetRequestId() string {
@@ -163,7 +492,7 @@ type LogLine struct {
 
 func (x *LogLine) Reset() {
 	*x = LogLine{}
-	mi := &file_pkg_api_executorapi_agent_proto_msgTypes[1]
+	mi := &file_pkg_api_executorapi_agent_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -175,7 +504,7 @@ func (x *LogLine) String() string {
 func (*LogLine) ProtoMessage() {}
 
 func (x *LogLine) ProtoReflect() protoreflect.Message {
-	mi := &file_pkg_api_executorapi_agent_proto_msgTypes[1]
+	mi := &file_pkg_api_executorapi_agent_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -188,7 +517,7 @@ func (x *LogLine) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogLine.ProtoReflect.Descriptor instead.
 func (*LogLine) Descriptor() ([]byte, []int) {
-	return file_pkg_api_executorapi_agent_proto_rawDescGZIP(), []int{1}
+	return file_pkg_api_executorapi_agent_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *LogLine) GetTimestamp() *timestamppb.Timestamp {
@@ -223,7 +552,28 @@ var File_pkg_api_executorapi_agent_proto protoreflect.FileDescriptor
 
 const file_pkg_api_executorapi_agent_proto_rawDesc = "" +
 	"\n" +
-	"\x1fpkg/api/executorapi/agent.proto\x12\vexecutorapi\x1a\x1bgoogle/protobuf/empty.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x7f\n" +
+	"\x1fpkg/api/executorapi/agent.proto\x12\vexecutorapi\x1a\x1bgoogle/protobuf/empty.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a%pkg/api/executorapi/executorapi.proto\"\xbf\x01\n" +
+	"\n" +
+	"ExecOutput\x12\x1d\n" +
+	"\n" +
+	"request_id\x18\x01 \x01(\tR\trequestId\x12\x18\n" +
+	"\x06stdout\x18\x02 \x01(\fH\x00R\x06stdout\x12\x18\n" +
+	"\x06stderr\x18\x03 \x01(\fH\x00R\x06stderr\x12\x1d\n" +
+	"\texit_code\x18\x04 \x01(\x05H\x00R\bexitCode\x124\n" +
+	"\afailure\x18\x05 \x01(\v2\x18.executorapi.ExecFailureH\x00R\afailureB\t\n" +
+	"\amessage\"\x85\x01\n" +
+	"\vExecFailure\x121\n" +
+	"\x04kind\x18\x01 \x01(\x0e2\x1d.executorapi.ExecFailure.KindR\x04kind\x12\x16\n" +
+	"\x06reason\x18\x02 \x01(\tR\x06reason\"+\n" +
+	"\x04Kind\x12\x14\n" +
+	"\x10KIND_UNSPECIFIED\x10\x00\x12\r\n" +
+	"\tKIND_BUSY\x10\x01\"\x86\x01\n" +
+	"\tExecInput\x12\x16\n" +
+	"\x05input\x18\x01 \x01(\fH\x00R\x05input\x12!\n" +
+	"\vinput_ended\x18\x02 \x01(\bH\x00R\n" +
+	"inputEnded\x123\n" +
+	"\x06resize\x18\x03 \x01(\v2\x19.executorapi.TerminalSizeH\x00R\x06resizeB\t\n" +
+	"\amessage\"\x7f\n" +
 	"\bLogChunk\x12\x1d\n" +
 	"\n" +
 	"request_id\x18\x01 \x01(\tR\trequestId\x12*\n" +
@@ -240,9 +590,10 @@ const file_pkg_api_executorapi_agent_proto_rawDesc = "" +
 	"\n" +
 	"\x06STDOUT\x10\x01\x12\n" +
 	"\n" +
-	"\x06STDERR\x10\x022L\n" +
+	"\x06STDERR\x10\x022\x89\x01\n" +
 	"\rExecutorAgent\x12;\n" +
-	"\bSendLogs\x12\x15.executorapi.LogChunk\x1a\x16.google.protobuf.Empty(\x01B\x85\x01\n" +
+	"\bSendLogs\x12\x15.executorapi.LogChunk\x1a\x16.google.protobuf.Empty(\x01\x12;\n" +
+	"\x04Exec\x12\x17.executorapi.ExecOutput\x1a\x16.executorapi.ExecInput(\x010\x01B\x85\x01\n" +
 	"\x0fcom.executorapiB\n" +
 	"AgentProtoP\x01Z\x1aarmada/pkg/api/executorapi\xa2\x02\x03EXX\xaa\x02\vExecutorapi\xca\x02\vExecutorapi\xe2\x02\x17Executorapi\\GPBMetadata\xea\x02\vExecutorapib\x06proto3"
 
@@ -258,26 +609,36 @@ func file_pkg_api_executorapi_agent_proto_rawDescGZIP() []byte {
 	return file_pkg_api_executorapi_agent_proto_rawDescData
 }
 
-var file_pkg_api_executorapi_agent_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_pkg_api_executorapi_agent_proto_msgTypes = make([]protoimpl.MessageInfo, 2)
+var file_pkg_api_executorapi_agent_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
+var file_pkg_api_executorapi_agent_proto_msgTypes = make([]protoimpl.MessageInfo, 5)
 var file_pkg_api_executorapi_agent_proto_goTypes = []any{
-	(LogLine_Stream)(0),           // 0: executorapi.LogLine.Stream
-	(*LogChunk)(nil),              // 1: executorapi.LogChunk
-	(*LogLine)(nil),               // 2: executorapi.LogLine
-	(*timestamppb.Timestamp)(nil), // 3: google.protobuf.Timestamp
-	(*emptypb.Empty)(nil),         // 4: google.protobuf.Empty
+	(ExecFailure_Kind)(0),         // 0: executorapi.ExecFailure.Kind
+	(LogLine_Stream)(0),           // 1: executorapi.LogLine.Stream
+	(*ExecOutput)(nil),            // 2: executorapi.ExecOutput
+	(*ExecFailure)(nil),           // 3: executorapi.ExecFailure
+	(*ExecInput)(nil),             // 4: executorapi.ExecInput
+	(*LogChunk)(nil),              // 5: executorapi.LogChunk
+	(*LogLine)(nil),               // 6: executorapi.LogLine
+	(*TerminalSize)(nil),          // 7: executorapi.TerminalSize
+	(*timestamppb.Timestamp)(nil), // 8: google.protobuf.Timestamp
+	(*emptypb.Empty)(nil),         // 9: google.protobuf.Empty
 }
 var file_pkg_api_executorapi_agent_proto_depIdxs = []int32{
-	2, // 0: executorapi.LogChunk.lines:type_name -> executorapi.LogLine
-	3, // 1: executorapi.LogLine.timestamp:type_name -> google.protobuf.Timestamp
-	0, // 2: executorapi.LogLine.stream:type_name -> executorapi.LogLine.Stream
-	1, // 3: executorapi.ExecutorAgent.SendLogs:input_type -> executorapi.LogChunk
-	4, // 4: executorapi.ExecutorAgent.SendLogs:output_type -> google.protobuf.Empty
-	4, // [4:5] is the sub-list for method output_type
-	3, // [3:4] is the sub-list for method input_type
-	3, // [3:3] is the sub-list for extension type_name
-	3, // [3:3] is the sub-list for extension extendee
-	0, // [0:3] is the sub-list for field type_name
+	3, // 0: executorapi.ExecOutput.failure:type_name -> executorapi.ExecFailure
+	0, // 1: executorapi.ExecFailure.kind:type_name -> executorapi.ExecFailure.Kind
+	7, // 2: executorapi.ExecInput.resize:type_name -> executorapi.TerminalSize
+	6, // 3: executorapi.LogChunk.lines:type_name -> executorapi.LogLine
+	8, // 4: executorapi.LogLine.timestamp:type_name -> google.protobuf.Timestamp
+	1, // 5: executorapi.LogLine.stream:type_name -> executorapi.LogLine.Stream
+	5, // 6: executorapi.ExecutorAgent.SendLogs:input_type -> executorapi.LogChunk
+	2, // 7: executorapi.ExecutorAgent.Exec:input_type -> executorapi.ExecOutput
+	9, // 8: executorapi.ExecutorAgent.SendLogs:output_type -> google.protobuf.Empty
+	4, // 9: executorapi.ExecutorAgent.Exec:output_type -> executorapi.ExecInput
+	8, // [8:10] is the sub-list for method output_type
+	6, // [6:8] is the sub-list for method input_type
+	6, // [6:6] is the sub-list for extension type_name
+	6, // [6:6] is the sub-list for extension extendee
+	0, // [0:6] is the sub-list for field type_name
 }
 
 func init() { file_pkg_api_executorapi_agent_proto_init() }
@@ -285,13 +646,25 @@ func file_pkg_api_executorapi_agent_proto_init() {
 	if File_pkg_api_executorapi_agent_proto != nil {
 		return
 	}
+	file_pkg_api_executorapi_executorapi_proto_init()
+	file_pkg_api_executorapi_agent_proto_msgTypes[0].OneofWrappers = []any{
+		(*ExecOutput_Stdout)(nil),
+		(*ExecOutput_Stderr)(nil),
+		(*ExecOutput_ExitCode)(nil),
+		(*ExecOutput_Failure)(nil),
+	}
+	file_pkg_api_executorapi_agent_proto_msgTypes[2].OneofWrappers = []any{
+		(*ExecInput_Input)(nil),
+		(*ExecInput_InputEnded)(nil),
+		(*ExecInput_Resize)(nil),
+	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_pkg_api_executorapi_agent_proto_rawDesc), len(file_pkg_api_executorapi_agent_proto_rawDesc)),
-			NumEnums:      1,
-			NumMessages:   2,
+			NumEnums:      2,
+			NumMessages:   5,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -23,6 +23,7 @@ const _ = grpc.SupportPackageIsVersion9
 
 const (
 	ExecutorAgent_SendLogs_FullMethodName = "/executorapi.ExecutorAgent/SendLogs"
+	ExecutorAgent_Exec_FullMethodName     = "/executorapi.ExecutorAgent/Exec"
 )
 
 // ExecutorAgentClient is the client API for ExecutorAgent service.
@@ -34,6 +35,9 @@ type ExecutorAgentClient interface {
 	// Carries the answer to one LogsOrder. The server ends the call when nobody listens any more,
 	// and the executor then stops reading the log.
 	SendLogs(ctx context.Context, opts ...grpc.CallOption) (grpc.ClientStreamingClient[LogChunk, emptypb.Empty], error)
+	// Carries what becomes of one ExecOrder, and brings the command's input. The server ends the call
+	// when nobody waits for the command any more, and the executor then ends the command.
+	Exec(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[ExecOutput, ExecInput], error)
 }
 
 type executorAgentClient struct {
@@ -57,6 +61,19 @@ func (c *executorAgentClient) SendLogs(ctx context.Context, opts ...grpc.CallOpt
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type ExecutorAgent_SendLogsClient = grpc.ClientStreamingClient[LogChunk, emptypb.Empty]
 
+func (c *executorAgentClient) Exec(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[ExecOutput, ExecInput], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &ExecutorAgent_ServiceDesc.Streams[1], ExecutorAgent_Exec_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[ExecOutput, ExecInput]{ClientStream: stream}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type ExecutorAgent_ExecClient = grpc.BidiStreamingClient[ExecOutput, ExecInput]
+
 // ExecutorAgentServer is the server API for ExecutorAgent service.
 // All implementations must embed UnimplementedExecutorAgentServer
 // for forward compatibility.
@@ -66,6 +83,9 @@ type ExecutorAgentServer interface {
 	// Carries the answer to one LogsOrder. The server ends the call when nobody listens any more,
 	// and the executor then stops reading the log.
 	SendLogs(grpc.ClientStreamingServer[LogChunk, emptypb.Empty]) error
+	// Carries what becomes of one ExecOrder, and brings the command's input. The server ends the call
+	// when nobody waits for the command any more, and the executor then ends the command.
+	Exec(grpc.BidiStreamingServer[ExecOutput, ExecInput]) error
 	mustEmbedUnimplementedExecutorAgentServer()
 }
 
@@ -78,6 +98,9 @@ type UnimplementedExecutorAgentServer struct{}
 
 func (UnimplementedExecutorAgentServer) SendLogs(grpc.ClientStreamingServer[LogChunk, emptypb.Empty]) error {
 	return status.Error(codes.Unimplemented, "method SendLogs not implemented")
+}
+func (UnimplementedExecutorAgentServer) Exec(grpc.BidiStreamingServer[ExecOutput, ExecInput]) error {
+	return status.Error(codes.Unimplemented, "method Exec not implemented")
 }
 func (UnimplementedExecutorAgentServer) mustEmbedUnimplementedExecutorAgentServer() {}
 func (UnimplementedExecutorAgentServer) testEmbeddedByValue()                       {}
@@ -107,6 +130,13 @@ func _ExecutorAgent_SendLogs_Handler(srv interface{}, stream grpc.ServerStream) 
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type ExecutorAgent_SendLogsServer = grpc.ClientStreamingServer[LogChunk, emptypb.Empty]
 
+func _ExecutorAgent_Exec_Handler(srv interface{}, stream grpc.ServerStream) error {
+	return srv.(ExecutorAgentServer).Exec(&grpc.GenericServerStream[ExecOutput, ExecInput]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type ExecutorAgent_ExecServer = grpc.BidiStreamingServer[ExecOutput, ExecInput]
+
 // ExecutorAgent_ServiceDesc is the grpc.ServiceDesc for ExecutorAgent service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -118,6 +148,12 @@ var ExecutorAgent_ServiceDesc = grpc.ServiceDesc{
 		{
 			StreamName:    "SendLogs",
 			Handler:       _ExecutorAgent_SendLogs_Handler,
+			ClientStreams: true,
+		},
+		{
+			StreamName:    "Exec",
+			Handler:       _ExecutorAgent_Exec_Handler,
+			ServerStreams: true,
 			ClientStreams: true,
 		},
 	},

@@ -372,7 +372,7 @@ type LeaseRequest struct {
 	SessionId string `protobuf:"bytes,1000,opt,name=session_id,json=sessionId,proto3" json:"session_id,omitempty"`
 	// Numbers the requests of a session from 1 up; the end marker answers with it.
 	Sequence uint64 `protobuf:"varint,1001,opt,name=sequence,proto3" json:"sequence,omitempty"`
-	// The version of these extensions that the executor speaks; 1 is the first.
+	// The version of these extensions that the executor speaks; 1 is the first, 2 knows ExecOrder.
 	Protocol uint32 `protobuf:"varint,1002,opt,name=protocol,proto3" json:"protocol,omitempty"`
 	// Every run that the executor holds. What is missing here is not on its cluster.
 	Runs []string `protobuf:"bytes,1003,rep,name=runs,proto3" json:"runs,omitempty"`
@@ -774,6 +774,7 @@ type LeaseStreamMessage struct {
 	//	*LeaseStreamMessage_End
 	//	*LeaseStreamMessage_PreemptRuns
 	//	*LeaseStreamMessage_Logs
+	//	*LeaseStreamMessage_Exec
 	Event         isLeaseStreamMessage_Event `protobuf_oneof:"event"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -861,6 +862,15 @@ func (x *LeaseStreamMessage) GetLogs() *LogsOrder {
 	return nil
 }
 
+func (x *LeaseStreamMessage) GetExec() *ExecOrder {
+	if x != nil {
+		if x, ok := x.Event.(*LeaseStreamMessage_Exec); ok {
+			return x.Exec
+		}
+	}
+	return nil
+}
+
 type isLeaseStreamMessage_Event interface {
 	isLeaseStreamMessage_Event()
 }
@@ -886,6 +896,11 @@ type LeaseStreamMessage_Logs struct {
 	Logs *LogsOrder `protobuf:"bytes,1000,opt,name=logs,proto3,oneof"`
 }
 
+type LeaseStreamMessage_Exec struct {
+	// An extension of this project, sent only to executors of the protocol 2.
+	Exec *ExecOrder `protobuf:"bytes,1001,opt,name=exec,proto3,oneof"`
+}
+
 func (*LeaseStreamMessage_Lease) isLeaseStreamMessage_Event() {}
 
 func (*LeaseStreamMessage_CancelRuns) isLeaseStreamMessage_Event() {}
@@ -895,6 +910,8 @@ func (*LeaseStreamMessage_End) isLeaseStreamMessage_Event() {}
 func (*LeaseStreamMessage_PreemptRuns) isLeaseStreamMessage_Event() {}
 
 func (*LeaseStreamMessage_Logs) isLeaseStreamMessage_Event() {}
+
+func (*LeaseStreamMessage_Exec) isLeaseStreamMessage_Event() {}
 
 // Asks the executor for the log of a container. The answer goes to ExecutorAgent.SendLogs.
 type LogsOrder struct {
@@ -985,6 +1002,159 @@ func (x *LogsOrder) GetFollow() bool {
 		return x.Follow
 	}
 	return false
+}
+
+// Asks the executor to run a command in a container. The answer is a call of ExecutorAgent.Exec.
+type ExecOrder struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Names the answer.
+	RequestId string `protobuf:"bytes,1,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	// The run: one attempt of the job.
+	RunId string `protobuf:"bytes,2,opt,name=run_id,json=runId,proto3" json:"run_id,omitempty"`
+	// Empty means the first of the pod.
+	Container string `protobuf:"bytes,3,opt,name=container,proto3" json:"container,omitempty"`
+	// The program and its arguments.
+	Args []string `protobuf:"bytes,4,rep,name=args,proto3" json:"args,omitempty"`
+	// Present to give the command a terminal, which is of that size at first.
+	Terminal *TerminalSize `protobuf:"bytes,5,opt,name=terminal,proto3" json:"terminal,omitempty"`
+	// There will be input.
+	Input bool `protobuf:"varint,6,opt,name=input,proto3" json:"input,omitempty"`
+	// Who gave the command, for the executor's records. That they may, the server has found out.
+	User          string `protobuf:"bytes,7,opt,name=user,proto3" json:"user,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExecOrder) Reset() {
+	*x = ExecOrder{}
+	mi := &file_pkg_api_executorapi_executorapi_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExecOrder) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExecOrder) ProtoMessage() {}
+
+func (x *ExecOrder) ProtoReflect() protoreflect.Message {
+	mi := &file_pkg_api_executorapi_executorapi_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExecOrder.ProtoReflect.Descriptor instead.
+func (*ExecOrder) Descriptor() ([]byte, []int) {
+	return file_pkg_api_executorapi_executorapi_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *ExecOrder) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
+}
+
+func (x *ExecOrder) GetRunId() string {
+	if x != nil {
+		return x.RunId
+	}
+	return ""
+}
+
+func (x *ExecOrder) GetContainer() string {
+	if x != nil {
+		return x.Container
+	}
+	return ""
+}
+
+func (x *ExecOrder) GetArgs() []string {
+	if x != nil {
+		return x.Args
+	}
+	return nil
+}
+
+func (x *ExecOrder) GetTerminal() *TerminalSize {
+	if x != nil {
+		return x.Terminal
+	}
+	return nil
+}
+
+func (x *ExecOrder) GetInput() bool {
+	if x != nil {
+		return x.Input
+	}
+	return false
+}
+
+func (x *ExecOrder) GetUser() string {
+	if x != nil {
+		return x.User
+	}
+	return ""
+}
+
+// How large a terminal is, in characters.
+type TerminalSize struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Width         uint32                 `protobuf:"varint,1,opt,name=width,proto3" json:"width,omitempty"`
+	Height        uint32                 `protobuf:"varint,2,opt,name=height,proto3" json:"height,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TerminalSize) Reset() {
+	*x = TerminalSize{}
+	mi := &file_pkg_api_executorapi_executorapi_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TerminalSize) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TerminalSize) ProtoMessage() {}
+
+func (x *TerminalSize) ProtoReflect() protoreflect.Message {
+	mi := &file_pkg_api_executorapi_executorapi_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TerminalSize.ProtoReflect.Descriptor instead.
+func (*TerminalSize) Descriptor() ([]byte, []int) {
+	return file_pkg_api_executorapi_executorapi_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *TerminalSize) GetWidth() uint32 {
+	if x != nil {
+		return x.Width
+	}
+	return 0
+}
+
+func (x *TerminalSize) GetHeight() uint32 {
+	if x != nil {
+		return x.Height
+	}
+	return 0
 }
 
 var File_pkg_api_executorapi_executorapi_proto protoreflect.FileDescriptor
@@ -1081,14 +1251,15 @@ const file_pkg_api_executorapi_executorapi_proto_rawDesc = "" +
 	"\x16job_run_ids_to_preempt\x18\x02 \x03(\tR\x12jobRunIdsToPreempt\"e\n" +
 	"\tEndMarker\x124\n" +
 	"\x15acknowledged_sequence\x18\xe8\a \x01(\x04R\x14acknowledgedSequence\x12\"\n" +
-	"\flease_millis\x18\xe9\a \x01(\x03R\vleaseMillis\"\xa5\x02\n" +
+	"\flease_millis\x18\xe9\a \x01(\x03R\vleaseMillis\"\xd4\x02\n" +
 	"\x12LeaseStreamMessage\x120\n" +
 	"\x05lease\x18\x01 \x01(\v2\x18.executorapi.JobRunLeaseH\x00R\x05lease\x12:\n" +
 	"\vcancel_runs\x18\x02 \x01(\v2\x17.executorapi.CancelRunsH\x00R\n" +
 	"cancelRuns\x12*\n" +
 	"\x03end\x18\x03 \x01(\v2\x16.executorapi.EndMarkerH\x00R\x03end\x12=\n" +
 	"\fpreempt_runs\x18\x04 \x01(\v2\x18.executorapi.PreemptRunsH\x00R\vpreemptRuns\x12-\n" +
-	"\x04logs\x18\xe8\a \x01(\v2\x16.executorapi.LogsOrderH\x00R\x04logsB\a\n" +
+	"\x04logs\x18\xe8\a \x01(\v2\x16.executorapi.LogsOrderH\x00R\x04logs\x12-\n" +
+	"\x04exec\x18\xe9\a \x01(\v2\x16.executorapi.ExecOrderH\x00R\x04execB\a\n" +
 	"\x05event\"\xc8\x01\n" +
 	"\tLogsOrder\x12\x1d\n" +
 	"\n" +
@@ -1098,7 +1269,19 @@ const file_pkg_api_executorapi_executorapi_proto_rawDesc = "" +
 	"\n" +
 	"tail_lines\x18\x04 \x01(\x03R\ttailLines\x120\n" +
 	"\x05since\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\x05since\x12\x16\n" +
-	"\x06follow\x18\x06 \x01(\bR\x06follow2\x9d\x01\n" +
+	"\x06follow\x18\x06 \x01(\bR\x06follow\"\xd4\x01\n" +
+	"\tExecOrder\x12\x1d\n" +
+	"\n" +
+	"request_id\x18\x01 \x01(\tR\trequestId\x12\x15\n" +
+	"\x06run_id\x18\x02 \x01(\tR\x05runId\x12\x1c\n" +
+	"\tcontainer\x18\x03 \x01(\tR\tcontainer\x12\x12\n" +
+	"\x04args\x18\x04 \x03(\tR\x04args\x125\n" +
+	"\bterminal\x18\x05 \x01(\v2\x19.executorapi.TerminalSizeR\bterminal\x12\x14\n" +
+	"\x05input\x18\x06 \x01(\bR\x05input\x12\x12\n" +
+	"\x04user\x18\a \x01(\tR\x04user\"<\n" +
+	"\fTerminalSize\x12\x14\n" +
+	"\x05width\x18\x01 \x01(\rR\x05width\x12\x16\n" +
+	"\x06height\x18\x02 \x01(\rR\x06height2\x9d\x01\n" +
 	"\vExecutorApi\x12N\n" +
 	"\fLeaseJobRuns\x12\x19.executorapi.LeaseRequest\x1a\x1f.executorapi.LeaseStreamMessage(\x010\x01\x12>\n" +
 	"\fReportEvents\x12\x16.executorapi.EventList\x1a\x16.google.protobuf.EmptyB\x8b\x01\n" +
@@ -1116,7 +1299,7 @@ func file_pkg_api_executorapi_executorapi_proto_rawDescGZIP() []byte {
 	return file_pkg_api_executorapi_executorapi_proto_rawDescData
 }
 
-var file_pkg_api_executorapi_executorapi_proto_msgTypes = make([]protoimpl.MessageInfo, 21)
+var file_pkg_api_executorapi_executorapi_proto_msgTypes = make([]protoimpl.MessageInfo, 23)
 var file_pkg_api_executorapi_executorapi_proto_goTypes = []any{
 	(*NodeInfo)(nil),                   // 0: executorapi.NodeInfo
 	(*ComputeResource)(nil),            // 1: executorapi.ComputeResource
@@ -1129,64 +1312,68 @@ var file_pkg_api_executorapi_executorapi_proto_goTypes = []any{
 	(*EndMarker)(nil),                  // 8: executorapi.EndMarker
 	(*LeaseStreamMessage)(nil),         // 9: executorapi.LeaseStreamMessage
 	(*LogsOrder)(nil),                  // 10: executorapi.LogsOrder
-	nil,                                // 11: executorapi.NodeInfo.LabelsEntry
-	nil,                                // 12: executorapi.NodeInfo.AllocatableResourcesEntry
-	nil,                                // 13: executorapi.NodeInfo.AvailableResourcesEntry
-	nil,                                // 14: executorapi.NodeInfo.TotalResourcesEntry
-	nil,                                // 15: executorapi.NodeInfo.RunIdsByStateEntry
-	nil,                                // 16: executorapi.NodeInfo.NonArmadaAllocatedResourcesEntry
-	nil,                                // 17: executorapi.ComputeResource.ResourcesEntry
-	nil,                                // 18: executorapi.PoolQueueResource.ResourcesEntry
-	nil,                                // 19: executorapi.LeaseRequest.ResourcesEntry
-	nil,                                // 20: executorapi.LeaseRequest.MinimumJobSizeEntry
-	(*v1.Taint)(nil),                   // 21: k8s.io.api.core.v1.Taint
-	(*armadaevents.EventSequence)(nil), // 22: armadaevents.EventSequence
-	(*armadaevents.SubmitJob)(nil),     // 23: armadaevents.SubmitJob
-	(*timestamppb.Timestamp)(nil),      // 24: google.protobuf.Timestamp
-	(*resource.Quantity)(nil),          // 25: k8s.io.apimachinery.pkg.api.resource.Quantity
-	(api.JobState)(0),                  // 26: api.JobState
-	(*emptypb.Empty)(nil),              // 27: google.protobuf.Empty
+	(*ExecOrder)(nil),                  // 11: executorapi.ExecOrder
+	(*TerminalSize)(nil),               // 12: executorapi.TerminalSize
+	nil,                                // 13: executorapi.NodeInfo.LabelsEntry
+	nil,                                // 14: executorapi.NodeInfo.AllocatableResourcesEntry
+	nil,                                // 15: executorapi.NodeInfo.AvailableResourcesEntry
+	nil,                                // 16: executorapi.NodeInfo.TotalResourcesEntry
+	nil,                                // 17: executorapi.NodeInfo.RunIdsByStateEntry
+	nil,                                // 18: executorapi.NodeInfo.NonArmadaAllocatedResourcesEntry
+	nil,                                // 19: executorapi.ComputeResource.ResourcesEntry
+	nil,                                // 20: executorapi.PoolQueueResource.ResourcesEntry
+	nil,                                // 21: executorapi.LeaseRequest.ResourcesEntry
+	nil,                                // 22: executorapi.LeaseRequest.MinimumJobSizeEntry
+	(*v1.Taint)(nil),                   // 23: k8s.io.api.core.v1.Taint
+	(*armadaevents.EventSequence)(nil), // 24: armadaevents.EventSequence
+	(*armadaevents.SubmitJob)(nil),     // 25: armadaevents.SubmitJob
+	(*timestamppb.Timestamp)(nil),      // 26: google.protobuf.Timestamp
+	(*resource.Quantity)(nil),          // 27: k8s.io.apimachinery.pkg.api.resource.Quantity
+	(api.JobState)(0),                  // 28: api.JobState
+	(*emptypb.Empty)(nil),              // 29: google.protobuf.Empty
 }
 var file_pkg_api_executorapi_executorapi_proto_depIdxs = []int32{
-	21, // 0: executorapi.NodeInfo.taints:type_name -> k8s.io.api.core.v1.Taint
-	11, // 1: executorapi.NodeInfo.labels:type_name -> executorapi.NodeInfo.LabelsEntry
-	12, // 2: executorapi.NodeInfo.allocatable_resources:type_name -> executorapi.NodeInfo.AllocatableResourcesEntry
-	13, // 3: executorapi.NodeInfo.available_resources:type_name -> executorapi.NodeInfo.AvailableResourcesEntry
-	14, // 4: executorapi.NodeInfo.total_resources:type_name -> executorapi.NodeInfo.TotalResourcesEntry
-	15, // 5: executorapi.NodeInfo.run_ids_by_state:type_name -> executorapi.NodeInfo.RunIdsByStateEntry
-	16, // 6: executorapi.NodeInfo.non_armada_allocated_resources:type_name -> executorapi.NodeInfo.NonArmadaAllocatedResourcesEntry
+	23, // 0: executorapi.NodeInfo.taints:type_name -> k8s.io.api.core.v1.Taint
+	13, // 1: executorapi.NodeInfo.labels:type_name -> executorapi.NodeInfo.LabelsEntry
+	14, // 2: executorapi.NodeInfo.allocatable_resources:type_name -> executorapi.NodeInfo.AllocatableResourcesEntry
+	15, // 3: executorapi.NodeInfo.available_resources:type_name -> executorapi.NodeInfo.AvailableResourcesEntry
+	16, // 4: executorapi.NodeInfo.total_resources:type_name -> executorapi.NodeInfo.TotalResourcesEntry
+	17, // 5: executorapi.NodeInfo.run_ids_by_state:type_name -> executorapi.NodeInfo.RunIdsByStateEntry
+	18, // 6: executorapi.NodeInfo.non_armada_allocated_resources:type_name -> executorapi.NodeInfo.NonArmadaAllocatedResourcesEntry
 	2,  // 7: executorapi.NodeInfo.resource_usage_by_queue_and_pool:type_name -> executorapi.PoolQueueResource
-	17, // 8: executorapi.ComputeResource.resources:type_name -> executorapi.ComputeResource.ResourcesEntry
-	18, // 9: executorapi.PoolQueueResource.resources:type_name -> executorapi.PoolQueueResource.ResourcesEntry
-	22, // 10: executorapi.EventList.events:type_name -> armadaevents.EventSequence
-	19, // 11: executorapi.LeaseRequest.resources:type_name -> executorapi.LeaseRequest.ResourcesEntry
-	20, // 12: executorapi.LeaseRequest.minimum_job_size:type_name -> executorapi.LeaseRequest.MinimumJobSizeEntry
+	19, // 8: executorapi.ComputeResource.resources:type_name -> executorapi.ComputeResource.ResourcesEntry
+	20, // 9: executorapi.PoolQueueResource.resources:type_name -> executorapi.PoolQueueResource.ResourcesEntry
+	24, // 10: executorapi.EventList.events:type_name -> armadaevents.EventSequence
+	21, // 11: executorapi.LeaseRequest.resources:type_name -> executorapi.LeaseRequest.ResourcesEntry
+	22, // 12: executorapi.LeaseRequest.minimum_job_size:type_name -> executorapi.LeaseRequest.MinimumJobSizeEntry
 	0,  // 13: executorapi.LeaseRequest.nodes:type_name -> executorapi.NodeInfo
-	23, // 14: executorapi.JobRunLease.job:type_name -> armadaevents.SubmitJob
+	25, // 14: executorapi.JobRunLease.job:type_name -> armadaevents.SubmitJob
 	5,  // 15: executorapi.LeaseStreamMessage.lease:type_name -> executorapi.JobRunLease
 	6,  // 16: executorapi.LeaseStreamMessage.cancel_runs:type_name -> executorapi.CancelRuns
 	8,  // 17: executorapi.LeaseStreamMessage.end:type_name -> executorapi.EndMarker
 	7,  // 18: executorapi.LeaseStreamMessage.preempt_runs:type_name -> executorapi.PreemptRuns
 	10, // 19: executorapi.LeaseStreamMessage.logs:type_name -> executorapi.LogsOrder
-	24, // 20: executorapi.LogsOrder.since:type_name -> google.protobuf.Timestamp
-	25, // 21: executorapi.NodeInfo.AllocatableResourcesEntry.value:type_name -> k8s.io.apimachinery.pkg.api.resource.Quantity
-	25, // 22: executorapi.NodeInfo.AvailableResourcesEntry.value:type_name -> k8s.io.apimachinery.pkg.api.resource.Quantity
-	25, // 23: executorapi.NodeInfo.TotalResourcesEntry.value:type_name -> k8s.io.apimachinery.pkg.api.resource.Quantity
-	26, // 24: executorapi.NodeInfo.RunIdsByStateEntry.value:type_name -> api.JobState
-	1,  // 25: executorapi.NodeInfo.NonArmadaAllocatedResourcesEntry.value:type_name -> executorapi.ComputeResource
-	25, // 26: executorapi.ComputeResource.ResourcesEntry.value:type_name -> k8s.io.apimachinery.pkg.api.resource.Quantity
-	25, // 27: executorapi.PoolQueueResource.ResourcesEntry.value:type_name -> k8s.io.apimachinery.pkg.api.resource.Quantity
-	25, // 28: executorapi.LeaseRequest.ResourcesEntry.value:type_name -> k8s.io.apimachinery.pkg.api.resource.Quantity
-	25, // 29: executorapi.LeaseRequest.MinimumJobSizeEntry.value:type_name -> k8s.io.apimachinery.pkg.api.resource.Quantity
-	4,  // 30: executorapi.ExecutorApi.LeaseJobRuns:input_type -> executorapi.LeaseRequest
-	3,  // 31: executorapi.ExecutorApi.ReportEvents:input_type -> executorapi.EventList
-	9,  // 32: executorapi.ExecutorApi.LeaseJobRuns:output_type -> executorapi.LeaseStreamMessage
-	27, // 33: executorapi.ExecutorApi.ReportEvents:output_type -> google.protobuf.Empty
-	32, // [32:34] is the sub-list for method output_type
-	30, // [30:32] is the sub-list for method input_type
-	30, // [30:30] is the sub-list for extension type_name
-	30, // [30:30] is the sub-list for extension extendee
-	0,  // [0:30] is the sub-list for field type_name
+	11, // 20: executorapi.LeaseStreamMessage.exec:type_name -> executorapi.ExecOrder
+	26, // 21: executorapi.LogsOrder.since:type_name -> google.protobuf.Timestamp
+	12, // 22: executorapi.ExecOrder.terminal:type_name -> executorapi.TerminalSize
+	27, // 23: executorapi.NodeInfo.AllocatableResourcesEntry.value:type_name -> k8s.io.apimachinery.pkg.api.resource.Quantity
+	27, // 24: executorapi.NodeInfo.AvailableResourcesEntry.value:type_name -> k8s.io.apimachinery.pkg.api.resource.Quantity
+	27, // 25: executorapi.NodeInfo.TotalResourcesEntry.value:type_name -> k8s.io.apimachinery.pkg.api.resource.Quantity
+	28, // 26: executorapi.NodeInfo.RunIdsByStateEntry.value:type_name -> api.JobState
+	1,  // 27: executorapi.NodeInfo.NonArmadaAllocatedResourcesEntry.value:type_name -> executorapi.ComputeResource
+	27, // 28: executorapi.ComputeResource.ResourcesEntry.value:type_name -> k8s.io.apimachinery.pkg.api.resource.Quantity
+	27, // 29: executorapi.PoolQueueResource.ResourcesEntry.value:type_name -> k8s.io.apimachinery.pkg.api.resource.Quantity
+	27, // 30: executorapi.LeaseRequest.ResourcesEntry.value:type_name -> k8s.io.apimachinery.pkg.api.resource.Quantity
+	27, // 31: executorapi.LeaseRequest.MinimumJobSizeEntry.value:type_name -> k8s.io.apimachinery.pkg.api.resource.Quantity
+	4,  // 32: executorapi.ExecutorApi.LeaseJobRuns:input_type -> executorapi.LeaseRequest
+	3,  // 33: executorapi.ExecutorApi.ReportEvents:input_type -> executorapi.EventList
+	9,  // 34: executorapi.ExecutorApi.LeaseJobRuns:output_type -> executorapi.LeaseStreamMessage
+	29, // 35: executorapi.ExecutorApi.ReportEvents:output_type -> google.protobuf.Empty
+	34, // [34:36] is the sub-list for method output_type
+	32, // [32:34] is the sub-list for method input_type
+	32, // [32:32] is the sub-list for extension type_name
+	32, // [32:32] is the sub-list for extension extendee
+	0,  // [0:32] is the sub-list for field type_name
 }
 
 func init() { file_pkg_api_executorapi_executorapi_proto_init() }
@@ -1200,6 +1387,7 @@ func file_pkg_api_executorapi_executorapi_proto_init() {
 		(*LeaseStreamMessage_End)(nil),
 		(*LeaseStreamMessage_PreemptRuns)(nil),
 		(*LeaseStreamMessage_Logs)(nil),
+		(*LeaseStreamMessage_Exec)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -1207,7 +1395,7 @@ func file_pkg_api_executorapi_executorapi_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_pkg_api_executorapi_executorapi_proto_rawDesc), len(file_pkg_api_executorapi_executorapi_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   21,
+			NumMessages:   23,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

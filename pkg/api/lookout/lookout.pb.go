@@ -2960,6 +2960,370 @@ func (x *LogLine) GetLine() string {
 	return ""
 }
 
+// What whoever gives a command says, in order.
+type ExecRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Types that are valid to be assigned to Message:
+	//
+	//	*ExecRequest_Start
+	//	*ExecRequest_Input
+	//	*ExecRequest_InputEnded
+	//	*ExecRequest_Resize
+	Message       isExecRequest_Message `protobuf_oneof:"message"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExecRequest) Reset() {
+	*x = ExecRequest{}
+	mi := &file_pkg_api_lookout_lookout_proto_msgTypes[36]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExecRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExecRequest) ProtoMessage() {}
+
+func (x *ExecRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_pkg_api_lookout_lookout_proto_msgTypes[36]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExecRequest.ProtoReflect.Descriptor instead.
+func (*ExecRequest) Descriptor() ([]byte, []int) {
+	return file_pkg_api_lookout_lookout_proto_rawDescGZIP(), []int{36}
+}
+
+func (x *ExecRequest) GetMessage() isExecRequest_Message {
+	if x != nil {
+		return x.Message
+	}
+	return nil
+}
+
+func (x *ExecRequest) GetStart() *ExecStart {
+	if x != nil {
+		if x, ok := x.Message.(*ExecRequest_Start); ok {
+			return x.Start
+		}
+	}
+	return nil
+}
+
+func (x *ExecRequest) GetInput() []byte {
+	if x != nil {
+		if x, ok := x.Message.(*ExecRequest_Input); ok {
+			return x.Input
+		}
+	}
+	return nil
+}
+
+func (x *ExecRequest) GetInputEnded() bool {
+	if x != nil {
+		if x, ok := x.Message.(*ExecRequest_InputEnded); ok {
+			return x.InputEnded
+		}
+	}
+	return false
+}
+
+func (x *ExecRequest) GetResize() *TerminalSize {
+	if x != nil {
+		if x, ok := x.Message.(*ExecRequest_Resize); ok {
+			return x.Resize
+		}
+	}
+	return nil
+}
+
+type isExecRequest_Message interface {
+	isExecRequest_Message()
+}
+
+type ExecRequest_Start struct {
+	// The first message, and no other.
+	Start *ExecStart `protobuf:"bytes,1,opt,name=start,proto3,oneof"`
+}
+
+type ExecRequest_Input struct {
+	// What the command reads, at most 1 MiB in a message.
+	Input []byte `protobuf:"bytes,2,opt,name=input,proto3,oneof"`
+}
+
+type ExecRequest_InputEnded struct {
+	// There is no more input. The end of the client's messages says the same.
+	InputEnded bool `protobuf:"varint,3,opt,name=input_ended,json=inputEnded,proto3,oneof"`
+}
+
+type ExecRequest_Resize struct {
+	// The terminal has another size.
+	Resize *TerminalSize `protobuf:"bytes,4,opt,name=resize,proto3,oneof"`
+}
+
+func (*ExecRequest_Start) isExecRequest_Message() {}
+
+func (*ExecRequest_Input) isExecRequest_Message() {}
+
+func (*ExecRequest_InputEnded) isExecRequest_Message() {}
+
+func (*ExecRequest_Resize) isExecRequest_Message() {}
+
+// Which command to run, and where.
+type ExecStart struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// A ULID in lower case.
+	JobId string `protobuf:"bytes,1,opt,name=job_id,json=jobId,proto3" json:"job_id,omitempty"`
+	// Empty means the newest run.
+	RunId string `protobuf:"bytes,2,opt,name=run_id,json=runId,proto3" json:"run_id,omitempty"`
+	// Empty means the first container of the pod.
+	Container string `protobuf:"bytes,3,opt,name=container,proto3" json:"container,omitempty"`
+	// The program and its arguments, at most 64 KiB in all; no shell reads them.
+	Args []string `protobuf:"bytes,4,rep,name=args,proto3" json:"args,omitempty"`
+	// Present to give the command a terminal, which is of that size at first.
+	Terminal *TerminalSize `protobuf:"bytes,5,opt,name=terminal,proto3" json:"terminal,omitempty"`
+	// There will be input; without, the command has none.
+	Input         bool `protobuf:"varint,6,opt,name=input,proto3" json:"input,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExecStart) Reset() {
+	*x = ExecStart{}
+	mi := &file_pkg_api_lookout_lookout_proto_msgTypes[37]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExecStart) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExecStart) ProtoMessage() {}
+
+func (x *ExecStart) ProtoReflect() protoreflect.Message {
+	mi := &file_pkg_api_lookout_lookout_proto_msgTypes[37]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExecStart.ProtoReflect.Descriptor instead.
+func (*ExecStart) Descriptor() ([]byte, []int) {
+	return file_pkg_api_lookout_lookout_proto_rawDescGZIP(), []int{37}
+}
+
+func (x *ExecStart) GetJobId() string {
+	if x != nil {
+		return x.JobId
+	}
+	return ""
+}
+
+func (x *ExecStart) GetRunId() string {
+	if x != nil {
+		return x.RunId
+	}
+	return ""
+}
+
+func (x *ExecStart) GetContainer() string {
+	if x != nil {
+		return x.Container
+	}
+	return ""
+}
+
+func (x *ExecStart) GetArgs() []string {
+	if x != nil {
+		return x.Args
+	}
+	return nil
+}
+
+func (x *ExecStart) GetTerminal() *TerminalSize {
+	if x != nil {
+		return x.Terminal
+	}
+	return nil
+}
+
+func (x *ExecStart) GetInput() bool {
+	if x != nil {
+		return x.Input
+	}
+	return false
+}
+
+// How large a terminal is, in characters; each from 1 to 65535.
+type TerminalSize struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Width         uint32                 `protobuf:"varint,1,opt,name=width,proto3" json:"width,omitempty"`
+	Height        uint32                 `protobuf:"varint,2,opt,name=height,proto3" json:"height,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TerminalSize) Reset() {
+	*x = TerminalSize{}
+	mi := &file_pkg_api_lookout_lookout_proto_msgTypes[38]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TerminalSize) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TerminalSize) ProtoMessage() {}
+
+func (x *TerminalSize) ProtoReflect() protoreflect.Message {
+	mi := &file_pkg_api_lookout_lookout_proto_msgTypes[38]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TerminalSize.ProtoReflect.Descriptor instead.
+func (*TerminalSize) Descriptor() ([]byte, []int) {
+	return file_pkg_api_lookout_lookout_proto_rawDescGZIP(), []int{38}
+}
+
+func (x *TerminalSize) GetWidth() uint32 {
+	if x != nil {
+		return x.Width
+	}
+	return 0
+}
+
+func (x *TerminalSize) GetHeight() uint32 {
+	if x != nil {
+		return x.Height
+	}
+	return 0
+}
+
+// What becomes of a command, in order.
+type ExecResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Types that are valid to be assigned to Message:
+	//
+	//	*ExecResponse_Stdout
+	//	*ExecResponse_Stderr
+	//	*ExecResponse_ExitCode
+	Message       isExecResponse_Message `protobuf_oneof:"message"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExecResponse) Reset() {
+	*x = ExecResponse{}
+	mi := &file_pkg_api_lookout_lookout_proto_msgTypes[39]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExecResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExecResponse) ProtoMessage() {}
+
+func (x *ExecResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_pkg_api_lookout_lookout_proto_msgTypes[39]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExecResponse.ProtoReflect.Descriptor instead.
+func (*ExecResponse) Descriptor() ([]byte, []int) {
+	return file_pkg_api_lookout_lookout_proto_rawDescGZIP(), []int{39}
+}
+
+func (x *ExecResponse) GetMessage() isExecResponse_Message {
+	if x != nil {
+		return x.Message
+	}
+	return nil
+}
+
+func (x *ExecResponse) GetStdout() []byte {
+	if x != nil {
+		if x, ok := x.Message.(*ExecResponse_Stdout); ok {
+			return x.Stdout
+		}
+	}
+	return nil
+}
+
+func (x *ExecResponse) GetStderr() []byte {
+	if x != nil {
+		if x, ok := x.Message.(*ExecResponse_Stderr); ok {
+			return x.Stderr
+		}
+	}
+	return nil
+}
+
+func (x *ExecResponse) GetExitCode() int32 {
+	if x != nil {
+		if x, ok := x.Message.(*ExecResponse_ExitCode); ok {
+			return x.ExitCode
+		}
+	}
+	return 0
+}
+
+type isExecResponse_Message interface {
+	isExecResponse_Message()
+}
+
+type ExecResponse_Stdout struct {
+	Stdout []byte `protobuf:"bytes,1,opt,name=stdout,proto3,oneof"`
+}
+
+type ExecResponse_Stderr struct {
+	// With a terminal there is none: it shows both as one.
+	Stderr []byte `protobuf:"bytes,2,opt,name=stderr,proto3,oneof"`
+}
+
+type ExecResponse_ExitCode struct {
+	// The last message.
+	ExitCode int32 `protobuf:"varint,3,opt,name=exit_code,json=exitCode,proto3,oneof"`
+}
+
+func (*ExecResponse_Stdout) isExecResponse_Message() {}
+
+func (*ExecResponse_Stderr) isExecResponse_Message() {}
+
+func (*ExecResponse_ExitCode) isExecResponse_Message() {}
+
 var File_pkg_api_lookout_lookout_proto protoreflect.FileDescriptor
 
 const file_pkg_api_lookout_lookout_proto_rawDesc = "" +
@@ -3239,7 +3603,29 @@ const file_pkg_api_lookout_lookout_proto_rawDesc = "" +
 	"\ttimestamp\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\ttimestamp\x12\x1c\n" +
 	"\tcontainer\x18\x02 \x01(\tR\tcontainer\x12\x16\n" +
 	"\x06stream\x18\x03 \x01(\tR\x06stream\x12\x12\n" +
-	"\x04line\x18\x04 \x01(\tR\x04line*\x90\x01\n" +
+	"\x04line\x18\x04 \x01(\tR\x04line\"\xb0\x01\n" +
+	"\vExecRequest\x12*\n" +
+	"\x05start\x18\x01 \x01(\v2\x12.lookout.ExecStartH\x00R\x05start\x12\x16\n" +
+	"\x05input\x18\x02 \x01(\fH\x00R\x05input\x12!\n" +
+	"\vinput_ended\x18\x03 \x01(\bH\x00R\n" +
+	"inputEnded\x12/\n" +
+	"\x06resize\x18\x04 \x01(\v2\x15.lookout.TerminalSizeH\x00R\x06resizeB\t\n" +
+	"\amessage\"\xb4\x01\n" +
+	"\tExecStart\x12\x15\n" +
+	"\x06job_id\x18\x01 \x01(\tR\x05jobId\x12\x15\n" +
+	"\x06run_id\x18\x02 \x01(\tR\x05runId\x12\x1c\n" +
+	"\tcontainer\x18\x03 \x01(\tR\tcontainer\x12\x12\n" +
+	"\x04args\x18\x04 \x03(\tR\x04args\x121\n" +
+	"\bterminal\x18\x05 \x01(\v2\x15.lookout.TerminalSizeR\bterminal\x12\x14\n" +
+	"\x05input\x18\x06 \x01(\bR\x05input\"<\n" +
+	"\fTerminalSize\x12\x14\n" +
+	"\x05width\x18\x01 \x01(\rR\x05width\x12\x16\n" +
+	"\x06height\x18\x02 \x01(\rR\x06height\"l\n" +
+	"\fExecResponse\x12\x18\n" +
+	"\x06stdout\x18\x01 \x01(\fH\x00R\x06stdout\x12\x18\n" +
+	"\x06stderr\x18\x02 \x01(\fH\x00R\x06stderr\x12\x1d\n" +
+	"\texit_code\x18\x03 \x01(\x05H\x00R\bexitCodeB\t\n" +
+	"\amessage*\x90\x01\n" +
 	"\x05Match\x12\n" +
 	"\n" +
 	"\x06EQUALS\x10\x00\x12\f\n" +
@@ -3255,7 +3641,7 @@ const file_pkg_api_lookout_lookout_proto_rawDesc = "" +
 	"\tDirection\x12\x0e\n" +
 	"\n" +
 	"DESCENDING\x10\x00\x12\r\n" +
-	"\tASCENDING\x10\x012\xd5\a\n" +
+	"\tASCENDING\x10\x012\x8e\b\n" +
 	"\aLookout\x12Y\n" +
 	"\aGetJobs\x12\x17.lookout.GetJobsRequest\x1a\x18.lookout.GetJobsResponse\"\x1b\x82\xd3\xe4\x93\x02\x15:\x01*\"\x10/v1/lookout/jobs\x12P\n" +
 	"\x06GetJob\x12\x16.lookout.GetJobRequest\x1a\f.lookout.Job\" \x82\xd3\xe4\x93\x02\x1a\x12\x18/v1/lookout/job/{job_id}\x12a\n" +
@@ -3268,7 +3654,8 @@ const file_pkg_api_lookout_lookout_proto_rawDesc = "" +
 	"\n" +
 	"ListQueues\x12\x1a.lookout.ListQueuesRequest\x1a\x1b.lookout.ListQueuesResponse\"\x1a\x82\xd3\xe4\x93\x02\x14\x12\x12/v1/lookout/queues\x12m\n" +
 	"\rListExecutors\x12\x1d.lookout.ListExecutorsRequest\x1a\x1e.lookout.ListExecutorsResponse\"\x1d\x82\xd3\xe4\x93\x02\x17\x12\x15/v1/lookout/executors\x12P\n" +
-	"\aGetLogs\x12\x14.lookout.LogsRequest\x1a\x10.lookout.LogLine\"\x1b\x82\xd3\xe4\x93\x02\x15:\x01*\"\x10/v1/lookout/logs0\x01Bo\n" +
+	"\aGetLogs\x12\x14.lookout.LogsRequest\x1a\x10.lookout.LogLine\"\x1b\x82\xd3\xe4\x93\x02\x15:\x01*\"\x10/v1/lookout/logs0\x01\x127\n" +
+	"\x04Exec\x12\x14.lookout.ExecRequest\x1a\x15.lookout.ExecResponse(\x010\x01Bo\n" +
 	"\vcom.lookoutB\fLookoutProtoP\x01Z\x16armada/pkg/api/lookout\xa2\x02\x03LXX\xaa\x02\aLookout\xca\x02\aLookout\xe2\x02\x13Lookout\\GPBMetadata\xea\x02\aLookoutb\x06proto3"
 
 var (
@@ -3284,7 +3671,7 @@ func file_pkg_api_lookout_lookout_proto_rawDescGZIP() []byte {
 }
 
 var file_pkg_api_lookout_lookout_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_pkg_api_lookout_lookout_proto_msgTypes = make([]protoimpl.MessageInfo, 52)
+var file_pkg_api_lookout_lookout_proto_msgTypes = make([]protoimpl.MessageInfo, 56)
 var file_pkg_api_lookout_lookout_proto_goTypes = []any{
 	(Match)(0),                    // 0: lookout.Match
 	(Direction)(0),                // 1: lookout.Direction
@@ -3324,119 +3711,128 @@ var file_pkg_api_lookout_lookout_proto_goTypes = []any{
 	(*Container)(nil),             // 35: lookout.Container
 	(*LogsRequest)(nil),           // 36: lookout.LogsRequest
 	(*LogLine)(nil),               // 37: lookout.LogLine
-	nil,                           // 38: lookout.JobGroup.StatesEntry
-	nil,                           // 39: lookout.JobSetSummary.StatesEntry
-	nil,                           // 40: lookout.QueueSummary.StatesEntry
-	nil,                           // 41: lookout.QueueShare.AllocatedEntry
-	nil,                           // 42: lookout.ExecutorSummary.AllocatableEntry
-	nil,                           // 43: lookout.ExecutorSummary.UsedEntry
-	nil,                           // 44: lookout.NodeSummary.AllocatableEntry
-	nil,                           // 45: lookout.NodeSummary.UsedEntry
-	nil,                           // 46: lookout.NodeSummary.UsedByOthersEntry
-	nil,                           // 47: lookout.NodeSummary.LabelsEntry
-	nil,                           // 48: lookout.JobSpec.LabelsEntry
-	nil,                           // 49: lookout.JobSpec.AnnotationsEntry
-	nil,                           // 50: lookout.RunSpec.LabelsEntry
-	nil,                           // 51: lookout.RunSpec.AnnotationsEntry
-	nil,                           // 52: lookout.Job.ResourcesEntry
-	nil,                           // 53: lookout.Job.AnnotationsEntry
-	(*durationpb.Duration)(nil),   // 54: google.protobuf.Duration
-	(*timestamppb.Timestamp)(nil), // 55: google.protobuf.Timestamp
-	(api.JobState)(0),             // 56: api.JobState
-	(*v1.PodSpec)(nil),            // 57: k8s.io.api.core.v1.PodSpec
-	(api.JobRunState)(0),          // 58: api.JobRunState
+	(*ExecRequest)(nil),           // 38: lookout.ExecRequest
+	(*ExecStart)(nil),             // 39: lookout.ExecStart
+	(*TerminalSize)(nil),          // 40: lookout.TerminalSize
+	(*ExecResponse)(nil),          // 41: lookout.ExecResponse
+	nil,                           // 42: lookout.JobGroup.StatesEntry
+	nil,                           // 43: lookout.JobSetSummary.StatesEntry
+	nil,                           // 44: lookout.QueueSummary.StatesEntry
+	nil,                           // 45: lookout.QueueShare.AllocatedEntry
+	nil,                           // 46: lookout.ExecutorSummary.AllocatableEntry
+	nil,                           // 47: lookout.ExecutorSummary.UsedEntry
+	nil,                           // 48: lookout.NodeSummary.AllocatableEntry
+	nil,                           // 49: lookout.NodeSummary.UsedEntry
+	nil,                           // 50: lookout.NodeSummary.UsedByOthersEntry
+	nil,                           // 51: lookout.NodeSummary.LabelsEntry
+	nil,                           // 52: lookout.JobSpec.LabelsEntry
+	nil,                           // 53: lookout.JobSpec.AnnotationsEntry
+	nil,                           // 54: lookout.RunSpec.LabelsEntry
+	nil,                           // 55: lookout.RunSpec.AnnotationsEntry
+	nil,                           // 56: lookout.Job.ResourcesEntry
+	nil,                           // 57: lookout.Job.AnnotationsEntry
+	(*durationpb.Duration)(nil),   // 58: google.protobuf.Duration
+	(*timestamppb.Timestamp)(nil), // 59: google.protobuf.Timestamp
+	(api.JobState)(0),             // 60: api.JobState
+	(*v1.PodSpec)(nil),            // 61: k8s.io.api.core.v1.PodSpec
+	(api.JobRunState)(0),          // 62: api.JobRunState
 }
 var file_pkg_api_lookout_lookout_proto_depIdxs = []int32{
 	3,  // 0: lookout.GetJobsRequest.filters:type_name -> lookout.Filter
 	4,  // 1: lookout.GetJobsRequest.order:type_name -> lookout.Order
-	54, // 2: lookout.GetJobsRequest.time_budget:type_name -> google.protobuf.Duration
+	58, // 2: lookout.GetJobsRequest.time_budget:type_name -> google.protobuf.Duration
 	0,  // 3: lookout.Filter.match:type_name -> lookout.Match
 	1,  // 4: lookout.Order.direction:type_name -> lookout.Direction
 	31, // 5: lookout.GetJobsResponse.jobs:type_name -> lookout.Job
-	55, // 6: lookout.GetJobsResponse.searched_until:type_name -> google.protobuf.Timestamp
+	59, // 6: lookout.GetJobsResponse.searched_until:type_name -> google.protobuf.Timestamp
 	3,  // 7: lookout.CountJobsRequest.filters:type_name -> lookout.Filter
-	54, // 8: lookout.CountJobsRequest.time_budget:type_name -> google.protobuf.Duration
+	58, // 8: lookout.CountJobsRequest.time_budget:type_name -> google.protobuf.Duration
 	3,  // 9: lookout.GroupJobsRequest.filters:type_name -> lookout.Filter
-	54, // 10: lookout.GroupJobsRequest.time_budget:type_name -> google.protobuf.Duration
+	58, // 10: lookout.GroupJobsRequest.time_budget:type_name -> google.protobuf.Duration
 	10, // 11: lookout.GroupJobsResponse.groups:type_name -> lookout.JobGroup
-	55, // 12: lookout.GroupJobsResponse.searched_until:type_name -> google.protobuf.Timestamp
-	38, // 13: lookout.JobGroup.states:type_name -> lookout.JobGroup.StatesEntry
+	59, // 12: lookout.GroupJobsResponse.searched_until:type_name -> google.protobuf.Timestamp
+	42, // 13: lookout.JobGroup.states:type_name -> lookout.JobGroup.StatesEntry
 	11, // 14: lookout.JobGroup.submitted:type_name -> lookout.Times
 	11, // 15: lookout.JobGroup.last_transition:type_name -> lookout.Times
-	55, // 16: lookout.Times.earliest:type_name -> google.protobuf.Timestamp
-	55, // 17: lookout.Times.latest:type_name -> google.protobuf.Timestamp
-	55, // 18: lookout.Times.mean:type_name -> google.protobuf.Timestamp
+	59, // 16: lookout.Times.earliest:type_name -> google.protobuf.Timestamp
+	59, // 17: lookout.Times.latest:type_name -> google.protobuf.Timestamp
+	59, // 18: lookout.Times.mean:type_name -> google.protobuf.Timestamp
 	3,  // 19: lookout.WatchJobsRequest.filters:type_name -> lookout.Filter
-	54, // 20: lookout.WatchJobsRequest.interval:type_name -> google.protobuf.Duration
+	58, // 20: lookout.WatchJobsRequest.interval:type_name -> google.protobuf.Duration
 	14, // 21: lookout.JobChanges.jobs:type_name -> lookout.JobChange
-	55, // 22: lookout.JobChanges.at:type_name -> google.protobuf.Timestamp
-	56, // 23: lookout.JobChange.state:type_name -> api.JobState
-	55, // 24: lookout.JobChange.last_transition:type_name -> google.protobuf.Timestamp
+	59, // 22: lookout.JobChanges.at:type_name -> google.protobuf.Timestamp
+	60, // 23: lookout.JobChange.state:type_name -> api.JobState
+	59, // 24: lookout.JobChange.last_transition:type_name -> google.protobuf.Timestamp
 	17, // 25: lookout.ListJobSetsResponse.job_sets:type_name -> lookout.JobSetSummary
-	39, // 26: lookout.JobSetSummary.states:type_name -> lookout.JobSetSummary.StatesEntry
+	43, // 26: lookout.JobSetSummary.states:type_name -> lookout.JobSetSummary.StatesEntry
 	20, // 27: lookout.ListQueuesResponse.queues:type_name -> lookout.QueueSummary
-	40, // 28: lookout.QueueSummary.states:type_name -> lookout.QueueSummary.StatesEntry
+	44, // 28: lookout.QueueSummary.states:type_name -> lookout.QueueSummary.StatesEntry
 	22, // 29: lookout.QueueSummary.shares:type_name -> lookout.QueueShare
 	21, // 30: lookout.QueueSummary.changes:type_name -> lookout.QueueChange
-	55, // 31: lookout.QueueChange.time:type_name -> google.protobuf.Timestamp
-	41, // 32: lookout.QueueShare.allocated:type_name -> lookout.QueueShare.AllocatedEntry
+	59, // 31: lookout.QueueChange.time:type_name -> google.protobuf.Timestamp
+	45, // 32: lookout.QueueShare.allocated:type_name -> lookout.QueueShare.AllocatedEntry
 	25, // 33: lookout.ListExecutorsResponse.executors:type_name -> lookout.ExecutorSummary
-	55, // 34: lookout.ExecutorSummary.last_heard:type_name -> google.protobuf.Timestamp
-	42, // 35: lookout.ExecutorSummary.allocatable:type_name -> lookout.ExecutorSummary.AllocatableEntry
-	43, // 36: lookout.ExecutorSummary.used:type_name -> lookout.ExecutorSummary.UsedEntry
+	59, // 34: lookout.ExecutorSummary.last_heard:type_name -> google.protobuf.Timestamp
+	46, // 35: lookout.ExecutorSummary.allocatable:type_name -> lookout.ExecutorSummary.AllocatableEntry
+	47, // 36: lookout.ExecutorSummary.used:type_name -> lookout.ExecutorSummary.UsedEntry
 	26, // 37: lookout.ExecutorSummary.nodes:type_name -> lookout.NodeSummary
-	44, // 38: lookout.NodeSummary.allocatable:type_name -> lookout.NodeSummary.AllocatableEntry
-	45, // 39: lookout.NodeSummary.used:type_name -> lookout.NodeSummary.UsedEntry
-	46, // 40: lookout.NodeSummary.used_by_others:type_name -> lookout.NodeSummary.UsedByOthersEntry
-	47, // 41: lookout.NodeSummary.labels:type_name -> lookout.NodeSummary.LabelsEntry
-	57, // 42: lookout.JobSpec.submitted:type_name -> k8s.io.api.core.v1.PodSpec
-	48, // 43: lookout.JobSpec.labels:type_name -> lookout.JobSpec.LabelsEntry
-	49, // 44: lookout.JobSpec.annotations:type_name -> lookout.JobSpec.AnnotationsEntry
+	48, // 38: lookout.NodeSummary.allocatable:type_name -> lookout.NodeSummary.AllocatableEntry
+	49, // 39: lookout.NodeSummary.used:type_name -> lookout.NodeSummary.UsedEntry
+	50, // 40: lookout.NodeSummary.used_by_others:type_name -> lookout.NodeSummary.UsedByOthersEntry
+	51, // 41: lookout.NodeSummary.labels:type_name -> lookout.NodeSummary.LabelsEntry
+	61, // 42: lookout.JobSpec.submitted:type_name -> k8s.io.api.core.v1.PodSpec
+	52, // 43: lookout.JobSpec.labels:type_name -> lookout.JobSpec.LabelsEntry
+	53, // 44: lookout.JobSpec.annotations:type_name -> lookout.JobSpec.AnnotationsEntry
 	29, // 45: lookout.JobSpec.as_run:type_name -> lookout.RunSpec
-	57, // 46: lookout.RunSpec.spec:type_name -> k8s.io.api.core.v1.PodSpec
-	50, // 47: lookout.RunSpec.labels:type_name -> lookout.RunSpec.LabelsEntry
-	51, // 48: lookout.RunSpec.annotations:type_name -> lookout.RunSpec.AnnotationsEntry
-	56, // 49: lookout.Job.state:type_name -> api.JobState
-	52, // 50: lookout.Job.resources:type_name -> lookout.Job.ResourcesEntry
-	53, // 51: lookout.Job.annotations:type_name -> lookout.Job.AnnotationsEntry
-	55, // 52: lookout.Job.submitted:type_name -> google.protobuf.Timestamp
-	55, // 53: lookout.Job.last_transition:type_name -> google.protobuf.Timestamp
+	61, // 46: lookout.RunSpec.spec:type_name -> k8s.io.api.core.v1.PodSpec
+	54, // 47: lookout.RunSpec.labels:type_name -> lookout.RunSpec.LabelsEntry
+	55, // 48: lookout.RunSpec.annotations:type_name -> lookout.RunSpec.AnnotationsEntry
+	60, // 49: lookout.Job.state:type_name -> api.JobState
+	56, // 50: lookout.Job.resources:type_name -> lookout.Job.ResourcesEntry
+	57, // 51: lookout.Job.annotations:type_name -> lookout.Job.AnnotationsEntry
+	59, // 52: lookout.Job.submitted:type_name -> google.protobuf.Timestamp
+	59, // 53: lookout.Job.last_transition:type_name -> google.protobuf.Timestamp
 	34, // 54: lookout.Job.runs:type_name -> lookout.Run
 	32, // 55: lookout.Job.standing:type_name -> lookout.Standing
 	33, // 56: lookout.Standing.pools:type_name -> lookout.PoolStanding
-	58, // 57: lookout.Run.state:type_name -> api.JobRunState
-	55, // 58: lookout.Run.leased:type_name -> google.protobuf.Timestamp
-	55, // 59: lookout.Run.pending:type_name -> google.protobuf.Timestamp
-	55, // 60: lookout.Run.started:type_name -> google.protobuf.Timestamp
-	55, // 61: lookout.Run.finished:type_name -> google.protobuf.Timestamp
+	62, // 57: lookout.Run.state:type_name -> api.JobRunState
+	59, // 58: lookout.Run.leased:type_name -> google.protobuf.Timestamp
+	59, // 59: lookout.Run.pending:type_name -> google.protobuf.Timestamp
+	59, // 60: lookout.Run.started:type_name -> google.protobuf.Timestamp
+	59, // 61: lookout.Run.finished:type_name -> google.protobuf.Timestamp
 	35, // 62: lookout.Run.containers:type_name -> lookout.Container
-	55, // 63: lookout.LogsRequest.since:type_name -> google.protobuf.Timestamp
-	55, // 64: lookout.LogLine.timestamp:type_name -> google.protobuf.Timestamp
-	2,  // 65: lookout.Lookout.GetJobs:input_type -> lookout.GetJobsRequest
-	30, // 66: lookout.Lookout.GetJob:input_type -> lookout.GetJobRequest
-	27, // 67: lookout.Lookout.GetJobSpec:input_type -> lookout.GetJobSpecRequest
-	6,  // 68: lookout.Lookout.CountJobs:input_type -> lookout.CountJobsRequest
-	8,  // 69: lookout.Lookout.GroupJobs:input_type -> lookout.GroupJobsRequest
-	12, // 70: lookout.Lookout.WatchJobs:input_type -> lookout.WatchJobsRequest
-	15, // 71: lookout.Lookout.ListJobSets:input_type -> lookout.ListJobSetsRequest
-	18, // 72: lookout.Lookout.ListQueues:input_type -> lookout.ListQueuesRequest
-	23, // 73: lookout.Lookout.ListExecutors:input_type -> lookout.ListExecutorsRequest
-	36, // 74: lookout.Lookout.GetLogs:input_type -> lookout.LogsRequest
-	5,  // 75: lookout.Lookout.GetJobs:output_type -> lookout.GetJobsResponse
-	31, // 76: lookout.Lookout.GetJob:output_type -> lookout.Job
-	28, // 77: lookout.Lookout.GetJobSpec:output_type -> lookout.JobSpec
-	7,  // 78: lookout.Lookout.CountJobs:output_type -> lookout.CountJobsResponse
-	9,  // 79: lookout.Lookout.GroupJobs:output_type -> lookout.GroupJobsResponse
-	13, // 80: lookout.Lookout.WatchJobs:output_type -> lookout.JobChanges
-	16, // 81: lookout.Lookout.ListJobSets:output_type -> lookout.ListJobSetsResponse
-	19, // 82: lookout.Lookout.ListQueues:output_type -> lookout.ListQueuesResponse
-	24, // 83: lookout.Lookout.ListExecutors:output_type -> lookout.ListExecutorsResponse
-	37, // 84: lookout.Lookout.GetLogs:output_type -> lookout.LogLine
-	75, // [75:85] is the sub-list for method output_type
-	65, // [65:75] is the sub-list for method input_type
-	65, // [65:65] is the sub-list for extension type_name
-	65, // [65:65] is the sub-list for extension extendee
-	0,  // [0:65] is the sub-list for field type_name
+	59, // 63: lookout.LogsRequest.since:type_name -> google.protobuf.Timestamp
+	59, // 64: lookout.LogLine.timestamp:type_name -> google.protobuf.Timestamp
+	39, // 65: lookout.ExecRequest.start:type_name -> lookout.ExecStart
+	40, // 66: lookout.ExecRequest.resize:type_name -> lookout.TerminalSize
+	40, // 67: lookout.ExecStart.terminal:type_name -> lookout.TerminalSize
+	2,  // 68: lookout.Lookout.GetJobs:input_type -> lookout.GetJobsRequest
+	30, // 69: lookout.Lookout.GetJob:input_type -> lookout.GetJobRequest
+	27, // 70: lookout.Lookout.GetJobSpec:input_type -> lookout.GetJobSpecRequest
+	6,  // 71: lookout.Lookout.CountJobs:input_type -> lookout.CountJobsRequest
+	8,  // 72: lookout.Lookout.GroupJobs:input_type -> lookout.GroupJobsRequest
+	12, // 73: lookout.Lookout.WatchJobs:input_type -> lookout.WatchJobsRequest
+	15, // 74: lookout.Lookout.ListJobSets:input_type -> lookout.ListJobSetsRequest
+	18, // 75: lookout.Lookout.ListQueues:input_type -> lookout.ListQueuesRequest
+	23, // 76: lookout.Lookout.ListExecutors:input_type -> lookout.ListExecutorsRequest
+	36, // 77: lookout.Lookout.GetLogs:input_type -> lookout.LogsRequest
+	38, // 78: lookout.Lookout.Exec:input_type -> lookout.ExecRequest
+	5,  // 79: lookout.Lookout.GetJobs:output_type -> lookout.GetJobsResponse
+	31, // 80: lookout.Lookout.GetJob:output_type -> lookout.Job
+	28, // 81: lookout.Lookout.GetJobSpec:output_type -> lookout.JobSpec
+	7,  // 82: lookout.Lookout.CountJobs:output_type -> lookout.CountJobsResponse
+	9,  // 83: lookout.Lookout.GroupJobs:output_type -> lookout.GroupJobsResponse
+	13, // 84: lookout.Lookout.WatchJobs:output_type -> lookout.JobChanges
+	16, // 85: lookout.Lookout.ListJobSets:output_type -> lookout.ListJobSetsResponse
+	19, // 86: lookout.Lookout.ListQueues:output_type -> lookout.ListQueuesResponse
+	24, // 87: lookout.Lookout.ListExecutors:output_type -> lookout.ListExecutorsResponse
+	37, // 88: lookout.Lookout.GetLogs:output_type -> lookout.LogLine
+	41, // 89: lookout.Lookout.Exec:output_type -> lookout.ExecResponse
+	79, // [79:90] is the sub-list for method output_type
+	68, // [68:79] is the sub-list for method input_type
+	68, // [68:68] is the sub-list for extension type_name
+	68, // [68:68] is the sub-list for extension extendee
+	0,  // [0:68] is the sub-list for field type_name
 }
 
 func init() { file_pkg_api_lookout_lookout_proto_init() }
@@ -3445,13 +3841,24 @@ func file_pkg_api_lookout_lookout_proto_init() {
 		return
 	}
 	file_pkg_api_lookout_lookout_proto_msgTypes[32].OneofWrappers = []any{}
+	file_pkg_api_lookout_lookout_proto_msgTypes[36].OneofWrappers = []any{
+		(*ExecRequest_Start)(nil),
+		(*ExecRequest_Input)(nil),
+		(*ExecRequest_InputEnded)(nil),
+		(*ExecRequest_Resize)(nil),
+	}
+	file_pkg_api_lookout_lookout_proto_msgTypes[39].OneofWrappers = []any{
+		(*ExecResponse_Stdout)(nil),
+		(*ExecResponse_Stderr)(nil),
+		(*ExecResponse_ExitCode)(nil),
+	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_pkg_api_lookout_lookout_proto_rawDesc), len(file_pkg_api_lookout_lookout_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   52,
+			NumMessages:   56,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -32,6 +32,7 @@ const (
 	Lookout_ListQueues_FullMethodName    = "/lookout.Lookout/ListQueues"
 	Lookout_ListExecutors_FullMethodName = "/lookout.Lookout/ListExecutors"
 	Lookout_GetLogs_FullMethodName       = "/lookout.Lookout/GetLogs"
+	Lookout_Exec_FullMethodName          = "/lookout.Lookout/Exec"
 )
 
 // LookoutClient is the client API for Lookout service.
@@ -66,6 +67,13 @@ type LookoutClient interface {
 	// Streams the log of a container. UNAVAILABLE when the executor that has it cannot be reached,
 	// NOT_FOUND when it is gone.
 	GetLogs(ctx context.Context, in *LogsRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[LogLine], error)
+	// Runs a command in a container of a running job. The first message says which; those after it
+	// are the command's input and the sizes of its terminal. The answers are what it writes, and at
+	// the end its exit code. The command ends when the caller leaves. Takes the right to exec, which no
+	// other right brings. FAILED_PRECONDITION when the job does not run or its executor runs no commands,
+	// RESOURCE_EXHAUSTED when that runs as many as it may, UNAVAILABLE when it cannot be reached any
+	// more. Over gRPC only: REST has no calls that go both ways.
+	Exec(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[ExecRequest, ExecResponse], error)
 }
 
 type lookoutClient struct {
@@ -194,6 +202,19 @@ func (c *lookoutClient) GetLogs(ctx context.Context, in *LogsRequest, opts ...gr
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type Lookout_GetLogsClient = grpc.ServerStreamingClient[LogLine]
 
+func (c *lookoutClient) Exec(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[ExecRequest, ExecResponse], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &Lookout_ServiceDesc.Streams[2], Lookout_Exec_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[ExecRequest, ExecResponse]{ClientStream: stream}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Lookout_ExecClient = grpc.BidiStreamingClient[ExecRequest, ExecResponse]
+
 // LookoutServer is the server API for Lookout service.
 // All implementations must embed UnimplementedLookoutServer
 // for forward compatibility.
@@ -226,6 +247,13 @@ type LookoutServer interface {
 	// Streams the log of a container. UNAVAILABLE when the executor that has it cannot be reached,
 	// NOT_FOUND when it is gone.
 	GetLogs(*LogsRequest, grpc.ServerStreamingServer[LogLine]) error
+	// Runs a command in a container of a running job. The first message says which; those after it
+	// are the command's input and the sizes of its terminal. The answers are what it writes, and at
+	// the end its exit code. The command ends when the caller leaves. Takes the right to exec, which no
+	// other right brings. FAILED_PRECONDITION when the job does not run or its executor runs no commands,
+	// RESOURCE_EXHAUSTED when that runs as many as it may, UNAVAILABLE when it cannot be reached any
+	// more. Over gRPC only: REST has no calls that go both ways.
+	Exec(grpc.BidiStreamingServer[ExecRequest, ExecResponse]) error
 	mustEmbedUnimplementedLookoutServer()
 }
 
@@ -265,6 +293,9 @@ func (UnimplementedLookoutServer) ListExecutors(context.Context, *ListExecutorsR
 }
 func (UnimplementedLookoutServer) GetLogs(*LogsRequest, grpc.ServerStreamingServer[LogLine]) error {
 	return status.Error(codes.Unimplemented, "method GetLogs not implemented")
+}
+func (UnimplementedLookoutServer) Exec(grpc.BidiStreamingServer[ExecRequest, ExecResponse]) error {
+	return status.Error(codes.Unimplemented, "method Exec not implemented")
 }
 func (UnimplementedLookoutServer) mustEmbedUnimplementedLookoutServer() {}
 func (UnimplementedLookoutServer) testEmbeddedByValue()                 {}
@@ -453,6 +484,13 @@ func _Lookout_GetLogs_Handler(srv interface{}, stream grpc.ServerStream) error {
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type Lookout_GetLogsServer = grpc.ServerStreamingServer[LogLine]
 
+func _Lookout_Exec_Handler(srv interface{}, stream grpc.ServerStream) error {
+	return srv.(LookoutServer).Exec(&grpc.GenericServerStream[ExecRequest, ExecResponse]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Lookout_ExecServer = grpc.BidiStreamingServer[ExecRequest, ExecResponse]
+
 // Lookout_ServiceDesc is the grpc.ServiceDesc for Lookout service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -503,6 +541,12 @@ var Lookout_ServiceDesc = grpc.ServiceDesc{
 			StreamName:    "GetLogs",
 			Handler:       _Lookout_GetLogs_Handler,
 			ServerStreams: true,
+		},
+		{
+			StreamName:    "Exec",
+			Handler:       _Lookout_Exec_Handler,
+			ServerStreams: true,
+			ClientStreams: true,
 		},
 	},
 	Metadata: "pkg/api/lookout/lookout.proto",

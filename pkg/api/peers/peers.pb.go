@@ -367,6 +367,70 @@ func (x *LogsRequest) GetLog() *lookout.LogsRequest {
 	return nil
 }
 
+// What whoever gives a command says.
+type ExecRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The executor that has the run; in the first message only.
+	Executor string `protobuf:"bytes,1,opt,name=executor,proto3" json:"executor,omitempty"`
+	// Who gives it; in the first message only.
+	User string `protobuf:"bytes,2,opt,name=user,proto3" json:"user,omitempty"`
+	// In its start, run_id is set; job_id is not looked at.
+	Message       *lookout.ExecRequest `protobuf:"bytes,3,opt,name=message,proto3" json:"message,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExecRequest) Reset() {
+	*x = ExecRequest{}
+	mi := &file_pkg_api_peers_peers_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExecRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExecRequest) ProtoMessage() {}
+
+func (x *ExecRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_pkg_api_peers_peers_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExecRequest.ProtoReflect.Descriptor instead.
+func (*ExecRequest) Descriptor() ([]byte, []int) {
+	return file_pkg_api_peers_peers_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *ExecRequest) GetExecutor() string {
+	if x != nil {
+		return x.Executor
+	}
+	return ""
+}
+
+func (x *ExecRequest) GetUser() string {
+	if x != nil {
+		return x.User
+	}
+	return ""
+}
+
+func (x *ExecRequest) GetMessage() *lookout.ExecRequest {
+	if x != nil {
+		return x.Message
+	}
+	return nil
+}
+
 // Which jobs wait.
 type WaitsRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -377,7 +441,7 @@ type WaitsRequest struct {
 
 func (x *WaitsRequest) Reset() {
 	*x = WaitsRequest{}
-	mi := &file_pkg_api_peers_peers_proto_msgTypes[7]
+	mi := &file_pkg_api_peers_peers_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -389,7 +453,7 @@ func (x *WaitsRequest) String() string {
 func (*WaitsRequest) ProtoMessage() {}
 
 func (x *WaitsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_pkg_api_peers_peers_proto_msgTypes[7]
+	mi := &file_pkg_api_peers_peers_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -402,7 +466,7 @@ func (x *WaitsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WaitsRequest.ProtoReflect.Descriptor instead.
 func (*WaitsRequest) Descriptor() ([]byte, []int) {
-	return file_pkg_api_peers_peers_proto_rawDescGZIP(), []int{7}
+	return file_pkg_api_peers_peers_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *WaitsRequest) GetJobs() []*Job {
@@ -427,7 +491,7 @@ type Job struct {
 
 func (x *Job) Reset() {
 	*x = Job{}
-	mi := &file_pkg_api_peers_peers_proto_msgTypes[8]
+	mi := &file_pkg_api_peers_peers_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -439,7 +503,7 @@ func (x *Job) String() string {
 func (*Job) ProtoMessage() {}
 
 func (x *Job) ProtoReflect() protoreflect.Message {
-	mi := &file_pkg_api_peers_peers_proto_msgTypes[8]
+	mi := &file_pkg_api_peers_peers_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -452,7 +516,7 @@ func (x *Job) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Job.ProtoReflect.Descriptor instead.
 func (*Job) Descriptor() ([]byte, []int) {
-	return file_pkg_api_peers_peers_proto_rawDescGZIP(), []int{8}
+	return file_pkg_api_peers_peers_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Job) GetQueue() string {
@@ -495,7 +559,7 @@ type WaitsResponse struct {
 
 func (x *WaitsResponse) Reset() {
 	*x = WaitsResponse{}
-	mi := &file_pkg_api_peers_peers_proto_msgTypes[9]
+	mi := &file_pkg_api_peers_peers_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -507,7 +571,7 @@ func (x *WaitsResponse) String() string {
 func (*WaitsResponse) ProtoMessage() {}
 
 func (x *WaitsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_pkg_api_peers_peers_proto_msgTypes[9]
+	mi := &file_pkg_api_peers_peers_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -520,7 +584,7 @@ func (x *WaitsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WaitsResponse.ProtoReflect.Descriptor instead.
 func (*WaitsResponse) Descriptor() ([]byte, []int) {
-	return file_pkg_api_peers_peers_proto_rawDescGZIP(), []int{9}
+	return file_pkg_api_peers_peers_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *WaitsResponse) GetReasons() []string {
@@ -551,7 +615,11 @@ const file_pkg_api_peers_peers_proto_rawDesc = "" +
 	"\x05queue\x18\x02 \x01(\tR\x05queue\"Q\n" +
 	"\vLogsRequest\x12\x1a\n" +
 	"\bexecutor\x18\x01 \x01(\tR\bexecutor\x12&\n" +
-	"\x03log\x18\x02 \x01(\v2\x14.lookout.LogsRequestR\x03log\".\n" +
+	"\x03log\x18\x02 \x01(\v2\x14.lookout.LogsRequestR\x03log\"m\n" +
+	"\vExecRequest\x12\x1a\n" +
+	"\bexecutor\x18\x01 \x01(\tR\bexecutor\x12\x12\n" +
+	"\x04user\x18\x02 \x01(\tR\x04user\x12.\n" +
+	"\amessage\x18\x03 \x01(\v2\x14.lookout.ExecRequestR\amessage\".\n" +
 	"\fWaitsRequest\x12\x1e\n" +
 	"\x04jobs\x18\x01 \x03(\v2\n" +
 	".peers.JobR\x04jobs\"^\n" +
@@ -561,9 +629,10 @@ const file_pkg_api_peers_peers_proto_rawDesc = "" +
 	"\x05shape\x18\x03 \x01(\tR\x05shape\x12\x12\n" +
 	"\x04gang\x18\x04 \x01(\tR\x04gang\")\n" +
 	"\rWaitsResponse\x12\x18\n" +
-	"\areasons\x18\x01 \x03(\tR\areasons2\x9f\x02\n" +
+	"\areasons\x18\x01 \x03(\tR\areasons2\xd6\x02\n" +
 	"\x05Peers\x12.\n" +
-	"\x04Logs\x12\x12.peers.LogsRequest\x1a\x10.lookout.LogLine0\x01\x122\n" +
+	"\x04Logs\x12\x12.peers.LogsRequest\x1a\x10.lookout.LogLine0\x01\x125\n" +
+	"\x04Exec\x12\x12.peers.ExecRequest\x1a\x15.lookout.ExecResponse(\x010\x01\x122\n" +
 	"\x05Waits\x12\x13.peers.WaitsRequest\x1a\x14.peers.WaitsResponse\x125\n" +
 	"\bStanding\x12\x16.peers.StandingRequest\x1a\x11.lookout.Standing\x125\n" +
 	"\x06Shares\x12\x14.peers.SharesRequest\x1a\x15.peers.SharesResponse\x12D\n" +
@@ -583,43 +652,49 @@ func file_pkg_api_peers_peers_proto_rawDescGZIP() []byte {
 	return file_pkg_api_peers_peers_proto_rawDescData
 }
 
-var file_pkg_api_peers_peers_proto_msgTypes = make([]protoimpl.MessageInfo, 10)
+var file_pkg_api_peers_peers_proto_msgTypes = make([]protoimpl.MessageInfo, 11)
 var file_pkg_api_peers_peers_proto_goTypes = []any{
-	(*QueueSharesRequest)(nil),  // 0: peers.QueueSharesRequest
-	(*QueueSharesResponse)(nil), // 1: peers.QueueSharesResponse
-	(*QueueShares)(nil),         // 2: peers.QueueShares
-	(*SharesRequest)(nil),       // 3: peers.SharesRequest
-	(*SharesResponse)(nil),      // 4: peers.SharesResponse
-	(*StandingRequest)(nil),     // 5: peers.StandingRequest
-	(*LogsRequest)(nil),         // 6: peers.LogsRequest
-	(*WaitsRequest)(nil),        // 7: peers.WaitsRequest
-	(*Job)(nil),                 // 8: peers.Job
-	(*WaitsResponse)(nil),       // 9: peers.WaitsResponse
-	(*lookout.QueueShare)(nil),  // 10: lookout.QueueShare
-	(*lookout.LogsRequest)(nil), // 11: lookout.LogsRequest
-	(*lookout.LogLine)(nil),     // 12: lookout.LogLine
-	(*lookout.Standing)(nil),    // 13: lookout.Standing
+	(*QueueSharesRequest)(nil),   // 0: peers.QueueSharesRequest
+	(*QueueSharesResponse)(nil),  // 1: peers.QueueSharesResponse
+	(*QueueShares)(nil),          // 2: peers.QueueShares
+	(*SharesRequest)(nil),        // 3: peers.SharesRequest
+	(*SharesResponse)(nil),       // 4: peers.SharesResponse
+	(*StandingRequest)(nil),      // 5: peers.StandingRequest
+	(*LogsRequest)(nil),          // 6: peers.LogsRequest
+	(*ExecRequest)(nil),          // 7: peers.ExecRequest
+	(*WaitsRequest)(nil),         // 8: peers.WaitsRequest
+	(*Job)(nil),                  // 9: peers.Job
+	(*WaitsResponse)(nil),        // 10: peers.WaitsResponse
+	(*lookout.QueueShare)(nil),   // 11: lookout.QueueShare
+	(*lookout.LogsRequest)(nil),  // 12: lookout.LogsRequest
+	(*lookout.ExecRequest)(nil),  // 13: lookout.ExecRequest
+	(*lookout.LogLine)(nil),      // 14: lookout.LogLine
+	(*lookout.ExecResponse)(nil), // 15: lookout.ExecResponse
+	(*lookout.Standing)(nil),     // 16: lookout.Standing
 }
 var file_pkg_api_peers_peers_proto_depIdxs = []int32{
 	2,  // 0: peers.QueueSharesResponse.queues:type_name -> peers.QueueShares
-	10, // 1: peers.QueueShares.shares:type_name -> lookout.QueueShare
-	11, // 2: peers.LogsRequest.log:type_name -> lookout.LogsRequest
-	8,  // 3: peers.WaitsRequest.jobs:type_name -> peers.Job
-	6,  // 4: peers.Peers.Logs:input_type -> peers.LogsRequest
-	7,  // 5: peers.Peers.Waits:input_type -> peers.WaitsRequest
-	5,  // 6: peers.Peers.Standing:input_type -> peers.StandingRequest
-	3,  // 7: peers.Peers.Shares:input_type -> peers.SharesRequest
-	0,  // 8: peers.Peers.QueueShares:input_type -> peers.QueueSharesRequest
-	12, // 9: peers.Peers.Logs:output_type -> lookout.LogLine
-	9,  // 10: peers.Peers.Waits:output_type -> peers.WaitsResponse
-	13, // 11: peers.Peers.Standing:output_type -> lookout.Standing
-	4,  // 12: peers.Peers.Shares:output_type -> peers.SharesResponse
-	1,  // 13: peers.Peers.QueueShares:output_type -> peers.QueueSharesResponse
-	9,  // [9:14] is the sub-list for method output_type
-	4,  // [4:9] is the sub-list for method input_type
-	4,  // [4:4] is the sub-list for extension type_name
-	4,  // [4:4] is the sub-list for extension extendee
-	0,  // [0:4] is the sub-list for field type_name
+	11, // 1: peers.QueueShares.shares:type_name -> lookout.QueueShare
+	12, // 2: peers.LogsRequest.log:type_name -> lookout.LogsRequest
+	13, // 3: peers.ExecRequest.message:type_name -> lookout.ExecRequest
+	9,  // 4: peers.WaitsRequest.jobs:type_name -> peers.Job
+	6,  // 5: peers.Peers.Logs:input_type -> peers.LogsRequest
+	7,  // 6: peers.Peers.Exec:input_type -> peers.ExecRequest
+	8,  // 7: peers.Peers.Waits:input_type -> peers.WaitsRequest
+	5,  // 8: peers.Peers.Standing:input_type -> peers.StandingRequest
+	3,  // 9: peers.Peers.Shares:input_type -> peers.SharesRequest
+	0,  // 10: peers.Peers.QueueShares:input_type -> peers.QueueSharesRequest
+	14, // 11: peers.Peers.Logs:output_type -> lookout.LogLine
+	15, // 12: peers.Peers.Exec:output_type -> lookout.ExecResponse
+	10, // 13: peers.Peers.Waits:output_type -> peers.WaitsResponse
+	16, // 14: peers.Peers.Standing:output_type -> lookout.Standing
+	4,  // 15: peers.Peers.Shares:output_type -> peers.SharesResponse
+	1,  // 16: peers.Peers.QueueShares:output_type -> peers.QueueSharesResponse
+	11, // [11:17] is the sub-list for method output_type
+	5,  // [5:11] is the sub-list for method input_type
+	5,  // [5:5] is the sub-list for extension type_name
+	5,  // [5:5] is the sub-list for extension extendee
+	0,  // [0:5] is the sub-list for field type_name
 }
 
 func init() { file_pkg_api_peers_peers_proto_init() }
@@ -633,7 +708,7 @@ func file_pkg_api_peers_peers_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_pkg_api_peers_peers_proto_rawDesc), len(file_pkg_api_peers_peers_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   10,
+			NumMessages:   11,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

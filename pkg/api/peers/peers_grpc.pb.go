@@ -24,6 +24,7 @@ const _ = grpc.SupportPackageIsVersion9
 
 const (
 	Peers_Logs_FullMethodName        = "/peers.Peers/Logs"
+	Peers_Exec_FullMethodName        = "/peers.Peers/Exec"
 	Peers_Waits_FullMethodName       = "/peers.Peers/Waits"
 	Peers_Standing_FullMethodName    = "/peers.Peers/Standing"
 	Peers_Shares_FullMethodName      = "/peers.Peers/Shares"
@@ -40,6 +41,9 @@ type PeersClient interface {
 	// Streams the log of a run from an executor whose stream this replica holds. UNAVAILABLE when it
 	// does not hold it.
 	Logs(ctx context.Context, in *LogsRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[lookout.LogLine], error)
+	// Runs a command at an executor whose stream this replica holds. Whether the user may, the replica
+	// that asks has found out. UNAVAILABLE when this one does not hold the stream.
+	Exec(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[ExecRequest, lookout.ExecResponse], error)
 	// Says why queued jobs wait. UNAVAILABLE when this replica does not lead.
 	Waits(ctx context.Context, in *WaitsRequest, opts ...grpc.CallOption) (*WaitsResponse, error)
 	// Says where a queued job stands. UNAVAILABLE when this replica does not lead, NOT_FOUND when
@@ -77,6 +81,19 @@ func (c *peersClient) Logs(ctx context.Context, in *LogsRequest, opts ...grpc.Ca
 
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type Peers_LogsClient = grpc.ServerStreamingClient[lookout.LogLine]
+
+func (c *peersClient) Exec(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[ExecRequest, lookout.ExecResponse], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &Peers_ServiceDesc.Streams[1], Peers_Exec_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[ExecRequest, lookout.ExecResponse]{ClientStream: stream}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Peers_ExecClient = grpc.BidiStreamingClient[ExecRequest, lookout.ExecResponse]
 
 func (c *peersClient) Waits(ctx context.Context, in *WaitsRequest, opts ...grpc.CallOption) (*WaitsResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
@@ -128,6 +145,9 @@ type PeersServer interface {
 	// Streams the log of a run from an executor whose stream this replica holds. UNAVAILABLE when it
 	// does not hold it.
 	Logs(*LogsRequest, grpc.ServerStreamingServer[lookout.LogLine]) error
+	// Runs a command at an executor whose stream this replica holds. Whether the user may, the replica
+	// that asks has found out. UNAVAILABLE when this one does not hold the stream.
+	Exec(grpc.BidiStreamingServer[ExecRequest, lookout.ExecResponse]) error
 	// Says why queued jobs wait. UNAVAILABLE when this replica does not lead.
 	Waits(context.Context, *WaitsRequest) (*WaitsResponse, error)
 	// Says where a queued job stands. UNAVAILABLE when this replica does not lead, NOT_FOUND when
@@ -149,6 +169,9 @@ type UnimplementedPeersServer struct{}
 
 func (UnimplementedPeersServer) Logs(*LogsRequest, grpc.ServerStreamingServer[lookout.LogLine]) error {
 	return status.Error(codes.Unimplemented, "method Logs not implemented")
+}
+func (UnimplementedPeersServer) Exec(grpc.BidiStreamingServer[ExecRequest, lookout.ExecResponse]) error {
+	return status.Error(codes.Unimplemented, "method Exec not implemented")
 }
 func (UnimplementedPeersServer) Waits(context.Context, *WaitsRequest) (*WaitsResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Waits not implemented")
@@ -193,6 +216,13 @@ func _Peers_Logs_Handler(srv interface{}, stream grpc.ServerStream) error {
 
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type Peers_LogsServer = grpc.ServerStreamingServer[lookout.LogLine]
+
+func _Peers_Exec_Handler(srv interface{}, stream grpc.ServerStream) error {
+	return srv.(PeersServer).Exec(&grpc.GenericServerStream[ExecRequest, lookout.ExecResponse]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Peers_ExecServer = grpc.BidiStreamingServer[ExecRequest, lookout.ExecResponse]
 
 func _Peers_Waits_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(WaitsRequest)
@@ -295,6 +325,12 @@ var Peers_ServiceDesc = grpc.ServiceDesc{
 			StreamName:    "Logs",
 			Handler:       _Peers_Logs_Handler,
 			ServerStreams: true,
+		},
+		{
+			StreamName:    "Exec",
+			Handler:       _Peers_Exec_Handler,
+			ServerStreams: true,
+			ClientStreams: true,
 		},
 	},
 	Metadata: "pkg/api/peers/peers.proto",
