@@ -47,7 +47,10 @@ type Runtime struct {
 	stopped sync.WaitGroup
 }
 
-var _ runs.Runtime = (*Runtime)(nil)
+var (
+	_ runs.Runtime = (*Runtime)(nil)
+	_ runs.Execer  = (*Runtime)(nil)
+)
 
 // Place is what a runtime is told beside its config.
 type Place struct {

@@ -70,12 +70,21 @@ func (w *world) spec(o *runs.Order, job runstest.Job) {
 
 func TestKubernetesIsARuntime(t *testing.T) {
 	t.Parallel()
-	runstest.Run(t, func(t *testing.T) runstest.World {
-		w := newWorld(t, 2)
-		return runstest.World{
-			Open:     func(t testing.TB) runs.Runtime { return w.open(t) },
-			Spec:     w.spec,
-			Outlives: true,
-		}
-	})
+	runstest.Run(t, suiteWorld)
+}
+
+func TestKubernetesRunsCommands(t *testing.T) {
+	t.Parallel()
+	runstest.RunCommands(t, suiteWorld)
+}
+
+// suiteWorld is a world for the suites.
+func suiteWorld(t *testing.T) runstest.World {
+	w := newWorld(t, 2)
+	return runstest.World{
+		Open:     func(t testing.TB) runs.Runtime { return w.open(t) },
+		Spec:     w.spec,
+		Outlives: true,
+		Command:  func(d runstest.Deed) []string { return append([]string{kubetest.Program}, runstest.Steps(d)...) },
+	}
 }

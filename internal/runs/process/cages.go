@@ -165,6 +165,16 @@ func (g cage) start(attr *syscall.SysProcAttr, start func()) error {
 	return os.WriteFile(g.home, thread, 0)
 }
 
+// beside is the same cage for the start of one more process, after which its
+// handle is the caller's to close.
+func (g cage) beside() cage {
+	g.handle = nil
+	if g.unified != "" {
+		g.handle, _ = os.Open(g.unified)
+	}
+	return g
+}
+
 // outOfMemory tells whether a process of the cage was killed at its limit.
 func (g cage) outOfMemory() bool {
 	return (g.unified != "" && counted(filepath.Join(g.unified, "memory.events"))) ||

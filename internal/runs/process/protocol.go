@@ -26,6 +26,10 @@ type request struct {
 	Forget armada.RunID  `json:"forget,omitempty"`
 	Prune  *pruneRequest `json:"prune,omitempty"`
 	Quit   bool          `json:"quit,omitempty"` // end, if nothing runs
+	// Exec needs no Hello and is all that its connection is for: the command is
+	// killed when that ends. With the line come the handles of what the command
+	// reads and writes.
+	Exec *execRequest `json:"exec,omitempty"`
 }
 
 type hello struct {
@@ -35,6 +39,15 @@ type hello struct {
 type stopRequest struct {
 	Run   armada.RunID  `json:"run"`
 	Grace time.Duration `json:"grace"` // nanoseconds
+}
+
+type execRequest struct {
+	Run       armada.RunID `json:"run"`
+	Container string       `json:"container,omitempty"`
+	Args      []string     `json:"args"`
+	// Terminal tells that one handle comes, of a terminal; otherwise there are
+	// three, of input, output and errors.
+	Terminal bool `json:"terminal,omitempty"`
 }
 
 type pruneRequest struct {
@@ -50,11 +63,13 @@ type reply struct {
 	ID       uint64       `json:"id,omitempty"`
 	Status   *runs.Status `json:"status,omitempty"`
 	Failure  failure      `json:"failure,omitempty"`
-	Text     string       `json:"text,omitempty"`     // of a failure
+	Text     string       `json:"text,omitempty"`     // of a failure, for people
 	Version  int          `json:"version,omitempty"`  // to Hello: what the supervisor speaks
 	Limits   bool         `json:"limits,omitempty"`   // to Hello: memory limits are enforced
 	Features string       `json:"features,omitempty"` // to Hello: what it can do, for people
+	Commands bool         `json:"commands,omitempty"` // to Hello: it knows Exec
 	Pruned   int          `json:"pruned,omitempty"`   // to Prune
+	ExitCode *int32       `json:"exitCode,omitempty"` // to Exec; Text says why the command could not begin
 }
 
 // failure is the kind of an answer that is none.
@@ -64,6 +79,7 @@ const (
 	failed         failure = "failed"  // nothing was done
 	failureUnknown failure = "unknown" // the run is not known
 	failureSpent   failure = "spent"   // the run has ended and was forgotten
+	failureIdle    failure = "idle"    // the container does not run
 	failureBusy    failure = "busy"    // runs live
 	failureLeaving failure = "leaving" // the supervisor ends; the next one can be asked
 )

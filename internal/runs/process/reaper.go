@@ -34,11 +34,19 @@ type reaper struct {
 	done    chan struct{}
 }
 
-// child is the first process of a container.
+// child is the first process of a container or of a command.
 type child struct {
 	pid    int
 	over   chan struct{} // closed when it has ended
 	status syscall.WaitStatus
+}
+
+// exitCode is how a child has ended, as a shell counts it.
+func (c *child) exitCode() int32 {
+	if c.status.Signaled() {
+		return 128 + int32(c.status.Signal())
+	}
+	return int32(c.status.ExitStatus())
 }
 
 // newReaper makes this process a subreaper and collects its children until

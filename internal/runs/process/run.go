@@ -44,8 +44,9 @@ type run struct {
 
 	mu          sync.Mutex
 	status      runs.Status
-	live        map[*instance]bool // started and not yet ended
-	spawned     int                // instances so far
+	containers  []podspec.Container // once they are read
+	live        map[*instance]bool  // started and not yet ended
+	spawned     int                 // instances so far
 	halted      halt
 	interrupted bool          // something that counts was not over when it was halted
 	skipped     bool          // something that counts was not started because of that
@@ -73,6 +74,9 @@ func (r *run) execute() runs.Status {
 	r.setGrace(spec)
 	spec.AddEnv(runs.Variables(&r.order))
 	containers := spec.Containers(fields(&r.order))
+	r.mu.Lock()
+	r.containers = containers
+	r.mu.Unlock()
 	if problem := cannotWork(containers); problem != "" {
 		return r.concludeBroken(problem)
 	}
@@ -205,6 +209,7 @@ func (r *run) begin(c *podspec.Container) (*instance, *startError) {
 // wait waits for the end of a container and of everything it has started.
 func (r *run) wait(in *instance) result {
 	<-in.child.over
+	in.closed.Wait() // before it is decided who is the last: what commands leave is looked for by the last
 	r.mu.Lock()
 	delete(r.live, in)
 	last := len(r.live) == 0
@@ -215,9 +220,8 @@ func (r *run) wait(in *instance) result {
 	in.cage.remove()
 
 	status := in.child.status
-	res.end = armada.ContainerEnd{Name: in.container.Name, ExitCode: int32(status.ExitStatus()), Reason: "Completed"}
+	res.end = armada.ContainerEnd{Name: in.container.Name, ExitCode: in.child.exitCode(), Reason: "Completed"}
 	if status.Signaled() {
-		res.end.ExitCode = 128 + int32(status.Signal())
 		res.end.Message = fmt.Sprintf("ended by signal %d (%v)", int(status.Signal()), status.Signal())
 	}
 	if res.end.ExitCode != 0 {

@@ -32,7 +32,7 @@ const (
 )
 
 // Runtime is the executor's side: it talks to the supervisor, and starts one
-// where none lives. It is a [runs.Runtime] and a [runs.Changer].
+// where none lives. It is a [runs.Runtime] and a [runs.Execer].
 //
 // A call waits while there is no supervisor. One that ends by its context may
 // or may not have been done.
@@ -56,6 +56,7 @@ type Runtime struct {
 var (
 	_ runs.Runtime = (*Runtime)(nil)
 	_ runs.Changer = (*Runtime)(nil)
+	_ runs.Execer  = (*Runtime)(nil)
 )
 
 // Open connects to the supervisor of the data folder, or starts one, and adopts

@@ -19,7 +19,7 @@ const writePatience = 10 * time.Second
 
 // client is a connection from the executor's side.
 type client struct {
-	conn net.Conn
+	conn *net.UnixConn
 
 	mu      sync.Mutex // guards writing and what follows
 	out     *json.Encoder
@@ -30,7 +30,7 @@ type client struct {
 // accept takes in clients until the listener is closed.
 func (s *supervisor) accept(listener *net.UnixListener, connections *sync.WaitGroup) {
 	for {
-		conn, err := listener.Accept()
+		conn, err := listener.AcceptUnix()
 		if err != nil {
 			if !errors.Is(err, net.ErrClosed) {
 				s.log.Error("the supervisor takes no more clients", "error", err)
@@ -55,13 +55,20 @@ func (s *supervisor) accept(listener *net.UnixListener, connections *sync.WaitGr
 // converse answers a client until it goes.
 func (s *supervisor) converse(c *client) {
 	var answering sync.WaitGroup
-	for in := json.NewDecoder(c.conn); ; {
+	hungUp := make(chan struct{})
+	line := &intake{conn: c.conn}
+	for in := json.NewDecoder(line); ; {
 		var req request
 		if err := in.Decode(&req); err != nil {
 			break
 		}
-		if req.Hello != nil {
+		switch {
+		case req.Hello != nil:
 			s.greet(c, &req)
+			continue
+		case req.Exec != nil:
+			handles := line.take()
+			answering.Go(func() { c.send(s.ledger, s.command(&req, handles, hungUp)) })
 			continue
 		}
 		answering.Go(func() {
@@ -72,7 +79,9 @@ func (s *supervisor) converse(c *client) {
 			}
 		})
 	}
+	close(hungUp)
 	_ = c.conn.Close()
+	closeAll(line.take())
 	answering.Wait()
 	s.mu.Lock()
 	delete(s.clients, c)
@@ -86,7 +95,7 @@ func (s *supervisor) greet(c *client, req *request) {
 	c.greeted = true
 	c.mu.Unlock()
 	c.send(s.ledger, reply{
-		ID: req.ID, Version: protocolVersion, Limits: s.cages.canLimit(), Features: s.cages.features(),
+		ID: req.ID, Version: protocolVersion, Limits: s.cages.canLimit(), Features: s.cages.features(), Commands: true,
 	})
 }
 
@@ -110,30 +119,39 @@ func (s *supervisor) answer(req *request) reply {
 	default:
 		err = fmt.Errorf("the request is of no kind that protocol %d has", protocolVersion)
 	}
-	switch {
-	case errors.Is(err, runs.ErrUnknownRun):
-		rep.Failure, rep.Text = failureUnknown, err.Error()
-	case errors.Is(err, runs.ErrSpent):
-		rep.Failure, rep.Text = failureSpent, err.Error()
-	case errors.Is(err, errLeaving):
-		rep.Failure, rep.Text = failureLeaving, err.Error()
-	case err != nil:
-		rep.Failure, rep.Text = failed, err.Error()
-	}
+	rep.fail(err)
 	return rep
 }
 
-// send writes the changes that the client has not heard of, then the reply. A
-// client that cannot be written to is hung up on.
+// fail makes a reply tell of an error, if it is one.
+func (r *reply) fail(err error) {
+	switch {
+	case err == nil:
+		return
+	case errors.Is(err, runs.ErrUnknownRun):
+		r.Failure = failureUnknown
+	case errors.Is(err, runs.ErrSpent):
+		r.Failure = failureSpent
+	case errors.Is(err, runs.ErrNotRunning):
+		r.Failure = failureIdle
+	case errors.Is(err, errLeaving):
+		r.Failure = failureLeaving
+	default:
+		r.Failure = failed
+	}
+	r.Text = err.Error()
+}
+
+// send writes the changes that the client has not heard of, if it greeted, then
+// the reply. A client that cannot be written to is hung up on.
 func (c *client) send(ledger *runs.Ledger, replies ...reply) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if !c.greeted {
-		return
-	}
 	_ = c.conn.SetWriteDeadline(time.Now().Add(writePatience))
-	changed, seen := ledger.Changed(c.seen)
-	c.seen = seen
+	var changed []runs.Status
+	if c.greeted {
+		changed, c.seen = ledger.Changed(c.seen)
+	}
 	for i := range changed {
 		if c.out.Encode(reply{Status: &changed[i]}) != nil {
 			_ = c.conn.Close()

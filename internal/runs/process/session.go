@@ -147,6 +147,8 @@ func (r reply) err() error {
 		return runs.ErrUnknownRun
 	case failureSpent:
 		return runs.ErrSpent
+	case failureIdle:
+		return runs.ErrNotRunning
 	case failureBusy:
 		return ErrBusy
 	case failed, failureLeaving:
@@ -160,8 +162,8 @@ func (s *session) close() {
 }
 
 // dial connects to a living supervisor.
-func (l layout) dial() (net.Conn, error) {
-	var conn net.Conn
+func (l layout) dial() (*net.UnixConn, error) {
+	var conn *net.UnixConn
 	err := l.throughHandle(func(address *net.UnixAddr) (err error) {
 		conn, err = net.DialUnix("unix", nil, address)
 		return err

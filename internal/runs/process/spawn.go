@@ -44,26 +44,19 @@ type instance struct {
 	cage      cage
 	output    [2]*os.File // stdout and stderr, to read
 	pumps     sync.WaitGroup
+	commands  map[*child]bool // that live beside it; the run's lock guards it
+	closing   bool            // it has ended: no more commands
+	closed    sync.WaitGroup  // they have ended too
 }
 
 // spawn starts a container of a run; the lock is held.
 func (r *run) spawn(c *podspec.Container) (*instance, *startError) {
 	env := r.environment(c)
-	dir := r.folder.work()
-	if c.WorkingDir != "" {
-		dir = c.WorkingDir
-		if !filepath.IsAbs(dir) {
-			dir = filepath.Join(r.folder.work(), dir)
-		}
-	}
-	if info, err := os.Stat(dir); err != nil || !info.IsDir() {
-		return nil, &startError{exitCannotRun, fmt.Sprintf("the working folder %q is no folder of this machine", dir)}
-	}
-	path, failure := lookUp(c.Command[0], dir, env)
+	dir, path, failure := r.find(c, c.Command[0], env)
 	if failure != nil {
 		return nil, failure
 	}
-	in := &instance{container: c}
+	in := &instance{container: c, commands: make(map[*child]bool)}
 	handles, err := in.open(r.lifeline)
 	defer func() {
 		for _, h := range handles[:min(len(handles), 3)] {
@@ -88,7 +81,25 @@ func (r *run) spawn(c *podspec.Container) (*instance, *startError) {
 	for i, from := range in.output {
 		in.pumps.Go(func() { r.log.pump(from, c.Name, i == 1) })
 	}
+	in.closed.Go(func() { r.endCommands(in) })
 	return in, nil
+}
+
+// find finds the folder that processes of a container begin in, and a program as
+// it is found from there.
+func (r *run) find(c *podspec.Container, program string, env []string) (dir, path string, failure *startError) {
+	dir = r.folder.work()
+	if c.WorkingDir != "" {
+		dir = c.WorkingDir
+		if !filepath.IsAbs(dir) {
+			dir = filepath.Join(r.folder.work(), dir)
+		}
+	}
+	if info, err := os.Stat(dir); err != nil || !info.IsDir() {
+		return "", "", &startError{exitCannotRun, fmt.Sprintf("the working folder %q is no folder of this machine", dir)}
+	}
+	path, failure = lookUp(program, dir, env)
+	return dir, path, failure
 }
 
 // open makes what the process reads and writes: nothing, and a pipe for each
@@ -100,19 +111,38 @@ func (in *instance) open(lifeline *os.File) ([]uintptr, error) {
 	}
 	handles := []uintptr{uintptr(null)}
 	for i := range in.output {
-		var ends [2]int
-		if err := unix.Pipe2(ends[:], unix.O_CLOEXEC); err != nil {
+		ours, theirs, err := pipe(true)
+		if err != nil {
 			in.closeOutput()
 			return handles, err
 		}
-		_ = unix.SetNonblock(ends[0], true) // so that reading waits in the poller and closing ends it
-		in.output[i] = os.NewFile(uintptr(ends[0]), "output")
-		handles = append(handles, uintptr(ends[1]))
+		in.output[i] = ours
+		handles = append(handles, uintptr(theirs))
 	}
+	return withLifeline(handles, lifeline), nil
+}
+
+// pipe makes a pipe between us and a process, which has a plain handle of its
+// end, as programs expect it.
+func pipe(theyWrite bool) (ours *os.File, theirs int, err error) {
+	var ends [2]int
+	if err := unix.Pipe2(ends[:], unix.O_CLOEXEC); err != nil {
+		return nil, 0, err
+	}
+	our, theirs := ends[0], ends[1]
+	if !theyWrite {
+		our, theirs = theirs, our
+	}
+	_ = unix.SetNonblock(our, true) // so that it waits in the poller and closing ends that
+	return os.NewFile(uintptr(our), "pipe"), theirs, nil
+}
+
+// withLifeline adds the lifeline to the handles of a process.
+func withLifeline(handles []uintptr, lifeline *os.File) []uintptr {
 	for len(handles) < lifelineFD {
 		handles = append(handles, ^uintptr(0))
 	}
-	return append(handles, lifeline.Fd()), nil
+	return append(handles, lifeline.Fd())
 }
 
 func (in *instance) closeOutput() {

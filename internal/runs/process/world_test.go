@@ -30,6 +30,7 @@ const (
 	asSupervisor = "supervise"
 	asClient     = "client"
 	asFugitive   = "flee"
+	asCaller     = "call"
 )
 
 func TestMain(m *testing.M) {
@@ -39,6 +40,8 @@ func TestMain(m *testing.M) {
 			os.Exit(SupervisorMain(os.Args[2:]))
 		case asClient:
 			os.Exit(clientMain(os.Args[2:]))
+		case asCaller:
+			os.Exit(callerMain(os.Args[2], armada.RunID(os.Args[3]), os.Args[4]))
 		case asFugitive:
 			os.Exit(fugitiveMain(os.Args[2], os.Args[3], os.Args[4]))
 		}
@@ -214,16 +217,25 @@ func output(t testing.TB, r *Runtime, run armada.RunID) []string {
 
 func TestTheProcessFormPassesTheSuite(t *testing.T) {
 	t.Parallel()
-	runstest.Run(t, func(t *testing.T) runstest.World {
-		w := newWorld(t)
-		return runstest.World{
-			Outlives: true,
-			Open:     func(t testing.TB) runs.Runtime { return w.open(t) },
-			Spec: func(o *runs.Order, job runstest.Job) {
-				o.Spec = pod{Containers: []container{shell("main", script(job))}}.bytes(t)
-			},
-		}
-	})
+	runstest.Run(t, suiteWorld)
+}
+
+func TestTheProcessFormPassesTheSuiteOfCommands(t *testing.T) {
+	t.Parallel()
+	runstest.RunCommands(t, suiteWorld)
+}
+
+// suiteWorld is a world for the suite.
+func suiteWorld(t *testing.T) runstest.World {
+	w := newWorld(t)
+	return runstest.World{
+		Outlives: true,
+		Open:     func(t testing.TB) runs.Runtime { return w.open(t) },
+		Spec: func(o *runs.Order, job runstest.Job) {
+			o.Spec = pod{Containers: []container{shell("main", script(job))}}.bytes(t)
+		},
+		Command: func(d runstest.Deed) []string { return []string{"sh", "-c", runstest.Shell(d)} },
+	}
 }
 
 // script does a job of the suite.
@@ -268,6 +280,19 @@ func clientMain(args []string) int {
 	fmt.Println("started")
 	<-r.done // never
 	return 0
+}
+
+// callerMain is an `armada` that runs a script beside a run.
+func callerMain(dir string, run armada.RunID, script string) int {
+	w := world{dir: dir}
+	r, err := Open(w.config())
+	if err != nil {
+		fmt.Println("open:", err)
+		return 1
+	}
+	code, err := r.Exec(context.Background(), run, runs.Command{Args: []string{"/bin/sh", "-c", script}}, runs.Streams{Stdout: os.Stdout, Stderr: os.Stderr})
+	fmt.Println("the command ended with", code, err)
+	return 1
 }
 
 // fugitiveMain is a process of a run that tries to get away: into a session of

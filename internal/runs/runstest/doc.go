@@ -1,4 +1,5 @@
-// Package runstest is the one suite that every form of internal/runs passes.
+// Package runstest is the one suite that every form of internal/runs passes, and
+// the one that those pass that run commands.
 //
 // A form tells by a [World] how it is opened and how it makes a [Job] true: the
 // suite speaks of what a run does, each form says it in its own way. It must
@@ -33,17 +34,22 @@ type World struct {
 	Spec func(o *runs.Order, job Job)
 	// Outlives tells that runs go on when the runtime is closed.
 	Outlives bool
+	// Command is a command that does a deed beside a living run, for RunCommands.
+	Command func(Deed) []string
 }
 
 // patience is how long anything may take on a busy machine.
 const patience = 30 * time.Second
 
+// test is one of the suite.
+type test struct {
+	name string
+	run  func(t *testing.T, w World)
+}
+
 // Run runs the suite. newWorld is called once for each test.
 func Run(t *testing.T, newWorld func(t *testing.T) World) {
-	for _, test := range []struct {
-		name string
-		run  func(t *testing.T, w World)
-	}{
+	for _, test := range []test{
 		{"AnEmptyJobSucceeds", anEmptyJobSucceeds},
 		{"ARunReachesItsPhasesInOrder", aRunReachesItsPhasesInOrder},
 		{"AFailureKeepsItsExitCode", aFailureKeepsItsExitCode},
@@ -69,11 +75,23 @@ func Run(t *testing.T, newWorld func(t *testing.T) World) {
 		{"NodesHaveRoom", nodesHaveRoom},
 		{"RunsAreAdoptedAfterClose", runsAreAdoptedAfterClose},
 	} {
-		t.Run(test.name, func(t *testing.T) {
-			t.Parallel()
-			test.run(t, newWorld(t))
-		})
+		test.in(t, newWorld)
 	}
+}
+
+// RunCommands runs the suite of forms that are a [runs.Execer], whose worlds have
+// commands.
+func RunCommands(t *testing.T, newWorld func(t *testing.T) World) {
+	for _, test := range commands {
+		test.in(t, newWorld)
+	}
+}
+
+func (test test) in(t *testing.T, newWorld func(t *testing.T) World) {
+	t.Run(test.name, func(t *testing.T) {
+		t.Parallel()
+		test.run(t, newWorld(t))
+	})
 }
 
 // bench is a runtime under test.

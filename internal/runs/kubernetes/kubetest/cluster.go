@@ -1,7 +1,8 @@
 // Package kubetest gives tests a real Kubernetes API of their own: etcd and
 // kube-apiserver on free ports of the loopback, with nodes whose kubelets are
 // played by the test process ([Nodes]). Pods live as their annotations say;
-// what they print is read through the API as from any kubelet.
+// what they print is read through the API as from any kubelet, and commands are
+// played beside them ([Program]).
 //
 // A test binary that wants one calls [Main] from TestMain and [NewNodes] in each
 // test. The binaries are made by `make kube` (test/kube). A cluster dies with the

@@ -12,7 +12,8 @@ import (
 	"time"
 )
 
-// serve plays the part of a kubelet that gives logs out, for all nodes.
+// serve plays the part of a kubelet that gives logs out and runs commands, for all
+// nodes.
 func (n *Nodes) serve(t testing.TB) (at net.Addr, stop func()) {
 	t.Helper()
 	listener, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{Certificates: []tls.Certificate{*n.Cluster.kubelet}, MinVersion: tls.VersionTLS12})
@@ -21,6 +22,7 @@ func (n *Nodes) serve(t testing.TB) (at net.Addr, stop func()) {
 	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /containerLogs/{namespace}/{pod}/{container}", n.logs)
+	mux.HandleFunc("POST /exec/{namespace}/{pod}/{container}", n.exec)
 	server := &http.Server{Handler: mux, ReadHeaderTimeout: time.Minute}
 	done := make(chan struct{})
 	go func() {
