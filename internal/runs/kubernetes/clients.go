@@ -90,14 +90,14 @@ func (c *clients) of(owner string, groups []string) kubernetes.Interface {
 	return client
 }
 
-// patch changes a pod's metadata, if the pod is still the one it was.
-func (r *Runtime) patch(ctx context.Context, pod *corev1.Pod, change map[string]any) error {
+// patch changes a pod's metadata, if the pod is still the one it was, and answers
+// with the pod as it is then.
+func (r *Runtime) patch(ctx context.Context, pod *corev1.Pod, change map[string]any) (*corev1.Pod, error) {
 	text, err := json.Marshal(change)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	_, err = r.clients.own.CoreV1().Pods(pod.Namespace).Patch(ctx, pod.Name, types.StrategicMergePatchType, text, metav1.PatchOptions{})
-	return err
+	return r.clients.own.CoreV1().Pods(pod.Namespace).Patch(ctx, pod.Name, types.StrategicMergePatchType, text, metav1.PatchOptions{})
 }
 
 // sleep waits, or ends with the context's cause.
