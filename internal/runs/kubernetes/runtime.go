@@ -146,7 +146,11 @@ func (r *Runtime) Start(ctx context.Context, o runs.Order) error {
 	if _, known := r.ledger.Get(o.Run); known {
 		return nil
 	}
-	pod, err := podOf(&r.config, r.executor, &o, r.nodeID(o.Node))
+	nodeID, err := r.nodeID(o.Node)
+	if err != nil {
+		return fmt.Errorf("run %s: %w", o.Run, err)
+	}
+	pod, err := podOf(&r.config, r.executor, &o, nodeID)
 	if err != nil {
 		return r.refuse(&o, err)
 	}
@@ -276,12 +280,18 @@ func certain(err error) bool {
 		reason != metav1.StatusReasonAlreadyExists
 }
 
-// nodeID is what a node says under the label that pods select it by.
-func (r *Runtime) nodeID(name string) string {
-	if n := r.caches.node(name); n != nil {
-		return n.Labels[r.config.NodeIDLabel]
+// nodeID is what a node says under the label that pods select it by. Without it a pod
+// would run anywhere.
+func (r *Runtime) nodeID(name string) (string, error) {
+	n := r.caches.node(name)
+	if n == nil {
+		return "", fmt.Errorf("node %q is not, or no longer, one that the executor uses", name)
 	}
-	return ""
+	id := n.Labels[r.config.NodeIDLabel]
+	if id == "" && !r.config.BindDirectly {
+		return "", fmt.Errorf("node %s has no label %s (executor.kubernetes.nodeIDLabel) by which a pod could be led to it", name, r.config.NodeIDLabel)
+	}
+	return id, nil
 }
 
 // pod returns the pod of a run, as the cache has it or as it was made.
