@@ -197,7 +197,11 @@ var (
 
 // make makes the pod, or finds that it is there.
 func (r *Runtime) make(ctx context.Context, pod *corev1.Pod, o *runs.Order) (*corev1.Pod, error) {
-	pods := r.clients.of(o.Owner, o.Groups).CoreV1().Pods(pod.Namespace)
+	client, err := r.clients.of(o.Owner, o.Groups)
+	if err != nil {
+		return nil, err
+	}
+	pods := client.CoreV1().Pods(pod.Namespace)
 	made, err := pods.Create(ctx, pod, metav1.CreateOptions{})
 	if !apierrors.IsAlreadyExists(err) {
 		return made, err
@@ -261,7 +265,7 @@ func (r *Runtime) refuse(o *runs.Order, why error) error {
 
 // fatal tells whether an error says that the pod can never be made.
 func (r *Runtime) fatal(err error) bool {
-	if apierrors.IsInvalid(err) || apierrors.IsForbidden(err) || apierrors.IsBadRequest(err) || apierrors.IsRequestEntityTooLargeError(err) {
+	if errors.Is(err, errNoOwner) || apierrors.IsInvalid(err) || apierrors.IsForbidden(err) || apierrors.IsBadRequest(err) || apierrors.IsRequestEntityTooLargeError(err) {
 		return true
 	}
 	for _, p := range r.config.FatalSubmissionErrors {
