@@ -3,6 +3,7 @@ package kubernetes
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -15,6 +16,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
+	"k8s.io/client-go/util/flowcontrol"
 )
 
 // clients talk to the API server: as ourselves, and where that is asked for as
@@ -38,7 +40,7 @@ func connect(c *Config) (*clients, error) {
 	if err != nil {
 		return nil, err
 	}
-	config.QPS, config.Burst = float32(c.QPS), c.Burst
+	config.RateLimiter = flowcontrol.NewTokenBucketRateLimiter(float32(c.QPS), c.Burst) // one for all clients
 	config.UserAgent = "armada-executor"
 	config.ContentType, config.AcceptContentTypes = "application/vnd.kubernetes.protobuf", "application/vnd.kubernetes.protobuf,application/json"
 	own, err := kubernetes.NewForConfig(config)
@@ -65,29 +67,36 @@ func restConfig(c *Config) (*rest.Config, error) {
 	return config, nil
 }
 
+// errNoOwner is answered where something would be made in nobody's name, which is
+// with our own rights.
+var errNoOwner = errors.New("the job has no owner in whose name (executor.kubernetes.impersonateUsers) something could be made")
+
 // of returns the client for what is made in the name of a job's owner.
-func (c *clients) of(owner string, groups []string) kubernetes.Interface {
-	if !c.impersonate || owner == "" {
-		return c.own
+func (c *clients) of(owner string, groups []string) (kubernetes.Interface, error) {
+	if !c.impersonate {
+		return c.own, nil
+	}
+	if owner == "" {
+		return nil, errNoOwner
 	}
 	groups = slices.Sorted(slices.Values(groups))
 	key := owner + "\x00" + strings.Join(groups, "\x00")
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if client, known := c.owners[key]; known {
-		return client
+		return client, nil
 	}
 	config := rest.CopyConfig(c.config)
 	config.Impersonate = rest.ImpersonationConfig{UserName: owner, Groups: groups}
 	client, err := kubernetes.NewForConfig(config)
 	if err != nil {
-		return c.own // the same config worked for ourselves
+		return nil, fmt.Errorf("making a client in the name of %s: %w", owner, err)
 	}
 	if len(c.owners) >= mostOwners {
 		clear(c.owners)
 	}
 	c.owners[key] = client
-	return client
+	return client, nil
 }
 
 // patch changes a pod's metadata, if the pod is still the one it was, and answers

@@ -7,7 +7,6 @@ import (
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
-	resourcehelper "k8s.io/component-helpers/resource"
 
 	"armada"
 	"armada/internal/podspec"
@@ -74,11 +73,12 @@ func (r *Runtime) padded(others []armada.PriorityUsage) []armada.PriorityUsage {
 	return others
 }
 
-// usedByOthers sums what pods that are not ours ask for, by node and priority.
+// usedByOthers sums what theirPart says of pods that are not ours, by node and
+// priority.
 func (r *Runtime) usedByOthers() map[string]map[int32]armada.Resources {
 	used := map[string]map[int32]armada.Resources{}
 	for _, pod := range listed[*corev1.Pod](r.caches.others) {
-		asks := r.amounts(resourcehelper.PodRequests(pod, resourcehelper.PodResourcesOptions{}), true)
+		asks := r.amounts(pod.Spec.Containers[0].Resources.Requests, true)
 		if i, counted := r.table.Index(armada.Pods); counted {
 			asks[i]++
 		}

@@ -3,11 +3,13 @@ package kubernetes
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
@@ -58,12 +60,15 @@ func (r *Runtime) makeObjects(ctx context.Context, pod *corev1.Pod) error {
 	if err != nil {
 		return err
 	}
-	client := r.clients.of(pod.Annotations[AnnotationOwner], groups)
+	client, err := r.clients.of(pod.Annotations[AnnotationOwner], groups)
+	if err != nil {
+		return err
+	}
 	addresses, complete := map[uint32]string{}, true
 	for i := range objects {
 		o := &objects[i]
 		made, err := r.makeObject(ctx, client, pod, o)
-		if err != nil && r.fatal(err) {
+		if err != nil && (r.fatal(err) || errors.Is(err, errTaken) && time.Since(pod.CreationTimestamp.Time) > takenPatience) {
 			v := verdict{
 				At: pod.CreationTimestamp.Time, Phase: runs.Failed, Reason: fmt.Sprintf("%s could not be made: %v", o.Name, err),
 				Category: armada.CategoryInternal, Subcategory: subcategoryStartingUp,
@@ -102,6 +107,9 @@ func (r *Runtime) makeObject(ctx context.Context, client kubernetes.Interface, p
 		if apierrors.IsAlreadyExists(err) {
 			made, err = r.clients.own.CoreV1().Services(pod.Namespace).Get(ctx, meta.Name, metav1.GetOptions{})
 		}
+		if err == nil {
+			err = taken(made, pod)
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -116,10 +124,30 @@ func (r *Runtime) makeObject(ctx context.Context, client kubernetes.Interface, p
 	if apierrors.IsAlreadyExists(err) {
 		made, err = r.clients.own.NetworkingV1().Ingresses(pod.Namespace).Get(ctx, meta.Name, metav1.GetOptions{})
 	}
+	if err == nil {
+		err = taken(made, pod)
+	}
 	if err != nil {
 		return nil, err
 	}
 	return func(addresses map[uint32]string) bool { return ingressAddresses(made, addresses) }, nil
+}
+
+// errTaken is answered where an object has the name that is not the pod's. A job may
+// name its services, so it may be anybody's.
+var errTaken = errors.New("another one of that name is there, which is not this pod's")
+
+// takenPatience is for what is about to go: it was that of a job that has ended.
+const takenPatience = 30 * time.Second
+
+// taken is errTaken for an object that is not a pod's.
+func taken(o metav1.Object, pod *corev1.Pod) error {
+	for _, owner := range o.GetOwnerReferences() {
+		if owner.UID == pod.UID {
+			return nil
+		}
+	}
+	return errTaken
 }
 
 // objectMeta makes an object go with its pod.
@@ -200,15 +228,30 @@ func (r *Runtime) removeObjects(ctx context.Context, pod *corev1.Pod) {
 	if err != nil {
 		return
 	}
-	for _, o := range slices.Backward(objects) {
-		var err error
-		if o.Service != nil {
-			err = r.clients.own.CoreV1().Services(pod.Namespace).Delete(ctx, o.Name, metav1.DeleteOptions{})
-		} else {
-			err = r.clients.own.NetworkingV1().Ingresses(pod.Namespace).Delete(ctx, o.Name, metav1.DeleteOptions{})
-		}
-		if err != nil && !apierrors.IsNotFound(err) {
-			r.log.Warn("an object beside a pod that has ended could not be removed; it goes with the pod", "run", runOf(pod), "object", o.Name, "error", err)
+	for i := range slices.Backward(objects) {
+		if err := r.removeObject(ctx, pod, &objects[i]); err != nil {
+			r.log.Warn("an object beside a pod that has ended could not be removed; it goes with the pod", "run", runOf(pod), "object", objects[i].Name, "error", err)
 		}
 	}
+}
+
+// removeObject removes an object, if it is there and the pod's.
+func (r *Runtime) removeObject(ctx context.Context, pod *corev1.Pod, o *runs.Object) error {
+	services, ingresses := r.clients.own.CoreV1().Services(pod.Namespace), r.clients.own.NetworkingV1().Ingresses(pod.Namespace)
+	var there metav1.Object
+	var err error
+	remove := services.Delete
+	if o.Service != nil {
+		there, err = services.Get(ctx, o.Name, metav1.GetOptions{})
+	} else {
+		there, err = ingresses.Get(ctx, o.Name, metav1.GetOptions{})
+		remove = ingresses.Delete
+	}
+	if err == nil && taken(there, pod) == nil {
+		err = remove(ctx, o.Name, metav1.DeleteOptions{Preconditions: metav1.NewUIDPreconditions(string(there.GetUID()))})
+	}
+	if apierrors.IsNotFound(err) || apierrors.IsConflict(err) {
+		return nil // it is gone
+	}
+	return err
 }

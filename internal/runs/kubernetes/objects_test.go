@@ -5,6 +5,7 @@ import (
 	"maps"
 	"strconv"
 	"testing"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
@@ -107,5 +108,47 @@ func TestAnObjectThatCanNeverBeMadeFailsItsRun(t *testing.T) {
 	o := w.begin(t, r, runstest.Job{Forever: true}, nil, nodePort(t, 70000))
 	if s := ended(t, r, o.Run); s.Phase != runs.Failed || s.End.Category != armada.CategoryInternal {
 		t.Errorf("it ended as %v: %+v", s.Phase, s.End)
+	}
+}
+
+// A job may name its services, and so name one of somebody else.
+func TestAnObjectOfSomebodyElseIsNeitherTakenNorRemoved(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 1)
+	r := w.open(t)
+	defer closed(t, r)
+	services := w.nodes.Cluster.Client.CoreV1().Services(w.nodes.Namespace)
+	theirs := &corev1.Service{
+		ObjectMeta: metav1.ObjectMeta{Name: "service-8080"},
+		Spec:       corev1.ServiceSpec{Type: corev1.ServiceTypeNodePort, Ports: []corev1.ServicePort{{Port: 8080}}, Selector: map[string]string{"theirs": "yes"}},
+	}
+	if _, err := services.Create(t.Context(), theirs, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	// It is waited for, for the job that had the name before may just have ended.
+	o := w.begin(t, r, runstest.Job{Forever: true}, nil, nodePort(t, 8080))
+	runstest.AwaitPhase(t, r, o.Run, runs.Running)
+	if _, err := services.Get(t.Context(), theirs.Name, metav1.GetOptions{}); err != nil {
+		t.Errorf("their service: %v", err)
+	}
+	if err := services.Delete(t.Context(), theirs.Name, metav1.DeleteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	runstest.Await(t, r, "addresses", func(all map[armada.RunID]runs.Status) bool { return len(all[o.Run].Addresses) == 1 })
+
+	// But not for ever.
+	o = w.begin(t, r, runstest.Job{Forever: true}, nil, nodePort(t, 8080))
+	runstest.AwaitPhase(t, r, o.Run, runs.Running)
+	pod := w.podOf(t, o)
+	pod.CreationTimestamp = metav1.NewTime(pod.CreationTimestamp.Add(-time.Hour))
+	if err := r.MakeObjects(t.Context(), pod); err != nil {
+		t.Fatal(err)
+	}
+	if s := ended(t, r, o.Run); s.Phase != runs.Failed || s.Addresses != nil ||
+		s.End.Reason != "service-8080 could not be made: another one of that name is there, which is not this pod's" {
+		t.Errorf("it ended as %v: %+v, and was reached at %v", s.Phase, s.End, s.Addresses)
+	}
+	if _, err := services.Get(t.Context(), "service-8080", metav1.GetOptions{}); err != nil {
+		t.Errorf("the service of the other run: %v", err)
 	}
 }

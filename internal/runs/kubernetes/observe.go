@@ -115,10 +115,11 @@ func (r *Runtime) look(ctx context.Context, run armada.RunID) error {
 		return nil
 	}
 	s := statusOf(pod, time.Now())
+	var failed error // which keeps nobody from being told the rest
 	if s.Phase.Ended() {
 		r.finish(ctx, pod, &s)
-	} else if err := r.makeObjects(ctx, pod); err != nil {
-		return err
+	} else {
+		failed = r.makeObjects(ctx, pod)
 	}
 	r.mu.Lock()
 	s.Addresses = r.reached[run]
@@ -126,11 +127,11 @@ func (r *Runtime) look(ctx context.Context, run armada.RunID) error {
 	if tracked {
 		s = onwards(known, s)
 		if same(known, s) {
-			return nil
+			return failed
 		}
 	}
 	r.ledger.Put(s)
-	return nil
+	return failed
 }
 
 // onwards keeps what was told before: a phase is not left for an earlier one, and

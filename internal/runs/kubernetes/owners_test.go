@@ -126,3 +126,18 @@ func TestNobodyNamesOwnersAndGroupsInAnnotations(t *testing.T) {
 		t.Errorf("it ended as %v: %+v", s.Phase, s.End)
 	}
 }
+
+// What is made in nobody's name would be made with the executor's own rights.
+func TestNothingIsMadeInNobodysName(t *testing.T) {
+	t.Parallel()
+	w := impersonating(t)
+	r := w.open(t)
+	defer closed(t, r)
+	o := w.beginAs(t, r, runstest.Job{}, func(o *runs.Order) { o.Owner = "" })
+	if s := ended(t, r, o.Run); s.Phase != runs.Failed || !strings.Contains(s.End.Reason, "the job has no owner") {
+		t.Errorf("it ended as %v: %+v", s.Phase, s.End)
+	}
+	if _, err := w.nodes.Cluster.Client.CoreV1().Pods(w.nodes.Namespace).Get(t.Context(), "armada-"+string(o.Job)+"-0", metav1.GetOptions{}); !apierrors.IsNotFound(err) {
+		t.Errorf("the pod is there: %v", err)
+	}
+}

@@ -16,7 +16,7 @@ import (
 const noPriorityClass = "none"
 
 // podOf makes the pod of an order; nodeID is what its node says under
-// [Config.NodeIDLabel], empty when it does not say it. Everything in the order's
+// [Config.NodeIDLabel]. Everything in the order's
 // pod spec is passed on but the restart policy: whether a job is repeated is not
 // the cluster's to say.
 func podOf(c *Config, executor armada.ExecutorID, o *runs.Order, nodeID string) (*corev1.Pod, error) {
@@ -68,14 +68,13 @@ func podOf(c *Config, executor armada.ExecutorID, o *runs.Order, nodeID string) 
 	if c.PriorityClass != "" {
 		pod.Spec.Priority = nil
 	}
-	switch {
-	case c.BindDirectly:
+	if c.BindDirectly {
 		pod.Spec.NodeName = o.Node
-	case nodeID != "":
-		if pod.Spec.NodeSelector == nil {
-			pod.Spec.NodeSelector = map[string]string{}
-		}
-		pod.Spec.NodeSelector[c.NodeIDLabel] = nodeID
+		return pod, nil
 	}
+	if pod.Spec.NodeSelector == nil {
+		pod.Spec.NodeSelector = map[string]string{}
+	}
+	pod.Spec.NodeSelector[c.NodeIDLabel] = nodeID
 	return pod, nil
 }

@@ -11,6 +11,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/fields"
 )
 
 const (
@@ -26,11 +27,25 @@ const (
 func (r *Runtime) lookForTrouble(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, curePatience)
 	defer cancel()
+	var pods []*corev1.Pod
+	for _, pod := range r.caches.pods() {
+		if !forgotten(pod) && !over(pod) {
+			pods = append(pods, pod)
+		}
+	}
+	unused, err := r.unusedNodes(ctx, pods)
+	if err != nil {
+		r.log.Warn("nodes that are not to be used could not be looked at; looking at their pods later", "error", err)
+	}
 	var working sync.WaitGroup
 	slots := make(chan struct{}, cures)
-	for _, pod := range r.caches.pods() {
-		if forgotten(pod) || over(pod) {
-			continue
+	for _, pod := range pods {
+		node := r.caches.node(pod.Spec.NodeName)
+		if node == nil && pod.Spec.NodeName != "" {
+			var known bool
+			if node, known = unused[pod.Spec.NodeName]; !known {
+				continue
+			}
 		}
 		select {
 		case slots <- struct{}{}:
@@ -39,7 +54,7 @@ func (r *Runtime) lookForTrouble(ctx context.Context) {
 		}
 		working.Go(func() {
 			defer func() { <-slots }()
-			if err := r.cure(ctx, pod); err != nil && ctx.Err() == nil {
+			if err := r.cure(ctx, pod, node); err != nil && ctx.Err() == nil {
 				r.log.Warn("a pod in trouble could not be ended; trying again", "run", runOf(pod), "error", err)
 			}
 		})
@@ -47,14 +62,36 @@ func (r *Runtime) lookForTrouble(ctx context.Context) {
 	working.Wait()
 }
 
-func (r *Runtime) cure(ctx context.Context, pod *corev1.Pod) error {
+// unusedNodes reads the nodes of pods that the cache does not have, nil for those that
+// are gone: runs go on where a node only is no longer one to use. It answers what it
+// read before an error.
+func (r *Runtime) unusedNodes(ctx context.Context, pods []*corev1.Pod) (map[string]*corev1.Node, error) {
+	nodes := map[string]*corev1.Node{}
+	for _, pod := range pods {
+		name := pod.Spec.NodeName
+		if _, read := nodes[name]; read || name == "" || r.caches.node(name) != nil {
+			continue
+		}
+		list, err := r.clients.own.CoreV1().Nodes().List(ctx, metav1.ListOptions{FieldSelector: fields.OneTermEqualSelector(metav1.ObjectNameField, name).String()})
+		if err != nil {
+			return nodes, fmt.Errorf("reading node %s: %w", name, err)
+		}
+		nodes[name] = nil
+		if len(list.Items) > 0 {
+			nodes[name] = &list.Items[0]
+		}
+	}
+	return nodes, nil
+}
+
+func (r *Runtime) cure(ctx context.Context, pod *corev1.Pod, node *corev1.Node) error {
 	var failed error
 	events := func() []corev1.Event {
 		list, err := r.eventsOf(ctx, pod)
 		failed = err
 		return list
 	}
-	found := troubleWith(&r.config, pod, r.caches.node(pod.Spec.NodeName), events, time.Now())
+	found := troubleWith(&r.config, pod, node, events, time.Now())
 	if found == nil || failed != nil {
 		return failed
 	}

@@ -149,7 +149,11 @@ func (r *Runtime) Start(ctx context.Context, o runs.Order) error {
 	if _, known := r.ledger.Get(o.Run); known {
 		return nil
 	}
-	pod, err := podOf(&r.config, r.executor, &o, r.nodeID(o.Node))
+	nodeID, err := r.nodeID(o.Node)
+	if err != nil {
+		return fmt.Errorf("run %s: %w", o.Run, err)
+	}
+	pod, err := podOf(&r.config, r.executor, &o, nodeID)
 	if err != nil {
 		return r.refuse(&o, err)
 	}
@@ -196,7 +200,11 @@ var (
 
 // make makes the pod, or finds that it is there.
 func (r *Runtime) make(ctx context.Context, pod *corev1.Pod, o *runs.Order) (*corev1.Pod, error) {
-	pods := r.clients.of(o.Owner, o.Groups).CoreV1().Pods(pod.Namespace)
+	client, err := r.clients.of(o.Owner, o.Groups)
+	if err != nil {
+		return nil, err
+	}
+	pods := client.CoreV1().Pods(pod.Namespace)
 	made, err := pods.Create(ctx, pod, metav1.CreateOptions{})
 	if !apierrors.IsAlreadyExists(err) {
 		return made, err
@@ -260,7 +268,7 @@ func (r *Runtime) refuse(o *runs.Order, why error) error {
 
 // fatal tells whether an error says that the pod can never be made.
 func (r *Runtime) fatal(err error) bool {
-	if apierrors.IsInvalid(err) || apierrors.IsForbidden(err) || apierrors.IsBadRequest(err) || apierrors.IsRequestEntityTooLargeError(err) {
+	if errors.Is(err, errNoOwner) || apierrors.IsInvalid(err) || apierrors.IsForbidden(err) || apierrors.IsBadRequest(err) || apierrors.IsRequestEntityTooLargeError(err) {
 		return true
 	}
 	for _, p := range r.config.FatalSubmissionErrors {
@@ -279,12 +287,18 @@ func certain(err error) bool {
 		reason != metav1.StatusReasonAlreadyExists
 }
 
-// nodeID is what a node says under the label that pods select it by.
-func (r *Runtime) nodeID(name string) string {
-	if n := r.caches.node(name); n != nil {
-		return n.Labels[r.config.NodeIDLabel]
+// nodeID is what a node says under the label that pods select it by. Without it a pod
+// would run anywhere.
+func (r *Runtime) nodeID(name string) (string, error) {
+	n := r.caches.node(name)
+	if n == nil {
+		return "", fmt.Errorf("node %q is not, or no longer, one that the executor uses", name)
 	}
-	return ""
+	id := n.Labels[r.config.NodeIDLabel]
+	if id == "" && !r.config.BindDirectly {
+		return "", fmt.Errorf("node %s has no label %s (executor.kubernetes.nodeIDLabel) by which a pod could be led to it", name, r.config.NodeIDLabel)
+	}
+	return id, nil
 }
 
 // pod returns the pod of a run, as the cache has it or as it was made.

@@ -32,7 +32,7 @@ func statusOf(pod *corev1.Pod, seen time.Time) runs.Status {
 		Phase:   runs.Pending,
 		Pending: exact(pod.CreationTimestamp, seen),
 	}
-	if started(pod) {
+	if running(pod) || started(pod) && over(pod) {
 		s.Phase, s.Running = runs.Running, later(exact(firstStart(pod), seen), s.Pending)
 	}
 	v := verdictOn(pod)
@@ -295,6 +295,17 @@ func failureText(pod *corev1.Pod) string {
 func started(pod *corev1.Pod) bool {
 	first := firstStart(pod)
 	return !first.IsZero()
+}
+
+// running tells whether all containers that are no init containers have begun. One
+// whose image cannot be pulled does not begin although another runs.
+func running(pod *corev1.Pod) bool {
+	for i := range pod.Status.ContainerStatuses {
+		if state := &pod.Status.ContainerStatuses[i].State; state.Running == nil && state.Terminated == nil {
+			return false
+		}
+	}
+	return started(pod) && len(pod.Status.ContainerStatuses) >= len(pod.Spec.Containers)
 }
 
 // firstStart is when a container that is no init container began; zero when none

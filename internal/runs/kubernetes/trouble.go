@@ -29,8 +29,8 @@ func troubleWith(c *Config, pod *corev1.Pod, node *corev1.Node, events func() []
 	if pod.DeletionTimestamp != nil {
 		return endTrouble(c, pod, now)
 	}
-	if started(pod) {
-		return runTrouble(c, pod, now)
+	if found := runTrouble(c, pod, now); found != nil || running(pod) {
+		return found
 	}
 	return startTrouble(c, pod, events, now)
 }
@@ -43,9 +43,7 @@ func nodeTrouble(c *Config, pod *corev1.Pod, node *corev1.Node, now time.Time) *
 	}
 	why := ""
 	if node == nil {
-		if now.Sub(pod.CreationTimestamp.Time) > goneNodeGrace {
-			why = fmt.Sprintf("node %s is gone", pod.Spec.NodeName)
-		}
+		why = fmt.Sprintf("node %s is gone", pod.Spec.NodeName)
 	} else if since, quiet := silent(node); quiet && now.Sub(since) > c.NodeLost {
 		why = fmt.Sprintf("node %s is silent since %s", pod.Spec.NodeName, since.UTC().Format(time.RFC3339))
 	}
@@ -54,9 +52,6 @@ func nodeTrouble(c *Config, pod *corev1.Pod, node *corev1.Node, now time.Time) *
 	}
 	return &cure{grace: byForce, verdict: &verdict{At: now, Phase: runs.Unknown, Reason: why, Category: armada.CategoryInternal, Subcategory: subcategoryNodeLost}}
 }
-
-// goneNodeGrace is how long the cache of nodes may lag behind that of pods.
-const goneNodeGrace = 30 * time.Second
 
 // endTrouble ends by force what was deleted and does not go, and gives it up when
 // that does not help.
@@ -105,10 +100,11 @@ func startTrouble(c *Config, pod *corev1.Pod, events func() []corev1.Event, now 
 		}
 		return nil
 	}
-	waited := now.Sub(scheduled)
+	waited := now.Sub(later(scheduled, initsEnded(pod)))
+	initialising := initRuns(pod)
 	for _, status := range append(append([]corev1.ContainerStatus{}, pod.Status.InitContainerStatuses...), pod.Status.ContainerStatuses...) {
 		w := status.State.Waiting
-		if w == nil || w.Reason == "" {
+		if w == nil || w.Reason == "" || initialising && w.Reason == reasonInitialising {
 			continue
 		}
 		for _, rule := range c.Pending.ContainerStatuses {
@@ -121,8 +117,8 @@ func startTrouble(c *Config, pod *corev1.Pod, events func() []corev1.Event, now 
 			break
 		}
 	}
-	if initRuns(pod) {
-		if exceeds(waited, c.Pending.InitContainers) {
+	if initialising {
+		if exceeds(now.Sub(scheduled), c.Pending.InitContainers) {
 			return giveUp(ActionRetry, now, "the init containers did not end in time")
 		}
 		return nil
@@ -188,6 +184,21 @@ func unplaced(pod *corev1.Pod) string {
 		}
 	}
 	return ""
+}
+
+// reasonInitialising is why containers wait while init containers run.
+const reasonInitialising = "PodInitializing"
+
+// initsEnded is when the last of the init containers that have ended did; the zero
+// time when none has. What waits waits since then.
+func initsEnded(pod *corev1.Pod) time.Time {
+	var last time.Time
+	for _, s := range initStatuses(pod) {
+		if t := s.State.Terminated; t != nil {
+			last = later(last, t.FinishedAt.Time)
+		}
+	}
+	return last
 }
 
 // initRuns tells whether an init container that is no sidecar runs.

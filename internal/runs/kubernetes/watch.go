@@ -13,6 +13,7 @@ import (
 	"k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/cache"
+	resourcehelper "k8s.io/component-helpers/resource"
 
 	"armada"
 )
@@ -114,27 +115,24 @@ func names(containers []corev1.Container) []corev1.Container {
 	return short
 }
 
-// theirPart keeps of others' pods what they take from their nodes.
+// theirPart keeps of others' pods what they take from their nodes, as if by one
+// container: Kubernetes' own rule for that reads most of a pod, the state of a change
+// of its resources too.
 func theirPart(obj any) (any, error) {
 	pod, is := obj.(*corev1.Pod)
 	if !is {
 		return obj, nil
 	}
+	asks := resourcehelper.PodRequests(pod, resourcehelper.PodResourcesOptions{
+		UseStatusResources: true, InPlacePodLevelResourcesVerticalScalingEnabled: true,
+	})
 	return &corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{Name: pod.Name, Namespace: pod.Namespace, UID: pod.UID, ResourceVersion: pod.ResourceVersion},
 		Spec: corev1.PodSpec{
-			NodeName: pod.Spec.NodeName, Priority: pod.Spec.Priority, Overhead: pod.Spec.Overhead,
-			InitContainers: demands(pod.Spec.InitContainers), Containers: demands(pod.Spec.Containers),
+			NodeName: pod.Spec.NodeName, Priority: pod.Spec.Priority,
+			Containers: []corev1.Container{{Resources: corev1.ResourceRequirements{Requests: asks}}},
 		},
 	}, nil
-}
-
-func demands(containers []corev1.Container) []corev1.Container {
-	short := make([]corev1.Container, len(containers))
-	for i := range containers {
-		short[i] = corev1.Container{RestartPolicy: containers[i].RestartPolicy, Resources: containers[i].Resources}
-	}
-	return short
 }
 
 // nodePart leaves the images and volumes of a node out.
