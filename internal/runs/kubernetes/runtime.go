@@ -361,7 +361,7 @@ func (r *Runtime) Forget(ctx context.Context, run armada.RunID) error {
 		if err != nil && !apierrors.IsNotFound(err) && !apierrors.IsConflict(err) {
 			return fmt.Errorf("forget run %s: %w", run, err)
 		}
-		if err == nil && r.keptFor(pod) == 0 {
+		if err == nil && r.config.keptFor(pod) == 0 {
 			if err := r.remove(ctx, pod); err != nil { // the keeper tries again
 				r.log.Warn("a forgotten pod could not be removed yet", "run", run, "error", err)
 			}
