@@ -99,13 +99,10 @@ func (r *Runtime) keepLogs(ctx context.Context, pod *corev1.Pod) {
 			Container: name, Timestamps: true, TailLines: tailLines(a.most),
 		}).Stream(ctx)
 		if err == nil {
-			var own []runs.LogLine
-			err = readLines(stream, name, time.Time{}, func(line runs.LogLine) error {
-				own = append(own, line)
-				return nil
-			})
+			own := lastLines{most: a.most}
+			err = readLines(stream, name, time.Time{}, own.add)
 			stream.Close()
-			lines = append(lines, lastBytes(own, a.most)...)
+			lines = append(lines, own.lines...)
 		}
 		if err != nil && !notBegun(err) {
 			r.log.Warn("the log of a pod that goes could not be kept", "run", run, "container", name, "error", err)
@@ -123,15 +120,27 @@ func tailLines(most int64) *int64 {
 	return &n
 }
 
-// lastBytes is the end of a log.
-func lastBytes(lines []runs.LogLine, most int64) []runs.LogLine {
-	for i := len(lines) - 1; i >= 0; i-- {
-		if most -= int64(len(lines[i].Text)) + 1; most < 0 {
-			return lines[i+1:]
-		}
-	}
-	return lines
+// lastLines is the end of a log: the last lines that make up no more than most
+// bytes. However long the log is, it holds little more than that.
+type lastLines struct {
+	most, size int64
+	lines      []runs.LogLine
 }
+
+func (l *lastLines) add(line runs.LogLine) error {
+	l.lines = append(l.lines, line)
+	l.size += sizeOf(&line)
+	n := 0
+	for ; l.size > l.most; n++ {
+		l.size -= sizeOf(&l.lines[n])
+		l.lines[n] = runs.LogLine{} // what it had is let go, though its place is not yet
+	}
+	l.lines = l.lines[n:]
+	return nil
+}
+
+// sizeOf counts a line with its end.
+func sizeOf(line *runs.LogLine) int64 { return int64(len(line.Text)) + 1 }
 
 // write keeps lines under the run's name, whole or not at all.
 func (a *archive) write(run armada.RunID, lines []runs.LogLine) (err error) {
@@ -190,6 +199,7 @@ func (a *archive) read(ctx context.Context, run armada.RunID, q runs.LogQuery, v
 			lines = append(lines, line)
 		}
 	}
+	sortByTime(lines)
 	return visitAll(lines, q.Tail, visit)
 }
 

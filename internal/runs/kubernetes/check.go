@@ -8,6 +8,7 @@ import (
 	authorizationv1 "k8s.io/api/authorization/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"armada"
 	"armada/internal/doctor"
 )
 
@@ -45,8 +46,9 @@ func (r right) String() string {
 }
 
 // Check looks whether an executor could work in the cluster, and changes nothing.
-// It answers what it found up to where it could not go on.
-func Check(ctx context.Context, config Config, pool string) []doctor.Check {
+// It answers what it found up to where it could not go on. The classes are those
+// that jobs may name.
+func Check(ctx context.Context, config Config, pool string, classes []armada.PriorityClass) []doctor.Check {
 	const cluster = "cluster"
 	clients, err := connect(&config)
 	if err != nil {
@@ -62,6 +64,7 @@ func Check(ctx context.Context, config Config, pool string) []doctor.Check {
 			checks = append(checks, clients.mayI(ctx, r))
 		}
 	}
+	checks = append(checks, clients.classesCheck(ctx, &config, classes)...)
 	return append(append(checks, clients.nodesCheck(ctx, &config, pool)...), storageCheck(ctx, &config)...)
 }
 
@@ -83,7 +86,11 @@ func (c *clients) mayI(ctx context.Context, r right) doctor.Check {
 		}
 	}
 	if len(missing) > 0 {
-		return doctor.Good(name, "may not %s in all namespaces", strings.Join(missing, ", ")).Fail("deploy/kubernetes/rbac.yaml grants it")
+		where := "grants it"
+		if r.when != nil {
+			where = "has it as a comment"
+		}
+		return doctor.Good(name, "may not %s in all namespaces", strings.Join(missing, ", ")).Fail("deploy/kubernetes/rbac.yaml %s", where)
 	}
 	return doctor.Good(name, "may %s", strings.Join(r.verbs, ", "))
 }

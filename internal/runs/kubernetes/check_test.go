@@ -2,13 +2,17 @@ package kubernetes_test
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"testing"
 
+	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
+	schedulingv1 "k8s.io/api/scheduling/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"armada"
 	"armada/internal/doctor"
 	"armada/internal/runs"
 	"armada/internal/runs/kubernetes"
@@ -48,7 +52,7 @@ func TestCheckNamesEveryRightThatIsMissing(t *testing.T) {
 	user := w.nodes.Namespace + "-nobody"
 	w.config.Kubeconfig = w.nodes.Cluster.User(t, user)
 	var text strings.Builder
-	for _, f := range failures(kubernetes.Check(t.Context(), w.config, "default")) {
+	for _, f := range failures(kubernetes.Check(t.Context(), w.config, "default", nil)) {
 		text.WriteString(f + "\n")
 	}
 	for _, want := range []string{"pods: may not get, list, watch, create, delete, patch", "pods/log: may not get", "nodes", "events: may not list", "services: may not get, create, delete", "ingresses.networking.k8s.io: may not get, create, delete"} {
@@ -61,7 +65,7 @@ func TestCheckNamesEveryRightThatIsMissing(t *testing.T) {
 func TestCheckSaysWhatIsWrongWithTheNodes(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, 1)
-	if failed := failures(kubernetes.Check(t.Context(), w.config, "default")); len(failed) > 0 {
+	if failed := failures(kubernetes.Check(t.Context(), w.config, "default", nil)); len(failed) > 0 {
 		t.Errorf("with nothing wrong it finds %q", failed)
 	}
 	for want, spoil := range map[string]func(*kubernetes.Config){
@@ -72,8 +76,71 @@ func TestCheckSaysWhatIsWrongWithTheNodes(t *testing.T) {
 	} {
 		config := w.config
 		spoil(&config)
-		if failed := failures(kubernetes.Check(t.Context(), config, "default")); len(failed) != 1 || !strings.Contains(failed[0], want) {
+		if failed := failures(kubernetes.Check(t.Context(), config, "default", nil)); len(failed) != 1 || !strings.Contains(failed[0], want) {
 			t.Errorf("it finds %q, want one about %q", failed, want)
+		}
+	}
+}
+
+// class makes a priority class of the test's own and returns its name.
+func (w *world) class(t *testing.T, end string, value int32, policy corev1.PreemptionPolicy) string {
+	t.Helper()
+	name := w.nodes.Name + "-" + end
+	api := w.nodes.Cluster.Client.SchedulingV1().PriorityClasses()
+	if _, err := api.Create(t.Context(), &schedulingv1.PriorityClass{ObjectMeta: metav1.ObjectMeta{Name: name}, Value: value, PreemptionPolicy: &policy}, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = api.Delete(context.Background(), name, metav1.DeleteOptions{}) })
+	return name
+}
+
+func TestCheckNamesEveryPriorityClassThatPodsNeedAndTheClusterLacksOrSeesOtherwise(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 1)
+	user := w.nodes.Namespace + "-executor"
+	w.config.Kubeconfig = w.nodes.Cluster.User(t, user)
+	w.grant(t, user) // and not to read classes
+	good := w.class(t, "good", 1000, corev1.PreemptNever)
+	other := w.class(t, "other", 7, corev1.PreemptNever)
+	pushy := w.class(t, "pushy", 1000, corev1.PreemptLowerPriority)
+	classes := []armada.PriorityClass{{Name: good, Priority: 1000}, {Name: other, Priority: 1000}, {Name: pushy, Priority: 1000}, {Name: "there-is-none", Priority: 1}, {Name: "nor-this", Priority: 1}}
+	found := map[string]doctor.Check{}
+	for _, c := range kubernetes.Check(t.Context(), w.config, "default", classes) {
+		found[strings.TrimPrefix(c.Name, "priority class ")] = c
+	}
+	for class, want := range map[string]struct {
+		verdict doctor.Verdict
+		finding string
+		advice  string
+	}{
+		good:            {doctor.OK, "with priority 1000", ""},
+		other:           {doctor.Warning, "priority 7, jobs.priorityClasses says 1000", "make both the same"},
+		pushy:           {doctor.Warning, "removes other pods", "preemptionPolicy: Never"},
+		"there-is-none": {doctor.Problem, "has none of that name", "priority-classes.yaml"},
+		"nor-this":      {doctor.Problem, "has none of that name", "priority-classes.yaml"},
+	} {
+		if c := found[class]; c.Verdict != want.verdict || !strings.Contains(c.Finding, want.finding) || !strings.Contains(c.Advice, want.advice) {
+			t.Errorf("of class %s it says %+v, want %v with %q", class, c, want.verdict, want.finding)
+		}
+	}
+	pods, err := w.nodes.Cluster.Client.CoreV1().Pods(metav1.NamespaceDefault).List(t.Context(), metav1.ListOptions{})
+	if err != nil || len(pods.Items) > 0 {
+		t.Errorf("there are %d pods after a check, %v", len(pods.Items), err)
+	}
+}
+
+func TestCheckAsksForTheOnePriorityClassThatPodsWillHave(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 1)
+	classes := []armada.PriorityClass{{Name: "there-is-none"}}
+	for class, want := range map[string][]string{
+		"none":                        nil,
+		"of-the-cluster":              {"priority class of-the-cluster: the cluster has none of that name, and refuses every pod that names it"},
+		w.class(t, "own", 1, "Never"): nil, // whatever its priority: it is the cluster's own
+	} {
+		w.config.PriorityClass = class
+		if failed := failures(kubernetes.Check(t.Context(), w.config, "default", classes)); !slices.Equal(failed, want) {
+			t.Errorf("with the class %q it finds %q, want %q", class, failed, want)
 		}
 	}
 }
@@ -86,7 +153,7 @@ func TestTheRoleOfTheExampleIsEnough(t *testing.T) {
 	w.config.Kubeconfig = w.nodes.Cluster.User(t, user)
 	w.config.KeepFinished, w.config.KeepFailed = 0, 0
 	w.grant(t, user)
-	if failed := failures(kubernetes.Check(t.Context(), w.config, "default")); len(failed) > 0 {
+	if failed := failures(kubernetes.Check(t.Context(), w.config, "default", nil)); len(failed) > 0 {
 		t.Errorf("check finds %q", failed)
 	}
 	r := w.open(t)

@@ -64,8 +64,8 @@ type Config struct {
 	NodeLost time.Duration
 
 	// KeepFinished is how long a finished pod stays after its end was told,
-	// KeepFailed the same for one that failed, and KeepPods how many there may be;
-	// then those go first whose queue has most of them.
+	// KeepFailed the same for one that failed, and KeepPods how many there may be, 0
+	// for any number; then those go first whose queue has most of them.
 	KeepFinished time.Duration
 	KeepFailed   time.Duration
 	KeepPods     int

@@ -65,8 +65,13 @@ func (r *Runtime) lines(ctx context.Context, pod *corev1.Pod, q runs.LogQuery) (
 			return nil, err
 		}
 	}
-	slices.SortStableFunc(all, func(a, b runs.LogLine) int { return a.Time.Compare(b.Time) })
+	sortByTime(all)
 	return all, nil
+}
+
+// sortByTime puts the lines of several containers in order.
+func sortByTime(lines []runs.LogLine) {
+	slices.SortStableFunc(lines, func(a, b runs.LogLine) int { return a.Time.Compare(b.Time) })
 }
 
 // containersNamed lists the containers of a pod that a query asks for, in the

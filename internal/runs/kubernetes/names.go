@@ -81,5 +81,15 @@ func forgotten(pod *corev1.Pod) bool {
 	return yes
 }
 
+// forgottenAt is when the end of a forgotten pod's run was told. A time that cannot
+// be read is long ago.
+func forgottenAt(pod *corev1.Pod) time.Time {
+	at, err := time.Parse(time.RFC3339, pod.Annotations[AnnotationForgotten])
+	if err != nil {
+		return time.Time{}
+	}
+	return at
+}
+
 // podName is what the pod of a job is called: the same for every attempt.
 func podName(job armada.JobID) string { return "armada-" + string(job) + "-0" }

@@ -107,18 +107,7 @@ func (r *Runtime) cure(ctx context.Context, pod *corev1.Pod, node *corev1.Node) 
 // removeOldPods removes forgotten pods whose time is over, and those that are too
 // many.
 func (r *Runtime) removeOldPods(ctx context.Context) {
-	var old, kept []*corev1.Pod
-	now := time.Now()
-	for _, pod := range r.caches.pods() {
-		switch {
-		case !forgotten(pod):
-		case pod.DeletionTimestamp == nil && now.Sub(endedAt(pod)) > r.keptFor(pod):
-			old = append(old, pod)
-		case pod.DeletionTimestamp == nil:
-			kept = append(kept, pod)
-		}
-	}
-	old = append(old, surplus(kept, r.config.KeepPods)...)
+	old := expendablePods(&r.config, r.caches.pods(), time.Now())
 	slots := make(chan struct{}, cures)
 	var working sync.WaitGroup
 	for _, pod := range old {
@@ -137,11 +126,27 @@ func (r *Runtime) removeOldPods(ctx context.Context) {
 	working.Wait()
 }
 
-func (r *Runtime) keptFor(pod *corev1.Pod) time.Duration {
-	if pod.Status.Phase == corev1.PodFailed {
-		return max(r.config.KeepFailed, r.config.KeepFinished)
+// expendablePods picks the forgotten pods that need not be kept any more.
+func expendablePods(c *Config, pods []*corev1.Pod, now time.Time) []*corev1.Pod {
+	var old, kept []*corev1.Pod
+	for _, pod := range pods {
+		switch {
+		case !forgotten(pod) || pod.DeletionTimestamp != nil:
+		case now.Sub(forgottenAt(pod)) > c.keptFor(pod):
+			old = append(old, pod)
+		default:
+			kept = append(kept, pod)
+		}
 	}
-	return r.config.KeepFinished
+	return append(old, surplus(kept, c.KeepPods)...)
+}
+
+// keptFor is how long a pod is kept after its end was told.
+func (c *Config) keptFor(pod *corev1.Pod) time.Duration {
+	if pod.Status.Phase == corev1.PodFailed {
+		return c.KeepFailed
+	}
+	return c.KeepFinished
 }
 
 // endedAt is when a forgotten pod ended.
@@ -152,8 +157,8 @@ func endedAt(pod *corev1.Pod) time.Time {
 	return pod.CreationTimestamp.Time
 }
 
-// surplus picks the pods that are too many: always the oldest of the queue that
-// has most, so that no queue's crowd takes the logs of another.
+// surplus picks the pods that are too many, none when most is 0: always the oldest
+// of the queue that has most, so that no queue's crowd takes the logs of another.
 func surplus(pods []*corev1.Pod, most int) []*corev1.Pod {
 	many := len(pods) - most
 	if most == 0 || many <= 0 {

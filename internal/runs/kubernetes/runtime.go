@@ -387,7 +387,7 @@ func (r *Runtime) Forget(ctx context.Context, run armada.RunID) error {
 // it removes it, then removes it with the finalizer. The other way round each life
 // would have one write more.
 func (r *Runtime) letGo(ctx context.Context, pod *corev1.Pod) error {
-	stays := r.keptFor(pod) > 0
+	stays := r.config.keptFor(pod) > 0
 	if !stays && pod.Status.Phase == corev1.PodSucceeded {
 		if err := r.remove(ctx, pod); err != nil {
 			return err
