@@ -173,13 +173,8 @@ func (g cage) outOfMemory() bool {
 
 // counted looks for "oom_kill n" with n > 0.
 func counted(file string) bool {
-	text, _ := os.ReadFile(file)
-	for line := range strings.Lines(string(text)) {
-		if n, found := strings.CutPrefix(strings.TrimSpace(line), "oom_kill "); found && n != "0" {
-			return true
-		}
-	}
-	return false
+	n, _ := field(file, "oom_kill")
+	return n > 0
 }
 
 // kill kills every process of the cage and tells whether there were any.
@@ -200,7 +195,12 @@ func (g cage) members() []int {
 	if g.memory == "" {
 		return nil
 	}
-	text, _ := os.ReadFile(filepath.Join(g.memory, "cgroup.procs"))
+	return listed(filepath.Join(g.memory, "cgroup.procs"))
+}
+
+// listed reads the process ids in a file.
+func listed(file string) []int {
+	text, _ := os.ReadFile(file)
 	var pids []int
 	for field := range strings.FieldsSeq(string(text)) {
 		if pid, err := strconv.Atoi(field); err == nil {
@@ -208,6 +208,14 @@ func (g cage) members() []int {
 		}
 	}
 	return pids
+}
+
+// inside lists the processes of a cage of version 2.
+func (g cage) inside() []int {
+	if g.unified == "" {
+		return nil
+	}
+	return listed(filepath.Join(g.unified, "cgroup.procs"))
 }
 
 // has tells whether a process is in a cage of version 1.

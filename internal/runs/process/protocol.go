@@ -25,7 +25,8 @@ type request struct {
 	Stop   *stopRequest  `json:"stop,omitempty"`
 	Forget armada.RunID  `json:"forget,omitempty"`
 	Prune  *pruneRequest `json:"prune,omitempty"`
-	Quit   bool          `json:"quit,omitempty"` // end, if nothing runs
+	Usage  bool          `json:"usage,omitempty"` // what the living runs have used
+	Quit   bool          `json:"quit,omitempty"`  // end, if nothing runs
 }
 
 type hello struct {
@@ -54,7 +55,10 @@ type reply struct {
 	Version  int          `json:"version,omitempty"`  // to Hello: what the supervisor speaks
 	Limits   bool         `json:"limits,omitempty"`   // to Hello: memory limits are enforced
 	Features string       `json:"features,omitempty"` // to Hello: what it can do, for people
+	Measures bool         `json:"measures,omitempty"` // to Hello: it answers Usage
 	Pruned   int          `json:"pruned,omitempty"`   // to Prune
+
+	Usage map[armada.RunID]reading `json:"usage,omitempty"` // to Usage
 }
 
 // failure is the kind of an answer that is none.
