@@ -222,7 +222,7 @@ func (r *run) wait(in *instance) result {
 	r.spent += in.used()
 	r.mu.Unlock()
 	res := result{oom: in.cage.outOfMemory()}
-	in.cage.remove()
+	r.sup.discard(in.cage)
 
 	status := in.child.status
 	res.end = armada.ContainerEnd{Name: in.container.Name, ExitCode: int32(status.ExitStatus()), Reason: "Completed"}
