@@ -65,7 +65,7 @@ type Job struct {
 	Lessons  *Lessons
 
 	Submitted    time.Time
-	Transitioned time.Time // of the latest event; never decreases
+	Transitioned time.Time // when Version last rose; never decreases. What is told of a run beside (usage, addresses) leaves it
 }
 
 // Run returns the id of the job's current or latest run, and false for a job

@@ -183,8 +183,8 @@ func (s *Step) perform(r *Rule, c *Change, at time.Time) {
 	}
 	if c.Kind != ReportUsage && c.Kind != ReportIngress {
 		job.Version++
+		job.Transitioned = at
 	}
-	job.Transitioned = at
 }
 
 // learn takes over what a report tells about the pod and its ports.

@@ -5,6 +5,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"armada"
 )
 
@@ -209,15 +211,18 @@ func TestReprioritisingTellsTheNewPriority(t *testing.T) {
 func TestObservationsAreToldAndChangeNothingElse(t *testing.T) {
 	t.Parallel()
 	l := submitted().all(Lease, ReportRunning)
-	version := l.job.Version
+	before := l.job
 	usage := &armada.Usage{Max: map[string]string{"cpu": "2"}}
 	l.apply(Change{Kind: ReportUsage, Usage: usage})
 	if l.last().Usage != usage {
 		t.Errorf("utilisation: %+v", l.last())
 	}
 	l.apply(Change{Kind: ReportIngress, Addresses: map[int32]string{80: "host:1"}})
-	if l.last().Addresses[80] != "host:1" || l.job.Version != version || l.job.State != armada.JobRunning {
-		t.Errorf("ingress info: %+v, job %+v", l.last(), l.job)
+	if l.last().Addresses[80] != "host:1" || !l.last().Created.After(before.Transitioned) {
+		t.Errorf("ingress info: %+v", l.last())
+	}
+	if !reflect.DeepEqual(l.job, before) {
+		t.Errorf("what was seen of its run has changed the job: %s", cmp.Diff(before, l.job))
 	}
 }
 

@@ -62,16 +62,19 @@ func check(t interface {
 		}
 		return
 	}
-	versions := int64(1)
-	if observes(c.Kind) {
-		versions = 0
+	versions, latest := int64(1), after.job.Transitioned
+	if observes(c.Kind) { // which is told, and is no transition
+		versions, latest = 0, later(after.now, before.job.Transitioned)
+		if !after.job.Transitioned.Equal(before.job.Transitioned) {
+			t.Fatalf("%s: the job's latest transition was at %s, and is said to have been at %s", c.Kind, before.job.Transitioned, after.job.Transitioned)
+		}
 	}
 	if after.job.Version != before.job.Version+versions {
 		t.Fatalf("%s: version %d after %d", c.Kind, after.job.Version, before.job.Version)
 	}
 	ends := 0
 	for _, e := range fresh {
-		if e.Created.Before(before.job.Transitioned) || e.Created.After(after.job.Transitioned) || e.Created.After(later(after.now, before.job.Transitioned)) {
+		if e.Created.Before(before.job.Transitioned) || e.Created.After(latest) || e.Created.After(later(after.now, before.job.Transitioned)) {
 			t.Fatalf("%s: event %s at %s, after one at %s", c.Kind, e.Kind, e.Created, before.job.Transitioned)
 		}
 		if terminal(e) {

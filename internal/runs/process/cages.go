@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"hash/fnv"
 	"os"
 	"path/filepath"
 	"slices"
@@ -27,6 +28,9 @@ type cages struct {
 	limits  bool   // the unified hierarchy limits memory
 	memory  string // the same for memory of version 1, where limits is false
 	home    string // the tasks file of this process's own group there
+	// earlier are those of earlier supervisors of the same data folder, which were
+	// started in other groups.
+	earlier []cages
 }
 
 // cage is the control groups of one container. The zero value is none.
@@ -35,6 +39,13 @@ type cage struct {
 	memory  string
 	home    string
 	handle  *os.File // of unified, for the start
+}
+
+// cagesName is the name of the folders of the cages for a data folder.
+func cagesName(l layout) string {
+	name := fnv.New64a()
+	_, _ = name.Write([]byte(l.dir))
+	return "armada-" + strconv.FormatUint(name.Sum64(), 36)
 }
 
 // findCages makes the folders for the cages of a supervisor, by a name that no
@@ -183,22 +194,17 @@ func (g cage) outOfMemory() bool {
 
 // counted looks for "oom_kill n" with n > 0.
 func counted(file string) bool {
-	text, _ := os.ReadFile(file)
-	for line := range strings.Lines(string(text)) {
-		if n, found := strings.CutPrefix(strings.TrimSpace(line), "oom_kill "); found && n != "0" {
-			return true
-		}
-	}
-	return false
+	n, _ := field(file, "oom_kill")
+	return n > 0
 }
 
-// kill kills every process of the cage and tells whether there were any.
+// kill kills every process of the cage, and of groups below it, and tells whether
+// there were any.
 func (g cage) kill() bool {
 	if g.unified == "" {
 		return false
 	}
-	processes, err := os.ReadFile(filepath.Join(g.unified, "cgroup.procs"))
-	if err != nil || len(processes) == 0 {
+	if n, _ := field(filepath.Join(g.unified, "cgroup.events"), "populated"); n == 0 {
 		return false
 	}
 	_ = os.WriteFile(filepath.Join(g.unified, "cgroup.kill"), []byte("1"), 0)
@@ -210,7 +216,12 @@ func (g cage) members() []int {
 	if g.memory == "" {
 		return nil
 	}
-	text, _ := os.ReadFile(filepath.Join(g.memory, "cgroup.procs"))
+	return listed(filepath.Join(g.memory, "cgroup.procs"))
+}
+
+// listed reads the process ids in a file.
+func listed(file string) []int {
+	text, _ := os.ReadFile(file)
 	var pids []int
 	for field := range strings.FieldsSeq(string(text)) {
 		if pid, err := strconv.Atoi(field); err == nil {
@@ -220,45 +231,16 @@ func (g cage) members() []int {
 	return pids
 }
 
+// inside lists the processes of a cage of version 2.
+func (g cage) inside() []int {
+	if g.unified == "" {
+		return nil
+	}
+	return listed(filepath.Join(g.unified, "cgroup.procs"))
+}
+
 // has tells whether a process is in a cage of version 1.
 func (g cage) has(pid int) bool { return slices.Contains(g.members(), pid) }
-
-// remove takes the empty cage away.
-func (g cage) remove() {
-	for _, at := range []string{g.unified, g.memory} {
-		if at != "" {
-			_ = unix.Rmdir(at)
-		}
-	}
-}
-
-// of finds the cages that an earlier supervisor made for a run.
-func (c cages) of(run armada.RunID) []cage {
-	var found []cage
-	if c.unified != "" {
-		paths, _ := filepath.Glob(filepath.Join(c.unified, string(run)+".*"))
-		for _, at := range paths {
-			found = append(found, cage{unified: at})
-		}
-	}
-	if c.memory != "" {
-		paths, _ := filepath.Glob(filepath.Join(c.memory, string(run)+".*"))
-		for _, at := range paths {
-			found = append(found, cage{memory: at})
-		}
-	}
-	return found
-}
-
-// remove takes the folders of the cages away; they are empty when no run is
-// left.
-func (c cages) remove() {
-	for _, at := range []string{c.unified, c.memory} {
-		if at != "" {
-			_ = unix.Rmdir(at)
-		}
-	}
-}
 
 // features says in words what the cages can do, for the log and the node.
 func (c cages) features() string {

@@ -3,13 +3,9 @@
 package process
 
 import (
-	"bufio"
 	"context"
-	"encoding/json"
 	"errors"
-	"io"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -77,27 +73,7 @@ func killSupervisor(t *testing.T, r *Runtime) {
 // armadaIsKilled starts orders in a process of its own and kills it.
 func armadaIsKilled(t *testing.T, w *world, orders ...runs.Order) {
 	t.Helper()
-	text, err := json.Marshal(orders)
-	if err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.Command(os.Args[0], asClient, w.dir, string(text))
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	cmd.Stderr = os.Stderr
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	if line, err := bufio.NewReader(out).ReadString('\n'); line != "started\n" {
-		t.Errorf("armada said %q, %v", line, err)
-	}
-	if err := cmd.Process.Signal(syscall.SIGKILL); err != nil {
-		t.Fatal(err)
-	}
-	_, _ = io.Copy(io.Discard, out)
-	_ = cmd.Wait()
+	armadaIsKilledIn(t, nil, w, orders...)
 }
 
 func TestRunsOfAKilledArmadaAreAdoptedWithTheirExitCodes(t *testing.T) {

@@ -13,6 +13,7 @@
 //	<dir>/supervisor.lock   held by the living supervisor
 //	<dir>/supervisor.sock   where it listens
 //	<dir>/supervisor.log    what it says
+//	<dir>/cages             where control groups of its runs may be
 //	<dir>/journal           how runs ended, which are forgotten or pruned
 //	<dir>/runs/<run>/       order.json, lifeline, log, work/
 //

@@ -23,6 +23,7 @@ type layout struct{ dir string }
 func (l layout) lock() string    { return filepath.Join(l.dir, "supervisor.lock") }
 func (l layout) says() string    { return filepath.Join(l.dir, "supervisor.log") }
 func (l layout) journal() string { return filepath.Join(l.dir, "journal") }
+func (l layout) cages() string   { return filepath.Join(l.dir, "cages") }
 func (l layout) runs() string    { return filepath.Join(l.dir, "runs") }
 
 // socketName is in the data folder. Sockets are reached through a handle of the

@@ -25,7 +25,8 @@ type request struct {
 	Stop   *stopRequest  `json:"stop,omitempty"`
 	Forget armada.RunID  `json:"forget,omitempty"`
 	Prune  *pruneRequest `json:"prune,omitempty"`
-	Quit   bool          `json:"quit,omitempty"` // end, if nothing runs
+	Usage  bool          `json:"usage,omitempty"` // what the living runs have used
+	Quit   bool          `json:"quit,omitempty"`  // end, if nothing runs
 	// Exec needs no Hello and is all that its connection is for: the command is
 	// killed when that ends. With the line come the handles of what the command
 	// reads and writes.
@@ -68,8 +69,11 @@ type reply struct {
 	Limits   bool         `json:"limits,omitempty"`   // to Hello: memory limits are enforced
 	Features string       `json:"features,omitempty"` // to Hello: what it can do, for people
 	Commands bool         `json:"commands,omitempty"` // to Hello: it knows Exec
+	Measures bool         `json:"measures,omitempty"` // to Hello: it answers Usage
 	Pruned   int          `json:"pruned,omitempty"`   // to Prune
 	ExitCode *int32       `json:"exitCode,omitempty"` // to Exec; Text says why the command could not begin
+
+	Usage map[armada.RunID]reading `json:"usage,omitempty"` // to Usage
 }
 
 // failure is the kind of an answer that is none.

@@ -39,6 +39,7 @@ type child struct {
 	pid    int
 	over   chan struct{} // closed when it has ended
 	status syscall.WaitStatus
+	cpu    int64 // nanoseconds that it used, with those of its children that it waited for
 }
 
 // exitCode is how a child has ended, as a shell counts it.
@@ -149,15 +150,16 @@ func (r *reaper) collect() {
 			_ = unix.Kill(-pid, unix.SIGKILL) // the group ends with its leader
 		}
 		var status syscall.WaitStatus
-		_, err := syscall.Wait4(pid, &status, syscall.WNOHANG, nil)
+		var used syscall.Rusage
+		_, err := syscall.Wait4(pid, &status, syscall.WNOHANG, &used)
 		for errors.Is(err, syscall.EINTR) {
-			_, err = syscall.Wait4(pid, &status, syscall.WNOHANG, nil)
+			_, err = syscall.Wait4(pid, &status, syscall.WNOHANG, &used)
 		}
 		if c == nil {
 			stray = true
 		} else {
 			delete(r.children, pid)
-			c.status = status
+			c.status, c.cpu = status, used.Utime.Nano()+used.Stime.Nano()
 			close(c.over)
 		}
 		r.mu.Unlock()
@@ -168,6 +170,13 @@ func (r *reaper) collect() {
 		r.gathered = make(chan struct{})
 		r.mu.Unlock()
 	}
+}
+
+// started tells whether a living child was started here, and is no stray.
+func (r *reaper) started(pid int) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.children[pid] != nil
 }
 
 // nextStray returns a channel that is closed when the next stray was collected.

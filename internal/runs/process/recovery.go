@@ -43,6 +43,8 @@ func (s *supervisor) recoverRuns() {
 			s.known.add(record{Prune: run})
 		}
 	}
+	s.litter.Store(true)
+	s.nudge()
 	if len(s.found) > 0 {
 		s.log.Warn("an earlier supervisor was killed; what lives of its runs is ended", "runs", len(s.found))
 		s.lifetimes.Go(s.endFound)
@@ -108,11 +110,12 @@ func (s *supervisor) foundRuns() []armada.RunID {
 // killFound kills what is known to live of a run and tells whether there was
 // anything, or somebody who could not be found holds the lifeline.
 func (s *supervisor) killFound(run armada.RunID, strays []int) bool {
+	cages := s.cages.of(run)
 	alive := len(strays) > 0
 	for _, pid := range strays {
 		s.layout.killStray(pid, run)
 	}
-	for _, g := range s.cages.of(run) {
+	for _, g := range cages {
 		alive = g.kill() || g.killMemory() || alive
 	}
 	lifeline, err := s.layout.run(run).openLifeline()
@@ -124,11 +127,28 @@ func (s *supervisor) killFound(run armada.RunID, strays []int) bool {
 	}
 	_ = lifeline.Close()
 	if !alive {
-		for _, g := range s.cages.of(run) {
-			g.remove()
-		}
+		s.discard(cages...)
 	}
 	return alive
+}
+
+// discard takes cages away; those that the kernel still holds are swept up later.
+func (s *supervisor) discard(cages ...cage) {
+	for _, g := range cages {
+		if !g.remove() {
+			s.litter.Store(true)
+		}
+	}
+}
+
+// sweep takes away the groups that are left of runs which have ended. That nobody
+// needs them is certain: groups are made for runs that live or are found.
+func (s *supervisor) sweep() {
+	s.litter.Store(!s.cages.sweep(func(run armada.RunID) bool {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		return s.live[run] != nil || s.found[run]
+	}))
 }
 
 // killMemory is kill for a cage of version 1, which has no order for it: its

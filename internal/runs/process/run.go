@@ -55,6 +55,10 @@ type run struct {
 	grace       time.Duration // what its pod spec gives it
 	killAt      time.Time
 	killer      *time.Timer
+
+	began time.Time // when the first container was started
+	spent int64     // nanoseconds of processors that the ended containers used
+	told  int64     // the most that was told of all
 }
 
 // result is how a container ended.
@@ -202,6 +206,9 @@ func (r *run) begin(c *podspec.Container) (*instance, *startError) {
 	in, failure := r.spawn(c)
 	if failure == nil {
 		r.live[in] = true
+		if r.began.IsZero() {
+			r.began = time.Now()
+		}
 	}
 	return in, failure
 }
@@ -216,8 +223,11 @@ func (r *run) wait(in *instance) result {
 	r.mu.Unlock()
 	r.clear(in, last)
 	in.drain(drainPatience)
+	r.mu.Lock()
+	r.spent += in.used()
+	r.mu.Unlock()
 	res := result{oom: in.cage.outOfMemory()}
-	in.cage.remove()
+	r.sup.discard(in.cage)
 
 	status := in.child.status
 	res.end = armada.ContainerEnd{Name: in.container.Name, ExitCode: in.child.exitCode(), Reason: "Completed"}

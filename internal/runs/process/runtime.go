@@ -32,7 +32,8 @@ const (
 )
 
 // Runtime is the executor's side: it talks to the supervisor, and starts one
-// where none lives. It is a [runs.Runtime] and a [runs.Execer].
+// where none lives. It is a [runs.Runtime], a [runs.Execer] and a
+// [runs.Measurer].
 //
 // A call waits while there is no supervisor. One that ends by its context may
 // or may not have been done.
@@ -48,6 +49,9 @@ type Runtime struct {
 	closed   bool
 	limits   bool          // the latest supervisor enforces memory limits
 	hold     chan struct{} // not nil while a supervisor that goes must not be replaced; closed when it may be
+
+	measuring sync.Mutex // guards meter
+	meter     meter
 
 	quit context.CancelCauseFunc
 	done chan struct{}

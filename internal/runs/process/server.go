@@ -95,7 +95,7 @@ func (s *supervisor) greet(c *client, req *request) {
 	c.greeted = true
 	c.mu.Unlock()
 	c.send(s.ledger, reply{
-		ID: req.ID, Version: protocolVersion, Limits: s.cages.canLimit(), Features: s.cages.features(), Commands: true,
+		ID: req.ID, Version: protocolVersion, Limits: s.cages.canLimit(), Features: s.cages.features(), Commands: true, Measures: true,
 	})
 }
 
@@ -112,6 +112,8 @@ func (s *supervisor) answer(req *request) reply {
 		err = s.forget(req.Forget)
 	case req.Prune != nil:
 		rep.Pruned, err = s.prune(req.Prune.Before, req.Prune.Size)
+	case req.Usage:
+		rep.Usage = s.readings()
 	case req.Quit:
 		if !s.retire(false) {
 			rep.Failure, rep.Text = failureBusy, "runs live"

@@ -75,7 +75,7 @@ func (r *run) spawn(c *podspec.Container) (*instance, *startError) {
 	in.cage.handle.Close()
 	if err != nil {
 		in.closeOutput()
-		in.cage.remove()
+		r.sup.discard(in.cage)
 		return nil, cannotStart(c.Command[0], err)
 	}
 	for i, from := range in.output {

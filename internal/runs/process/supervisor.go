@@ -6,14 +6,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"hash/fnv"
 	"log/slog"
 	"net"
 	"os"
 	"os/signal"
 	"path/filepath"
-	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -59,6 +58,7 @@ type supervisor struct {
 	leave     chan struct{} // closed when it shall end
 	leaveOnce sync.Once
 	gone      chan struct{} // closed when it serves no more
+	litter    atomic.Bool   // groups of runs that are over may be left
 }
 
 // SupervisorMain is the supervisor's process: `armada` calls it for its hidden
@@ -132,10 +132,11 @@ func newSupervisor(set settings, l layout, log *slog.Logger) (*supervisor, error
 		live: make(map[armada.RunID]*run), found: make(map[armada.RunID]bool), clients: make(map[*client]bool),
 		idle: make(chan struct{}, 1), leave: make(chan struct{}), gone: make(chan struct{}),
 	}
-	name := fnv.New64a()
-	_, _ = name.Write([]byte(l.dir))
 	if !set.Bare {
-		s.cages = findCages("armada-" + strconv.FormatUint(name.Sum64(), 36))
+		s.cages = findCages(cagesName(l))
+		if err := s.cages.recall(l.cages()); err != nil { // as on a full disk
+			log.Error("where the control groups of runs are cannot be written down", "error", err)
+		}
 	}
 	s.folders.commit = func([]byte) error { return syncFolder(l.runs()) }
 	var err error
@@ -155,7 +156,9 @@ func newSupervisor(set settings, l layout, log *slog.Logger) (*supervisor, error
 func (s *supervisor) close() {
 	s.reaper.killStrays(func(int) bool { return true })
 	s.reaper.close()
-	s.cages.remove()
+	if err := s.cages.remove(s.layout.cages()); err != nil {
+		s.log.Error("where control groups are left cannot be written down", "error", err)
+	}
 	if err := s.journal.close(); err != nil {
 		s.log.Error("closing the journal failed", "error", err)
 	}
@@ -228,6 +231,9 @@ func (s *supervisor) serve(signals <-chan os.Signal, touched <-chan struct{}, lo
 			}
 			timer.Reset(s.settings.Idle)
 		case <-s.idle:
+			if s.litter.Load() {
+				s.sweep()
+			}
 			timer.Reset(s.settings.Idle)
 		case <-s.leave:
 			return

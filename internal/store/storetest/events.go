@@ -151,12 +151,17 @@ func allKinds(t *testing.T, form Form) {
 	ids := w.submit("a", "set", 2)
 	w.must(lease(ids[0]))
 	w.must(report(lifecycle.ReportRunning, ids[0], 1))
+	began := w.job(ids[0]).Transitioned
+	w.clock.Advance(time.Minute)
 	usage := report(lifecycle.ReportUsage, ids[0], 1)
 	usage.Usage = &armada.Usage{Max: map[string]string{"cpu": "1"}, Average: map[string]string{"cpu": "500m"}, Cumulative: map[string]string{"cpu": "7"}}
 	w.must(usage)
 	ingress := report(lifecycle.ReportIngress, ids[0], 1)
 	ingress.Addresses = map[int32]string{80: "x:1", 443: "x:2"}
 	w.must(ingress)
+	if at := w.job(ids[0]).Transitioned; !at.Equal(began) {
+		t.Errorf("the latest transition was at %s; after news of usage and addresses it is said to have been at %s", began, at)
+	}
 	w.must(lifecycle.Change{Kind: lifecycle.Preempt, Job: ids[0], By: "scheduler", Reason: "room", For: ids[1]})
 	w.must(report(lifecycle.ReportStopped, ids[0], 1))
 	events := w.events("a", "set")
