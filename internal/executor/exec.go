@@ -40,6 +40,7 @@ func (a *Agent) exec(ctx context.Context, o *executorapi.ExecOrder) {
 		cancel()
 		<-heard
 	}()
+	go c.ask(ctx, cancel)
 	code, err := a.execute(ctx, c, o)
 	_ = c.input.Close() // what comes now is for nobody
 	if ctx.Err() != nil {
@@ -58,12 +59,8 @@ func (a *Agent) exec(ctx context.Context, o *executorapi.ExecOrder) {
 
 // execute runs the command of an order, if it may be run now.
 func (a *Agent) execute(ctx context.Context, c *command, o *executorapi.ExecOrder) (exitCode int32, err error) {
-	execer, can := a.runtime.(runs.Execer)
-	switch {
-	case !a.config.Exec:
+	if !a.config.Exec {
 		return 0, fmt.Errorf("executor %q runs no commands: executor.exec is false in its configuration", a.config.ID)
-	case !can:
-		return 0, fmt.Errorf("executor %q runs no commands: what runs its pods cannot do that", a.config.ID)
 	}
 	select {
 	case a.execs <- struct{}{}:
@@ -83,7 +80,7 @@ func (a *Agent) execute(ctx context.Context, c *command, o *executorapi.ExecOrde
 	if o.GetInput() {
 		streams.Stdin = c.input
 	}
-	exitCode, err = execer.Exec(ctx, armada.RunID(o.GetRunId()), what, streams)
+	exitCode, err = a.runtime.Exec(ctx, armada.RunID(o.GetRunId()), what, streams)
 	log.Info("a command has ended", "exitCode", exitCode, "after", time.Since(began), "error", err)
 	return exitCode, err
 }
@@ -121,6 +118,38 @@ func (c *command) hear() {
 	}
 }
 
+// askInterval is how soon it is noticed that nobody waits for a command that reads
+// no input.
+const askInterval = time.Second
+
+// ask sends the server nothing, now and then, which fails when it has ended the
+// call. Input that the command does not read keeps hear from noticing that.
+func (c *command) ask(ctx context.Context, leave func()) {
+	tick := time.NewTicker(askInterval)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+			if !c.mu.TryLock() {
+				continue // who sends notices by itself
+			}
+			over, err := c.ended, error(nil)
+			if !over {
+				err = c.call.Send(&executorapi.ExecOutput{})
+			}
+			c.mu.Unlock()
+			if err != nil {
+				leave()
+			}
+			if over || err != nil {
+				return
+			}
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
 // errLeft ends the input of a command that nobody waits for.
 var errLeft = errors.New("nobody waits for the command any more")
 
@@ -131,6 +160,16 @@ func (c *command) resized(size runs.TerminalSize) {
 	default:
 	}
 	c.resize <- size // there is room: nobody else puts any
+}
+
+// send sends an output, unless the end was told.
+func (c *command) send(o *executorapi.ExecOutput) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.ended {
+		return errLeft
+	}
+	return c.call.Send(o)
 }
 
 // end tells how the command ended.
@@ -172,23 +211,14 @@ type outputWriter struct {
 func (w outputWriter) Write(p []byte) (int, error) {
 	for done := 0; done < len(p); {
 		piece := p[done:min(len(p), done+maxOutputBytes)]
-		if err := w.send(piece); err != nil {
+		output := &executorapi.ExecOutput{Message: &executorapi.ExecOutput_Stdout{Stdout: piece}}
+		if w.stderr {
+			output.Message = &executorapi.ExecOutput_Stderr{Stderr: piece}
+		}
+		if err := w.send(output); err != nil {
 			return done, err
 		}
 		done += len(piece)
 	}
 	return len(p), nil
-}
-
-func (w outputWriter) send(piece []byte) error {
-	output := &executorapi.ExecOutput{Message: &executorapi.ExecOutput_Stdout{Stdout: piece}}
-	if w.stderr {
-		output.Message = &executorapi.ExecOutput_Stderr{Stderr: piece}
-	}
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.ended {
-		return errLeft
-	}
-	return w.call.Send(output)
 }

@@ -62,6 +62,8 @@ type Runtime interface {
 	// Logs calls visit with the lines of a run, oldest first, until the end or,
 	// with Follow, until the run has ended. ErrUnknownRun when nothing is kept.
 	Logs(ctx context.Context, run armada.RunID, q LogQuery, visit func(LogLine) error) error
+	// Execer runs commands beside those of the pods.
+	Execer
 	// Close releases what this process holds; runs go on where the form allows.
 	Close() error
 }

@@ -236,6 +236,24 @@ func TestACommandEndsWithWhoGaveItAndMakesRoom(t *testing.T) {
 	})
 }
 
+// Input that is not read must not hide that nobody waits any more.
+func TestACommandThatReadsNothingEndsWithWhoGaveItToo(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		_, run := w.running(1)
+		p, leave := w.person()
+		wait := w.command(p, run, runs.Command{Args: []string{"sleep", "1000h"}})
+		p.input([]byte("for nobody"))
+		leave()
+		if err := wait(); !errors.Is(err, context.Canceled) {
+			t.Errorf("the command ended with %v", err)
+		}
+		w.until("there is room", func() bool {
+			another, _ := w.person()
+			return w.command(another, run, runs.Command{Args: []string{"echo"}})() == nil
+		})
+	})
+}
+
 func TestACommandEndsWithItsPodItsExecutorAndItsServer(t *testing.T) {
 	for name, c := range map[string]struct {
 		end  func(w *world, c *cluster, run armada.RunID)
@@ -287,12 +305,8 @@ func TestAnExecutorRunsNoCommandsUnlessItsConfigurationSaysSo(t *testing.T) {
 	})
 }
 
-// noExec is a runtime that runs no commands.
-type noExec struct{ runs.Runtime }
-
 func TestWhatCannotRunACommandSaysSo(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
-		enabled := func(c *executor.Config) { c.Exec = true }
 		refused := func(what string, run armada.RunID, code armada.ErrorCode, says string) {
 			t.Helper()
 			p, _ := w.person()
@@ -301,15 +315,12 @@ func TestWhatCannotRunACommandSaysSo(t *testing.T) {
 			}
 		}
 		refused("no executor", "none", armada.CodeUnavailable, `executor "east", which has the container, is not connected`)
-		c := w.cluster("east", options{config: enabled})
+		w.cluster("east", options{config: func(c *executor.Config) { c.Exec = true }})
 		refused("no run", "none", armada.CodePrecondition, "the container does not run at its executor")
 		id := w.submit(life{pending: "1h"})
 		w.lease(id, "east")
 		w.becomes(id, armada.JobPending)
 		refused("a pending run", armada.NewRunID(id, 1), armada.CodePrecondition, "the container does not run at its executor")
-		c.stop()
-		w.cluster("east", options{config: enabled, wrap: func(r runs.Runtime) runs.Runtime { return noExec{r} }})
-		refused("a runtime without", "none", armada.CodePrecondition, "what runs its pods cannot do that")
 	})
 }
 

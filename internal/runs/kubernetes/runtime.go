@@ -47,10 +47,7 @@ type Runtime struct {
 	stopped sync.WaitGroup
 }
 
-var (
-	_ runs.Runtime = (*Runtime)(nil)
-	_ runs.Execer  = (*Runtime)(nil)
-)
+var _ runs.Runtime = (*Runtime)(nil)
 
 // Place is what a runtime is told beside its config.
 type Place struct {

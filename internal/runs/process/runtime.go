@@ -32,8 +32,7 @@ const (
 )
 
 // Runtime is the executor's side: it talks to the supervisor, and starts one
-// where none lives. It is a [runs.Runtime], a [runs.Execer] and a
-// [runs.Measurer].
+// where none lives. It is a [runs.Runtime] and a [runs.Measurer].
 //
 // A call waits while there is no supervisor. One that ends by its context may
 // or may not have been done.
@@ -57,11 +56,7 @@ type Runtime struct {
 	done chan struct{}
 }
 
-var (
-	_ runs.Runtime = (*Runtime)(nil)
-	_ runs.Changer = (*Runtime)(nil)
-	_ runs.Execer  = (*Runtime)(nil)
-)
+var _ runs.Runtime = (*Runtime)(nil)
 
 // Open connects to the supervisor of the data folder, or starts one, and adopts
 // what it finds. When it returns, Statuses tells of every run. It gives up when

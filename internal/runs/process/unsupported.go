@@ -12,7 +12,6 @@ import (
 // Runtime is not to be had here; it is only the contract.
 type Runtime struct {
 	runs.Runtime
-	runs.Execer
 }
 
 // Open answers [errors.ErrUnsupported]: process runs need Linux.

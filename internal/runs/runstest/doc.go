@@ -79,7 +79,7 @@ func Run(t *testing.T, newWorld func(t *testing.T) World) {
 	}
 }
 
-// RunCommands runs the suite of forms that are a [runs.Execer], whose worlds have
+// RunCommands runs the suite of forms whose worlds have
 // commands.
 func RunCommands(t *testing.T, newWorld func(t *testing.T) World) {
 	for _, test := range commands {

@@ -88,16 +88,6 @@ var commands = []test{
 	{"ASlowReaderGetsAllAndHoldsUpNobody", aSlowReaderGetsAllAndHoldsUpNobody},
 }
 
-// execer is the runtime as one that runs commands.
-func (b *bench) execer() runs.Execer {
-	b.Helper()
-	e, can := b.Runtime.(runs.Execer)
-	if !can {
-		b.Fatal("the form is no Execer")
-	}
-	return e
-}
-
 // living starts a run that commands can be run beside.
 func (b *bench) living() runs.Order {
 	b.Helper()
@@ -116,7 +106,7 @@ func (b *bench) exec(o runs.Order, c runs.Command, in io.Reader) (stdout, stderr
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	var out, complaints bytes.Buffer
-	code, err := b.execer().Exec(ctx, o.Run, c, runs.Streams{Stdin: in, Stdout: &out, Stderr: &complaints})
+	code, err := b.Exec(ctx, o.Run, c, runs.Streams{Stdin: in, Stdout: &out, Stderr: &complaints})
 	if err != nil {
 		b.Fatalf("exec %.100q: %v", c.Args, err)
 	}
@@ -179,7 +169,7 @@ func (b *bench) talk(o runs.Order, c runs.Command) *talk {
 	hear, out := io.Pipe()
 	x := &talk{t: b.TB, say: say, hear: hear, resize: make(chan runs.TerminalSize), leave: leave, over: make(chan struct{})}
 	late, cancel := context.WithTimeout(ctx, patience)
-	e := b.execer()
+	e := b.Runtime
 	go func() {
 		defer close(x.over)
 		x.code, x.err = e.Exec(late, o.Run, c, runs.Streams{Stdin: in, Stdout: out, Stderr: io.Discard, Resize: x.resize})
@@ -289,11 +279,11 @@ func aCommandMayNameItsContainer(t *testing.T, w World) {
 		t.Errorf("in container %s it printed %q and ended with %d", name, out, code)
 	}
 	c.Container = "another"
-	_, err := b.execer().Exec(context.Background(), o.Run, c, runs.Streams{})
+	_, err := b.Exec(context.Background(), o.Run, c, runs.Streams{})
 	if err == nil || errors.Is(err, runs.ErrNotRunning) || !strings.Contains(err.Error(), "another") || !strings.Contains(err.Error(), name) {
 		t.Errorf("for a container that is not there the answer is %v", err)
 	}
-	_, err = b.execer().Exec(context.Background(), o.Run, runs.Command{}, runs.Streams{})
+	_, err = b.Exec(context.Background(), o.Run, runs.Command{}, runs.Streams{})
 	if err == nil || !strings.Contains(err.Error(), "args") {
 		t.Errorf("without a program the answer is %v", err)
 	}
@@ -304,12 +294,12 @@ func aCommandForWhatDoesNotRunSaysSo(t *testing.T, w World) {
 	c := b.do(Deed{Print: "said"})
 	var out bytes.Buffer
 	s := runs.Streams{Stdout: &out, Stderr: &out}
-	if _, err := b.execer().Exec(context.Background(), b.order(Job{}).Run, c, s); !errors.Is(err, runs.ErrUnknownRun) {
+	if _, err := b.Exec(context.Background(), b.order(Job{}).Run, c, s); !errors.Is(err, runs.ErrUnknownRun) {
 		t.Errorf("for a run that is not known the answer is %v", err)
 	}
 	o := b.begun(Job{})
 	b.await(o.Run, runs.Succeeded)
-	if _, err := b.execer().Exec(context.Background(), o.Run, c, s); !errors.Is(err, runs.ErrNotRunning) {
+	if _, err := b.Exec(context.Background(), o.Run, c, s); !errors.Is(err, runs.ErrNotRunning) {
 		t.Errorf("for a run that has ended the answer is %v", err)
 	}
 	if out.Len() > 0 {
@@ -362,7 +352,7 @@ func aCommandEndsWithAStreamThatFails(t *testing.T, w World) {
 		"input": {Stdin: stream, Stdout: io.Discard, Stderr: io.Discard}, "output": {Stdout: stream, Stderr: io.Discard}, "errors": {Stdout: io.Discard, Stderr: stream},
 	} {
 		ctx, cancel := context.WithTimeout(context.Background(), patience)
-		_, err := b.execer().Exec(ctx, o.Run, b.do(Deed{Print: "said", Complain: "complained", Forever: true}), s)
+		_, err := b.Exec(ctx, o.Run, b.do(Deed{Print: "said", Complain: "complained", Forever: true}), s)
 		cancel()
 		if !errors.Is(err, stream.why) {
 			t.Errorf("with a broken %s it answered %v", name, err)
@@ -404,7 +394,7 @@ func aSlowReaderGetsAllAndHoldsUpNobody(t *testing.T, w World) {
 	var code int32
 	var err error
 	over := make(chan struct{})
-	e, c := b.execer(), b.do(Deed{Bulk: size, Print: "begun", ExitCode: 3})
+	e, c := b.Runtime, b.do(Deed{Bulk: size, Print: "begun", ExitCode: 3})
 	go func() {
 		defer close(over)
 		code, err = e.Exec(context.Background(), o.Run, c, runs.Streams{Stdout: slow, Stderr: io.Discard})

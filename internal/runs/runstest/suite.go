@@ -214,22 +214,18 @@ func updatesAreCoalesced(t *testing.T, w World) {
 
 func changesAreToldFromACursorOn(t *testing.T, w World) {
 	b := open(t, w)
-	changer, ok := b.Runtime.(runs.Changer)
-	if !ok {
-		t.Fatal("the form is no Changer")
-	}
 	first := b.begun(Job{})
 	b.await(first.Run, runs.Succeeded)
-	all, cursor := changer.Changed(0)
+	all, cursor := b.Changed(0)
 	if len(all) != 1 || all[0].Run != first.Run {
 		t.Fatalf("from the beginning there is %+v", all)
 	}
-	if none, _ := changer.Changed(cursor); len(none) != 0 {
+	if none, _ := b.Changed(cursor); len(none) != 0 {
 		t.Errorf("nothing changed, and there is %+v", none)
 	}
 	second := b.begun(Job{})
 	b.await(second.Run, runs.Succeeded)
-	if changed, _ := changer.Changed(cursor); len(changed) != 1 || changed[0].Run != second.Run || changed[0].Phase != runs.Succeeded {
+	if changed, _ := b.Changed(cursor); len(changed) != 1 || changed[0].Run != second.Run || changed[0].Phase != runs.Succeeded {
 		t.Errorf("one run changed, and there is %+v", changed)
 	}
 }

@@ -14,8 +14,6 @@ import (
 	"armada/internal/runs"
 )
 
-var _ runs.Execer = (*Runtime)(nil)
-
 // Exit codes of commands that end by themselves in an odd way.
 const (
 	exitNoProgram   = 127
@@ -183,11 +181,13 @@ func (c *command) sleep() (int32, error) {
 		return exitWrongUse, c.print(c.Stderr, "sleep: "+err.Error())
 	}
 	interrupted := make(chan struct{})
-	go func() {
-		if errors.Is(c.read(func([]byte) error { return nil }), errInterrupted) {
-			close(interrupted)
-		}
-	}()
+	if c.terminal != nil { // only a terminal reads what its command does not
+		go func() {
+			if errors.Is(c.read(func([]byte) error { return nil }), errInterrupted) {
+				close(interrupted)
+			}
+		}()
+	}
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {

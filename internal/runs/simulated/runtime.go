@@ -19,8 +19,7 @@ const keptLogs = 10_000
 
 const defaultGrace = 30 * time.Second
 
-// Runtime runs pods on made-up nodes. It is a [runs.Runtime] and a
-// [runs.Changer].
+// Runtime runs pods on made-up nodes. It is a [runs.Runtime].
 type Runtime struct {
 	config Config
 	ledger *runs.Ledger
@@ -41,10 +40,7 @@ type Runtime struct {
 	done chan struct{}
 }
 
-var (
-	_ runs.Runtime = (*Runtime)(nil)
-	_ runs.Changer = (*Runtime)(nil)
-)
+var _ runs.Runtime = (*Runtime)(nil)
 
 // New makes a runtime that moves with the clock until Close.
 func New(config Config) (*Runtime, error) {
