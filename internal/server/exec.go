@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"strings"
 	"sync"
 	"time"
 
@@ -115,11 +114,8 @@ func checkExec(start *lookout.ExecStart) error {
 		wrong.add("start.args", "must begin with the program to run")
 	}
 	size := 0
-	for i, arg := range start.GetArgs() {
+	for _, arg := range start.GetArgs() {
 		size += len(arg) + 1
-		if strings.ContainsRune(arg, 0) {
-			wrong.add(fmt.Sprintf("start.args[%d]", i), "must not have a zero byte in it")
-		}
 	}
 	if size > maxArgsBytes {
 		wrong.add("start.args", fmt.Sprintf("have %d bytes in all, must have at most %d", size, maxArgsBytes))

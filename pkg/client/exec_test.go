@@ -83,17 +83,29 @@ func TestACommandIsToldTheSizesOfItsTerminal(t *testing.T) {
 	}
 }
 
-// broken fails at once.
-type broken struct{}
-
 var errBroken = errors.New("it is broken")
 
-func (broken) Read([]byte) (int, error)  { return 0, errBroken }
+// broken cannot be written to.
+type broken struct{}
+
 func (broken) Write([]byte) (int, error) { return 0, errBroken }
+
+// breaking is input that cannot be read any more when something was written.
+type breaking chan struct{}
+
+func (b breaking) Read([]byte) (int, error) {
+	<-b
+	return 0, errBroken
+}
+
+func (b breaking) Write(p []byte) (int, error) {
+	close(b)
+	return len(p), nil
+}
 
 func TestACommandThatFailsIsEndedAndNeverRepeated(t *testing.T) {
 	t.Parallel()
-	left := make(chan struct{}, 1)
+	left, input := make(chan struct{}, 1), make(breaking)
 	goesOn := func(call execServer) error {
 		_ = call.Send(stdout("begun"))
 		<-call.Context().Done()
@@ -114,7 +126,7 @@ func TestACommandThatFailsIsEndedAndNeverRepeated(t *testing.T) {
 			func(call execServer) error { return call.Send(stdout("begun")) }, Streams{}, false,
 			func(err error) bool { return strings.Contains(err.Error(), "did not say how the command ended") },
 		},
-		"its input breaks":  {goesOn, Streams{Stdin: broken{}}, true, func(err error) bool { return errors.Is(err, errBroken) }},
+		"its input breaks":  {goesOn, Streams{Stdin: input, Stdout: input}, true, func(err error) bool { return errors.Is(err, errBroken) }},
 		"its output breaks": {goesOn, Streams{Stdout: broken{}}, true, func(err error) bool { return errors.Is(err, errBroken) }},
 		"its input waits":   {goesOn, Streams{Stdin: endless{}, Stdout: broken{}}, true, func(err error) bool { return errors.Is(err, errBroken) }},
 	} {

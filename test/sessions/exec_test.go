@@ -174,7 +174,10 @@ func TestACommandWaitsForWhoDoesNotRead(t *testing.T) {
 		w.becomes(id, armada.JobRunning)
 		p, leave := w.person()
 		reading := make(chan struct{})
-		p.reads = func() { <-reading }
+		p.reads = func() {
+			<-reading
+			pause(time.Millisecond) // or no time would pass, and much would be heard
+		}
 		wait := w.command(p, armada.NewRunID(id, 1), runs.Command{Args: []string{"yes", "y"}})
 		pause(time.Minute)
 		full := runtime.written.Load()
