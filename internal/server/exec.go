@@ -213,6 +213,12 @@ func (c *conversation) holds(ctx context.Context) error {
 	return c.may.holds(ctx)
 }
 
+func (c *conversation) renew(ctx context.Context) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.may.renew(ctx)
+}
+
 func (c *conversation) exitCode() (int32, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -232,7 +238,7 @@ func (c *conversation) guard(ctx context.Context, stopping <-chan struct{}, end 
 			end(errStopping)
 			return
 		case <-tick.C:
-			if err := c.holds(ctx); err != nil {
+			if err := c.renew(ctx); err != nil {
 				end(err)
 				return
 			}

@@ -3,12 +3,14 @@ package server_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"google.golang.org/grpc"
@@ -244,6 +246,23 @@ func TestACommandEndsWhenItsCallerMayRunNoneAnyMore(t *testing.T) {
 	ok(t, stream.Send(&lookout.ExecRequest{Message: &lookout.ExecRequest_Input{Input: []byte("rm -r /\n")}}))
 	_, err = told(stream)
 	wantCode(t, err, codes.PermissionDenied)
+}
+
+func TestASilentCommandEndsToo(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		began := time.Now()
+		taken := errors.New("the right was taken away")
+		err := server.Guard(t.Context(), func(context.Context) error {
+			if time.Since(began) > 10*time.Minute {
+				return taken
+			}
+			return nil
+		})
+		if took := time.Since(began); !errors.Is(err, taken) || took > 11*time.Minute {
+			t.Errorf("after %s it was ended by %v", took, err)
+		}
+	})
 }
 
 func TestACommandEndsWhenTheServerStops(t *testing.T) {
