@@ -200,6 +200,40 @@ func TestACommandWaitsForWhoDoesNotRead(t *testing.T) {
 	})
 }
 
+func TestWhoTypesWaitsForACommandThatDoesNotRead(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		_, run := w.running(1)
+		p, leave := w.person()
+		p.reads = func() { <-p.ctx.Done() } // nor does the person: the command stands still
+		wait := w.command(p, run, runs.Command{Args: []string{"yes"}})
+		var typed atomic.Int64
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			piece := &lookout.ExecRequest{Message: &lookout.ExecRequest_Input{Input: make([]byte, 100_000)}}
+			for {
+				select {
+				case p.says <- piece:
+					typed.Add(1)
+				case <-p.ctx.Done():
+					return
+				}
+			}
+		}()
+		pause(time.Minute)
+		full := typed.Load()
+		pause(10 * time.Minute)
+		if now := typed.Load(); full == 0 || now != full || now > 600 {
+			t.Errorf("%d pieces were taken within a minute, and %d after ten more, by who does not read", full, now)
+		}
+		leave()
+		if err := wait(); !errors.Is(err, context.Canceled) {
+			t.Errorf("the command ended with %v", err)
+		}
+		<-done
+	})
+}
+
 func TestACommandOfATerminalIsToldItsSizes(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		_, run := w.running(1)
