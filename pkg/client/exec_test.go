@@ -119,11 +119,15 @@ func TestACommandThatFailsIsEndedAndNeverRepeated(t *testing.T) {
 		is      func(error) bool
 	}{
 		"it cannot be reached": {
-			func(execServer) error { return status.Error(codes.Unavailable, "come back later") }, Streams{}, false,
+			func(execServer) error { return status.Error(codes.Unavailable, "come back later") },
+			Streams{},
+			false,
 			func(err error) bool { return status.Code(err) == codes.Unavailable },
 		},
 		"its end is not told": {
-			func(call execServer) error { return call.Send(stdout("begun")) }, Streams{}, false,
+			func(call execServer) error { return call.Send(stdout("begun")) },
+			Streams{},
+			false,
 			func(err error) bool { return strings.Contains(err.Error(), "did not say how the command ended") },
 		},
 		"its input breaks":  {goesOn, Streams{Stdin: input, Stdout: input}, true, func(err error) bool { return errors.Is(err, errBroken) }},
