@@ -63,6 +63,10 @@ func TestWhatUsersSee(t *testing.T) {
 			"logs " + job(0), "logs --tail 1 --timestamps " + job(0), "logs " + job(1), "logs --since 1m " + job(0), "logs --since 2026-11-23T12:00:00.5Z -o json " + job(0),
 			"logs --container side " + job(0), "logs --prefix " + job(0), "logs --prefix --timestamps --container side " + job(0), "logs --since yesterday " + job(0), "logs -f " + job(1), "logs -f " + job(3),
 		},
+		"exec": {
+			"exec " + job(2) + " -- ls -l --all", "exec -c side --run r1 " + job(2) + " -- 7", "exec " + job(2) + " -- 130", "exec " + job(2) + " -- -1", "exec " + job(0) + " -- ls", "exec " + job(1) + " -- ls",
+			"exec " + job(2) + " ls", "exec " + job(2) + " -- ", "exec -- ls", "exec a b -- ls", "exec -t " + job(2) + " -- ls", "exec -it " + job(2) + " -- ls", "exec --context nope " + job(2) + " -- ls", "__complete exec ",
+		},
 		"forms": {
 			"cancel job " + job(2) + " -o json", "cancel job " + job(2) + " -o name", "cancel job-set demo first -o yaml", "reprioritize job " + job(2) + " 5 -o json",
 			"create queue a -o json", "update queue demo -o name", "delete queue a -o yaml", "get queue-report demo -o json", "get scheduling-report -o wide",

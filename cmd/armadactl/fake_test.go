@@ -5,11 +5,13 @@ import (
 	"cmp"
 	"context"
 	"flag"
+	"fmt"
 	"maps"
 	"net"
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -341,6 +343,44 @@ func (lookoutServer) GetJob(_ context.Context, r *lookout.GetJobRequest) (*looko
 		return &lookout.Job{JobId: job(3), Queue: "demo", JobSet: "starting", State: api.JobState_LEASED, Reason: "pulling the image"}, nil
 	}
 	return nil, status.Error(codes.NotFound, "job "+r.GetJobId()+" is not known")
+}
+
+// Exec plays a program that says what it was given, reads its input, and ends as its
+// first argument says.
+func (s lookoutServer) Exec(call grpc.BidiStreamingServer[lookout.ExecRequest, lookout.ExecResponse]) error {
+	first, err := call.Recv()
+	if err != nil {
+		return err
+	}
+	start := first.GetStart()
+	switch start.GetJobId() {
+	case job(0):
+		return status.Error(codes.FailedPrecondition, "the run r1 of the job has ended (succeeded): no command can be run")
+	case job(1):
+		return status.Error(codes.PermissionDenied, `user "alice" may not exec in the queue "demo": that takes the verb exec on the queue, or the permission exec_any_jobs`)
+	}
+	said := fmt.Sprintf("%q in %q of the run %q\n", start.GetArgs(), start.GetContainer(), start.GetRunId())
+	for start.GetInput() {
+		m, err := call.Recv()
+		if err != nil {
+			return err
+		}
+		if m.GetInputEnded() {
+			break
+		}
+		said += string(m.GetInput())
+	}
+	code, _ := strconv.Atoi(start.GetArgs()[0])
+	for _, answer := range []*lookout.ExecResponse{
+		{Message: &lookout.ExecResponse_Stdout{Stdout: []byte(said)}},
+		{Message: &lookout.ExecResponse_Stderr{Stderr: []byte("warned\n")}},
+		{Message: &lookout.ExecResponse_ExitCode{ExitCode: int32(code)}},
+	} {
+		if err := call.Send(answer); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (s lookoutServer) GetLogs(r *lookout.LogsRequest, stream grpc.ServerStreamingServer[lookout.LogLine]) error {

@@ -210,6 +210,17 @@ func TestJobsAreReadFromTheStandardInput(t *testing.T) {
 	}
 }
 
+func TestACommandReadsTheStandardInputOnlyWhenThatIsAsked(t *testing.T) {
+	t.Parallel()
+	for flags, want := range map[string]string{"": "", "-i ": "typed\n"} {
+		connect, _ := serve(t)
+		r := runIn(t, &cli{connect: connect, in: strings.NewReader("typed\n")}, strings.Fields("exec "+flags+job(2)+" -- 0")...)
+		if said := "[\"0\"] in \"\" of the run \"\"\n" + want; r.code != exitOK || r.out != said || r.errors != "warned\n" {
+			t.Errorf("with %q: exit code %d, %q, %q", flags, r.code, r.out, r.errors)
+		}
+	}
+}
+
 func TestTheExitStatusOfAJob(t *testing.T) {
 	t.Parallel()
 	for want, ends := range map[int][]ending{

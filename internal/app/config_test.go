@@ -146,6 +146,26 @@ func TestTheKeysOfTheBucketOfLogsAreReadFromFilesAndNotShown(t *testing.T) {
 	}
 }
 
+func TestCommandsAreRunOnlyWhereTheConfigurationSaysSoAndSoManyAtATime(t *testing.T) {
+	t.Parallel()
+	c, err := configured(t, `{}`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if agent := c.agent("east"); agent.Exec || agent.MaxExecs != 32 {
+		t.Errorf("by default the agent runs commands: %v, %d at a time", agent.Exec, agent.MaxExecs)
+	}
+	if c, err = configured(t, `{executor: {exec: true, maxExecs: 3}}`); err != nil {
+		t.Fatal(err)
+	}
+	if agent := c.agent("east"); !agent.Exec || agent.MaxExecs != 3 {
+		t.Errorf("the agent runs commands: %v, %d at a time", agent.Exec, agent.MaxExecs)
+	}
+	if _, err := configured(t, `{executor: {maxExecs: 0}}`); err == nil || !strings.Contains(err.Error(), "executor.maxExecs: must be at least 1, is 0") {
+		t.Errorf("none at a time: %v", err)
+	}
+}
+
 func TestUtilisationIsLookedAtAtLeastAsOftenAsItIsTold(t *testing.T) {
 	t.Parallel()
 	c, err := configured(t, `{executor: {utilisation: {sampleEvery: 30s, reportEvery: 2m}}}`)

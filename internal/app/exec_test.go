@@ -40,6 +40,7 @@ func (f *fleet) runs(c *client.Client, name string) string {
 // busy is a command that has begun and does not end by itself.
 type busy struct {
 	end   func() // of whoever gave it
+	code  int    // once it has ended
 	ended chan error
 }
 
@@ -51,7 +52,8 @@ func (f *fleet) busy(c *client.Client, job string) *busy {
 	b := &busy{end: cancel, ended: make(chan error, 1)}
 	typed, keys := io.Pipe()
 	go func() {
-		_, err := c.Exec(ctx, client.Command{Job: job, Args: []string{"cat"}}, client.Streams{Stdin: typed, Stdout: in})
+		code, err := c.Exec(ctx, client.Command{Job: job, Args: []string{"cat"}}, client.Streams{Stdin: typed, Stdout: in})
+		b.code = code
 		_ = in.CloseWithError(io.ErrUnexpectedEOF)
 		b.ended <- err
 	}()
@@ -71,7 +73,7 @@ func (f *fleet) breaksOff(b *busy, code codes.Code, says ...string) {
 	select {
 	case err := <-b.ended:
 		for _, part := range says {
-			if status.Code(err) != code || !strings.Contains(err.Error(), part) {
+			if status.Code(err) != code || err != nil && !strings.Contains(err.Error(), part) {
 				f.Errorf("the command ended with %v, want %s and %q", err, code, part)
 			}
 		}
@@ -163,17 +165,22 @@ func TestACommandEndsWithWhatItNeeds(t *testing.T) {
 		f.breaksOff(leaves, codes.Canceled, "")
 
 		gone := []*busy{f.busy(atA, job), f.busy(atB, job)}
-		east.end()
+		east.end() // which stops its pods first, and so what runs in them
 		for _, b := range gone {
-			f.breaksOff(b, codes.Unavailable, `executor "east-1"`)
+			f.breaksOff(b, codes.OK, "")
+			if b.code != 137 {
+				f.Errorf("the command of a pod that was stopped ended with %d", b.code)
+			}
 		}
 
-		f.commander("south", b.GRPCAddr())
+		south := f.commander("south", b.GRPCAddr())
 		f.connected("south-1", b)
 		job = f.runs(atA, "south")
 		gone = []*busy{f.busy(atA, job), f.busy(atB, job)}
 		b.end()
-		f.breaksOff(gone[0], codes.Unavailable, `executor "south-1"`, `replica "b"`)
+		f.breaksOff(gone[0], codes.Unavailable, `executor "south-1"`, `replica "b`)
 		f.breaksOff(gone[1], codes.Unavailable, "")
+		f.replica("b2", b.GRPCAddr())
+		south.end() // while there is somebody to tell
 	})
 }

@@ -15,7 +15,7 @@ func TestAConfigTellsEverythingThatIsWrongWithIt(t *testing.T) {
 	}
 	config = Config{Margin: time.Minute, FirstLease: time.Minute}
 	err := config.Validate()
-	for _, path := range []string{"id", "pool", "heartbeat", "patience", "firstLease", "retryMin", "retryMax", "starts"} {
+	for _, path := range []string{"id", "pool", "heartbeat", "patience", "firstLease", "retryMin", "retryMax", "starts", "maxExecs"} {
 		if err == nil || !strings.Contains(err.Error(), path+":") {
 			t.Errorf("nothing is said about %s: %v", path, err)
 		}

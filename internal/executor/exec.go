@@ -81,7 +81,7 @@ func (a *Agent) execute(ctx context.Context, c *command, o *executorapi.ExecOrde
 		streams.Stdin = c.input
 	}
 	exitCode, err = a.runtime.Exec(ctx, armada.RunID(o.GetRunId()), what, streams)
-	log.Info("a command has ended", "exitCode", exitCode, "after", time.Since(began), "error", err)
+	log.Info("a command has ended", "exit_code", exitCode, "after", time.Since(began), "error", err)
 	return exitCode, err
 }
 

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"strings"
 	"sync"
 	"time"
 
@@ -115,11 +114,8 @@ func checkExec(start *lookout.ExecStart) error {
 		wrong.add("start.args", "must begin with the program to run")
 	}
 	size := 0
-	for i, arg := range start.GetArgs() {
+	for _, arg := range start.GetArgs() {
 		size += len(arg) + 1
-		if strings.ContainsRune(arg, 0) {
-			wrong.add(fmt.Sprintf("start.args[%d]", i), "must not have a zero byte in it")
-		}
 	}
 	if size > maxArgsBytes {
 		wrong.add("start.args", fmt.Sprintf("have %d bytes in all, must have at most %d", size, maxArgsBytes))
@@ -217,6 +213,12 @@ func (c *conversation) holds(ctx context.Context) error {
 	return c.may.holds(ctx)
 }
 
+func (c *conversation) renew(ctx context.Context) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.may.renew(ctx)
+}
+
 func (c *conversation) exitCode() (int32, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -236,7 +238,7 @@ func (c *conversation) guard(ctx context.Context, stopping <-chan struct{}, end 
 			end(errStopping)
 			return
 		case <-tick.C:
-			if err := c.holds(ctx); err != nil {
+			if err := c.renew(ctx); err != nil {
 				end(err)
 				return
 			}

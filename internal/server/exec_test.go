@@ -3,12 +3,14 @@ package server_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"google.golang.org/grpc"
@@ -246,6 +248,23 @@ func TestACommandEndsWhenItsCallerMayRunNoneAnyMore(t *testing.T) {
 	wantCode(t, err, codes.PermissionDenied)
 }
 
+func TestASilentCommandEndsToo(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		began := time.Now()
+		taken := errors.New("the right was taken away")
+		err := server.Guard(t.Context(), func(context.Context) error {
+			if time.Since(began) > 10*time.Minute {
+				return taken
+			}
+			return nil
+		})
+		if took := time.Since(began); !errors.Is(err, taken) || took > 11*time.Minute {
+			t.Errorf("after %s it was ended by %v", took, err)
+		}
+	})
+}
+
 func TestACommandEndsWhenTheServerStops(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, options{deps: func(d *server.Deps) { d.Peers = commanding{run: waits} }})
@@ -283,18 +302,18 @@ func TestACommandThatMakesNoSenseIsRefusedByItsField(t *testing.T) {
 		return &lookout.ExecStart{Args: []string{"sh"}, Terminal: &lookout.TerminalSize{Width: 1, Height: 1}}
 	}
 	for want, messages := range map[string][]*lookout.ExecRequest{
-		"start: must be the first":                       {input([]byte("x"))},
-		"start.args: must begin":                         {begin(&lookout.ExecStart{})},
-		"start.args[1]: must not have a zero byte":       {begin(&lookout.ExecStart{Args: []string{"sh", "a\x00b"}})},
-		"start.args: have 65540 bytes":                   {begin(&lookout.ExecStart{Args: []string{"sh", strings.Repeat("x", 65536)}})},
-		"start.terminal: is 0 x 24":                      {begin(&lookout.ExecStart{Args: []string{"sh"}, Terminal: &lookout.TerminalSize{Height: 24}})},
-		"start.terminal: is 80 x 65536":                  {begin(&lookout.ExecStart{Args: []string{"sh"}, Terminal: &lookout.TerminalSize{Width: 80, Height: 65536}})},
-		`container: the job has no container "nope"; it`: {begin(&lookout.ExecStart{Args: []string{"sh"}, Container: "nope"})},
-		"start: must be the first message and no other":  {begin(sh()), begin(sh())},
-		"input: there must be none unless start.input":   {begin(sh()), input([]byte("x"))},
-		"input: has 1048577 bytes":                       {begin(typing()), input(make([]byte, 1<<20+1))},
-		"resize: there must be none unless":              {begin(sh()), resize(80, 24)},
-		"resize: is 80 x 0":                              {begin(onTerminal()), resize(80, 0)},
+		"start: must be the first":                          {input([]byte("x"))},
+		"start.args: must begin":                            {begin(&lookout.ExecStart{})},
+		"start.args[1]: must not contain the character NUL": {begin(&lookout.ExecStart{Args: []string{"sh", "a\x00b"}})},
+		"start.args: have 65540 bytes":                      {begin(&lookout.ExecStart{Args: []string{"sh", strings.Repeat("x", 65536)}})},
+		"start.terminal: is 0 x 24":                         {begin(&lookout.ExecStart{Args: []string{"sh"}, Terminal: &lookout.TerminalSize{Height: 24}})},
+		"start.terminal: is 80 x 65536":                     {begin(&lookout.ExecStart{Args: []string{"sh"}, Terminal: &lookout.TerminalSize{Width: 80, Height: 65536}})},
+		`container: the job has no container "nope"; it`:    {begin(&lookout.ExecStart{Args: []string{"sh"}, Container: "nope"})},
+		"start: must be the first message and no other":     {begin(sh()), begin(sh())},
+		"input: there must be none unless start.input":      {begin(sh()), input([]byte("x"))},
+		"input: has 1048577 bytes":                          {begin(typing()), input(make([]byte, 1<<20+1))},
+		"resize: there must be none unless":                 {begin(sh()), resize(80, 24)},
+		"resize: is 80 x 0":                                 {begin(onTerminal()), resize(80, 0)},
 	} {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()

@@ -3160,7 +3160,7 @@ type Queue_Permissions struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Who may.
 	Subjects []*Queue_Permissions_Subject `protobuf:"bytes,1,rep,name=subjects,proto3" json:"subjects,omitempty"`
-	// submit, cancel, preempt, reprioritize, watch.
+	// submit, cancel, preempt, reprioritize, watch, exec. Owners have all but the last.
 	Verbs         []string `protobuf:"bytes,2,rep,name=verbs,proto3" json:"verbs,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

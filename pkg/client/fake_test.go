@@ -37,8 +37,10 @@ type fake struct {
 	onJobs   func(*lookout.GetJobsRequest) *lookout.GetJobsResponse
 	onSets   func(*lookout.ListJobSetsRequest) *lookout.ListJobSetsResponse
 	onLogs   func(n int, send func(string)) error
+	onExec   func(grpc.BidiStreamingServer[lookout.ExecRequest, lookout.ExecResponse]) error
 	queues   int
 	logs     int
+	execs    int
 }
 
 // taken returns the submits so far. A call that its client has given up may
@@ -91,6 +93,13 @@ func (f *fake) GetJobs(_ context.Context, r *lookout.GetJobsRequest) (*lookout.G
 
 func (f *fake) ListJobSets(_ context.Context, r *lookout.ListJobSetsRequest) (*lookout.ListJobSetsResponse, error) {
 	return f.onSets(r), nil
+}
+
+func (f *fake) Exec(call grpc.BidiStreamingServer[lookout.ExecRequest, lookout.ExecResponse]) error {
+	f.mu.Lock()
+	f.execs++
+	f.mu.Unlock()
+	return f.onExec(call)
 }
 
 func (f *fake) GetLogs(_ *lookout.LogsRequest, stream grpc.ServerStreamingServer[lookout.LogLine]) error {

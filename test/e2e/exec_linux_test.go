@@ -112,9 +112,13 @@ func (c *console) ends() syscall.WaitStatus {
 
 // commanded is an armada whose one made-up executor runs commands, and a job that
 // runs there.
-func commanded(t *testing.T) (u *up, job string) {
+func commanded(t *testing.T, settings ...string) (u *up, job string) {
 	t.Helper()
-	u = startUp(t, t.TempDir(), "--simulate", "1x1", "--set", "executor.exec=true", "--set", "executor.simulatedRuntime=1h")
+	args := []string{"--simulate", "1x1", "--set", "executor.simulatedRuntime=1h"}
+	for _, s := range append(settings, "executor.exec=true") {
+		args = append(args, "--set", s)
+	}
+	u = startUp(t, t.TempDir(), args...)
 	u.mustCtl(t, "create", "queue", "told")
 	file := jobsFile(t, "exec", "{podSpec: {containers: ["+container("main", "command: [made-up]", "1")+"]}}")
 	job = submittedLine.FindStringSubmatch(u.mustCtl(t, "submit", file))[1]
@@ -157,6 +161,44 @@ func TestACommandsExitCodeIsThatOfArmadactl(t *testing.T) {
 	if out, err := cmd.Output(); err != nil || !bytes.Equal(out, input) {
 		t.Errorf("%d of %d bytes came back, %v", len(out), len(input), err)
 	}
+}
+
+func TestACommandEndsWithAnArmadactlThatIsKilled(t *testing.T) {
+	t.Parallel()
+	u, job := commanded(t, "executor.maxExecs=1")
+	_, port, _ := strings.Cut(u.grpc, ":")
+	cmd := exec.Command(binary(t, "armadactl"), "--armadaUrl", "localhost:"+port, "exec", "-i", job, "--", "cat")
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+	})
+	if _, err := io.WriteString(in, "begun"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.ReadFull(out, make([]byte, len("begun"))); err != nil {
+		t.Fatal(err)
+	}
+	if said, err := u.ctl(t, "exec", job, "--", "echo"); err == nil || !strings.Contains(said, "executor.maxExecs: 1") {
+		t.Errorf("a second command ends with %v:\n%s", err, said)
+	}
+	if err := cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	until(t, "there is room for another", func() bool {
+		_, err := u.ctl(t, "exec", job, "--", "echo")
+		return err == nil
+	})
 }
 
 func TestATerminalIsTheCommandsAndIsGivenBack(t *testing.T) {
@@ -214,9 +256,10 @@ func TestATerminalIsGivenBackWhenTheServerDies(t *testing.T) {
 	console := u.sit(t, "exec", "-it", job, "--", "sizes")
 	console.shows("80 x 24\r\n")
 	u.kill()
-	if end := console.ends(); !end.Exited() || end.ExitStatus() != 4 || !strings.Contains(console.shown.String(), "armadactl: ") {
+	if end := console.ends(); !end.Exited() || end.ExitStatus() != 4 {
 		t.Errorf("it ended with %v\n%s", end, console.shown)
 	}
+	console.shows("armadactl: ")
 }
 
 func TestATerminalIsNotTakenForACommandThatIsRefused(t *testing.T) {
@@ -227,7 +270,8 @@ func TestATerminalIsNotTakenForACommandThatIsRefused(t *testing.T) {
 	job := submittedLine.FindStringSubmatch(u.mustCtl(t, "submit", file))[1]
 	until(t, "the job runs", func() bool { return strings.Contains(u.mustCtl(t, "describe", "job", job), "State:          running") })
 	console := u.sit(t, "exec", "-it", job, "--", "sh")
-	if end := console.ends(); end.ExitStatus() != 1 || !strings.Contains(console.shown.String(), "executor.exec is false") {
+	if end := console.ends(); end.ExitStatus() != 1 {
 		t.Errorf("it ended with %v\n%s", end, console.shown)
 	}
+	console.shows("executor.exec is false")
 }

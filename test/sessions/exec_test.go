@@ -174,7 +174,10 @@ func TestACommandWaitsForWhoDoesNotRead(t *testing.T) {
 		w.becomes(id, armada.JobRunning)
 		p, leave := w.person()
 		reading := make(chan struct{})
-		p.reads = func() { <-reading }
+		p.reads = func() {
+			<-reading
+			pause(time.Millisecond) // or no time would pass, and much would be heard
+		}
 		wait := w.command(p, armada.NewRunID(id, 1), runs.Command{Args: []string{"yes", "y"}})
 		pause(time.Minute)
 		full := runtime.written.Load()
@@ -194,6 +197,40 @@ func TestACommandWaitsForWhoDoesNotRead(t *testing.T) {
 		if now := runtime.written.Load(); now != ended {
 			t.Error("the command goes on after who gave it has left")
 		}
+	})
+}
+
+func TestWhoTypesWaitsForACommandThatDoesNotRead(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		_, run := w.running(1)
+		p, leave := w.person()
+		p.reads = func() { <-p.ctx.Done() } // nor does the person: the command stands still
+		wait := w.command(p, run, runs.Command{Args: []string{"yes"}})
+		var typed atomic.Int64
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			piece := &lookout.ExecRequest{Message: &lookout.ExecRequest_Input{Input: make([]byte, 100_000)}}
+			for {
+				select {
+				case p.says <- piece:
+					typed.Add(1)
+				case <-p.ctx.Done():
+					return
+				}
+			}
+		}()
+		pause(time.Minute)
+		full := typed.Load()
+		pause(10 * time.Minute)
+		if now := typed.Load(); full == 0 || now != full || now > 600 {
+			t.Errorf("%d pieces were taken within a minute, and %d after ten more, by who does not read", full, now)
+		}
+		leave()
+		if err := wait(); !errors.Is(err, context.Canceled) {
+			t.Errorf("the command ended with %v", err)
+		}
+		<-done
 	})
 }
 

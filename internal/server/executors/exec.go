@@ -185,6 +185,21 @@ func (s *Service) Exec(call execCall) error {
 	case <-call.Context().Done():
 		return context.Cause(call.Context())
 	}
+	taken := make(chan error, 1)
+	go func() { taken <- o.take(call) }()
+	select {
+	case <-o.done: // a silent command is still listened to; that ends with the call
+		return errNobodyExecs
+	case err := <-taken:
+		if err == nil {
+			<-o.done // soon: what was taken last is being sent
+		}
+		return err
+	}
+}
+
+// take hands on what becomes of the command, until its end.
+func (o *execOrder) take(call execCall) error {
 	for last := false; !last; {
 		output, err := call.Recv()
 		if err != nil {
@@ -207,7 +222,6 @@ func (s *Service) Exec(call execCall) error {
 			return context.Cause(call.Context())
 		}
 	}
-	<-o.done // soon: what was taken last is being sent
 	return nil
 }
 
