@@ -55,7 +55,7 @@ func ExamineCluster(ctx context.Context, config Config) []doctor.Check {
 	if config.Executor.Runtime != runtimeKubernetes {
 		return []doctor.Check{doctor.Good("runtime", "executor.runtime is %s, which needs no cluster", config.Executor.Runtime)}
 	}
-	return kubernetes.Check(ctx, config.Executor.Kubernetes, config.Executor.Pool)
+	return kubernetes.Check(ctx, config.Executor.Kubernetes, config.Executor.Pool, false)
 }
 
 // Room on the disk of a data folder: with less than the first this machine takes

@@ -16,7 +16,13 @@ import (
 type right struct {
 	group, resource, subresource string
 	verbs                        []string
-	when                         func(*Config) bool // nil: always
+	when                         func(*demand) bool // nil: always
+}
+
+// demand is what an executor is asked for.
+type demand struct {
+	config   *Config
+	commands bool // it lets people run commands in containers
 }
 
 var rights = []right{
@@ -27,11 +33,12 @@ var rights = []right{
 	{group: metricsGroup, resource: "pods", verbs: []string{"list"}},
 	{resource: "services", verbs: []string{"get", "create", "delete"}},
 	{group: "networking.k8s.io", resource: "ingresses", verbs: []string{"get", "create", "delete"}},
+	{resource: "pods", subresource: "exec", verbs: []string{"get", "create"}, when: func(d *demand) bool { return d.commands }},
 	{resource: "users", verbs: []string{"impersonate"}, when: impersonates},
 	{resource: "groups", verbs: []string{"impersonate"}, when: impersonates},
 }
 
-func impersonates(c *Config) bool { return c.ImpersonateUsers }
+func impersonates(d *demand) bool { return d.config.ImpersonateUsers }
 
 func (r right) String() string {
 	name := r.resource
@@ -45,8 +52,9 @@ func (r right) String() string {
 }
 
 // Check looks whether an executor could work in the cluster, and changes nothing.
-// It answers what it found up to where it could not go on.
-func Check(ctx context.Context, config Config, pool string) []doctor.Check {
+// commands tells that it is to run commands in containers as well. It answers what
+// it found up to where it could not go on.
+func Check(ctx context.Context, config Config, pool string, commands bool) []doctor.Check {
 	const cluster = "cluster"
 	clients, err := connect(&config)
 	if err != nil {
@@ -58,7 +66,7 @@ func Check(ctx context.Context, config Config, pool string) []doctor.Check {
 	}
 	checks := []doctor.Check{doctor.Good(cluster, "%s answers, version %s", clients.host, version.GitVersion)}
 	for _, r := range rights {
-		if r.when == nil || r.when(&config) {
+		if r.when == nil || r.when(&demand{&config, commands}) {
 			checks = append(checks, clients.mayI(ctx, r))
 		}
 	}

@@ -15,11 +15,12 @@ import (
 	"armada/internal/runs/runstest"
 )
 
-// grant gives a user the role of deploy/kubernetes/rbac.yaml.
-func (w *world) grant(t *testing.T, user string) {
+// grant gives a user the role of deploy/kubernetes/rbac.yaml, and more.
+func (w *world) grant(t *testing.T, user string, more ...rbacv1.PolicyRule) {
 	t.Helper()
 	api, role := w.nodes.Cluster.Client.RbacV1(), kubernetes.GrantedRole(t)
 	role.Name += "-" + user
+	role.Rules = append(role.Rules, more...)
 	if _, err := api.ClusterRoles().Create(t.Context(), role, metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
@@ -48,7 +49,7 @@ func TestCheckNamesEveryRightThatIsMissing(t *testing.T) {
 	user := w.nodes.Namespace + "-nobody"
 	w.config.Kubeconfig = w.nodes.Cluster.User(t, user)
 	var text strings.Builder
-	for _, f := range failures(kubernetes.Check(t.Context(), w.config, "default")) {
+	for _, f := range failures(kubernetes.Check(t.Context(), w.config, "default", false)) {
 		text.WriteString(f + "\n")
 	}
 	for _, want := range []string{"pods: may not get, list, watch, create, delete, patch", "pods/log: may not get", "nodes", "events: may not list", "services: may not get, create, delete", "ingresses.networking.k8s.io: may not get, create, delete"} {
@@ -61,7 +62,7 @@ func TestCheckNamesEveryRightThatIsMissing(t *testing.T) {
 func TestCheckSaysWhatIsWrongWithTheNodes(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, 1)
-	if failed := failures(kubernetes.Check(t.Context(), w.config, "default")); len(failed) > 0 {
+	if failed := failures(kubernetes.Check(t.Context(), w.config, "default", false)); len(failed) > 0 {
 		t.Errorf("with nothing wrong it finds %q", failed)
 	}
 	for want, spoil := range map[string]func(*kubernetes.Config){
@@ -72,7 +73,7 @@ func TestCheckSaysWhatIsWrongWithTheNodes(t *testing.T) {
 	} {
 		config := w.config
 		spoil(&config)
-		if failed := failures(kubernetes.Check(t.Context(), config, "default")); len(failed) != 1 || !strings.Contains(failed[0], want) {
+		if failed := failures(kubernetes.Check(t.Context(), config, "default", false)); len(failed) != 1 || !strings.Contains(failed[0], want) {
 			t.Errorf("it finds %q, want one about %q", failed, want)
 		}
 	}
@@ -86,7 +87,7 @@ func TestTheRoleOfTheExampleIsEnough(t *testing.T) {
 	w.config.Kubeconfig = w.nodes.Cluster.User(t, user)
 	w.config.KeepFinished, w.config.KeepFailed = 0, 0
 	w.grant(t, user)
-	if failed := failures(kubernetes.Check(t.Context(), w.config, "default")); len(failed) > 0 {
+	if failed := failures(kubernetes.Check(t.Context(), w.config, "default", false)); len(failed) > 0 {
 		t.Errorf("check finds %q", failed)
 	}
 	r := w.open(t)
