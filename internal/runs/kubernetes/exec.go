@@ -132,7 +132,7 @@ func (c *clients) executor(pod *corev1.Pod, container string, command *runs.Comm
 func streamOptions(ctx context.Context, cancel context.CancelCauseFunc, c *runs.Command, s *runs.Streams) remotecommand.StreamOptions {
 	o := remotecommand.StreamOptions{Tty: c.Terminal != nil, Stdout: &outlet{ctx: ctx, cancel: cancel, to: s.Stdout}}
 	if s.Stdin != nil {
-		o.Stdin = &inlet{cancel: cancel, from: s.Stdin, terminal: o.Tty, last: '\n'}
+		o.Stdin = &inlet{ctx: ctx, cancel: cancel, from: s.Stdin, terminal: o.Tty, last: '\n'}
 	}
 	if c.Terminal == nil {
 		o.Stderr = &outlet{ctx: ctx, cancel: cancel, to: s.Stderr}
@@ -167,9 +167,11 @@ func (o *outlet) Write(p []byte) (int, error) {
 // beginning of one; elsewhere it gives out what was typed so far.
 const endOfInput = "\x04"
 
-// inlet reads the input of a command. A terminal is not closed with it: there its
-// end is a character.
+// inlet reads the input of a command. That of a terminal ends by a character, and
+// is left open until the command has ended: containerd hangs the terminal up when
+// its input is closed, and what the command prints then is lost.
 type inlet struct {
+	ctx      context.Context // of the command
 	cancel   context.CancelCauseFunc
 	from     io.Reader
 	terminal bool
@@ -179,7 +181,11 @@ type inlet struct {
 
 func (i *inlet) Read(p []byte) (int, error) {
 	if i.end != nil {
-		return i.end.Read(p)
+		n, err := i.end.Read(p)
+		if err != nil {
+			<-i.ctx.Done()
+		}
+		return n, err
 	}
 	n, err := i.from.Read(p)
 	if n > 0 {
