@@ -910,7 +910,9 @@ type LogsOrder struct {
 	// Only lines from then on.
 	Since *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=since,proto3" json:"since,omitempty"`
 	// Go on until the container has ended.
-	Follow        bool `protobuf:"varint,6,opt,name=follow,proto3" json:"follow,omitempty"`
+	Follow bool `protobuf:"varint,6,opt,name=follow,proto3" json:"follow,omitempty"`
+	// What containers printed in the life before their latest, where they were started again.
+	Previous      bool `protobuf:"varint,7,opt,name=previous,proto3" json:"previous,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -983,6 +985,13 @@ func (x *LogsOrder) GetSince() *timestamppb.Timestamp {
 func (x *LogsOrder) GetFollow() bool {
 	if x != nil {
 		return x.Follow
+	}
+	return false
+}
+
+func (x *LogsOrder) GetPrevious() bool {
+	if x != nil {
+		return x.Previous
 	}
 	return false
 }
@@ -1089,7 +1098,7 @@ const file_pkg_api_executorapi_executorapi_proto_rawDesc = "" +
 	"\x03end\x18\x03 \x01(\v2\x16.executorapi.EndMarkerH\x00R\x03end\x12=\n" +
 	"\fpreempt_runs\x18\x04 \x01(\v2\x18.executorapi.PreemptRunsH\x00R\vpreemptRuns\x12-\n" +
 	"\x04logs\x18\xe8\a \x01(\v2\x16.executorapi.LogsOrderH\x00R\x04logsB\a\n" +
-	"\x05event\"\xc8\x01\n" +
+	"\x05event\"\xe4\x01\n" +
 	"\tLogsOrder\x12\x1d\n" +
 	"\n" +
 	"request_id\x18\x01 \x01(\tR\trequestId\x12\x15\n" +
@@ -1098,7 +1107,8 @@ const file_pkg_api_executorapi_executorapi_proto_rawDesc = "" +
 	"\n" +
 	"tail_lines\x18\x04 \x01(\x03R\ttailLines\x120\n" +
 	"\x05since\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\x05since\x12\x16\n" +
-	"\x06follow\x18\x06 \x01(\bR\x06follow2\x9d\x01\n" +
+	"\x06follow\x18\x06 \x01(\bR\x06follow\x12\x1a\n" +
+	"\bprevious\x18\a \x01(\bR\bprevious2\x9d\x01\n" +
 	"\vExecutorApi\x12N\n" +
 	"\fLeaseJobRuns\x12\x19.executorapi.LeaseRequest\x1a\x1f.executorapi.LeaseStreamMessage(\x010\x01\x12>\n" +
 	"\fReportEvents\x12\x16.executorapi.EventList\x1a\x16.google.protobuf.EmptyB\x8b\x01\n" +
