@@ -61,7 +61,7 @@ func TestWhatUsersSee(t *testing.T) {
 		},
 		"logs": {
 			"logs " + job(0), "logs --tail 1 --timestamps " + job(0), "logs " + job(1), "logs --since 1m " + job(0), "logs --since 2026-11-23T12:00:00.5Z -o json " + job(0),
-			"logs --container side " + job(0), "logs --prefix " + job(0), "logs --prefix --timestamps --container side " + job(0), "logs --since yesterday " + job(0), "logs -f " + job(1), "logs -f " + job(3),
+			"logs --container side " + job(0), "logs --previous --container side " + job(0), "logs --previous -f " + job(0), "logs --prefix " + job(0), "logs --prefix --timestamps --container side " + job(0), "logs --since yesterday " + job(0), "logs -f " + job(1), "logs -f " + job(3),
 		},
 		"forms": {
 			"cancel job " + job(2) + " -o json", "cancel job " + job(2) + " -o name", "cancel job-set demo first -o yaml", "reprioritize job " + job(2) + " 5 -o json",
