@@ -61,7 +61,7 @@ func TestWhatUsersSee(t *testing.T) {
 		},
 		"logs": {
 			"logs " + job(0), "logs --tail 1 --timestamps " + job(0), "logs " + job(1), "logs --since 1m " + job(0), "logs --since 2026-11-23T12:00:00.5Z -o json " + job(0),
-			"logs --container side " + job(0), "logs --prefix " + job(0), "logs --prefix --timestamps --container side " + job(0), "logs --since yesterday " + job(0), "logs -f " + job(1), "logs -f " + job(3),
+			"logs --container side " + job(0), "logs --previous --container side " + job(0), "logs --previous -f " + job(0), "logs --prefix " + job(0), "logs --prefix --timestamps --container side " + job(0), "logs --since yesterday " + job(0), "logs -f " + job(1), "logs -f " + job(3),
 		},
 		"exec": {
 			"exec " + job(2) + " -- ls -l --all", "exec -c side --run r1 " + job(2) + " -- 7", "exec " + job(2) + " -- 130", "exec " + job(2) + " -- -1", "exec " + job(0) + " -- ls", "exec " + job(1) + " -- ls",

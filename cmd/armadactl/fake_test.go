@@ -395,6 +395,9 @@ func (s lookoutServer) GetLogs(r *lookout.LogsRequest, stream grpc.ServerStreami
 		{Line: "two", Stream: "stderr", Timestamp: timestamppb.New(noon.Add(time.Second)), Container: "main"},
 		{Line: "aside", Stream: "stdout", Timestamp: timestamppb.New(noon.Add(-time.Hour)), Container: "side"},
 	}
+	if r.GetPrevious() {
+		lines = []*lookout.LogLine{{Line: "in an earlier life", Stream: "stdout", Timestamp: timestamppb.New(noon), Container: "side"}}
+	}
 	lines = slices.DeleteFunc(lines, func(l *lookout.LogLine) bool {
 		return r.GetContainer() != "" && l.GetContainer() != r.GetContainer() || l.GetTimestamp().AsTime().Before(r.GetSince().AsTime())
 	})

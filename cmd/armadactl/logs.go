@@ -28,12 +28,16 @@ each line. With -f it waits for a job that has not started, and goes on until it
 		Example: `  armadactl logs -f 01jd0000000000000000000000
   armadactl logs --tail 20 --container main 01jd0000000000000000000000
   armadactl logs --prefix 01jd0000000000000000000000
+  armadactl logs --previous --container proxy 01jd0000000000000000000000
   armadactl logs --since 10m --timestamps 01jd0000000000000000000000`,
 		Args: arguments("ID"),
 		RunE: func(cmd *cobra.Command, args []string) (err error) {
 			query.Job = args[0]
-			if query.Tail < 0 {
+			switch {
+			case query.Tail < 0:
 				return &usageError{"--tail must not be negative; 0 means all"}
+			case query.Previous && query.Follow:
+				return &usageError{"--previous and --follow cannot be given together: what ended prints no more"}
 			}
 			if query.Since, err = c.past("since", since); err != nil {
 				return err
@@ -52,6 +56,7 @@ each line. With -f it waits for a job that has not started, and goes on until it
 	flags.BoolVar(&times, "timestamps", false, "when each line was written")
 	flags.BoolVar(&prefix, "prefix", false, "which container wrote each line")
 	flags.BoolVarP(&query.Follow, "follow", "f", false, "go on until the containers have ended")
+	flags.BoolVar(&query.Previous, "previous", false, "what containers wrote before they were started again, as sidecars are")
 	outputFlag(cmd, &form, asText...)
 	c.completeArguments(cmd, jobArgument)
 	return cmd

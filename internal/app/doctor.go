@@ -55,7 +55,9 @@ func ExamineCluster(ctx context.Context, config Config) []doctor.Check {
 	if config.Executor.Runtime != runtimeKubernetes {
 		return []doctor.Check{doctor.Good("runtime", "executor.runtime is %s, which needs no cluster", config.Executor.Runtime)}
 	}
-	return kubernetes.Check(ctx, config.Executor.Kubernetes, config.Executor.Pool, config.Jobs.PriorityClasses)
+	return kubernetes.Check(ctx, config.Executor.Kubernetes, kubernetes.Expected{
+		Pool: config.Executor.Pool, Classes: config.Jobs.PriorityClasses, Commands: config.Executor.Exec,
+	})
 }
 
 // Room on the disk of a data folder: with less than the first this machine takes

@@ -38,7 +38,7 @@ func (a *Agent) sendLogs(ctx context.Context, o *executorapi.LogsOrder) {
 	if o.GetFollow() {
 		sender.most = 1
 	}
-	query := runs.LogQuery{Container: o.GetContainer(), Tail: o.GetTailLines(), Follow: o.GetFollow()}
+	query := runs.LogQuery{Container: o.GetContainer(), Tail: o.GetTailLines(), Follow: o.GetFollow(), Previous: o.GetPrevious()}
 	if o.GetSince() != nil {
 		query.Since = o.GetSince().AsTime()
 	}

@@ -154,6 +154,9 @@ type LogQuery struct {
 	Tail      int64     // only the last lines; 0: all
 	Since     time.Time // only lines from then on; zero: all
 	Follow    bool      // wait for more until the run ends
+	// Previous asks for what containers printed in the life before their latest,
+	// where they were started again, as sidecars are; then Follow waits for nothing.
+	Previous bool
 }
 
 // LogLine is one line that a container printed, without its newline. Lines

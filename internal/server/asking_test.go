@@ -208,7 +208,7 @@ func TestLogsComeFromTheExecutorThatHasThem(t *testing.T) {
 	ids := w.submitted("set", items(2))
 	w.start(ids[0])
 	client := lookout.NewLookoutClient(w.conn)
-	stream, err := client.GetLogs(t.Context(), &lookout.LogsRequest{JobId: ids[0], Container: "main", TailLines: 5})
+	stream, err := client.GetLogs(t.Context(), &lookout.LogsRequest{JobId: ids[0], Container: "main", TailLines: 5, Previous: true})
 	ok(t, err)
 	var got []string
 	for {
@@ -219,8 +219,8 @@ func TestLogsComeFromTheExecutorThatHasThem(t *testing.T) {
 		ok(t, err)
 		got = append(got, l.GetContainer()+" "+l.GetStream()+": "+l.GetLine())
 	}
-	if want := "e1/" + ids[0] + "-1 stdout: one|e1/" + ids[0] + "-1 stderr: two �"; strings.Join(got, "|") != want || f.asked.Tail != 5 {
-		t.Errorf("the log is %q, want %q", got, want)
+	if want := "e1/" + ids[0] + "-1 stdout: one|e1/" + ids[0] + "-1 stderr: two �"; strings.Join(got, "|") != want || f.asked.Tail != 5 || !f.asked.Previous {
+		t.Errorf("the log is %q, want %q, asked for as %+v", got, want, f.asked)
 	}
 	for _, id := range ids { // whether it was started or not
 		stream, err = client.GetLogs(t.Context(), &lookout.LogsRequest{JobId: id, Container: "nope"})

@@ -112,7 +112,7 @@ func (s *binocularsService) Logs(ctx context.Context, r *binoculars.LogRequest) 
 // is whether there shall be times: they always are there.
 func (s *binocularsService) logQuery(ctx context.Context, r *binoculars.LogRequest, full *store.FullJob) (runs.LogQuery, error) {
 	o := r.GetLogOptions()
-	query := runs.LogQuery{Container: o.GetContainer(), Tail: o.GetTailLines()}
+	query := runs.LogQuery{Container: o.GetContainer(), Tail: o.GetTailLines(), Previous: o.GetPrevious()}
 	var wrong violations
 	if r.GetPodNumber() != 0 {
 		wrong.add("pod_number", fmt.Sprintf("is %d, must be 0: a job has one pod", r.GetPodNumber()))
@@ -125,9 +125,6 @@ func (s *binocularsService) logQuery(ctx context.Context, r *binoculars.LogReque
 	}
 	if o != nil && o.LimitBytes != nil && o.GetLimitBytes() <= 0 {
 		wrong.add("log_options.limitBytes", fmt.Sprintf("is %d, must be more than 0", o.GetLimitBytes()))
-	}
-	if o.GetPrevious() {
-		wrong.add("log_options.previous", "must be false: containers of jobs are not started twice; armadactl logs --run has other attempts")
 	}
 	switch stream := o.GetStream(); {
 	case stream != "" && stream != streamAll && stream != streamStdout && stream != streamStderr:

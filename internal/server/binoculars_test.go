@@ -42,6 +42,7 @@ func TestLogsAreAnsweredThroughTheExecutors(t *testing.T) {
 	}{
 		{``, lines, runs.LogQuery{}},
 		{`,"sinceTime":"","podNamespace":"default","podNumber":0,"logOptions":{"container":"main","follow":true,"timestamps":false,"tailLines":7}`, lines, runs.LogQuery{Container: "main", Tail: 7}},
+		{`,"logOptions":{"previous":true}`, lines, runs.LogQuery{Previous: true}},
 		{`,"sinceTime":"2026-11-26T10:00:00.5Z"`, lines, runs.LogQuery{Since: time.Date(2026, 11, 26, 10, 0, 0, 5e8, time.UTC)}},
 		{`,"logOptions":{"sinceTime":"2026-11-26T10:00:00Z"}`, lines, runs.LogQuery{Since: time.Date(2026, 11, 26, 10, 0, 0, 0, time.UTC)}},
 		{`,"logOptions":{"sinceSeconds":10}`, lines, runs.LogQuery{Since: time.Unix(990, 0)}},
@@ -97,9 +98,9 @@ func TestWhoAsksForALogIsToldWhatIsWrong(t *testing.T) {
 		wantCode(t, err, c.code)
 	}
 	_, err := client.Logs(t.Context(), &binoculars.LogRequest{JobId: ids[0], PodNumber: 1, SinceTime: "yesterday", LogOptions: &corev1.PodLogOptions{
-		SinceSeconds: proto.Int64(-1), LimitBytes: proto.Int64(0), TailLines: proto.Int64(-1), Previous: proto.Bool(true), Stream: proto.String("stdin"),
+		SinceSeconds: proto.Int64(-1), LimitBytes: proto.Int64(0), TailLines: proto.Int64(-1), Stream: proto.String("stdin"),
 	}})
-	wantPaths(t, err, "pod_number", "log_options.tailLines", "log_options.sinceSeconds", "log_options.limitBytes", "log_options.previous", "log_options.stream", "since_time")
+	wantPaths(t, err, "pod_number", "log_options.tailLines", "log_options.sinceSeconds", "log_options.limitBytes", "log_options.stream", "since_time")
 	_, err = client.Logs(t.Context(), &binoculars.LogRequest{JobId: ids[0], SinceTime: "2026-11-26T10:00:00Z", LogOptions: &corev1.PodLogOptions{
 		SinceSeconds: proto.Int64(1), TailLines: proto.Int64(1), Stream: proto.String("Stdout"),
 	}})

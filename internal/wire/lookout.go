@@ -97,12 +97,16 @@ func exitCode(containers []armada.ContainerEnd) (int32, bool) {
 
 // LogQuery reads which lines of a log are wanted.
 func LogQuery(r *lookout.LogsRequest) runs.LogQuery {
-	return runs.LogQuery{Container: r.GetContainer(), Tail: r.GetTailLines(), Since: instant(r.GetSince()), Follow: r.GetFollow()}
+	return runs.LogQuery{
+		Container: r.GetContainer(), Tail: r.GetTailLines(), Since: instant(r.GetSince()), Follow: r.GetFollow(), Previous: r.GetPrevious(),
+	}
 }
 
 // LogsRequest asks for lines of a run's log.
 func LogsRequest(run armada.RunID, q runs.LogQuery) *lookout.LogsRequest {
-	return &lookout.LogsRequest{RunId: string(run), Container: q.Container, TailLines: q.Tail, Since: timestamp(q.Since), Follow: q.Follow}
+	return &lookout.LogsRequest{
+		RunId: string(run), Container: q.Container, TailLines: q.Tail, Since: timestamp(q.Since), Follow: q.Follow, Previous: q.Previous,
+	}
 }
 
 // Where a line came from.

@@ -162,6 +162,10 @@ type LogQuery struct {
 	Since time.Time
 	// Follow goes on until the container has ended.
 	Follow bool
+	// Previous asks for what containers printed in the life before their latest,
+	// where they were started again, as sidecars are. There is nothing to follow
+	// then.
+	Previous bool
 }
 
 // Logs calls visit with the lines of a log, oldest first, until the last one, or
@@ -170,7 +174,7 @@ type LogQuery struct {
 // started. Lines have no ids, so a log that breaks off in the middle is an error
 // and not continued.
 func (c *Client) Logs(ctx context.Context, q LogQuery, visit func(*lookout.LogLine) error) error {
-	request := &lookout.LogsRequest{JobId: q.Job, RunId: q.Run, Container: q.Container, TailLines: q.Tail, Follow: q.Follow}
+	request := &lookout.LogsRequest{JobId: q.Job, RunId: q.Run, Container: q.Container, TailLines: q.Tail, Follow: q.Follow, Previous: q.Previous}
 	if !q.Since.IsZero() {
 		request.Since = timestamppb.New(q.Since)
 	}

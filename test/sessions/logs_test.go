@@ -37,6 +37,10 @@ func TestLogsAreReadFromTheExecutorThatHasThem(t *testing.T) {
 		if err != nil || last != "two three" {
 			t.Errorf("the tail is %q, %v", last, err)
 		}
+		before, err := w.logs(t.Context(), id, runs.LogQuery{Previous: true})
+		if err != nil || before != "" {
+			t.Errorf("the log of a life before the only one is %q, %v", before, err)
+		}
 	})
 }
 

@@ -195,7 +195,7 @@ func (a *archive) read(ctx context.Context, run armada.RunID, q runs.LogQuery, v
 		} else if err != nil {
 			return fmt.Errorf("logs of run %s: %w", run, err)
 		}
-		if (q.Container == "" || line.Container == q.Container) && !line.Time.Before(q.Since) {
+		if !q.Previous && (q.Container == "" || line.Container == q.Container) && !line.Time.Before(q.Since) {
 			lines = append(lines, line)
 		}
 	}

@@ -17,7 +17,7 @@ import (
 type right struct {
 	group, resource, subresource string
 	verbs                        []string
-	when                         func(*Config) bool // nil: always
+	when                         func(*Config, *Expected) bool // nil: always
 }
 
 var rights = []right{
@@ -28,11 +28,12 @@ var rights = []right{
 	{group: metricsGroup, resource: "pods", verbs: []string{"list"}},
 	{resource: "services", verbs: []string{"get", "create", "delete"}},
 	{group: "networking.k8s.io", resource: "ingresses", verbs: []string{"get", "create", "delete"}},
+	{resource: "pods", subresource: "exec", verbs: []string{"get", "create"}, when: func(_ *Config, e *Expected) bool { return e.Commands }},
 	{resource: "users", verbs: []string{"impersonate"}, when: impersonates},
 	{resource: "groups", verbs: []string{"impersonate"}, when: impersonates},
 }
 
-func impersonates(c *Config) bool { return c.ImpersonateUsers }
+func impersonates(c *Config, _ *Expected) bool { return c.ImpersonateUsers }
 
 func (r right) String() string {
 	name := r.resource
@@ -45,10 +46,16 @@ func (r right) String() string {
 	return name
 }
 
+// Expected is what an executor will want of its cluster, beside its config.
+type Expected struct {
+	Pool     string                 // of nodes that name none
+	Classes  []armada.PriorityClass // that jobs may name
+	Commands bool                   // run in containers as well
+}
+
 // Check looks whether an executor could work in the cluster, and changes nothing.
-// It answers what it found up to where it could not go on. The classes are those
-// that jobs may name.
-func Check(ctx context.Context, config Config, pool string, classes []armada.PriorityClass) []doctor.Check {
+// It answers what it found up to where it could not go on.
+func Check(ctx context.Context, config Config, expects Expected) []doctor.Check {
 	const cluster = "cluster"
 	clients, err := connect(&config)
 	if err != nil {
@@ -60,12 +67,12 @@ func Check(ctx context.Context, config Config, pool string, classes []armada.Pri
 	}
 	checks := []doctor.Check{doctor.Good(cluster, "%s answers, version %s", clients.host, version.GitVersion)}
 	for _, r := range rights {
-		if r.when == nil || r.when(&config) {
+		if r.when == nil || r.when(&config, &expects) {
 			checks = append(checks, clients.mayI(ctx, r))
 		}
 	}
-	checks = append(checks, clients.classesCheck(ctx, &config, classes)...)
-	return append(append(checks, clients.nodesCheck(ctx, &config, pool)...), storageCheck(ctx, &config)...)
+	checks = append(checks, clients.classesCheck(ctx, &config, expects.Classes)...)
+	return append(append(checks, clients.nodesCheck(ctx, &config, expects.Pool)...), storageCheck(ctx, &config)...)
 }
 
 // mayI asks the API server whether we have a right.

@@ -19,11 +19,12 @@ import (
 	"armada/internal/runs/runstest"
 )
 
-// grant gives a user the role of deploy/kubernetes/rbac.yaml.
-func (w *world) grant(t *testing.T, user string) {
+// grant gives a user the role of deploy/kubernetes/rbac.yaml, and more.
+func (w *world) grant(t *testing.T, user string, more ...rbacv1.PolicyRule) {
 	t.Helper()
 	api, role := w.nodes.Cluster.Client.RbacV1(), kubernetes.GrantedRole(t)
 	role.Name += "-" + user
+	role.Rules = append(role.Rules, more...)
 	if _, err := api.ClusterRoles().Create(t.Context(), role, metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
@@ -52,7 +53,7 @@ func TestCheckNamesEveryRightThatIsMissing(t *testing.T) {
 	user := w.nodes.Namespace + "-nobody"
 	w.config.Kubeconfig = w.nodes.Cluster.User(t, user)
 	var text strings.Builder
-	for _, f := range failures(kubernetes.Check(t.Context(), w.config, "default", nil)) {
+	for _, f := range failures(kubernetes.Check(t.Context(), w.config, kubernetes.Expected{Pool: "default"})) {
 		text.WriteString(f + "\n")
 	}
 	for _, want := range []string{"pods: may not get, list, watch, create, delete, patch", "pods/log: may not get", "nodes", "events: may not list", "services: may not get, create, delete", "ingresses.networking.k8s.io: may not get, create, delete"} {
@@ -65,7 +66,7 @@ func TestCheckNamesEveryRightThatIsMissing(t *testing.T) {
 func TestCheckSaysWhatIsWrongWithTheNodes(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, 1)
-	if failed := failures(kubernetes.Check(t.Context(), w.config, "default", nil)); len(failed) > 0 {
+	if failed := failures(kubernetes.Check(t.Context(), w.config, kubernetes.Expected{Pool: "default"})); len(failed) > 0 {
 		t.Errorf("with nothing wrong it finds %q", failed)
 	}
 	for want, spoil := range map[string]func(*kubernetes.Config){
@@ -76,7 +77,7 @@ func TestCheckSaysWhatIsWrongWithTheNodes(t *testing.T) {
 	} {
 		config := w.config
 		spoil(&config)
-		if failed := failures(kubernetes.Check(t.Context(), config, "default", nil)); len(failed) != 1 || !strings.Contains(failed[0], want) {
+		if failed := failures(kubernetes.Check(t.Context(), config, kubernetes.Expected{Pool: "default"})); len(failed) != 1 || !strings.Contains(failed[0], want) {
 			t.Errorf("it finds %q, want one about %q", failed, want)
 		}
 	}
@@ -105,7 +106,7 @@ func TestCheckNamesEveryPriorityClassThatPodsNeedAndTheClusterLacksOrSeesOtherwi
 	pushy := w.class(t, "pushy", 1000, corev1.PreemptLowerPriority)
 	classes := []armada.PriorityClass{{Name: good, Priority: 1000}, {Name: other, Priority: 1000}, {Name: pushy, Priority: 1000}, {Name: "there-is-none", Priority: 1}, {Name: "nor-this", Priority: 1}}
 	found := map[string]doctor.Check{}
-	for _, c := range kubernetes.Check(t.Context(), w.config, "default", classes) {
+	for _, c := range kubernetes.Check(t.Context(), w.config, kubernetes.Expected{Pool: "default", Classes: classes}) {
 		found[strings.TrimPrefix(c.Name, "priority class ")] = c
 	}
 	for class, want := range map[string]struct {
@@ -139,7 +140,7 @@ func TestCheckAsksForTheOnePriorityClassThatPodsWillHave(t *testing.T) {
 		w.class(t, "own", 1, "Never"): nil, // whatever its priority: it is the cluster's own
 	} {
 		w.config.PriorityClass = class
-		if failed := failures(kubernetes.Check(t.Context(), w.config, "default", classes)); !slices.Equal(failed, want) {
+		if failed := failures(kubernetes.Check(t.Context(), w.config, kubernetes.Expected{Pool: "default", Classes: classes})); !slices.Equal(failed, want) {
 			t.Errorf("with the class %q it finds %q, want %q", class, failed, want)
 		}
 	}
@@ -153,7 +154,7 @@ func TestTheRoleOfTheExampleIsEnough(t *testing.T) {
 	w.config.Kubeconfig = w.nodes.Cluster.User(t, user)
 	w.config.KeepFinished, w.config.KeepFailed = 0, 0
 	w.grant(t, user)
-	if failed := failures(kubernetes.Check(t.Context(), w.config, "default", nil)); len(failed) > 0 {
+	if failed := failures(kubernetes.Check(t.Context(), w.config, kubernetes.Expected{Pool: "default"})); len(failed) > 0 {
 		t.Errorf("check finds %q", failed)
 	}
 	r := w.open(t)

@@ -26,7 +26,8 @@
 // (runtime.go), one queue of runs to look at (observe.go), the rounds that look
 // for trouble and remove old pods (rounds.go), and logs (logs.go), of which the
 // ends are kept (archive.go) as long as there is room (keeping.go), in a folder
-// or in a bucket (shelf.go).
+// or in a bucket (shelf.go). Commands in containers go by the API server to the
+// kubelet (exec.go).
 //
 // It must never decide what runs, delete a pod that is not ours, or make a pod
 // without a lease's order. It is the only package beside internal/podspec that

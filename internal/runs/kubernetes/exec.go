@@ -63,7 +63,7 @@ func (r *Runtime) exec(ctx context.Context, run armada.RunID, c *runs.Command, s
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(errOver)
 	// What client-go would log of streams that end early is no trouble.
-	err = executor.StreamWithContext(klog.NewContext(ctx, klog.Logger{}), streamOptions(ctx, cancel, c, s))
+	err = executor.StreamWithContext(klog.NewContext(ctx, klog.Logger{}), streamOptions(ctx.Done(), cancel, c, s))
 	var exit utilexec.ExitError
 	switch {
 	case ctx.Err() != nil:
@@ -129,29 +129,31 @@ func (c *clients) executor(pod *corev1.Pod, container string, command *runs.Comm
 
 // streamOptions connects the streams such that one that fails cancels the rest,
 // which client-go would only log.
-func streamOptions(ctx context.Context, cancel context.CancelCauseFunc, c *runs.Command, s *runs.Streams) remotecommand.StreamOptions {
-	o := remotecommand.StreamOptions{Tty: c.Terminal != nil, Stdout: &outlet{ctx: ctx, cancel: cancel, to: s.Stdout}}
+func streamOptions(done <-chan struct{}, cancel context.CancelCauseFunc, c *runs.Command, s *runs.Streams) remotecommand.StreamOptions {
+	o := remotecommand.StreamOptions{Tty: c.Terminal != nil, Stdout: &outlet{done: done, cancel: cancel, to: s.Stdout}}
 	if s.Stdin != nil {
-		o.Stdin = &inlet{cancel: cancel, from: s.Stdin, terminal: o.Tty, last: '\n'}
+		o.Stdin = &inlet{done: done, cancel: cancel, from: s.Stdin, terminal: o.Tty, last: '\n'}
 	}
 	if c.Terminal == nil {
-		o.Stderr = &outlet{ctx: ctx, cancel: cancel, to: s.Stderr}
+		o.Stderr = &outlet{done: done, cancel: cancel, to: s.Stderr}
 		return o
 	}
-	o.TerminalSizeQueue = &sizes{ctx: ctx, first: c.Terminal, later: s.Resize}
+	o.TerminalSizeQueue = &sizes{done: done, first: c.Terminal, later: s.Resize}
 	return o
 }
 
 // outlet gives what a command prints to its reader.
 type outlet struct {
-	ctx    context.Context // of the command, for a writer has none of its own
+	done   <-chan struct{} // closed when the command is over
 	cancel context.CancelCauseFunc
 	to     io.Writer // nil: nobody reads it
 }
 
 func (o *outlet) Write(p []byte) (int, error) {
-	if o.ctx.Err() != nil {
-		return 0, context.Cause(o.ctx)
+	select {
+	case <-o.done:
+		return 0, errOver
+	default:
 	}
 	if o.to == nil {
 		return len(p), nil
@@ -167,9 +169,11 @@ func (o *outlet) Write(p []byte) (int, error) {
 // beginning of one; elsewhere it gives out what was typed so far.
 const endOfInput = "\x04"
 
-// inlet reads the input of a command. A terminal is not closed with it: there its
-// end is a character.
+// inlet reads the input of a command. That of a terminal ends by a character, and
+// is left open until the command has ended: containerd hangs the terminal up when
+// its input is closed, and what the command prints then is lost.
 type inlet struct {
+	done     <-chan struct{} // closed when the command is over
 	cancel   context.CancelCauseFunc
 	from     io.Reader
 	terminal bool
@@ -179,7 +183,11 @@ type inlet struct {
 
 func (i *inlet) Read(p []byte) (int, error) {
 	if i.end != nil {
-		return i.end.Read(p)
+		n, err := i.end.Read(p)
+		if err != nil {
+			<-i.done
+		}
+		return n, err
 	}
 	n, err := i.from.Read(p)
 	if n > 0 {
@@ -200,7 +208,7 @@ func (i *inlet) Read(p []byte) (int, error) {
 
 // sizes tells of the sizes of a terminal.
 type sizes struct {
-	ctx   context.Context // of the command
+	done  <-chan struct{} // closed when the command is over
 	once  sync.Once
 	first *runs.TerminalSize
 	later <-chan runs.TerminalSize
@@ -217,7 +225,7 @@ func (s *sizes) Next() *remotecommand.TerminalSize {
 				return nil
 			}
 			size = &next
-		case <-s.ctx.Done():
+		case <-s.done:
 			return nil
 		}
 	}

@@ -30,7 +30,7 @@ func (r *Runtime) Logs(ctx context.Context, run armada.RunID, q runs.LogQuery, v
 	if pod == nil || forgotten(pod) && r.archive.has(ctx, run) { // it goes, or the cache does not know yet that it went
 		return r.archive.read(ctx, run, q, visit)
 	}
-	if q.Follow {
+	if q.Follow && !q.Previous {
 		return r.followLogs(ctx, pod, q, visit)
 	}
 	lines, err := r.lines(ctx, pod, q)
@@ -191,7 +191,7 @@ func (r *Runtime) containerEnded(run armada.RunID, name string) bool {
 
 // container reads the log of one container.
 func (r *Runtime) container(ctx context.Context, pod *corev1.Pod, name string, q runs.LogQuery, visit func(runs.LogLine) error) error {
-	options := &corev1.PodLogOptions{Container: name, Follow: q.Follow, Timestamps: true}
+	options := &corev1.PodLogOptions{Container: name, Follow: q.Follow && !q.Previous, Previous: q.Previous, Timestamps: true}
 	if q.Tail > 0 {
 		options.TailLines = &q.Tail
 	}

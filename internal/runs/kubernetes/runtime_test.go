@@ -60,6 +60,7 @@ func (w *world) spec(o *runs.Order, job runstest.Job) {
 	set(kubetest.Deaf, job.Deaf)
 	set(kubetest.Finishes, job.Finishes)
 	o.Annotations[kubetest.Print] = strings.Join(job.Print, "\n")
+	o.Annotations[kubetest.Earlier] = strings.Join(job.Earlier, "\n")
 	o.Annotations[kubetest.ExitCode] = strconv.Itoa(int(job.ExitCode))
 	spec, err := podspec.DecodeJSON([]byte(`{"containers":[{"name":"main","image":"none"}],"terminationGracePeriodSeconds":30}`))
 	if err != nil {
@@ -84,7 +85,7 @@ func suiteWorld(t *testing.T) runstest.World {
 	return runstest.World{
 		Open:     func(t testing.TB) runs.Runtime { return w.open(t) },
 		Spec:     w.spec,
-		Outlives: true,
-		Command:  func(d runstest.Deed) []string { return append([]string{kubetest.Program}, runstest.Steps(d)...) },
+		Outlives: true, StartsAgain: true,
+		Command: func(d runstest.Deed) []string { return append([]string{kubetest.Program}, runstest.Steps(d)...) },
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"armada"
+	"armada/internal/podspec"
 	"armada/internal/runs"
 )
 
@@ -51,7 +52,7 @@ func (s *supervisor) enter(o *runs.Order) (*run, error) {
 	}
 	r := &run{
 		sup: s, order: *o, folder: s.layout.run(o.Run), grace: defaultGrace,
-		live: make(map[*instance]bool), halting: make(chan struct{}),
+		live: make(map[*instance]bool), begun: make(map[*podspec.Container]bool), halting: make(chan struct{}),
 		status: newStatus(o, time.Now()),
 	}
 	if err := r.folder.create(o); errors.Is(err, errKnown) {

@@ -8,7 +8,8 @@
 // over a unix socket; a run folder holds all there is of a run; the journal
 // remembers ends; the lifeline is a lock that only the processes of a run hold;
 // a cage is a control group of a container, where the machine lets us make one;
-// a stray is a process of a run that is not one of its containers' first.
+// a stray is a process of a run that is not one of its containers' first; a
+// command is one that people run beside a container, in its cage.
 //
 //	<dir>/supervisor.lock   held by the living supervisor
 //	<dir>/supervisor.sock   where it listens
@@ -23,7 +24,8 @@
 //   - an end is in the journal, on the disk, before anybody hears of it;
 //   - when the supervisor is killed, the next one kills what lives of its runs
 //     and only then reports them as Unknown;
-//   - no process outlives the end of its run.
+//   - no process outlives the end of its run, and no command that of its
+//     container, nor its caller.
 //
 // It must never store or trust a process id, and never let a process end
 // because `armada` did. Begin with runtime.go on the client's side and with

@@ -16,10 +16,15 @@ import (
 )
 
 // A log is a text file with a line per line that a container printed: the time,
-// o or e for the stream, the container and the text, parted by spaces. Times
-// never decrease. Nothing but a newline ends a line, so any bytes can be kept;
+// o or e for the stream, the container and the text, parted by spaces; r in the
+// place of the stream, without a text, is that the container was started again.
+// Times never decrease. Nothing but a newline ends a line, so any bytes can be kept;
 // what a container's name may not have there is escaped as in a URL's path.
 const (
+	kindOut    = 'o'
+	kindErrors = 'e'
+	kindAgain  = 'r'
+
 	timeLayout = "2006-01-02T15:04:05.000000000Z"
 	maxLine    = 64 << 10
 )
@@ -42,6 +47,17 @@ type logWriter struct {
 // written, because the disk is full, is lost too, and when there is room again a
 // line says how much.
 func (w *logWriter) appendLines(container string, stderr bool, lines [][]byte) {
+	kind := byte(kindOut)
+	if stderr {
+		kind = kindErrors
+	}
+	w.append(container, kind, lines)
+}
+
+// again notes that a container is started again.
+func (w *logWriter) again(container string) { w.append(container, kindAgain, [][]byte{nil}) }
+
+func (w *logWriter) append(container string, kind byte, lines [][]byte) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.full {
@@ -55,14 +71,14 @@ func (w *logWriter) appendLines(container string, stderr bool, lines [][]byte) {
 		w.buffer = append(w.buffer, '\n')
 	}
 	if w.lost > 0 {
-		w.buffer = appendLine(w.buffer, w.last, container, true, fmt.Appendf(nil, "armada: the disk was full, %d lines are missing here", w.lost))
+		w.buffer = appendLine(w.buffer, w.last, container, kindErrors, fmt.Appendf(nil, "armada: the disk was full, %d lines are missing here", w.lost))
 	}
 	for _, text := range lines {
-		w.buffer = appendLine(w.buffer, w.last, container, stderr, text)
+		w.buffer = appendLine(w.buffer, w.last, container, kind, text)
 	}
 	if w.size+int64(len(w.buffer)) > w.limit {
 		w.full = true
-		w.buffer = appendLine(w.buffer[:0], w.last, container, true, []byte("armada: the log of this run is full, what follows is not kept"))
+		w.buffer = appendLine(w.buffer[:0], w.last, container, kindErrors, []byte("armada: the log of this run is full, what follows is not kept"))
 	}
 	n, err := w.file.Write(w.buffer)
 	w.size += int64(n)
@@ -74,13 +90,9 @@ func (w *logWriter) appendLines(container string, stderr bool, lines [][]byte) {
 	w.torn = w.torn || n > 0
 }
 
-func appendLine(to []byte, at time.Time, container string, stderr bool, text []byte) []byte {
+func appendLine(to []byte, at time.Time, container string, kind byte, text []byte) []byte {
 	to = at.UTC().AppendFormat(to, timeLayout)
-	if stderr {
-		to = append(to, " e "...)
-	} else {
-		to = append(to, " o "...)
-	}
+	to = append(to, ' ', kind, ' ')
 	to = append(append(to, url.PathEscape(container)...), ' ')
 	return append(append(to, text...), '\n')
 }
@@ -88,17 +100,23 @@ func appendLine(to []byte, at time.Time, container string, stderr bool, text []b
 // parseLine reads a line of a log, and answers false for what is none. The text
 // is part of line.
 func parseLine(line []byte) (runs.LogLine, bool) {
+	l, kind, ok := splitLine(line)
+	l.Stderr = kind == kindErrors
+	return l, ok && kind != kindAgain
+}
+
+func splitLine(line []byte) (l runs.LogLine, kind byte, ok bool) {
 	const head = len(timeLayout) + len(" o ")
 	if len(line) < head || line[len(timeLayout)] != ' ' {
-		return runs.LogLine{}, false
+		return l, 0, false
 	}
 	at, err := time.Parse(timeLayout, string(line[:len(timeLayout)]))
 	escaped, text, found := bytes.Cut(line[head:], []byte{' '})
 	container, unescapeErr := url.PathUnescape(string(escaped))
 	if err != nil || !found || unescapeErr != nil {
-		return runs.LogLine{}, false
+		return l, 0, false
 	}
-	return runs.LogLine{Time: at, Container: container, Stderr: line[len(timeLayout)+1] == 'e', Text: text}, true
+	return runs.LogLine{Time: at, Container: container, Text: text}, line[len(timeLayout)+1], true
 }
 
 // pump moves what a container prints into the log until its end.

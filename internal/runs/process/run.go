@@ -47,6 +47,7 @@ type run struct {
 	containers  []podspec.Container // once they are read
 	live        map[*instance]bool  // started and not yet ended
 	spawned     int                 // instances so far
+	begun       map[*podspec.Container]bool
 	halted      halt
 	interrupted bool          // something that counts was not over when it was halted
 	skipped     bool          // something that counts was not started because of that
@@ -203,6 +204,10 @@ func (r *run) begin(c *podspec.Container) (*instance, *startError) {
 		}
 		return nil, nil
 	}
+	if r.begun[c] {
+		r.log.again(c.Name)
+	}
+	r.begun[c] = true
 	in, failure := r.spawn(c)
 	if failure == nil {
 		r.live[in] = true

@@ -229,12 +229,29 @@ func TestTheProcessFormPassesTheSuiteOfCommands(t *testing.T) {
 func suiteWorld(t *testing.T) runstest.World {
 	w := newWorld(t)
 	return runstest.World{
-		Outlives: true,
-		Open:     func(t testing.TB) runs.Runtime { return w.open(t) },
+		Outlives: true, StartsAgain: true,
+		Open: func(t testing.TB) runs.Runtime { return w.open(t) },
 		Spec: func(o *runs.Order, job runstest.Job) {
-			o.Spec = pod{Containers: []container{shell("main", script(job))}}.bytes(t)
+			p := pod{Containers: []container{shell("main", script(job))}}
+			if len(job.Earlier) > 0 {
+				p = startedAgain(job)
+			}
+			o.Spec = p.bytes(t)
 		},
 		Command: func(d runstest.Deed) []string { return []string{"sh", "-c", runstest.Shell(d)} },
+	}
+}
+
+// startedAgain is a pod for a job whose sidecar is in its third life when the job
+// begins to print.
+func startedAgain(job runstest.Job) pod {
+	earlier := script(runstest.Job{Print: job.Earlier})
+	side := shell("side", "if [ ! -e once ]; then : > once; echo first; exit 0; fi\n"+
+		"if [ ! -e twice ]; then : > twice\n"+earlier+"fi\necho last; : > thrice; exec sleep 100000")
+	side.RestartPolicy = "Always"
+	return pod{
+		InitContainers: []container{side},
+		Containers:     []container{shell("main", "while [ ! -e thrice ]; do sleep 0.01; done\n"+script(job))},
 	}
 }
 

@@ -23,6 +23,9 @@ type Job struct {
 	Forever  bool // it runs until it is stopped, and then does not succeed
 	Deaf     bool // with Forever: it does not end when stopped politely
 	Finishes bool // with Forever: stopped politely, it ends with exit code 0
+	// Earlier are lines that one of its containers printed before it was started
+	// again. Only worlds that start containers again are asked for it.
+	Earlier []string
 }
 
 // World is one form in a state of its own.
@@ -34,6 +37,8 @@ type World struct {
 	Spec func(o *runs.Order, job Job)
 	// Outlives tells that runs go on when the runtime is closed.
 	Outlives bool
+	// StartsAgain tells that there are containers which are started again.
+	StartsAgain bool
 	// Command is a command that does a deed beside a living run, for RunCommands.
 	Command func(Deed) []string
 }
@@ -72,6 +77,7 @@ func Run(t *testing.T, newWorld func(t *testing.T) World) {
 		{"FollowedLogsEndWithTheRun", followedLogsEndWithTheRun},
 		{"LogsStayWhenARunIsForgotten", logsStayWhenARunIsForgotten},
 		{"LogsOfWhatIsNotKnownSaySo", logsOfWhatIsNotKnownSaySo},
+		{"PreviousLogsAreThoseOfTheLifeBefore", previousLogsAreThoseOfTheLifeBefore},
 		{"NodesHaveRoom", nodesHaveRoom},
 		{"RunsAreAdoptedAfterClose", runsAreAdoptedAfterClose},
 	} {

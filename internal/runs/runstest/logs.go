@@ -139,3 +139,26 @@ func logsOfWhatIsNotKnownSaySo(t *testing.T, w World) {
 		t.Errorf("logs answered %v", err)
 	}
 }
+
+func previousLogsAreThoseOfTheLifeBefore(t *testing.T, w World) {
+	b := open(t, w)
+	once := b.begun(Job{Print: []string{"once"}})
+	b.await(once.Run, runs.Succeeded)
+	if got := b.lines(once.Run, runs.LogQuery{Previous: true}); len(got) != 0 {
+		t.Errorf("of containers that were started once there is %q", texts(got))
+	}
+	if !w.StartsAgain {
+		return
+	}
+	o := b.begun(Job{Forever: true, Print: []string{"ready"}, Earlier: []string{"one", "two"}})
+	b.awaitLine(o.Run, "ready")
+	// It is asked to follow what can only end if that waits for nothing.
+	for tail, want := range map[int64][]string{0: {"one", "two"}, 1: {"two"}, 5: {"one", "two"}} {
+		if got := texts(b.lines(o.Run, runs.LogQuery{Previous: true, Follow: true, Tail: tail})); !slices.Equal(got, want) {
+			t.Errorf("the last %d lines of the life before are %q", tail, got)
+		}
+	}
+	if got := b.lines(o.Run, runs.LogQuery{Previous: true, Container: "another"}); len(got) != 0 {
+		t.Errorf("of another container there is %q", texts(got))
+	}
+}

@@ -48,6 +48,7 @@ func (l *logs) retire(run armada.RunID) {
 // Logs calls visit with the lines that the run's annotation gave. They are
 // printed at once when the pod begins to run.
 func (r *Runtime) Logs(ctx context.Context, run armada.RunID, q runs.LogQuery, visit func(runs.LogLine) error) error {
+	q.Follow = q.Follow && !q.Previous // nothing here is started again
 	r.mu.Lock()
 	p, lives := r.pods[run]
 	_, known := r.logs.lines[run]
@@ -86,7 +87,7 @@ func (r *Runtime) visit(run armada.RunID, q runs.LogQuery, visit func(runs.LogLi
 	r.mu.Lock()
 	p := r.logs.lines[run]
 	r.mu.Unlock()
-	if (q.Container != "" && q.Container != "main") || p.at.Before(q.Since) {
+	if q.Previous || (q.Container != "" && q.Container != "main") || p.at.Before(q.Since) {
 		return nil
 	}
 	lines := p.lines

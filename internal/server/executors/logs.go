@@ -49,7 +49,7 @@ func (s *Service) Logs(ctx context.Context, id armada.ExecutorID, run armada.Run
 		delete(s.orders, request)
 		s.mu.Unlock()
 	}()
-	order := &executorapi.LogsOrder{RequestId: request, RunId: string(run), Container: q.Container, TailLines: q.Tail, Follow: q.Follow}
+	order := &executorapi.LogsOrder{RequestId: request, RunId: string(run), Container: q.Container, TailLines: q.Tail, Follow: q.Follow, Previous: q.Previous}
 	if !q.Since.IsZero() {
 		order.Since = timestamppb.New(q.Since)
 	}

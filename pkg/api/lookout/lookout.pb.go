@@ -2810,7 +2810,10 @@ type LogsRequest struct {
 	// Only lines from then on.
 	Since *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=since,proto3" json:"since,omitempty"`
 	// Go on until the container has ended.
-	Follow        bool `protobuf:"varint,6,opt,name=follow,proto3" json:"follow,omitempty"`
+	Follow bool `protobuf:"varint,6,opt,name=follow,proto3" json:"follow,omitempty"`
+	// What containers printed in the life before their latest, where they were started again, as sidecars
+	// are. There is nothing to follow then.
+	Previous      bool `protobuf:"varint,7,opt,name=previous,proto3" json:"previous,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2883,6 +2886,13 @@ func (x *LogsRequest) GetSince() *timestamppb.Timestamp {
 func (x *LogsRequest) GetFollow() bool {
 	if x != nil {
 		return x.Follow
+	}
+	return false
+}
+
+func (x *LogsRequest) GetPrevious() bool {
+	if x != nil {
+		return x.Previous
 	}
 	return false
 }
@@ -3590,7 +3600,7 @@ const file_pkg_api_lookout_lookout_proto_rawDesc = "" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1b\n" +
 	"\texit_code\x18\x02 \x01(\x05R\bexitCode\x12\x16\n" +
 	"\x06reason\x18\x03 \x01(\tR\x06reason\x12\x18\n" +
-	"\amessage\x18\x04 \x01(\tR\amessage\"\xc2\x01\n" +
+	"\amessage\x18\x04 \x01(\tR\amessage\"\xde\x01\n" +
 	"\vLogsRequest\x12\x15\n" +
 	"\x06job_id\x18\x01 \x01(\tR\x05jobId\x12\x15\n" +
 	"\x06run_id\x18\x02 \x01(\tR\x05runId\x12\x1c\n" +
@@ -3598,7 +3608,8 @@ const file_pkg_api_lookout_lookout_proto_rawDesc = "" +
 	"\n" +
 	"tail_lines\x18\x04 \x01(\x03R\ttailLines\x120\n" +
 	"\x05since\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\x05since\x12\x16\n" +
-	"\x06follow\x18\x06 \x01(\bR\x06follow\"\x8d\x01\n" +
+	"\x06follow\x18\x06 \x01(\bR\x06follow\x12\x1a\n" +
+	"\bprevious\x18\a \x01(\bR\bprevious\"\x8d\x01\n" +
 	"\aLogLine\x128\n" +
 	"\ttimestamp\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\ttimestamp\x12\x1c\n" +
 	"\tcontainer\x18\x02 \x01(\tR\tcontainer\x12\x16\n" +

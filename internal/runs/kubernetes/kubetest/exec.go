@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -152,7 +153,8 @@ func newCommand(streams map[string]httpstream.Stream, terminal bool, gone <-chan
 	if terminal {
 		sizes := make(chan remotecommand.TerminalSize)
 		go tellSizes(streams[corev1.StreamTypeResize], sizes, gone)
-		c.sizes, c.stdin, c.stdout = sizes, &typed{from: c.stdin, begins: true}, shown{c.stdout}
+		input := &typed{from: c.stdin, begins: true}
+		c.sizes, c.stdin, c.stdout = sizes, input, shown{c.stdout, input}
 		c.stderr = c.stdout
 	}
 	return c
@@ -174,10 +176,12 @@ func tellSizes(from io.Reader, to chan<- remotecommand.TerminalSize, gone <-chan
 }
 
 // typed is the input of a terminal: the character for its end ends it at the
-// beginning of a line, and elsewhere gives out what was typed.
+// beginning of a line, and elsewhere gives out what was typed. When it is closed
+// without, the terminal is hung up, as by containerd.
 type typed struct {
 	from   io.Reader
 	begins bool // a line
+	hungUp atomic.Bool
 }
 
 func (t *typed) Read(p []byte) (int, error) {
@@ -194,13 +198,22 @@ func (t *typed) Read(p []byte) (int, error) {
 		t.begins = b == '\n' || b == '\r'
 		kept = append(kept, b)
 	}
+	if err != nil {
+		t.hungUp.Store(true)
+	}
 	return len(kept), err
 }
 
 // shown is the output of a terminal.
-type shown struct{ to io.Writer }
+type shown struct {
+	to    io.Writer
+	input *typed
+}
 
 func (s shown) Write(p []byte) (int, error) {
+	if s.input.hungUp.Load() {
+		return 0, exitError(129)
+	}
 	_, err := io.WriteString(s.to, strings.ReplaceAll(string(p), "\n", "\r\n"))
 	return len(p), err
 }

@@ -20,6 +20,7 @@ import (
 // once.
 const (
 	Print    = "kubetest/print"     // lines that it prints when it begins
+	Earlier  = "kubetest/earlier"   // lines that a life of its container before this one printed
 	ExitCode = "kubetest/exit-code" // how it ends by itself
 	Lasts    = "kubetest/lasts"     // how long it runs; deleted, it ends at once with exit code 143
 	Forever  = "kubetest/forever"   // it ends only when it is deleted, and then with exit code 143
@@ -40,6 +41,9 @@ type life struct {
 	uid   types.UID
 	print []string
 	done  chan struct{}
+	// earlier is what its container printed before it was started again, with
+	// times.
+	earlier []string
 
 	mu    sync.Mutex
 	pod   *corev1.Pod // as last seen
@@ -53,6 +57,11 @@ func newLife(n *Nodes, pod *corev1.Pod) *life {
 	l := &life{nodes: n, name: pod.Name, uid: pod.UID, done: make(chan struct{}), news: make(chan struct{}, 1), ended: make(chan struct{})}
 	if text := pod.Annotations[Print]; text != "" {
 		l.print = strings.Split(text, "\n")
+	}
+	if text := pod.Annotations[Earlier]; text != "" {
+		for line := range strings.SplitSeq(text, "\n") {
+			l.earlier = append(l.earlier, pod.CreationTimestamp.UTC().Format(time.RFC3339Nano)+" "+line)
+		}
 	}
 	l.pod = pod
 	return l

@@ -48,6 +48,12 @@ func (n *Nodes) logs(w http.ResponseWriter, r *http.Request) {
 	lines := l.lines
 	l.mu.Unlock()
 	query := r.URL.Query()
+	if query.Get("previous") == "true" {
+		if lines = l.earlier; len(lines) == 0 {
+			http.Error(w, fmt.Sprintf("previous terminated container %q in pod %q not found", r.PathValue("container"), l.name), http.StatusBadRequest)
+			return
+		}
+	}
 	if since, err := time.Parse(time.RFC3339, query.Get("sinceTime")); err == nil {
 		for len(lines) > 0 {
 			if at, _, _ := strings.Cut(lines[0], " "); !before(at, since) {

@@ -6,6 +6,9 @@
 //	print=TEXT   prints a line        say=FILE         prints a file
 //	write=FILE   writes the file      exit=CODE        ends
 //	sleep=TIME   waits so long        eat=MEBIBYTES    takes that much memory
+//	bulk=BYTES   prints so many dots    complain=TEXT    prints a line to stderr
+//	echo         prints its input, to the end of it
+//	sizes        prints the size of its terminal, and again when it changes
 //	wait         waits for SIGTERM and ends with 143, as a shell would
 //	stay         waits and minds no SIGTERM
 //
@@ -16,12 +19,15 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
 	"strconv"
 	"strings"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 func main() {
@@ -52,6 +58,21 @@ func act(verb, value string, told <-chan os.Signal) (code int, err error) {
 	switch verb {
 	case "print":
 		fmt.Println(value)
+	case "complain":
+		_, err := fmt.Fprintln(os.Stderr, value)
+		return 0, err
+	case "bulk":
+		n, err := strconv.Atoi(value)
+		if err != nil {
+			return 0, err
+		}
+		_, err = os.Stdout.WriteString(strings.Repeat(".", n))
+		return 0, err
+	case "echo":
+		_, err := io.Copy(os.Stdout, os.Stdin)
+		return 0, err
+	case "sizes":
+		return 0, printSizes()
 	case "say":
 		text, err := os.ReadFile(value)
 		fmt.Print(string(text))
@@ -94,4 +115,26 @@ func act(verb, value string, told <-chan os.Signal) (code int, err error) {
 		return 0, errors.New("is nothing that can be done")
 	}
 	return 0, nil
+}
+
+// printSizes prints two sizes of the terminal. A new one has none until who made it
+// says so.
+func printSizes() error {
+	changed := make(chan os.Signal, 1)
+	signal.Notify(changed, syscall.SIGWINCH)
+	var last unix.Winsize
+	for told := 0; told < 2; {
+		size, err := unix.IoctlGetWinsize(int(os.Stdin.Fd()), unix.TIOCGWINSZ)
+		if err != nil {
+			return err
+		}
+		if size.Col == last.Col && size.Row == last.Row {
+			<-changed
+			continue
+		}
+		last = *size
+		told++
+		fmt.Printf("%dx%d\n", size.Col, size.Row)
+	}
+	return nil
 }
