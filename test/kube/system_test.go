@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"os"
+	"runtime/debug"
 	"slices"
 	"sync"
 	"testing"
@@ -22,7 +23,12 @@ import (
 	"armada/pkg/client"
 )
 
-func TestMain(m *testing.M) { os.Exit(kubetest.Main(m)) }
+func TestMain(m *testing.M) {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(200) // as armada does
+	}
+	os.Exit(kubetest.Main(m))
+}
 
 // applied makes the priority classes once in the cluster that all tests share.
 var applied = sync.OnceValue(func() error {

@@ -378,48 +378,6 @@ func (r *Runtime) Forget(ctx context.Context, run armada.RunID) error {
 	return nil
 }
 
-// letGo takes the finalizer off a pod whose end was told, and removes the pod when
-// it is not to be kept. A pod that succeeded is deleted before: that changes nothing
-// about how it ended, and the API server, which writes a pod down as deleted before
-// it removes it, then removes it with the finalizer. The other way round each life
-// would have one write more.
-func (r *Runtime) letGo(ctx context.Context, pod *corev1.Pod) error {
-	stays := r.config.keptFor(pod) > 0
-	if !stays && pod.Status.Phase == corev1.PodSucceeded {
-		if err := r.remove(ctx, pod); err != nil {
-			return err
-		}
-	}
-	change := map[string]any{
-		"uid":                                 pod.UID,
-		"annotations":                         map[string]string{AnnotationForgotten: time.Now().UTC().Format(time.RFC3339)},
-		"$deleteFromPrimitiveList/finalizers": []string{Finalizer},
-	}
-	if !stays {
-		// Nobody will ask who wrote which field. An empty entry has the API server
-		// keep no account of that, which is half of what the write would cost it.
-		change["managedFields"] = []struct{}{{}}
-	}
-	now, err := r.patch(ctx, pod, map[string]any{"metadata": change})
-	if apierrors.IsNotFound(err) || apierrors.IsConflict(err) {
-		return nil // it is gone already
-	}
-	if err != nil || stays || removed(now) {
-		return err
-	}
-	if err := r.remove(ctx, now); err != nil { // the keeper tries again
-		r.log.Warn("a forgotten pod could not be removed yet", "run", runOf(pod), "error", err)
-	}
-	return nil
-}
-
-// removed tells whether a pod went with its last finalizer: it was deleted, and its
-// grace was over.
-func removed(pod *corev1.Pod) bool {
-	return pod.DeletionTimestamp != nil && len(pod.Finalizers) == 0 &&
-		(pod.DeletionGracePeriodSeconds == nil || *pod.DeletionGracePeriodSeconds == 0)
-}
-
 // Statuses returns every run that is known.
 func (r *Runtime) Statuses(context.Context) ([]runs.Status, error) { return r.ledger.Statuses(), nil }
 
