@@ -20,14 +20,15 @@
 //     before a verdict, a success even after one.
 //
 // What a pod says is read by pure functions: [statusOf] (status.go) tells the
-// status of a run from its pod, podOf (pod.go) makes a pod from an order, trouble
-// (trouble.go) tells what is wrong with a pod that does not get on. Around them
-// stand the caches that follow the cluster (watch.go), the runtime's methods
-// (runtime.go), one queue of runs to look at (observe.go), the rounds that look
-// for trouble and remove old pods (rounds.go), and logs (logs.go), of which the
-// ends are kept (archive.go) as long as there is room (keeping.go), in a folder
-// or in a bucket (shelf.go). Commands in containers go by the API server to the
-// kubelet (exec.go).
+// status of a run from its pod, podOf (pod.go) makes a pod from an order,
+// [troubleWith] (trouble.go) tells what is wrong with a pod that does not get on.
+// Around them stand the caches that follow the cluster (watch.go), the runtime's
+// methods (runtime.go; start.go makes the pods, objects.go what is beside them), one
+// queue of runs to look at (observe.go), the rounds that look for trouble and remove
+// old pods (rounds.go), and logs (logs.go), of which the ends are kept (archive.go)
+// as long as there is room (keeping.go), in a folder or in a bucket (shelf.go).
+// Commands in containers go by the API server to the kubelet (exec.go); letgo.go is
+// the end of a pod that was told of.
 //
 // It must never decide what runs, delete a pod that is not ours, or make a pod
 // without a lease's order. It is the only package beside internal/podspec that

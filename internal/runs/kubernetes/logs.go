@@ -179,11 +179,9 @@ func (r *Runtime) containerEnded(run armada.RunID, name string) bool {
 	if pod == nil {
 		return true
 	}
-	for _, statuses := range [][]corev1.ContainerStatus{pod.Status.InitContainerStatuses, pod.Status.ContainerStatuses} {
-		for i := range statuses {
-			if statuses[i].Name == name {
-				return statuses[i].State.Terminated != nil
-			}
+	for _, s := range allStatuses(pod) {
+		if s.Name == name {
+			return s.State.Terminated != nil
 		}
 	}
 	return false

@@ -213,9 +213,9 @@ func debugText(pod *corev1.Pod, events []corev1.Event) string {
 			fmt.Fprintf(&b, "condition %s is %s: %s\n", c.Type, c.Status, said)
 		}
 	}
-	for i := range pod.Status.ContainerStatuses {
-		if w := pod.Status.ContainerStatuses[i].State.Waiting; w != nil {
-			fmt.Fprintf(&b, "container %s waits: %s\n", pod.Status.ContainerStatuses[i].Name, words(w.Reason, w.Message))
+	for _, s := range allStatuses(pod) {
+		if w := s.State.Waiting; w != nil {
+			fmt.Fprintf(&b, "container %s waits: %s\n", s.Name, words(w.Reason, w.Message))
 		}
 	}
 	for i := max(0, len(events)-mostEvents); i < len(events); i++ {

@@ -5,9 +5,9 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"sync"
 	"time"
 
+	"golang.org/x/sync/errgroup"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -17,7 +17,7 @@ import (
 const (
 	troubleInterval = 5 * time.Second
 	keepInterval    = 15 * time.Second
-	// cures is how many pods are cured at a time, and curePatience how long all of
+	// cures is how many pods are cured, or removed, at a time, and curePatience how long all of
 	// a round may take.
 	cures        = 20
 	curePatience = 2 * time.Minute
@@ -37,29 +37,34 @@ func (r *Runtime) lookForTrouble(ctx context.Context) {
 	if err != nil {
 		r.log.Warn("nodes that are not to be used could not be looked at; looking at their pods later", "error", err)
 	}
-	var working sync.WaitGroup
-	slots := make(chan struct{}, cures)
-	for _, pod := range pods {
+	each(ctx, pods, func(pod *corev1.Pod) {
 		node := r.caches.node(pod.Spec.NodeName)
 		if node == nil && pod.Spec.NodeName != "" {
 			var known bool
 			if node, known = unused[pod.Spec.NodeName]; !known {
-				continue
+				return
 			}
 		}
-		select {
-		case slots <- struct{}{}:
-		case <-ctx.Done():
-			return
+		if err := r.cure(ctx, pod, node); err != nil && ctx.Err() == nil {
+			r.log.Warn("a pod in trouble could not be ended; trying again", "run", runOf(pod), "error", err)
 		}
-		working.Go(func() {
-			defer func() { <-slots }()
-			if err := r.cure(ctx, pod, node); err != nil && ctx.Err() == nil {
-				r.log.Warn("a pod in trouble could not be ended; trying again", "run", runOf(pod), "error", err)
-			}
+	})
+}
+
+// each calls do for pods, some at a time, until the context ends.
+func each(ctx context.Context, pods []*corev1.Pod, do func(*corev1.Pod)) {
+	var working errgroup.Group
+	working.SetLimit(cures)
+	for _, pod := range pods {
+		if ctx.Err() != nil {
+			break
+		}
+		working.Go(func() error {
+			do(pod)
+			return nil
 		})
 	}
-	working.Wait()
+	_ = working.Wait() // it answers nothing
 }
 
 // unusedNodes reads the nodes of pods that the cache does not have, nil for those that
@@ -107,23 +112,11 @@ func (r *Runtime) cure(ctx context.Context, pod *corev1.Pod, node *corev1.Node) 
 // removeOldPods removes forgotten pods whose time is over, and those that are too
 // many.
 func (r *Runtime) removeOldPods(ctx context.Context) {
-	old := expendablePods(&r.config, r.caches.pods(), time.Now())
-	slots := make(chan struct{}, cures)
-	var working sync.WaitGroup
-	for _, pod := range old {
-		select {
-		case slots <- struct{}{}:
-		case <-ctx.Done():
-			return
+	each(ctx, expendablePods(&r.config, r.caches.pods(), time.Now()), func(pod *corev1.Pod) {
+		if err := r.remove(ctx, pod); err != nil && ctx.Err() == nil {
+			r.log.Warn("an old pod could not be removed; trying again", "run", runOf(pod), "error", err)
 		}
-		working.Go(func() {
-			defer func() { <-slots }()
-			if err := r.remove(ctx, pod); err != nil && ctx.Err() == nil {
-				r.log.Warn("an old pod could not be removed; trying again", "run", runOf(pod), "error", err)
-			}
-		})
-	}
-	working.Wait()
+	})
 }
 
 // expendablePods picks the forgotten pods that need not be kept any more.

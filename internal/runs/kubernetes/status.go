@@ -3,6 +3,7 @@ package kubernetes
 import (
 	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -226,6 +227,11 @@ func firstFailure(pod *corev1.Pod) *corev1.ContainerStateTerminated {
 	return first
 }
 
+// allStatuses are those of the containers in the order of their beginning.
+func allStatuses(pod *corev1.Pod) []corev1.ContainerStatus {
+	return slices.Concat(pod.Status.InitContainerStatuses, pod.Status.ContainerStatuses)
+}
+
 // initStatuses are those of the init containers that are not sidecars.
 func initStatuses(pod *corev1.Pod) []corev1.ContainerStatus {
 	sidecars := map[string]bool{}
@@ -331,11 +337,9 @@ func firstStart(pod *corev1.Pod) metav1.Time {
 // lastEnd is when the pod's last container ended, or the pod was deleted.
 func lastEnd(pod *corev1.Pod) metav1.Time {
 	var last metav1.Time
-	for _, statuses := range [][]corev1.ContainerStatus{pod.Status.InitContainerStatuses, pod.Status.ContainerStatuses} {
-		for i := range statuses {
-			if t := statuses[i].State.Terminated; t != nil && last.Before(&t.FinishedAt) {
-				last = t.FinishedAt
-			}
+	for _, s := range allStatuses(pod) {
+		if t := s.State.Terminated; t != nil && last.Before(&t.FinishedAt) {
+			last = t.FinishedAt
 		}
 	}
 	if last.IsZero() && pod.DeletionTimestamp != nil {

@@ -102,7 +102,7 @@ func startTrouble(c *Config, pod *corev1.Pod, events func() []corev1.Event, now 
 	}
 	waited := now.Sub(later(scheduled, initsEnded(pod)))
 	initialising := initRuns(pod)
-	for _, status := range append(append([]corev1.ContainerStatus{}, pod.Status.InitContainerStatuses...), pod.Status.ContainerStatuses...) {
+	for _, status := range allStatuses(pod) {
 		w := status.State.Waiting
 		if w == nil || w.Reason == "" || initialising && w.Reason == reasonInitialising {
 			continue
@@ -226,8 +226,8 @@ func neverRan(c *FailedChecks, pod *corev1.Pod, events []corev1.Event) bool {
 	if matches(c.PodStatuses, pod.Status.Reason, pod.Status.Message) {
 		return true
 	}
-	for i := range pod.Status.ContainerStatuses {
-		if t := pod.Status.ContainerStatuses[i].State.Terminated; t != nil && matches(c.Containers, t.Reason, t.Message) {
+	for _, s := range allStatuses(pod) {
+		if t := s.State.Terminated; t != nil && matches(c.Containers, t.Reason, t.Message) {
 			return true
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	policyv1 "k8s.io/api/policy/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -83,7 +84,16 @@ func TestWhatHappensToPodsIsToldInOneClearEnd(t *testing.T) {
 			},
 		},
 		{
-			name: "its node is gone", job: runstest.Job{Forever: true}, phase: runs.Unknown, subcategory: "node-lost", reason: "is silent since",
+			name: "evicted by the API, as when its node is drained", job: runstest.Job{Forever: true}, phase: runs.Failed, cause: armada.CauseEvicted, reason: "EvictionByEvictionAPI",
+			interfere: func(t *testing.T, w *world, pod *corev1.Pod) {
+				eviction := &policyv1.Eviction{ObjectMeta: metav1.ObjectMeta{Name: pod.Name, Namespace: pod.Namespace}}
+				if err := w.nodes.Cluster.Client.PolicyV1().Evictions(pod.Namespace).Evict(t.Context(), eviction); err != nil {
+					t.Error(err)
+				}
+			},
+		},
+		{
+			name: "its node is silent", job: runstest.Job{Forever: true}, phase: runs.Unknown, subcategory: "node-lost", reason: "is silent since",
 			interfere: func(t *testing.T, w *world, pod *corev1.Pod) {
 				w.nodes.Silence(t, pod.Spec.NodeName, time.Now().Add(-time.Hour))
 			},
@@ -92,7 +102,7 @@ func TestWhatHappensToPodsIsToldInOneClearEnd(t *testing.T) {
 			name: "its node does not say that it ended", job: runstest.Job{Forever: true}, phase: runs.Unknown, subcategory: "stuck-terminating", reason: "deleted by force",
 			interfere: func(t *testing.T, w *world, pod *corev1.Pod) {
 				w.nodes.Silence(t, pod.Spec.NodeName, time.Now())
-				if err := w.nodes.Cluster.Client.CoreV1().Pods(pod.Namespace).Delete(t.Context(), pod.Name, *metav1.NewDeleteOptions(0)); err != nil {
+				if err := w.nodes.Cluster.Client.CoreV1().Pods(pod.Namespace).Delete(t.Context(), pod.Name, *metav1.NewDeleteOptions(1)); err != nil {
 					t.Error(err)
 				}
 			},

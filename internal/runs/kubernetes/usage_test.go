@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"k8s.io/client-go/rest"
-	"k8s.io/client-go/tools/clientcmd"
 
 	"armada"
 	"armada/internal/runs"
@@ -22,36 +21,20 @@ import (
 	"armada/internal/runs/runstest"
 )
 
-// withMetrics is a way to the cluster on which somebody answers for
-// metrics.k8s.io: with what is told, or with its status if nothing is. It returns
-// a kubeconfig.
-func withMetrics(t testing.TB, cluster *kubetest.Cluster, told *atomic.Pointer[string], status int) string {
+// before is a way to the cluster on which somebody sees every request, and answers it
+// or passes it on. It returns a kubeconfig.
+func before(t testing.TB, cluster *kubetest.Cluster, see func(to http.ResponseWriter, from *http.Request, next http.Handler)) string {
 	t.Helper()
-	config, err := clientcmd.BuildConfigFromFlags("", cluster.Kubeconfig)
+	transport, err := rest.TransportFor(cluster.Config())
 	if err != nil {
 		t.Fatal(err)
 	}
-	transport, err := rest.TransportFor(config)
+	at, err := url.Parse(cluster.Config().Host)
 	if err != nil {
 		t.Fatal(err)
 	}
-	at, err := url.Parse(config.Host)
-	if err != nil {
-		t.Fatal(err)
-	}
-	proxy := &httputil.ReverseProxy{Transport: transport, FlushInterval: -1, Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(at) }}
-	mux := http.NewServeMux()
-	mux.Handle("/", proxy)
-	mux.HandleFunc("GET /apis/metrics.k8s.io/v1beta1/pods", func(w http.ResponseWriter, r *http.Request) {
-		text := told.Load()
-		if text == nil || r.URL.Query().Get("labelSelector") == "" {
-			http.Error(w, "nobody is there", status)
-			return
-		}
-		w.Header().Set("Content-Type", "application/json")
-		fmt.Fprint(w, *text)
-	})
-	server := httptest.NewServer(mux)
+	next := &httputil.ReverseProxy{Transport: transport, FlushInterval: -1, Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(at) }}
+	server := httptest.NewServer(http.HandlerFunc(func(to http.ResponseWriter, from *http.Request) { see(to, from, next) }))
 	t.Cleanup(server.Close)
 	file := filepath.Join(t.TempDir(), "kubeconfig")
 	text := fmt.Sprintf(`{apiVersion: v1, kind: Config, current-context: c,
@@ -60,6 +43,25 @@ clusters: [{name: c, cluster: {server: %q}}], contexts: [{name: c, context: {clu
 		t.Fatal(err)
 	}
 	return file
+}
+
+// withMetrics is a way to the cluster on which somebody answers for
+// metrics.k8s.io: with what is told, or with its status if nothing is.
+func withMetrics(t testing.TB, cluster *kubetest.Cluster, told *atomic.Pointer[string], status int) string {
+	t.Helper()
+	return before(t, cluster, func(to http.ResponseWriter, from *http.Request, next http.Handler) {
+		if from.URL.Path != "/apis/metrics.k8s.io/v1beta1/pods" {
+			next.ServeHTTP(to, from)
+			return
+		}
+		text := told.Load()
+		if text == nil || from.URL.Query().Get("labelSelector") == "" {
+			http.Error(to, "nobody is there", status)
+			return
+		}
+		to.Header().Set("Content-Type", "application/json")
+		fmt.Fprint(to, *text)
+	})
 }
 
 func TestTheUsageOfPodsIsThatOfTheClustersMetrics(t *testing.T) {
