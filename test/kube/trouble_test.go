@@ -21,6 +21,7 @@ import (
 	"armada/internal/runs/kubernetes/kubetest"
 	"armada/pkg/api"
 	"armada/test/chaos/proxy"
+	"armada/test/kube/witness"
 )
 
 // gate stands before an API server and says, while it is shut, that there are too
@@ -79,10 +80,10 @@ func (h *house) aWave(nodes *kubetest.Nodes, set string) []string {
 		items[i] = wholeCore(item(nodes.Namespace, map[string]string{kubetest.Lasts: "2s", kubetest.ExitCode: fmt.Sprint(i % 2)}))
 	}
 	jobs := h.submit(set, items...)
-	h.until(set, "jobs to run", func(s story) bool {
+	h.until(set, "jobs to run", func(s witness.Story) bool {
 		n := 0
 		for _, job := range jobs {
-			n += s.count(job, armada.EventRunning)
+			n += s.Count(job, armada.EventRunning)
 		}
 		return n > 10
 	})
@@ -99,8 +100,8 @@ func (h *house) onceEach(nodes *kubetest.Nodes, set string, jobs []string) {
 		if i%2 == 1 {
 			state, end = armada.JobFailed, armada.EventFailed
 		}
-		if states[job] != state || s.count(job, armada.EventRunning) != 1 || s.count(job, end) != 1 {
-			h.Errorf("job %s of %s ended as %v: %v", job, set, states[job], s.kinds(job))
+		if states[job] != state || s.Count(job, armada.EventRunning) != 1 || s.Count(job, end) != 1 {
+			h.Errorf("job %s of %s ended as %v: %v", job, set, states[job], s.Kinds(job))
 		}
 		if n := nodes.Lives("armada-" + job + "-0"); n != 1 {
 			h.Errorf("job %s of %s had %d pods", job, set, n)
