@@ -28,7 +28,8 @@
 // ends are kept (archive.go) as long as there is room (keeping.go), in a folder
 // or in a bucket (shelf.go).
 //
-// It must never decide what runs, delete a pod that is not ours, or make a pod
-// without a lease's order. It is the only package beside internal/podspec that
+// It must never decide what runs, touch a pod that is not ours, or make a pod
+// without a lease's order; but one of another executor that has ended gives its
+// name to the next run of its job (handover.go). It is the only package beside internal/podspec that
 // uses Kubernetes' types, and shows none of them.
 package kubernetes
