@@ -2,19 +2,10 @@ package kube_test
 
 import (
 	"fmt"
-	"log/slog"
 	"net/http"
-	"net/http/httptest"
-	"net/http/httputil"
-	"net/url"
-	"path/filepath"
 	"sync/atomic"
 	"testing"
 	"time"
-
-	"k8s.io/client-go/rest"
-	"k8s.io/client-go/tools/clientcmd"
-	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 
 	"armada"
 	"armada/internal/app"
@@ -34,41 +25,18 @@ type gate struct {
 
 func newGate(t testing.TB, c *kubetest.Cluster) *gate {
 	t.Helper()
-	g := &gate{kubeconfig: filepath.Join(t.TempDir(), "kubeconfig")}
-	transport, err := rest.TransportFor(c.Config())
-	if err != nil {
-		t.Fatal(err)
-	}
-	to, err := url.Parse(c.Config().Host)
-	if err != nil {
-		t.Fatal(err)
-	}
-	behind := &httputil.ReverseProxy{
-		Transport: transport, FlushInterval: -1,
-		Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(to) },
-		// A watch that breaks off is ended here too.
-		ErrorHandler: func(w http.ResponseWriter, _ *http.Request, _ error) { w.WriteHeader(http.StatusBadGateway) },
-	}
-	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if g.shut.Load() {
-			g.refused.Add(1)
-			w.Header().Set("Retry-After", "1")
-			http.Error(w, "too many requests, please try again later", http.StatusTooManyRequests)
-			return
-		}
-		behind.ServeHTTP(w, r)
-	}))
-	server.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError) // of connections that are cut
-	server.EnableHTTP2 = true
-	server.StartTLS()
-	t.Cleanup(func() { server.CloseClientConnections(); server.Close() })
-	k := clientcmdapi.NewConfig()
-	k.Clusters["gate"] = &clientcmdapi.Cluster{Server: server.URL, InsecureSkipTLSVerify: true}
-	k.Contexts["gate"] = &clientcmdapi.Context{Cluster: "gate"}
-	k.CurrentContext = "gate"
-	if err := clientcmd.WriteToFile(*k, g.kubeconfig); err != nil {
-		t.Fatal(err)
-	}
+	g := &gate{}
+	g.kubeconfig = c.Front(t, func(api http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if g.shut.Load() {
+				g.refused.Add(1)
+				w.Header().Set("Retry-After", "1")
+				http.Error(w, "too many requests, please try again later", http.StatusTooManyRequests)
+				return
+			}
+			api.ServeHTTP(w, r)
+		})
+	})
 	return g
 }
 

@@ -4,17 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"net/http/httptest"
-	"net/http/httputil"
-	"net/url"
-	"os"
-	"path/filepath"
 	"sync/atomic"
 	"testing"
 	"time"
-
-	"k8s.io/client-go/rest"
-	"k8s.io/client-go/tools/clientcmd"
 
 	"armada"
 	"armada/internal/runs"
@@ -27,39 +19,20 @@ import (
 // a kubeconfig.
 func withMetrics(t testing.TB, cluster *kubetest.Cluster, told *atomic.Pointer[string], status int) string {
 	t.Helper()
-	config, err := clientcmd.BuildConfigFromFlags("", cluster.Kubeconfig)
-	if err != nil {
-		t.Fatal(err)
-	}
-	transport, err := rest.TransportFor(config)
-	if err != nil {
-		t.Fatal(err)
-	}
-	at, err := url.Parse(config.Host)
-	if err != nil {
-		t.Fatal(err)
-	}
-	proxy := &httputil.ReverseProxy{Transport: transport, FlushInterval: -1, Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(at) }}
-	mux := http.NewServeMux()
-	mux.Handle("/", proxy)
-	mux.HandleFunc("GET /apis/metrics.k8s.io/v1beta1/pods", func(w http.ResponseWriter, r *http.Request) {
-		text := told.Load()
-		if text == nil || r.URL.Query().Get("labelSelector") == "" {
-			http.Error(w, "nobody is there", status)
-			return
-		}
-		w.Header().Set("Content-Type", "application/json")
-		fmt.Fprint(w, *text)
+	return cluster.Front(t, func(rest http.Handler) http.Handler {
+		mux := http.NewServeMux()
+		mux.Handle("/", rest)
+		mux.HandleFunc("GET /apis/metrics.k8s.io/v1beta1/pods", func(w http.ResponseWriter, r *http.Request) {
+			text := told.Load()
+			if text == nil || r.URL.Query().Get("labelSelector") == "" {
+				http.Error(w, "nobody is there", status)
+				return
+			}
+			w.Header().Set("Content-Type", "application/json")
+			fmt.Fprint(w, *text)
+		})
+		return mux
 	})
-	server := httptest.NewServer(mux)
-	t.Cleanup(server.Close)
-	file := filepath.Join(t.TempDir(), "kubeconfig")
-	text := fmt.Sprintf(`{apiVersion: v1, kind: Config, current-context: c,
-clusters: [{name: c, cluster: {server: %q}}], contexts: [{name: c, context: {cluster: c}}]}`, server.URL)
-	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return file
 }
 
 func TestTheUsageOfPodsIsThatOfTheClustersMetrics(t *testing.T) {
