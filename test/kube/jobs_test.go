@@ -2,6 +2,7 @@ package kube_test
 
 import (
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -11,6 +12,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"armada"
+	"armada/internal/app"
 	"armada/internal/runs/kubernetes/kubetest"
 	"armada/pkg/api"
 	podspecv1 "armada/pkg/api/k8s/core/v1"
@@ -74,6 +76,34 @@ func TestJobsOfAClusterAreCancelledWithinTheirGraceAndPreempted(t *testing.T) {
 	}
 	if took := time.Since(asked); took > 30*time.Second {
 		t.Errorf("they ended after %s, which is beyond their grace", took)
+	}
+}
+
+// The victim minds no SIGTERM, so for the whole of its grace both would run.
+func TestAPodIsMadeWhenThePodWhosePlaceItTakesHasEnded(t *testing.T) {
+	t.Parallel()
+	h, nodes := newHouse(t, func(c *app.Config) {
+		c.Jobs.PriorityClasses = append(slices.Clone(c.Jobs.PriorityClasses), armada.PriorityClass{Name: "urgent", Priority: 2000})
+	}), kubetest.NewNodes(t, 1)
+	h.executor(nodes, func(c *app.Config) { c.Executor.Kubernetes.PriorityClass = "none" })
+	loses := cores(item(nodes.Namespace, map[string]string{kubetest.Forever: "yes", kubetest.Deaf: "yes"}), "30")
+	loses.PodSpec.PriorityClassName, loses.PodSpec.TerminationGracePeriodSeconds = proto.String("armada-preemptible"), proto.Int64(3)
+	victim := h.submit("set", loses)[0]
+	h.running("set", []string{victim})
+	takes := cores(item(nodes.Namespace, nil), "30")
+	takes.PodSpec.PriorityClassName = proto.String("urgent")
+	urgent := h.submit("set", takes)[0]
+	s, states := h.ended("set", victim, urgent)
+	if states[urgent] != armada.JobSucceeded || s.Count(victim, armada.EventPreempted) != 1 {
+		t.Errorf("they ended as %v: %v, %v", states, s.Kinds(victim), s.Kinds(urgent))
+	}
+	h.await("the victim's pod to end", func() bool {
+		before := nodes.Spans("armada-" + victim + "-0")
+		return len(before) == 1 && !before[0].Ended.IsZero()
+	})
+	before, after := nodes.Spans("armada-"+victim+"-0"), nodes.Spans("armada-"+urgent+"-0")
+	if len(after) != 1 || after[0].Began.Before(before[0].Ended) {
+		t.Errorf("one ran at %v, and the other at %v, in its place", before, after)
 	}
 }
 

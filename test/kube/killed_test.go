@@ -15,10 +15,13 @@ import (
 )
 
 // wholeCore makes a job ask for one core, so that a node of a test has room for 31.
-func wholeCore(job *api.JobSubmitRequestItem) *api.JobSubmitRequestItem {
-	core := &resource.Quantity{String_: proto.String("1")}
+func wholeCore(job *api.JobSubmitRequestItem) *api.JobSubmitRequestItem { return cores(job, "1") }
+
+// cores makes a job ask for so many cores.
+func cores(job *api.JobSubmitRequestItem, count string) *api.JobSubmitRequestItem {
+	amount := &resource.Quantity{String_: proto.String(count)}
 	of := job.GetPodSpec().GetContainers()[0].GetResources()
-	of.Requests["cpu"], of.Limits["cpu"] = core, core
+	of.Requests["cpu"], of.Limits["cpu"] = amount, amount
 	return job
 }
 
