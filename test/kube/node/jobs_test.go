@@ -141,6 +141,25 @@ func TestAJobsServiceLeadsToItsPodAndGoesWithIt(t *testing.T) {
 	}
 }
 
+func TestTheSameJobFileRunsInAClusterAndOnAMachine(t *testing.T) {
+	h := newHouse(t)
+	file := h.anywhere("print=hello, exit=3")
+	const machine = "local"
+	for closed, open := range map[string]string{h.cluster(): machine, machine: h.cluster()} {
+		h.ctl("cordon", "executor", closed, "the other one is wanted")
+		job := h.submit(file)[0]
+		s, _ := h.ended(job)
+		failed := s.Last(t, job, armada.EventFailed).GetFailed()
+		if failed.GetClusterId() != open || failed.GetContainerStatuses()[0].GetExitCode() != 3 {
+			t.Errorf("with %s closed it ended as %v, want exit code 3 on %s", closed, failed, open)
+		}
+		if said := h.ctl("logs", job); said != "hello\n" {
+			t.Errorf("on %s it said %q", open, said)
+		}
+		h.ctl("uncordon", "executor", closed)
+	}
+}
+
 // The same jobs run as pods and as processes: the actor is at the same place in the
 // image and on this machine.
 func TestOneJobSetRunsInAClusterAndOnAMachine(t *testing.T) {
