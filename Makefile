@@ -49,6 +49,10 @@ e2e: build ## Run the tests in test/: the house rules, and what needs the built 
 node: build ## Run the tests on a real Kubernetes node, whose pods truly run. Root on Linux; after make services kube.
 	ARMADA_BIN=$(CURDIR)/bin $(GO) test -count=1 -timeout 15m $(GOTEST_FLAGS) ./test/kube/node/...
 
+.PHONY: node-up
+node-up: ## Make that node for yourself to try things on, until Ctrl-C. Root on Linux; after make services kube.
+	$(GO) run ./test/kube/node/up
+
 .PHONY: vet
 vet: ## Run go vet.
 	$(GO) vet ./...

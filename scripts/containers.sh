@@ -8,11 +8,10 @@ if [[ $(uname) != Linux || $(id -u) != 0 ]]; then
 	echo "containers: not root on Linux, so the real node (make node) cannot be run here"
 	exit 0
 fi
-PATH=$PATH:/usr/sbin
+PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
 missing=()
-for program in containerd runc; do
-	command -v "$program" >/dev/null || missing+=("$program")
-done
+command -v containerd >/dev/null && command -v ctr >/dev/null || missing+=(containerd)
+command -v runc >/dev/null || missing+=(runc)
 plugin() { ls /usr/lib/cni/ptp || ls /opt/cni/bin/ptp || ls /usr/libexec/cni/ptp; }
 plugin >/dev/null 2>&1 || missing+=(containernetworking-plugins)
 if ((${#missing[@]} == 0)); then

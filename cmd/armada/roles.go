@@ -59,9 +59,9 @@ one stops them at once. With --keep-running they go on, and the next armada exec
 folder finds them, if it comes before its lease ends (executors.lease of the server). Pods of a cluster
 always go on.
 
-With --check it says what is missing in the cluster and starts nothing.`,
+With --check it says what is missing, of its servers and in the cluster, and starts nothing.`,
 	}, "servers", "tls", "id", "pool", "runtime", "kubeconfig", "data-dir", "capacity", "simulate", "keep-running", "metrics-addr", "log-level")
-	cmd.Flags().Bool(checkFlag, false, "look whether the cluster has what is needed, and start nothing")
+	cmd.Flags().Bool(checkFlag, false, "look whether servers and cluster have what is needed, and start nothing")
 	return cmd
 }
 

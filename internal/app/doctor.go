@@ -23,7 +23,6 @@ import (
 	"google.golang.org/protobuf/types/known/emptypb"
 
 	"armada/internal/doctor"
-	"armada/internal/runs/kubernetes"
 	"armada/internal/store/postgres"
 	"armada/internal/store/sqlite"
 	"armada/pkg/api"
@@ -47,17 +46,6 @@ func Examine(ctx context.Context, config Config) []doctor.Check {
 		return append(checks, doctor.Unknown("other servers", "%v", err))
 	}
 	return append(checks, examineReplicas(ctx, replicas, secured)...)
-}
-
-// ExamineCluster looks at the cluster that the executor of a config would run
-// pods in, and changes nothing.
-func ExamineCluster(ctx context.Context, config Config) []doctor.Check {
-	if config.Executor.Runtime != runtimeKubernetes {
-		return []doctor.Check{doctor.Good("runtime", "executor.runtime is %s, which needs no cluster", config.Executor.Runtime)}
-	}
-	return kubernetes.Check(ctx, config.Executor.Kubernetes, kubernetes.Expected{
-		Pool: config.Executor.Pool, Classes: config.Jobs.PriorityClasses, Commands: config.Executor.Exec,
-	})
 }
 
 // Room on the disk of a data folder: with less than the first this machine takes

@@ -91,29 +91,14 @@ func (e Executor) validateAuth() error {
 // connectExecutor prepares the executor's connection to its servers.
 func (s *System) connectExecutor() (*grpc.ClientConn, error) {
 	e := s.config.Executor
-	servers := executor.Servers{Addresses: e.Servers}
-	if e.TLS {
-		servers.TLS = &tls.Config{MinVersion: tls.VersionTLS12}
-		if e.CAFile != "" {
-			var err error
-			if servers.TLS.RootCAs, err = server.Authorities(e.CAFile); err != nil {
-				return nil, fmt.Errorf("caFile: %w", err)
-			}
-		}
-		if e.CertFile != "" {
-			if _, err := tls.LoadX509KeyPair(e.CertFile, e.KeyFile); err != nil {
-				return nil, fmt.Errorf("certFile and keyFile: %w", err)
-			}
-			servers.TLS.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
-				pair, err := tls.LoadX509KeyPair(e.CertFile, e.KeyFile) // it may have been renewed
-				return &pair, err
-			}
-		}
+	secured, err := e.serversTLS()
+	if err != nil {
+		return nil, err
 	}
+	servers := executor.Servers{Addresses: e.Servers, TLS: secured}
 	if e.Auth.TokenFile != "" {
 		s.caller = credentials.TokenFile(e.Auth.TokenFile)
 	} else if len(e.Servers) > 0 {
-		var err error
 		if s.caller, err = credentials.New(e.Auth.client(), credentials.Options{Server: e.Servers[0]}); err != nil {
 			return nil, fmt.Errorf("auth: %w", err)
 		}
@@ -122,4 +107,28 @@ func (s *System) connectExecutor() (*grpc.ClientConn, error) {
 		servers.Caller = s.caller
 	}
 	return executor.Connect(servers)
+}
+
+// serversTLS is how the executor's servers are spoken with; nil for in plain text.
+func (e Executor) serversTLS() (*tls.Config, error) {
+	if !e.TLS {
+		return nil, nil
+	}
+	secured := &tls.Config{MinVersion: tls.VersionTLS12}
+	if e.CAFile != "" {
+		var err error
+		if secured.RootCAs, err = server.Authorities(e.CAFile); err != nil {
+			return nil, fmt.Errorf("caFile: %w", err)
+		}
+	}
+	if e.CertFile != "" {
+		if _, err := tls.LoadX509KeyPair(e.CertFile, e.KeyFile); err != nil {
+			return nil, fmt.Errorf("certFile and keyFile: %w", err)
+		}
+		secured.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+			pair, err := tls.LoadX509KeyPair(e.CertFile, e.KeyFile) // it may have been renewed
+			return &pair, err
+		}
+	}
+	return secured, nil
 }

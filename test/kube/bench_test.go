@@ -24,6 +24,7 @@ import (
 	"armada/pkg/api"
 	"armada/pkg/api/lookout"
 	"armada/pkg/client"
+	"armada/test/kube/witness"
 )
 
 // small is the size of a benchmark under -short.
@@ -107,7 +108,7 @@ func median(of []float64) float64 {
 func (h *house) example(nodes *kubetest.Nodes) *corev1.Pod {
 	h.Helper()
 	jobs := h.submit("example", item(nodes.Namespace, map[string]string{kubetest.Forever: "yes"}))
-	h.until("example", "it to run", func(s story) bool { return s.count(jobs[0], armada.EventRunning) > 0 })
+	h.until("example", "it to run", func(s witness.Story) bool { return s.Count(jobs[0], armada.EventRunning) > 0 })
 	pod, err := nodes.Cluster.Client.CoreV1().Pods(nodes.Namespace).Get(h.Context(), "armada-"+jobs[0]+"-0", metav1.GetOptions{})
 	if err != nil {
 		h.Fatal(err)

@@ -2,6 +2,7 @@ package kube_test
 
 import (
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -11,11 +12,13 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"armada"
+	"armada/internal/app"
 	"armada/internal/runs/kubernetes/kubetest"
 	"armada/pkg/api"
 	podspecv1 "armada/pkg/api/k8s/core/v1"
 	"armada/pkg/api/lookout"
 	"armada/pkg/client"
+	"armada/test/kube/witness"
 )
 
 func TestAJobSetRunsInAClusterFromItsSubmissionToItsLogs(t *testing.T) {
@@ -31,13 +34,13 @@ func TestAJobSetRunsInAClusterFromItsSubmissionToItsLogs(t *testing.T) {
 	if states[jobs[0]] != armada.JobSucceeded || states[jobs[1]] != armada.JobFailed || states[jobs[2]] != armada.JobFailed {
 		t.Errorf("they ended as %v", states)
 	}
-	if running := s.last(t, jobs[0], armada.EventRunning).GetRunning(); running.GetPodName() != "armada-"+jobs[0]+"-0" || running.GetPodNamespace() != nodes.Namespace {
+	if running := s.Last(t, jobs[0], armada.EventRunning).GetRunning(); running.GetPodName() != "armada-"+jobs[0]+"-0" || running.GetPodNamespace() != nodes.Namespace {
 		t.Errorf("it is told to run as %v", running)
 	}
-	if failed := s.last(t, jobs[1], armada.EventFailed).GetFailed(); failed.GetReason() != "container main ended with exit code 3" || failed.GetContainerStatuses()[0].GetExitCode() != 3 {
+	if failed := s.Last(t, jobs[1], armada.EventFailed).GetFailed(); failed.GetReason() != "container main ended with exit code 3" || failed.GetContainerStatuses()[0].GetExitCode() != 3 {
 		t.Errorf("exit code 3 is told as %v", failed)
 	}
-	if failed := s.last(t, jobs[2], armada.EventFailed).GetFailed(); failed.GetCause() != api.Cause_OOM {
+	if failed := s.Last(t, jobs[2], armada.EventFailed).GetFailed(); failed.GetCause() != api.Cause_OOM {
 		t.Errorf("out of memory is told as %v", failed)
 	}
 	var lines []string
@@ -57,8 +60,8 @@ func TestJobsOfAClusterAreCancelledWithinTheirGraceAndPreempted(t *testing.T) {
 	loses := item(nodes.Namespace, forever)
 	loses.PodSpec.PriorityClassName = proto.String("armada-preemptible")
 	jobs := h.submit("set", item(nodes.Namespace, forever), loses)
-	h.until("set", "both to run", func(s story) bool {
-		return s.count(jobs[0], armada.EventRunning) > 0 && s.count(jobs[1], armada.EventRunning) > 0
+	h.until("set", "both to run", func(s witness.Story) bool {
+		return s.Count(jobs[0], armada.EventRunning) > 0 && s.Count(jobs[1], armada.EventRunning) > 0
 	})
 	asked := time.Now()
 	if _, err := h.client.Cancel(t.Context(), "q", "set", jobs[:1], "no more"); err != nil {
@@ -68,11 +71,39 @@ func TestJobsOfAClusterAreCancelledWithinTheirGraceAndPreempted(t *testing.T) {
 		t.Fatal(err)
 	}
 	s, states := h.ended("set", jobs...)
-	if states[jobs[0]] != armada.JobCancelled || s.count(jobs[1], armada.EventPreempted) != 1 {
-		t.Errorf("they ended as %v: %v", states, s.kinds(jobs[1]))
+	if states[jobs[0]] != armada.JobCancelled || s.Count(jobs[1], armada.EventPreempted) != 1 {
+		t.Errorf("they ended as %v: %v", states, s.Kinds(jobs[1]))
 	}
 	if took := time.Since(asked); took > 30*time.Second {
 		t.Errorf("they ended after %s, which is beyond their grace", took)
+	}
+}
+
+// The victim minds no SIGTERM, so for the whole of its grace both would run.
+func TestAPodIsMadeWhenThePodWhosePlaceItTakesHasEnded(t *testing.T) {
+	t.Parallel()
+	h, nodes := newHouse(t, func(c *app.Config) {
+		c.Jobs.PriorityClasses = append(slices.Clone(c.Jobs.PriorityClasses), armada.PriorityClass{Name: "urgent", Priority: 2000})
+	}), kubetest.NewNodes(t, 1)
+	h.executor(nodes, func(c *app.Config) { c.Executor.Kubernetes.PriorityClass = "none" })
+	loses := cores(item(nodes.Namespace, map[string]string{kubetest.Forever: "yes", kubetest.Deaf: "yes"}), "30")
+	loses.PodSpec.PriorityClassName, loses.PodSpec.TerminationGracePeriodSeconds = proto.String("armada-preemptible"), proto.Int64(3)
+	victim := h.submit("set", loses)[0]
+	h.running("set", []string{victim})
+	takes := cores(item(nodes.Namespace, nil), "30")
+	takes.PodSpec.PriorityClassName = proto.String("urgent")
+	urgent := h.submit("set", takes)[0]
+	s, states := h.ended("set", victim, urgent)
+	if states[urgent] != armada.JobSucceeded || s.Count(victim, armada.EventPreempted) != 1 {
+		t.Errorf("they ended as %v: %v, %v", states, s.Kinds(victim), s.Kinds(urgent))
+	}
+	h.await("the victim's pod to end", func() bool {
+		before := nodes.Spans("armada-" + victim + "-0")
+		return len(before) == 1 && !before[0].Ended.IsZero()
+	})
+	before, after := nodes.Spans("armada-"+victim+"-0"), nodes.Spans("armada-"+urgent+"-0")
+	if len(after) != 1 || after[0].Began.Before(before[0].Ended) {
+		t.Errorf("one ran at %v, and the other at %v, in its place", before, after)
 	}
 }
 
@@ -82,10 +113,10 @@ func TestWhatNeverRanRunsElsewhereAsAPodOfTheSameName(t *testing.T) {
 	h.executor(nodes)
 	jobs := h.submit("set", item(nodes.Namespace, map[string]string{kubetest.RefusedOnce: "OutOfcpu"}))
 	s, states := h.ended("set", jobs...)
-	if states[jobs[0]] != armada.JobSucceeded || s.count(jobs[0], armada.EventLeaseReturned) != 1 || s.count(jobs[0], armada.EventLeased) != 2 {
-		t.Errorf("it ended as %v: %v", states, s.kinds(jobs[0]))
+	if states[jobs[0]] != armada.JobSucceeded || s.Count(jobs[0], armada.EventLeaseReturned) != 1 || s.Count(jobs[0], armada.EventLeased) != 2 {
+		t.Errorf("it ended as %v: %v", states, s.Kinds(jobs[0]))
 	}
-	if back := s.last(t, jobs[0], armada.EventLeaseReturned).GetLeaseReturned(); !strings.Contains(back.GetReason(), "OutOfcpu") || back.GetRunAttempted() {
+	if back := s.Last(t, jobs[0], armada.EventLeaseReturned).GetLeaseReturned(); !strings.Contains(back.GetReason(), "OutOfcpu") || back.GetRunAttempted() {
 		t.Errorf("the lease is given back as %v", back)
 	}
 }
@@ -95,7 +126,7 @@ func TestAFailedJobTellsTheEventsOfItsPod(t *testing.T) {
 	h, nodes := newHouse(t), kubetest.NewNodes(t, 1)
 	h.executor(nodes)
 	jobs := h.submit("set", item(nodes.Namespace, map[string]string{kubetest.Forever: "yes"}))
-	h.until("set", "it to run", func(s story) bool { return s.count(jobs[0], armada.EventRunning) > 0 })
+	h.until("set", "it to run", func(s witness.Story) bool { return s.Count(jobs[0], armada.EventRunning) > 0 })
 	api := nodes.Cluster.Client.CoreV1()
 	pod, err := api.Pods(nodes.Namespace).Get(t.Context(), "armada-"+jobs[0]+"-0", metav1.GetOptions{})
 	if err != nil {
@@ -111,7 +142,7 @@ func TestAFailedJobTellsTheEventsOfItsPod(t *testing.T) {
 		t.Fatal(err)
 	}
 	s, _ := h.ended("set", jobs...)
-	failed := s.last(t, jobs[0], armada.EventFailed).GetFailed()
+	failed := s.Last(t, jobs[0], armada.EventFailed).GetFailed()
 	if !strings.Contains(failed.GetReason(), "deleted by somebody else") || failed.GetFailureSubcategory() != "externally-deleted" {
 		t.Errorf("it is told as %v", failed)
 	}
@@ -131,8 +162,8 @@ func TestServicesAndIngressesOfAJobAreTold(t *testing.T) {
 	main := with.GetPodSpec().GetContainers()[0]
 	main.Ports = append(main.Ports, &podspecv1.ContainerPort{ContainerPort: proto.Int32(9090)})
 	jobs := h.submit("set", with)
-	s := h.until("set", "its addresses", func(s story) bool { return s.count(jobs[0], armada.EventIngressInfo) > 0 })
-	told := s.last(t, jobs[0], armada.EventIngressInfo).GetIngressInfo().GetIngressAddresses()
+	s := h.until("set", "its addresses", func(s witness.Story) bool { return s.Count(jobs[0], armada.EventIngressInfo) > 0 })
+	told := s.Last(t, jobs[0], armada.EventIngressInfo).GetIngressInfo().GetIngressAddresses()
 	pod := "armada-" + jobs[0] + "-0"
 	if want := "main-9090-" + pod + "." + nodes.Namespace + ".svc"; !strings.HasPrefix(told[8080], "127.0.0.1:") || told[9090] != want {
 		t.Errorf("its addresses are %v, want a port of the node and %s", told, want)
@@ -172,10 +203,10 @@ func TestExecutorsOfTwoClustersComeAndGoAndNoJobIsLostOrRunTwice(t *testing.T) {
 	dice := rand.New(rand.NewPCG(seed, 0))
 	for round := range 6 {
 		some := dice.IntN(count * (round + 1) / 8)
-		h.until("set", "jobs to run", func(s story) bool {
+		h.until("set", "jobs to run", func(s witness.Story) bool {
 			n := 0
 			for _, job := range jobs {
-				n += s.count(job, armada.EventRunning)
+				n += s.Count(job, armada.EventRunning)
 			}
 			return n > some
 		})
@@ -186,10 +217,10 @@ func TestExecutorsOfTwoClustersComeAndGoAndNoJobIsLostOrRunTwice(t *testing.T) {
 	s, states := h.ended("set", jobs...)
 	used := map[string]bool{}
 	for _, job := range jobs {
-		if states[job] != armada.JobSucceeded || s.count(job, armada.EventSucceeded) != 1 || s.count(job, armada.EventRunning) != 1 {
-			t.Errorf("job %s ended as %v: %v", job, states[job], s.kinds(job))
+		if states[job] != armada.JobSucceeded || s.Count(job, armada.EventSucceeded) != 1 || s.Count(job, armada.EventRunning) != 1 {
+			t.Errorf("job %s ended as %v: %v", job, states[job], s.Kinds(job))
 		}
-		used[s.last(t, job, armada.EventSucceeded).GetSucceeded().GetClusterId()] = true
+		used[s.Last(t, job, armada.EventSucceeded).GetSucceeded().GetClusterId()] = true
 		if n := clusters[0].Lives("armada-"+job+"-0") + clusters[1].Lives("armada-"+job+"-0"); n != 1 {
 			t.Errorf("job %s had %d pods", job, n)
 		}

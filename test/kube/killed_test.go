@@ -11,13 +11,17 @@ import (
 	"armada/internal/runs/kubernetes/kubetest"
 	"armada/pkg/api"
 	"armada/pkg/api/k8s/api/resource"
+	"armada/test/kube/witness"
 )
 
 // wholeCore makes a job ask for one core, so that a node of a test has room for 31.
-func wholeCore(job *api.JobSubmitRequestItem) *api.JobSubmitRequestItem {
-	core := &resource.Quantity{String_: proto.String("1")}
+func wholeCore(job *api.JobSubmitRequestItem) *api.JobSubmitRequestItem { return cores(job, "1") }
+
+// cores makes a job ask for so many cores.
+func cores(job *api.JobSubmitRequestItem, count string) *api.JobSubmitRequestItem {
+	amount := &resource.Quantity{String_: proto.String(count)}
 	of := job.GetPodSpec().GetContainers()[0].GetResources()
-	of.Requests["cpu"], of.Limits["cpu"] = core, core
+	of.Requests["cpu"], of.Limits["cpu"] = amount, amount
 	return job
 }
 
@@ -39,7 +43,7 @@ func TestAnExecutorThatIsKilledAgainAndAgainTellsEverythingOnce(t *testing.T) {
 	const each = 6 // submitted, queued, leased, pending, running, ended
 	for kill := range kills {
 		moment := count*2 + count*(each-2)*kill/kills + dice.IntN(count*(each-2)/kills)
-		h.until("set", "a moment to kill the executor in", func(s story) bool { return s.events() >= moment })
+		h.until("set", "a moment to kill the executor in", func(s witness.Story) bool { return s.Events() >= moment })
 		p.kill()
 		p.start()
 	}
@@ -50,18 +54,18 @@ func TestAnExecutorThatIsKilledAgainAndAgainTellsEverythingOnce(t *testing.T) {
 			end, state = armada.EventFailed, armada.JobFailed
 		}
 		if states[job] != state {
-			t.Errorf("job %s ended as %v: %v", job, states[job], s.kinds(job))
+			t.Errorf("job %s ended as %v: %v", job, states[job], s.Kinds(job))
 		}
 		for _, kind := range []armada.EventKind{armada.EventLeased, armada.EventPending, armada.EventRunning, end} {
-			if n := s.count(job, kind); n != 1 {
-				t.Errorf("job %s is told to be %v %d times: %v", job, kind, n, s.kinds(job))
+			if n := s.Count(job, kind); n != 1 {
+				t.Errorf("job %s is told to be %v %d times: %v", job, kind, n, s.Kinds(job))
 			}
 		}
 		if n := nodes.Lives("armada-" + job + "-0"); n != 1 {
 			t.Errorf("job %s had %d pods", job, n)
 		}
-		if i%2 == 1 && s.last(t, job, end).GetFailed().GetContainerStatuses()[0].GetExitCode() != 3 {
-			t.Errorf("job %s is told to have failed as %v", job, s.last(t, job, end))
+		if i%2 == 1 && s.Last(t, job, end).GetFailed().GetContainerStatuses()[0].GetExitCode() != 3 {
+			t.Errorf("job %s is told to have failed as %v", job, s.Last(t, job, end))
 		}
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"armada/internal/runs/kubernetes/kubetest"
 	"armada/pkg/api"
 	"armada/test/chaos/proxy"
+	"armada/test/kube/witness"
 )
 
 // cuts are ways in which a link carries nothing, in one direction or in both.
@@ -41,9 +42,9 @@ func breakLink(l *proxy.Proxy, f proxy.Fault) {
 // running waits until jobs have been told to run.
 func (h *house) running(set string, jobs []string) {
 	h.Helper()
-	h.until(set, "all jobs to run", func(s story) bool {
+	h.until(set, "all jobs to run", func(s witness.Story) bool {
 		for _, job := range jobs {
-			if s.count(job, armada.EventRunning) == 0 {
+			if s.Count(job, armada.EventRunning) == 0 {
 				return false
 			}
 		}
@@ -81,8 +82,8 @@ func TestAnExecutorThatIsCutOffFromTheServerStopsItsPodsBeforeTheyRunElsewhere(t
 			h.executor(west, short)
 			s, states := h.endedWithin(2*patience, "set", jobs...)
 			for _, job := range jobs {
-				if states[job] != armada.JobSucceeded || s.count(job, armada.EventLeased) != 2 || s.count(job, armada.EventSucceeded) != 1 {
-					t.Errorf("job %s ended as %v: %v", job, states[job], s.kinds(job))
+				if states[job] != armada.JobSucceeded || s.Count(job, armada.EventLeased) != 2 || s.Count(job, armada.EventSucceeded) != 1 {
+					t.Errorf("job %s ended as %v: %v", job, states[job], s.Kinds(job))
 				}
 				pod := "armada-" + job + "-0"
 				first, second := east.Spans(pod), west.Spans(pod)
@@ -145,13 +146,13 @@ func TestAnExecutorThatIsCutOffFromItsClusterTellsLaterWhatHappened(t *testing.T
 			jobs = append(jobs, late...)
 			s, states := h.endedWithin(2*patience, "set", jobs...)
 			for _, job := range slices.Concat(ending, late) {
-				if states[job] != armada.JobSucceeded || s.count(job, armada.EventRunning) != 1 || s.count(job, armada.EventSucceeded) != 1 {
-					t.Errorf("job %s ended as %v: %v", job, states[job], s.kinds(job))
+				if states[job] != armada.JobSucceeded || s.Count(job, armada.EventRunning) != 1 || s.Count(job, armada.EventSucceeded) != 1 {
+					t.Errorf("job %s ended as %v: %v", job, states[job], s.Kinds(job))
 				}
 			}
 			for _, job := range cancelled {
-				if states[job] != armada.JobCancelled || s.count(job, armada.EventCancelled) != 1 {
-					t.Errorf("job %s ended as %v: %v", job, states[job], s.kinds(job))
+				if states[job] != armada.JobCancelled || s.Count(job, armada.EventCancelled) != 1 {
+					t.Errorf("job %s ended as %v: %v", job, states[job], s.Kinds(job))
 				}
 				h.await("a cancelled pod to end", func() bool { return !nodes.Spans("armada-" + job + "-0")[0].Ended.IsZero() })
 			}

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"armada/internal/runs/kubernetes/kubetest"
+	"armada/test/kube/witness"
 )
 
 // process is `armada executor` as a process of its own, which is killed and
@@ -29,7 +30,7 @@ type process struct {
 // kubernetes are settings under executor.kubernetes.
 func (h *house) process(nodes *kubetest.Nodes, kubernetes map[string]any) *process {
 	h.Helper()
-	p := &process{TB: h.TB, nodes: nodes, binary: binary(h)}
+	p := &process{TB: h.TB, nodes: nodes, binary: witness.Binary(h, "armada")}
 	dir := h.TempDir()
 	settings := map[string]any{"kubeconfig": nodes.Cluster.Kubeconfig, "nodeSelector": nodes.Selector}
 	for key, value := range kubernetes {
@@ -96,21 +97,4 @@ func (p *process) memory() (now, most int64) {
 		_, _ = fmt.Sscanf(line, "VmHWM: %d kB", &most)
 	}
 	return now << 10, most << 10
-}
-
-// binary is the built armada.
-func binary(t testing.TB) string {
-	t.Helper()
-	dir := os.Getenv("ARMADA_BIN")
-	if dir == "" {
-		dir = filepath.Join("..", "..", "bin")
-	}
-	path, err := filepath.Abs(filepath.Join(dir, "armada"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := os.Stat(path); err != nil {
-		t.Fatalf("armada is not built: run `make e2e`, or `make build` first: %v", err)
-	}
-	return path
 }

@@ -7,13 +7,10 @@ import (
 	"testing"
 	"time"
 
-	"google.golang.org/protobuf/proto"
-
 	"armada"
 	"armada/internal/app"
 	"armada/internal/runs/kubernetes/kubetest"
 	"armada/pkg/api"
-	"armada/pkg/api/k8s/api/resource"
 	"armada/pkg/client"
 )
 
@@ -48,15 +45,13 @@ func TestThousandsOfPodsRunOnAThousandNodesOfTwoClusters(t *testing.T) {
 	}
 	cpu := func() time.Duration { return ownCPU() + clusters[0].Cluster.CPU(t) + clusters[1].Cluster.CPU(t) }
 	used, began := cpu(), time.Now()
-	fifth := &resource.Quantity{String_: proto.String("5")} // a node has room for 6 of them, and all nodes for 6,000
 	var jobs []string
 	const batch = 1_000
 	for len(jobs) < count {
 		items := make([]*api.JobSubmitRequestItem, min(batch, count-len(jobs)))
 		for i := range items {
-			items[i] = item(east.Namespace, map[string]string{kubetest.Lasts: "1s"})
-			of := items[i].GetPodSpec().GetContainers()[0].GetResources()
-			of.Requests["cpu"], of.Limits["cpu"] = fifth, fifth
+			// A node has room for 6 of them, and all nodes for 6,000.
+			items[i] = cores(item(east.Namespace, map[string]string{kubetest.Lasts: "1s"}), "5")
 		}
 		jobs = append(jobs, h.submit("set", items...)...)
 	}

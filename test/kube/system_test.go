@@ -5,7 +5,6 @@ import (
 	"log/slog"
 	"os"
 	"runtime/debug"
-	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -19,8 +18,8 @@ import (
 	"armada/pkg/api"
 	"armada/pkg/api/k8s/api/resource"
 	corev1 "armada/pkg/api/k8s/core/v1"
-	"armada/pkg/api/lookout"
 	"armada/pkg/client"
+	"armada/test/kube/witness"
 )
 
 func TestMain(m *testing.M) {
@@ -134,30 +133,13 @@ func (h *house) executor(nodes *kubetest.Nodes, change ...func(*app.Config)) (en
 // knows waits until the server knows the nodes of an executor.
 func (h *house) knows(nodes *kubetest.Nodes) {
 	h.Helper()
-	h.await("the nodes of executor "+nodes.Name, func() bool {
-		list, err := h.client.Lookout.ListExecutors(h.Context(), &lookout.ListExecutorsRequest{})
-		if err != nil {
-			h.Fatal(err)
-		}
-		return slices.ContainsFunc(list.GetExecutors(), func(e *lookout.ExecutorSummary) bool {
-			return e.GetExecutor() == nodes.Name && len(e.GetNodes()) == len(nodes.Names)
-		})
-	})
+	witness.Knows(h, h.client, patience, nodes.Name, len(nodes.Names))
 }
 
 // await asks again until something holds.
 func (h *house) await(what string, holds func() bool) {
 	h.Helper()
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	late := time.After(patience)
-	for !holds() {
-		select {
-		case <-tick.C:
-		case <-late:
-			h.Fatalf("waited for %s", what)
-		}
-	}
+	witness.Await(h, patience, what, holds)
 }
 
 // item is a job whose pod lives as the annotations say.
@@ -189,78 +171,14 @@ func (h *house) submit(set string, items ...*api.JobSubmitRequestItem) []string 
 	return ids
 }
 
-// story is what was told of each job, in order.
-type story map[string][]*api.EventMessage
-
-func (s story) add(m *api.EventStreamMessage) {
-	job := client.Head(m.GetMessage()).Job
-	s[job] = append(s[job], m.GetMessage())
-}
-
-// events counts those of all jobs.
-func (s story) events() int {
-	n := 0
-	for _, events := range s {
-		n += len(events)
-	}
-	return n
-}
-
-// kinds are the kinds of a job's events.
-func (s story) kinds(job string) []armada.EventKind {
-	var kinds []armada.EventKind
-	for _, m := range s[job] {
-		kinds = append(kinds, client.Head(m).Kind)
-	}
-	return kinds
-}
-
-func (s story) count(job string, kind armada.EventKind) int {
-	n := 0
-	for _, k := range s.kinds(job) {
-		if k == kind {
-			n++
-		}
-	}
-	return n
-}
-
-// last returns the last event of a kind; it must be there.
-func (s story) last(t testing.TB, job string, kind armada.EventKind) *api.EventMessage {
-	t.Helper()
-	for _, m := range slices.Backward(s[job]) {
-		if client.Head(m).Kind == kind {
-			return m
-		}
-	}
-	t.Fatalf("job %s has no event %s: %v", job, kind, s.kinds(job))
-	return nil
-}
-
 // until watches a job set from its beginning until a condition holds.
-func (h *house) until(set, what string, holds func(story) bool) story {
+func (h *house) until(set, what string, holds func(witness.Story) bool) witness.Story {
 	h.Helper()
-	ctx, cancel := context.WithTimeout(h.Context(), patience)
-	defer cancel()
-	s := story{}
-	err := h.client.Watch(ctx, client.Stream{Queue: "q", JobSet: set}, func(m *api.EventStreamMessage) error {
-		if s.add(m); holds(s) {
-			return client.ErrStop
-		}
-		return nil
-	})
-	if err != nil {
-		for job, events := range s {
-			h.Logf("job %s: %v, at last %v", job, s.kinds(job), events[len(events)-1])
-			break // one will do
-		}
-		h.Fatalf("waited for %s: %v", what, err)
-	}
-	return s
+	return witness.Until(h, h.client, client.Stream{Queue: "q", JobSet: set}, patience, what, holds)
 }
 
 // ended waits until jobs have ended.
-func (h *house) ended(set string, jobs ...string) (story, map[string]armada.JobState) {
+func (h *house) ended(set string, jobs ...string) (witness.Story, map[string]armada.JobState) {
 	h.Helper()
 	return h.endedWithin(patience, set, jobs...)
 }
@@ -282,17 +200,7 @@ func (h *house) objects(nodes *kubetest.Nodes) int {
 }
 
 // endedWithin is ended with a patience of its own.
-func (h *house) endedWithin(patience time.Duration, set string, jobs ...string) (story, map[string]armada.JobState) {
+func (h *house) endedWithin(patience time.Duration, set string, jobs ...string) (witness.Story, map[string]armada.JobState) {
 	h.Helper()
-	ctx, cancel := context.WithTimeout(h.Context(), patience)
-	defer cancel()
-	s := story{}
-	states, err := h.client.Await(ctx, client.Stream{Queue: "q", JobSet: set}, jobs, func(m *api.EventStreamMessage) error {
-		s.add(m)
-		return nil
-	})
-	if err != nil {
-		h.Fatalf("%d of %d jobs have ended: %v", len(states), len(jobs), err)
-	}
-	return s, states
+	return witness.Ended(h, h.client, client.Stream{Queue: "q", JobSet: set}, patience, jobs...)
 }

@@ -2,25 +2,17 @@ package kube_test
 
 import (
 	"fmt"
-	"log/slog"
 	"net/http"
-	"net/http/httptest"
-	"net/http/httputil"
-	"net/url"
-	"path/filepath"
 	"sync/atomic"
 	"testing"
 	"time"
-
-	"k8s.io/client-go/rest"
-	"k8s.io/client-go/tools/clientcmd"
-	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 
 	"armada"
 	"armada/internal/app"
 	"armada/internal/runs/kubernetes/kubetest"
 	"armada/pkg/api"
 	"armada/test/chaos/proxy"
+	"armada/test/kube/witness"
 )
 
 // gate stands before an API server and says, while it is shut, that there are too
@@ -33,41 +25,18 @@ type gate struct {
 
 func newGate(t testing.TB, c *kubetest.Cluster) *gate {
 	t.Helper()
-	g := &gate{kubeconfig: filepath.Join(t.TempDir(), "kubeconfig")}
-	transport, err := rest.TransportFor(c.Config())
-	if err != nil {
-		t.Fatal(err)
-	}
-	to, err := url.Parse(c.Config().Host)
-	if err != nil {
-		t.Fatal(err)
-	}
-	behind := &httputil.ReverseProxy{
-		Transport: transport, FlushInterval: -1,
-		Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(to) },
-		// A watch that breaks off is ended here too.
-		ErrorHandler: func(w http.ResponseWriter, _ *http.Request, _ error) { w.WriteHeader(http.StatusBadGateway) },
-	}
-	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if g.shut.Load() {
-			g.refused.Add(1)
-			w.Header().Set("Retry-After", "1")
-			http.Error(w, "too many requests, please try again later", http.StatusTooManyRequests)
-			return
-		}
-		behind.ServeHTTP(w, r)
-	}))
-	server.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError) // of connections that are cut
-	server.EnableHTTP2 = true
-	server.StartTLS()
-	t.Cleanup(func() { server.CloseClientConnections(); server.Close() })
-	k := clientcmdapi.NewConfig()
-	k.Clusters["gate"] = &clientcmdapi.Cluster{Server: server.URL, InsecureSkipTLSVerify: true}
-	k.Contexts["gate"] = &clientcmdapi.Context{Cluster: "gate"}
-	k.CurrentContext = "gate"
-	if err := clientcmd.WriteToFile(*k, g.kubeconfig); err != nil {
-		t.Fatal(err)
-	}
+	g := &gate{}
+	g.kubeconfig = c.Front(t, func(api http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if g.shut.Load() {
+				g.refused.Add(1)
+				w.Header().Set("Retry-After", "1")
+				http.Error(w, "too many requests, please try again later", http.StatusTooManyRequests)
+				return
+			}
+			api.ServeHTTP(w, r)
+		})
+	})
 	return g
 }
 
@@ -79,10 +48,10 @@ func (h *house) aWave(nodes *kubetest.Nodes, set string) []string {
 		items[i] = wholeCore(item(nodes.Namespace, map[string]string{kubetest.Lasts: "2s", kubetest.ExitCode: fmt.Sprint(i % 2)}))
 	}
 	jobs := h.submit(set, items...)
-	h.until(set, "jobs to run", func(s story) bool {
+	h.until(set, "jobs to run", func(s witness.Story) bool {
 		n := 0
 		for _, job := range jobs {
-			n += s.count(job, armada.EventRunning)
+			n += s.Count(job, armada.EventRunning)
 		}
 		return n > 10
 	})
@@ -99,8 +68,8 @@ func (h *house) onceEach(nodes *kubetest.Nodes, set string, jobs []string) {
 		if i%2 == 1 {
 			state, end = armada.JobFailed, armada.EventFailed
 		}
-		if states[job] != state || s.count(job, armada.EventRunning) != 1 || s.count(job, end) != 1 {
-			h.Errorf("job %s of %s ended as %v: %v", job, set, states[job], s.kinds(job))
+		if states[job] != state || s.Count(job, armada.EventRunning) != 1 || s.Count(job, end) != 1 {
+			h.Errorf("job %s of %s ended as %v: %v", job, set, states[job], s.Kinds(job))
 		}
 		if n := nodes.Lives("armada-" + job + "-0"); n != 1 {
 			h.Errorf("job %s of %s had %d pods", job, set, n)

@@ -1,10 +1,13 @@
 package sessions
 
 import (
+	"bytes"
 	"context"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"armada"
 	"armada/internal/runs"
@@ -79,6 +82,61 @@ func TestALogWhoseReaderLeavesIsReadNoMore(t *testing.T) {
 		w.becomes(id, armada.JobCancelled)
 		c.forgets()
 	})
+}
+
+// talkative is a runtime whose runs have printed very much.
+type talkative struct {
+	runs.Runtime
+
+	read atomic.Int64 // lines
+}
+
+// talk is how many lines of a kilobyte there are.
+const talk = 64 << 10
+
+func (r *talkative) Logs(_ context.Context, _ armada.RunID, _ runs.LogQuery, visit func(runs.LogLine) error) error {
+	text := bytes.Repeat([]byte("x"), 1<<10)
+	for range talk {
+		r.read.Add(1)
+		if err := visit(runs.LogLine{Time: time.Now(), Container: "main", Text: text}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func TestALogIsReadNoFasterThanItsReaderTakesIt(t *testing.T) {
+	for name, follow := range map[string]bool{"to its present end": false, "followed": true} {
+		t.Run(name, func(t *testing.T) {
+			inWorld(t, func(t *testing.T, w *world) {
+				var source *talkative
+				w.cluster("east", options{wrap: func(r runs.Runtime) runs.Runtime { source = &talkative{Runtime: r}; return source }})
+				id := w.submit(life{})
+				w.lease(id, "east")
+				w.becomes(id, armada.JobRunning)
+				first, goOn, done := make(chan struct{}), make(chan struct{}), make(chan error)
+				taken := 0
+				go func() {
+					done <- w.service.Logs(t.Context(), "east", armada.NewRunID(id, 1), runs.LogQuery{Follow: follow}, func(runs.LogLine) error {
+						if taken++; taken == 1 {
+							close(first)
+							<-goOn
+						}
+						return nil
+					})
+				}()
+				<-first
+				synctest.Wait() // nothing moves until the reader does
+				if held := source.read.Load(); held > talk/16 {
+					t.Errorf("%d of %d lines were read for a reader that has taken one", held, talk)
+				}
+				close(goOn)
+				if err := <-done; err != nil || taken != talk {
+					t.Errorf("the reader got %d of %d lines, %v", taken, talk, err)
+				}
+			})
+		})
+	}
 }
 
 func TestALogEndsWithItsExecutor(t *testing.T) {

@@ -30,7 +30,8 @@
 // Commands in containers go by the API server to the kubelet (exec.go); letgo.go is
 // the end of a pod that was told of.
 //
-// It must never decide what runs, delete a pod that is not ours, or make a pod
-// without a lease's order. It is the only package beside internal/podspec that
+// It must never decide what runs, touch a pod that is not ours, or make a pod
+// without a lease's order; but one of another executor that has ended gives its
+// name to the next run of its job (handover.go). It is the only package beside internal/podspec that
 // uses Kubernetes' types, and shows none of them.
 package kubernetes

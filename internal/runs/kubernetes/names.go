@@ -28,6 +28,8 @@ const (
 	AnnotationGroups = "armadaproject.io/owner-groups"
 	// AnnotationForgotten is when the end of the run was told and forgotten.
 	AnnotationForgotten = "armadaproject.io/forgotten"
+	// AnnotationWanted is the run of another executor that needs the pod's name.
+	AnnotationWanted = "armadaproject.io/wanted-by"
 	// AnnotationVerdict is a [verdict] as JSON.
 	AnnotationVerdict = "armadaproject.io/verdict"
 	// AnnotationPool is the pool that the run was placed in.

@@ -102,6 +102,8 @@ func (r *Runtime) look(ctx context.Context, run armada.RunID) error {
 	dropped := r.dropped[run]
 	r.mu.Unlock()
 	switch {
+	case pod != nil && forgotten(pod):
+		return r.makeRoom(ctx, pod)
 	case dropped, tracked && known.Phase.Ended():
 		return nil
 	case pod == nil && tracked:
@@ -111,7 +113,7 @@ func (r *Runtime) look(ctx context.Context, run armada.RunID) error {
 		}
 		r.ledger.Put(known)
 		return nil
-	case pod == nil || forgotten(pod):
+	case pod == nil:
 		return nil
 	}
 	s := statusOf(pod, time.Now())

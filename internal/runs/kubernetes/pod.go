@@ -45,7 +45,7 @@ func podOf(c *Config, executor armada.ExecutorID, o *runs.Order, nodeID string) 
 	maps.Copy(pod.Annotations, map[string]string{
 		AnnotationJobSet: string(o.JobSet), AnnotationOwner: o.Owner, AnnotationPool: o.Pool,
 	})
-	for _, ours := range []string{AnnotationForgotten, AnnotationVerdict, AnnotationObjects, AnnotationGroups} {
+	for _, ours := range []string{AnnotationForgotten, AnnotationWanted, AnnotationVerdict, AnnotationObjects, AnnotationGroups} {
 		delete(pod.Annotations, ours)
 	}
 	if len(o.Objects) > 0 {

@@ -146,12 +146,21 @@ func TestARunWhosePodCanNeverBeMadeSaysWhatTheAPIServerSaid(t *testing.T) {
 	}
 }
 
+// front has the world's executors reach the cluster by a way on which somebody sees
+// every request, and answers it or passes it on.
+func (w *world) front(t testing.TB, see func(to http.ResponseWriter, from *http.Request, next http.Handler)) {
+	t.Helper()
+	w.config.Kubeconfig = w.nodes.Cluster.Front(t, func(api http.Handler) http.Handler {
+		return http.HandlerFunc(func(to http.ResponseWriter, from *http.Request) { see(to, from, api) })
+	})
+}
+
 func TestThePatternsOfTheOperatorSayWhatIsFatal(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, 1)
 	w.config.FatalSubmissionErrors = []runs.Pattern{pattern("no such team")}
 	var refused atomic.Int64
-	w.config.Kubeconfig = before(t, w.nodes.Cluster, func(to http.ResponseWriter, from *http.Request, next http.Handler) {
+	w.front(t, func(to http.ResponseWriter, from *http.Request, next http.Handler) {
 		if from.Method == http.MethodPost && strings.HasSuffix(from.URL.Path, "/pods") && refused.Add(1) == 1 {
 			to.Header().Set("Content-Type", "application/json")
 			to.WriteHeader(http.StatusServiceUnavailable)
@@ -176,7 +185,7 @@ func TestAPodIsAskedForAgainWhereTheAPIServerHasTooMuchToDo(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t, 1)
 			var asked atomic.Int64
-			w.config.Kubeconfig = before(t, w.nodes.Cluster, func(to http.ResponseWriter, from *http.Request, next http.Handler) {
+			w.front(t, func(to http.ResponseWriter, from *http.Request, next http.Handler) {
 				if from.Method == http.MethodGet || asked.Add(1) > 3 {
 					next.ServeHTTP(to, from)
 					return

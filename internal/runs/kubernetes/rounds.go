@@ -125,7 +125,7 @@ func expendablePods(c *Config, pods []*corev1.Pod, now time.Time) []*corev1.Pod 
 	for _, pod := range pods {
 		switch {
 		case !forgotten(pod) || pod.DeletionTimestamp != nil:
-		case now.Sub(forgottenAt(pod)) > c.keptFor(pod):
+		case wanted(pod), now.Sub(forgottenAt(pod)) > c.keptFor(pod):
 			old = append(old, pod)
 		default:
 			kept = append(kept, pod)
@@ -182,6 +182,11 @@ func surplus(pods []*corev1.Pod, most int) []*corev1.Pod {
 // remove deletes a forgotten pod when its logs are kept.
 func (r *Runtime) remove(ctx context.Context, pod *corev1.Pod) error {
 	r.keepLogs(ctx, pod)
+	return r.deleteNow(ctx, pod)
+}
+
+// deleteNow deletes a pod that has ended, if it is still the one it was.
+func (r *Runtime) deleteNow(ctx context.Context, pod *corev1.Pod) error {
 	now := int64(0)
 	err := r.clients.own.CoreV1().Pods(pod.Namespace).Delete(ctx, pod.Name, metav1.DeleteOptions{
 		GracePeriodSeconds: &now, Preconditions: metav1.NewUIDPreconditions(string(pod.UID)),

@@ -30,7 +30,7 @@ func (r *Runtime) Start(ctx context.Context, o runs.Order) error {
 	}
 	began := time.Now()
 	for pause := firstPause; ; pause = min(2*pause, maxPause) {
-		made, err := r.make(ctx, pod, &o)
+		made, err := r.make(ctx, pod, &o, time.Since(began) >= forgetPatience/2)
 		switch {
 		case err == nil:
 			r.note(made)
@@ -69,8 +69,9 @@ var (
 	errNotForgotten = errors.New("the pod of another attempt of the job has ended and is not forgotten yet")
 )
 
-// make makes the pod, or finds that it is there.
-func (r *Runtime) make(ctx context.Context, pod *corev1.Pod, o *runs.Order) (*corev1.Pod, error) {
+// make makes the pod, or finds that it is there. When it is late, an executor whose
+// pod has the name has had its time to make room.
+func (r *Runtime) make(ctx context.Context, pod *corev1.Pod, o *runs.Order, late bool) (*corev1.Pod, error) {
 	client, err := r.clients.of(o.Owner, o.Groups)
 	if err != nil {
 		return nil, err
@@ -92,15 +93,18 @@ func (r *Runtime) make(ctx context.Context, pod *corev1.Pod, o *runs.Order) (*co
 		return nil, fmt.Errorf("run %s: %w", o.Run, runs.ErrSpent)
 	case runOf(there) == o.Run:
 		return there, nil
-	case there.Labels[LabelExecutor] != string(r.executor) || !over(there):
+	case !over(there):
 		return nil, fmt.Errorf("pod %s of run %q: %w", there.Name, runOf(there), errInTheWay)
-	}
-	// Its name is needed. Its logs are kept before it goes.
-	if !forgotten(there) {
+	case there.Labels[LabelExecutor] != string(r.executor):
+		if err := r.takeName(ctx, there, o.Run, late); err != nil {
+			return nil, err
+		}
+	case !forgotten(there):
 		return nil, fmt.Errorf("pod %s of run %q: %w", there.Name, runOf(there), errNotForgotten)
-	}
-	if err := r.remove(ctx, there); err != nil {
-		return nil, err
+	default: // its name is needed, and its logs are kept before it goes
+		if err := r.remove(ctx, there); err != nil {
+			return nil, err
+		}
 	}
 	if err := r.gone(ctx, there); err != nil {
 		return nil, err

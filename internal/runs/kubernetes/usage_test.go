@@ -4,16 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"net/http/httptest"
-	"net/http/httputil"
-	"net/url"
-	"os"
-	"path/filepath"
 	"sync/atomic"
 	"testing"
 	"time"
-
-	"k8s.io/client-go/rest"
 
 	"armada"
 	"armada/internal/runs"
@@ -21,46 +14,24 @@ import (
 	"armada/internal/runs/runstest"
 )
 
-// before is a way to the cluster on which somebody sees every request, and answers it
-// or passes it on. It returns a kubeconfig.
-func before(t testing.TB, cluster *kubetest.Cluster, see func(to http.ResponseWriter, from *http.Request, next http.Handler)) string {
-	t.Helper()
-	transport, err := rest.TransportFor(cluster.Config())
-	if err != nil {
-		t.Fatal(err)
-	}
-	at, err := url.Parse(cluster.Config().Host)
-	if err != nil {
-		t.Fatal(err)
-	}
-	next := &httputil.ReverseProxy{Transport: transport, FlushInterval: -1, Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(at) }}
-	server := httptest.NewServer(http.HandlerFunc(func(to http.ResponseWriter, from *http.Request) { see(to, from, next) }))
-	t.Cleanup(server.Close)
-	file := filepath.Join(t.TempDir(), "kubeconfig")
-	text := fmt.Sprintf(`{apiVersion: v1, kind: Config, current-context: c,
-clusters: [{name: c, cluster: {server: %q}}], contexts: [{name: c, context: {cluster: c}}]}`, server.URL)
-	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return file
-}
-
 // withMetrics is a way to the cluster on which somebody answers for
-// metrics.k8s.io: with what is told, or with its status if nothing is.
+// metrics.k8s.io: with what is told, or with its status if nothing is. It returns
+// a kubeconfig.
 func withMetrics(t testing.TB, cluster *kubetest.Cluster, told *atomic.Pointer[string], status int) string {
 	t.Helper()
-	return before(t, cluster, func(to http.ResponseWriter, from *http.Request, next http.Handler) {
-		if from.URL.Path != "/apis/metrics.k8s.io/v1beta1/pods" {
-			next.ServeHTTP(to, from)
-			return
-		}
-		text := told.Load()
-		if text == nil || from.URL.Query().Get("labelSelector") == "" {
-			http.Error(to, "nobody is there", status)
-			return
-		}
-		to.Header().Set("Content-Type", "application/json")
-		fmt.Fprint(to, *text)
+	return cluster.Front(t, func(rest http.Handler) http.Handler {
+		mux := http.NewServeMux()
+		mux.Handle("/", rest)
+		mux.HandleFunc("GET /apis/metrics.k8s.io/v1beta1/pods", func(w http.ResponseWriter, r *http.Request) {
+			text := told.Load()
+			if text == nil || r.URL.Query().Get("labelSelector") == "" {
+				http.Error(w, "nobody is there", status)
+				return
+			}
+			w.Header().Set("Content-Type", "application/json")
+			fmt.Fprint(w, *text)
+		})
+		return mux
 	})
 }
 

@@ -124,7 +124,8 @@ func (LogLine_Stream) EnumDescriptor() ([]byte, []int) {
 	return file_pkg_api_executorapi_agent_proto_rawDescGZIP(), []int{4, 0}
 }
 
-// What becomes of a command, in order.
+// What becomes of a command, in order. A message with nothing in it says nothing: executors send
+// some, to notice that the call has ended.
 type ExecOutput struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The order that this answers; in the first message, which has nothing else.

@@ -927,7 +927,9 @@ type LogsOrder struct {
 	// Only lines from then on.
 	Since *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=since,proto3" json:"since,omitempty"`
 	// Go on until the container has ended.
-	Follow        bool `protobuf:"varint,6,opt,name=follow,proto3" json:"follow,omitempty"`
+	Follow bool `protobuf:"varint,6,opt,name=follow,proto3" json:"follow,omitempty"`
+	// What containers printed in the life before their latest, where they were started again.
+	Previous      bool `protobuf:"varint,7,opt,name=previous,proto3" json:"previous,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1000,6 +1002,13 @@ func (x *LogsOrder) GetSince() *timestamppb.Timestamp {
 func (x *LogsOrder) GetFollow() bool {
 	if x != nil {
 		return x.Follow
+	}
+	return false
+}
+
+func (x *LogsOrder) GetPrevious() bool {
+	if x != nil {
+		return x.Previous
 	}
 	return false
 }
@@ -1260,7 +1269,7 @@ const file_pkg_api_executorapi_executorapi_proto_rawDesc = "" +
 	"\fpreempt_runs\x18\x04 \x01(\v2\x18.executorapi.PreemptRunsH\x00R\vpreemptRuns\x12-\n" +
 	"\x04logs\x18\xe8\a \x01(\v2\x16.executorapi.LogsOrderH\x00R\x04logs\x12-\n" +
 	"\x04exec\x18\xe9\a \x01(\v2\x16.executorapi.ExecOrderH\x00R\x04execB\a\n" +
-	"\x05event\"\xc8\x01\n" +
+	"\x05event\"\xe4\x01\n" +
 	"\tLogsOrder\x12\x1d\n" +
 	"\n" +
 	"request_id\x18\x01 \x01(\tR\trequestId\x12\x15\n" +
@@ -1269,7 +1278,8 @@ const file_pkg_api_executorapi_executorapi_proto_rawDesc = "" +
 	"\n" +
 	"tail_lines\x18\x04 \x01(\x03R\ttailLines\x120\n" +
 	"\x05since\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\x05since\x12\x16\n" +
-	"\x06follow\x18\x06 \x01(\bR\x06follow\"\xd4\x01\n" +
+	"\x06follow\x18\x06 \x01(\bR\x06follow\x12\x1a\n" +
+	"\bprevious\x18\a \x01(\bR\bprevious\"\xd4\x01\n" +
 	"\tExecOrder\x12\x1d\n" +
 	"\n" +
 	"request_id\x18\x01 \x01(\tR\trequestId\x12\x15\n" +

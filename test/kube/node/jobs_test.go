@@ -17,6 +17,7 @@ import (
 	"armada"
 	"armada/pkg/api"
 	"armada/test/kube/node"
+	"armada/test/kube/witness"
 )
 
 func TestJobsTellWhatTheyPrintAndHowTheyEnd(t *testing.T) {
@@ -31,18 +32,18 @@ func TestJobsTellWhatTheyPrintAndHowTheyEnd(t *testing.T) {
 			t.Errorf("armadactl logs of job %d says %q, want %q", i, said, want)
 		}
 	}
-	failed := h.last(s, jobs[1], armada.EventFailed).GetFailed()
+	failed := s.Last(t, jobs[1], armada.EventFailed).GetFailed()
 	if failed.GetReason() != "container main ended with exit code 3: written by an actor" || failed.GetContainerStatuses()[0].GetExitCode() != 3 {
 		t.Errorf("exit code 3 is told as %v", failed)
 	}
-	if failed := h.last(s, jobs[2], armada.EventFailed).GetFailed(); failed.GetCause() != api.Cause_OOM || failed.GetContainerStatuses()[0].GetExitCode() != 137 {
+	if failed := s.Last(t, jobs[2], armada.EventFailed).GetFailed(); failed.GetCause() != api.Cause_OOM || failed.GetContainerStatuses()[0].GetExitCode() != 137 {
 		t.Errorf("out of memory is told as %v", failed)
 	}
 }
 
 func TestTheExecutorFindsAllThatItNeedsAndSaysWhereItRunsJobs(t *testing.T) {
 	h := newHouse(t)
-	check := exec.CommandContext(t.Context(), binary(t, "armada"), "executor", "--check", "--runtime", "kubernetes", "--kubeconfig", h.node.Kubeconfig)
+	check := exec.CommandContext(t.Context(), witness.Binary(t, "armada"), "executor", "--check", "--runtime", "kubernetes", "--kubeconfig", h.node.Kubeconfig)
 	if said, err := check.CombinedOutput(); err != nil || !strings.Contains(string(said), "1 node") {
 		t.Errorf("the check ends with %v:\n%s", err, said)
 	}
@@ -75,7 +76,7 @@ func TestJobsAreCancelledWithinTheirGraceAndByForceAfterIt(t *testing.T) {
 	took := time.Since(asked)
 	for i, want := range []string{"begun\ntold to stop\n", "begun\ntold to stop, and staying\n"} {
 		if states[jobs[i]] != armada.JobCancelled {
-			t.Errorf("job %d ended as %s: %v", i, states[jobs[i]], s.kinds(jobs[i]))
+			t.Errorf("job %d ended as %s: %v", i, states[jobs[i]], s.Kinds(jobs[i]))
 		}
 		h.await("its last words", func() bool { return h.ctl("logs", jobs[i]) == want })
 	}
@@ -90,8 +91,8 @@ func TestAJobIsPreempted(t *testing.T) {
 	h.until(armada.EventRunning, job)
 	h.ctl("preempt", "job", "q", "set", job)
 	s, states := h.ended(job)
-	if s.count(job, armada.EventPreempted) != 1 {
-		t.Errorf("it ended as %s: %v", states[job], s.kinds(job))
+	if s.Count(job, armada.EventPreempted) != 1 {
+		t.Errorf("it ended as %s: %v", states[job], s.Kinds(job))
 	}
 	h.await("its containers to end", func() bool {
 		pod := h.pod(job)
@@ -108,7 +109,7 @@ func TestAJobsServiceLeadsToItsPodAndGoesWithIt(t *testing.T) {
 	var pod *corev1.Pod
 	h.await("its pod to have an address", func() bool { pod = h.pod(job); return pod.Status.PodIP != "" })
 	client := h.node.Client
-	told := h.last(s, job, armada.EventIngressInfo).GetIngressInfo().GetIngressAddresses()
+	told := s.Last(t, job, armada.EventIngressInfo).GetIngressInfo().GetIngressAddresses()
 	if want := fmt.Sprintf("main-9090-%s.default.svc", pod.Name); !strings.HasPrefix(told[8080], pod.Status.HostIP+":") || told[9090] != want {
 		t.Errorf("its addresses are %v, want a port of the node %s and %s", told, pod.Status.HostIP, want)
 	}
@@ -140,6 +141,25 @@ func TestAJobsServiceLeadsToItsPodAndGoesWithIt(t *testing.T) {
 	}
 }
 
+func TestTheSameJobFileRunsInAClusterAndOnAMachine(t *testing.T) {
+	h := newHouse(t)
+	file := h.anywhere("print=hello, exit=3")
+	const machine = "local"
+	for closed, open := range map[string]string{h.cluster(): machine, machine: h.cluster()} {
+		h.ctl("cordon", "executor", closed, "the other one is wanted")
+		job := h.submit(file)[0]
+		s, _ := h.ended(job)
+		failed := s.Last(t, job, armada.EventFailed).GetFailed()
+		if failed.GetClusterId() != open || failed.GetContainerStatuses()[0].GetExitCode() != 3 {
+			t.Errorf("with %s closed it ended as %v, want exit code 3 on %s", closed, failed, open)
+		}
+		if said := h.ctl("logs", job); said != "hello\n" {
+			t.Errorf("on %s it said %q", open, said)
+		}
+		h.ctl("uncordon", "executor", closed)
+	}
+}
+
 // The same jobs run as pods and as processes: the actor is at the same place in the
 // image and on this machine.
 func TestOneJobSetRunsInAClusterAndOnAMachine(t *testing.T) {
@@ -154,9 +174,9 @@ func TestOneJobSetRunsInAClusterAndOnAMachine(t *testing.T) {
 	used := map[string]int{}
 	for _, job := range jobs {
 		if states[job] != armada.JobSucceeded {
-			t.Fatalf("it ended as %s: %v", states[job], s.kinds(job))
+			t.Fatalf("it ended as %s: %v", states[job], s.Kinds(job))
 		}
-		used[h.last(s, job, armada.EventSucceeded).GetSucceeded().GetClusterId()]++
+		used[s.Last(t, job, armada.EventSucceeded).GetSucceeded().GetClusterId()]++
 		if said := h.ctl("logs", job); said != "hello\n" {
 			t.Errorf("it said %q", said)
 		}
@@ -183,7 +203,7 @@ func TestAnInitContainerRunsFirstAndASidecarBeside(t *testing.T) {
           resources: {requests: *small, limits: *small}
       volumes: [{name: shared, emptyDir: {}}]`, node.Image, mounts))[0]
 	if s, states := h.ended(job); states[job] != armada.JobSucceeded {
-		t.Errorf("it ended as %s: %v", states[job], s.kinds(job))
+		t.Errorf("it ended as %s: %v", states[job], s.Kinds(job))
 	}
 	if said := h.ctl("logs", job); said != "first\nbeside\nwritten by an actor\ntold to stop\n" {
 		t.Errorf("it said %q", said)
@@ -199,7 +219,7 @@ func TestAPodThatSomebodyDeletesFailsItsJob(t *testing.T) {
 		t.Fatal(err)
 	}
 	s, _ := h.ended(job)
-	failed := h.last(s, job, armada.EventFailed).GetFailed()
+	failed := s.Last(t, job, armada.EventFailed).GetFailed()
 	if !strings.Contains(failed.GetReason(), "deleted by somebody else") || failed.GetFailureSubcategory() != "externally-deleted" {
 		t.Errorf("it is told as %v", failed)
 	}
@@ -224,14 +244,14 @@ func TestWhatHappensWhileTheExecutorIsAwayIsToldWhenItIsBack(t *testing.T) {
 	h.beginExecutor()
 	h.ctl("cancel", "job", "q", "set", jobs[1])
 	s, states := h.ended(jobs...)
-	if states[jobs[0]] != armada.JobFailed || s.count(jobs[0], armada.EventFailed) != 1 || s.count(jobs[0], armada.EventRunning) != 1 {
-		t.Errorf("it ended as %s: %v", states[jobs[0]], s.kinds(jobs[0]))
+	if states[jobs[0]] != armada.JobFailed || s.Count(jobs[0], armada.EventFailed) != 1 || s.Count(jobs[0], armada.EventRunning) != 1 {
+		t.Errorf("it ended as %s: %v", states[jobs[0]], s.Kinds(jobs[0]))
 	}
-	if code := h.last(s, jobs[0], armada.EventFailed).GetFailed().GetContainerStatuses()[0].GetExitCode(); code != 3 {
+	if code := s.Last(t, jobs[0], armada.EventFailed).GetFailed().GetContainerStatuses()[0].GetExitCode(); code != 3 {
 		t.Errorf("its exit code is %d, want 3", code)
 	}
 	if states[jobs[1]] != armada.JobCancelled {
-		t.Errorf("the other ended as %s: %v", states[jobs[1]], s.kinds(jobs[1]))
+		t.Errorf("the other ended as %s: %v", states[jobs[1]], s.Kinds(jobs[1]))
 	}
 }
 
@@ -246,13 +266,13 @@ func TestPodsThatCannotBeginSayWhy(t *testing.T) {
 	s, states := h.ended(jobs...)
 	for i, want := range []string{"ImagePull", "InvalidImageName", "no such file", "Pod was active on the node longer than the specified deadline"} {
 		if states[jobs[i]] != armada.JobFailed {
-			t.Fatalf("job %d ended as %s: %v", i, states[jobs[i]], s.kinds(jobs[i]))
+			t.Fatalf("job %d ended as %s: %v", i, states[jobs[i]], s.Kinds(jobs[i]))
 		}
-		if failed := h.last(s, jobs[i], armada.EventFailed).GetFailed(); !strings.Contains(failed.GetReason(), want) {
+		if failed := s.Last(t, jobs[i], armada.EventFailed).GetFailed(); !strings.Contains(failed.GetReason(), want) {
 			t.Errorf("job %d is told as %v, want a reason with %q", i, failed, want)
 		}
 	}
-	if failed := h.last(s, jobs[3], armada.EventFailed).GetFailed(); failed.GetCause() != api.Cause_DeadlineExceeded {
+	if failed := s.Last(t, jobs[3], armada.EventFailed).GetFailed(); failed.GetCause() != api.Cause_DeadlineExceeded {
 		t.Errorf("a deadline is told as %v", failed)
 	}
 }

@@ -21,7 +21,9 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
+	"syscall"
 	"testing"
 	"time"
 
@@ -75,6 +77,36 @@ func Main(m *testing.M) int {
 	code := m.Run()
 	if code != 0 {
 		n.keepLogs()
+	}
+	if err := n.room.Close(); err != nil {
+		fmt.Fprintln(os.Stderr, "stopping the real node:", err)
+		return 1
+	}
+	return code
+}
+
+// Up makes a node, says on standard output how it is reached, and takes it away at
+// Ctrl-C or SIGTERM. It returns the exit code of a program that does nothing else.
+func Up() int {
+	if code, was := room.Main(); was {
+		return code
+	}
+	told := make(chan os.Signal, 1)
+	signal.Notify(told, os.Interrupt, syscall.SIGTERM)
+	n, err := start()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "starting a real node:", err)
+		return 1
+	}
+	fmt.Printf("The node %s takes pods. Its kubeconfig:\n\n  %s\n\nThe one image that it has is %s, of the program\n\n  %s\n\nCtrl-C takes it away.\n",
+		Name, n.Kubeconfig, Image, n.Actor)
+	code := 0
+	select {
+	case <-told:
+	case <-n.room.Gone():
+		fmt.Fprintln(os.Stderr, "the programs of the node have ended")
+		n.keepLogs()
+		code = 1
 	}
 	if err := n.room.Close(); err != nil {
 		fmt.Fprintln(os.Stderr, "stopping the real node:", err)

@@ -11,7 +11,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
-	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -22,10 +21,9 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"armada"
-	"armada/pkg/api"
-	"armada/pkg/api/lookout"
 	"armada/pkg/client"
 	"armada/test/kube/node"
+	"armada/test/kube/witness"
 )
 
 func TestMain(m *testing.M) { os.Exit(node.Main(m)) }
@@ -78,15 +76,7 @@ func (h *house) beginExecutor() {
 	h.Helper()
 	h.executor = begin(h.T, "executor", "--id", h.cluster(), "--servers", h.server, "--runtime", "kubernetes", "--kubeconfig", h.node.Kubeconfig,
 		"--config", h.settings, "--data-dir", h.TempDir(), "--metrics-addr", "")
-	h.await("the server to know the node", func() bool {
-		list, err := h.client.Lookout.ListExecutors(h.Context(), &lookout.ListExecutorsRequest{})
-		if err != nil {
-			h.Fatal(err)
-		}
-		return slices.ContainsFunc(list.GetExecutors(), func(e *lookout.ExecutorSummary) bool {
-			return e.GetExecutor() == h.cluster() && len(e.GetNodes()) == 1
-		})
-	})
+	witness.Knows(h, h.client, patience, h.cluster(), 1)
 }
 
 // cluster is the name of the node's executor, this test's alone.
@@ -119,24 +109,10 @@ func (o *output) String() string {
 	return o.text.String()
 }
 
-// binary is the path of a built binary.
-func binary(t *testing.T, name string) string {
-	t.Helper()
-	dir := os.Getenv("ARMADA_BIN")
-	if dir == "" {
-		dir = filepath.Join("..", "..", "..", "bin")
-	}
-	path := filepath.Join(dir, name)
-	if _, err := os.Stat(path); err != nil {
-		t.Fatalf("%s is not built: run `make node`, or `make build` first: %v", name, err)
-	}
-	return path
-}
-
 // begin begins armada and waits until it says that it is up.
 func begin(t *testing.T, args ...string) *process {
 	t.Helper()
-	p := &process{cmd: exec.Command(binary(t, "armada"), args...), output: &output{}, gone: make(chan struct{})}
+	p := &process{cmd: exec.Command(witness.Binary(t, "armada"), args...), output: &output{}, gone: make(chan struct{})}
 	p.cmd.Stderr, p.cmd.SysProcAttr = p.output, &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	stdout, err := p.cmd.StdoutPipe()
 	if err != nil {
@@ -192,7 +168,7 @@ func (h *house) ctl(args ...string) string {
 	ctx, cancel := context.WithTimeout(h.Context(), patience)
 	defer cancel()
 	_, port, _ := strings.Cut(h.server, ":")
-	cmd := exec.CommandContext(ctx, binary(h.T, "armadactl"), append([]string{"--armadaUrl", "localhost:" + port}, args...)...)
+	cmd := exec.CommandContext(ctx, witness.Binary(h.T, "armadactl"), append([]string{"--armadaUrl", "localhost:" + port}, args...)...)
 	cmd.Env = append(os.Environ(), "HOME="+h.TempDir())
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
@@ -206,16 +182,7 @@ func (h *house) ctl(args ...string) string {
 // await asks again until something holds.
 func (h *house) await(what string, holds func() bool) {
 	h.Helper()
-	tick := time.NewTicker(50 * time.Millisecond)
-	defer tick.Stop()
-	late := time.After(patience)
-	for !holds() {
-		select {
-		case <-tick.C:
-		case <-late:
-			h.Fatalf("waited for %s", what)
-		}
-	}
+	witness.Await(h, patience, what, holds)
 }
 
 // onTheNode are the lines of a pod spec that only the real node satisfies.
@@ -277,82 +244,25 @@ func (h *house) pod(job string) *corev1.Pod {
 	return &pods.Items[0]
 }
 
-// story is what was told of each job, in order.
-type story map[string][]*api.EventMessage
-
-// kinds are the kinds of a job's events.
-func (s story) kinds(job string) []armada.EventKind {
-	var kinds []armada.EventKind
-	for _, m := range s[job] {
-		kinds = append(kinds, client.Head(m).Kind)
-	}
-	return kinds
-}
-
-func (s story) count(job string, kind armada.EventKind) int {
-	n := 0
-	for _, k := range s.kinds(job) {
-		if k == kind {
-			n++
-		}
-	}
-	return n
-}
-
-// last is the last event of a kind; it must be there.
-func (h *house) last(s story, job string, kind armada.EventKind) *api.EventMessage {
-	h.Helper()
-	for _, m := range slices.Backward(s[job]) {
-		if client.Head(m).Kind == kind {
-			return m
-		}
-	}
-	h.Fatalf("job %s has no event %s: %v", job, kind, s.kinds(job))
-	return nil
-}
+// stream is the job set of all tests here.
+var stream = client.Stream{Queue: "q", JobSet: "set"}
 
 // until watches the job set from its beginning until each of the jobs has an event
 // of the kind.
-func (h *house) until(kind armada.EventKind, jobs ...string) story {
+func (h *house) until(kind armada.EventKind, jobs ...string) witness.Story {
 	h.Helper()
-	ctx, cancel := context.WithTimeout(h.Context(), patience)
-	defer cancel()
-	s := story{}
-	err := h.client.Watch(ctx, client.Stream{Queue: "q", JobSet: "set"}, func(m *api.EventStreamMessage) error {
-		job := client.Head(m.GetMessage()).Job
-		s[job] = append(s[job], m.GetMessage())
+	return witness.Until(h, h.client, stream, patience, kind.String()+" of "+strings.Join(jobs, ", "), func(s witness.Story) bool {
 		for _, job := range jobs {
-			if s.count(job, kind) == 0 {
-				return nil
+			if s.Count(job, kind) == 0 {
+				return false
 			}
 		}
-		return client.ErrStop
+		return true
 	})
-	if err != nil {
-		for _, job := range jobs {
-			h.Logf("job %s: %v", job, s.kinds(job))
-		}
-		h.Fatalf("waited for %s of %v: %v", kind, jobs, err)
-	}
-	return s
 }
 
 // ended waits until the jobs have ended.
-func (h *house) ended(jobs ...string) (story, map[string]armada.JobState) {
+func (h *house) ended(jobs ...string) (witness.Story, map[string]armada.JobState) {
 	h.Helper()
-	ctx, cancel := context.WithTimeout(h.Context(), patience)
-	defer cancel()
-	s := story{}
-	states, err := h.client.Await(ctx, client.Stream{Queue: "q", JobSet: "set"}, jobs, func(m *api.EventStreamMessage) error {
-		job := client.Head(m.GetMessage()).Job
-		s[job] = append(s[job], m.GetMessage())
-		return nil
-	})
-	if err != nil {
-		for _, job := range jobs {
-			h.Logf("job %s: %v", job, s.kinds(job))
-		}
-		h.Fatalf("%d of %d jobs have ended: %v", len(states), len(jobs), err)
-	}
-	return s, states
+	return witness.Ended(h, h.client, stream, patience, jobs...)
 }
