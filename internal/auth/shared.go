@@ -16,7 +16,10 @@ type shared struct {
 
 func share(queues Queues) *shared {
 	return &shared{
-		one: reads[armada.Queue]{from: queues.Queue, going: map[string]*reading[armada.Queue]{}},
+		one: reads[armada.Queue]{
+			from:  func(ctx context.Context, name string) (armada.Queue, error) { return queues.Queue(ctx, name) },
+			going: map[string]*reading[armada.Queue]{},
+		},
 		all: reads[[]armada.Queue]{
 			from:  func(ctx context.Context, _ string) ([]armada.Queue, error) { return queues.Queues(ctx) },
 			going: map[string]*reading[[]armada.Queue]{},
