@@ -53,6 +53,10 @@ node: build ## Run the tests on a real Kubernetes node, whose pods truly run. Ro
 node-up: ## Make that node for yourself to try things on, until Ctrl-C. Root on Linux; after make services kube.
 	$(GO) run ./test/kube/node/up
 
+.PHONY: groups
+groups: ## Run the tests of the process runtime on a kernel with control groups of version 2 alone (user-mode Linux).
+	@scripts/groups.sh $(GOTEST_FLAGS)
+
 .PHONY: vet
 vet: ## Run go vet.
 	$(GO) vet ./...
@@ -86,10 +90,11 @@ bench-short: build ## Run every benchmark once, small: it shows that they run, n
 	$(GO) test -short -run '^$$' -bench . -benchtime 1x -timeout 10m -p 1 ./...
 
 .PHONY: services
-services: ## Make sure that what tests start for themselves is here (PostgreSQL, PgBouncer, Kerberos, containerd); root on Debian installs it.
+services: ## Make sure that what tests start for themselves is here (PostgreSQL, PgBouncer, Kerberos, containerd, user-mode Linux); root on Debian installs it.
 	@scripts/postgres.sh
 	@scripts/kerberos.sh
 	@scripts/containers.sh
+	@scripts/groups.sh install
 
 .PHONY: kube
 kube: ## Build etcd and the programs of Kubernetes into bin/kube, which the tests of pods start.

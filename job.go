@@ -65,7 +65,16 @@ type Job struct {
 	Lessons  *Lessons
 
 	Submitted    time.Time
-	Transitioned time.Time // when Version last rose; never decreases. What is told of a run beside (usage, addresses) leaves it
+	Transitioned time.Time // of the latest transition; never decreases
+	Told         time.Time // of the latest event, where that was none (usage, addresses); zero otherwise
+}
+
+// Latest is the time of the job's latest event, before which none is dated.
+func (j *Job) Latest() time.Time {
+	if j.Told.After(j.Transitioned) {
+		return j.Told
+	}
+	return j.Transitioned
 }
 
 // Run returns the id of the job's current or latest run, and false for a job

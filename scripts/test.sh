@@ -39,7 +39,7 @@ NICE=10 make kube >"$logs/kube-beside.log" 2>&1 &
 kube=$!
 trap 'kill "$kube" 2>/dev/null || true' EXIT
 
-for target in tools services generate-check lint vet vulncheck kube race e2e node bench-short; do
+for target in tools services generate-check lint vet vulncheck kube race groups e2e node bench-short; do
 	[[ " ${SKIP:-} " != *" $target "* ]] || continue
 	[[ $target != kube ]] || wait "$kube" || true # the stage says what is wrong
 	stage "$target"

@@ -10,6 +10,10 @@ import (
 	"testing"
 	"time"
 
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
 	"armada/pkg/client"
 )
 
@@ -77,7 +81,7 @@ func TestWhatUsersSee(t *testing.T) {
 			"cordon queue demo", "cordon queues demo other-queue", "cordon queues nope", "cordon queues", "cordon queues demo --dry-run", "uncordon queue demo", "uncordon queue demo -o json",
 			"cordon executor local broken", "cordon executor remote broken", "cordon executor local", "uncordon executor local", "cordon node node-1", "cordon node node-3", "uncordon node node-1", "__complete cordon node ", "delete executor local", "delete executor remote",
 			"cancel queues demo -s queued,running -a", "cancel queues --selector team=x -s leased -p batch --pools gpu --dry-run", "cancel queues demo", "cancel queues --selector team=y -s queued -a",
-			"cancel executor local -a", "cancel executor remote -q demo -p batch", "cancel executor local", "cancel node n1 -e local -q demo,other-queue -p batch,best", "cancel node n1 -a", "cancel node n1 -e local -a -o yaml",
+			"cancel executor local -a", "cancel executor remote -q demo -p batch", "cancel executor local", "cancel node n1 -e local -q demo,other-queue -p batch,best", "cancel node n1 -a", "cancel node n1 -e local -a -o yaml", "cancel node node-x -e local -a",
 			"preempt job demo first " + job(2) + " room", "preempt job " + job(2), "preempt job " + job(0), "preempt job nope first " + job(2) + " room", "preempt job x", "preempt job", "preempt job demo first " + job(0),
 			"preempt queues demo -a", "preempt executor local -a", "preempt node n1 -e local -a", "preempt", "cordon demo",
 			"__complete cordon queues d", "__complete cancel executor ", "__complete cancel queues -s ", "__complete preempt executor local -q ", "__complete cancel node n --executor ",
@@ -226,6 +230,34 @@ func TestAServerThatDoesNotAnswerIsNamedWithinSeconds(t *testing.T) {
 	}
 	if r.code != exitUnreachable {
 		t.Errorf("exit code %d", r.code)
+	}
+}
+
+// A server that cannot find out who calls is there, and says what is wrong.
+func TestWhatAServerCannotDoNowIsSaidInItsWords(t *testing.T) {
+	t.Parallel()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	const words = "authenticate the caller: the provider of OpenID Connect does not answer"
+	server := grpc.NewServer(grpc.UnknownServiceHandler(func(any, grpc.ServerStream) error { return status.Error(codes.Unavailable, words) }))
+	done := make(chan error, 1)
+	go func() { done <- server.Serve(listener) }()
+	defer func() {
+		server.Stop()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	}()
+	address := listener.Addr().String()
+	connect := func(config client.Config) (*client.Client, error) { return client.New(config) }
+	r := runWith(t, connect, "--armadaUrl", address, "get", "queues")
+	if !strings.Contains(r.errors, words) || strings.Contains(r.errors, "no server answers") || r.code != exitUnreachable {
+		t.Errorf("exit code %d: %s", r.code, r.errors)
+	}
+	if r := runWith(t, connect, "--armadaUrl", address, "version"); r.code != exitOK || strings.Contains(r.out, "none can be reached") {
+		t.Errorf("exit code %d\n%s%s", r.code, r.out, r.errors)
 	}
 }
 

@@ -139,10 +139,11 @@ func (b *bulk) somewhere(ctx context.Context, kind, name string, do func(context
 			return err
 		}
 		if err := do(ctx, server); err != nil {
+			places := "armadactl get " + strings.ToLower(kind) + "s"
 			if named {
-				return advise(err, codes.NotFound, "See which there are: armadactl get queues, armadactl get executors")
+				places = "armadactl get queues, " + places
 			}
-			return unknownExecutor(err)
+			return advise(err, codes.NotFound, "See which there are: %s", places)
 		}
 		to := machine{cli: b.cli, form: b.form}
 		return to.done(kind, name, strings.ToLower(b.doing), fmt.Sprintf("%s %s on %s %s.", b.doing, meant, strings.ToLower(kind), name))

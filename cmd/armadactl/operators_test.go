@@ -89,6 +89,9 @@ func (s executorServer) PreemptOnExecutor(_ context.Context, r *api.ExecutorPree
 
 func (s nodeServer) CancelOnNode(_ context.Context, r *api.NodeCancelRequest) (*emptypb.Empty, error) {
 	s.main.note("cancel-on-node", r.GetName(), r.GetExecutor(), fmt.Sprint(r.GetQueues(), r.GetPriorityClasses()))
+	if r.GetName() == "node-x" {
+		return nil, status.Error(codes.NotFound, `could not find node "node-x" of executor "local"`)
+	}
 	return knownExecutor(r.GetExecutor())
 }
 

@@ -130,7 +130,31 @@ func denied(p *Principal, rule Rule, queue string) error {
 			what += " in the queue " + shown(queue)
 		}
 	}
-	return &armada.Error{Code: armada.CodeDenied, Message: fmt.Sprintf("user %s may not %s: that takes %s", shown(p.Name), what, takes)}
+	return &armada.Error{Code: armada.CodeDenied, Message: fmt.Sprintf("user %s may not %s: that takes %s; the user is in %s", shown(p.Name), what, takes, memberships(p.Groups))}
+}
+
+// mostGroups bounds how many of a caller's groups an error names.
+const mostGroups = 10
+
+// memberships says in which groups somebody is, for who looks for what is missing in
+// a mapping: as many as an error has room for.
+func memberships(groups []string) string {
+	if len(groups) == 0 {
+		return "no group"
+	}
+	names := make([]string, 0, mostGroups)
+	for _, group := range groups[:min(len(groups), mostGroups)] {
+		names = append(names, shown(group))
+	}
+	text := "the group "
+	if len(groups) > 1 {
+		text = "the groups "
+	}
+	text += strings.Join(names, ", ")
+	if more := len(groups) - len(names); more > 0 {
+		text += fmt.Sprintf(" and %d more", more)
+	}
+	return text
 }
 
 // AuthorizeExecutor tells whether the caller may speak for an executor; for an id

@@ -60,7 +60,7 @@ func Apply(job armada.Job, run armada.Run, c Change, now time.Time) Step {
 	if c.Kind == ReportMark {
 		return marked(job, run, c, now)
 	}
-	at := clamp(c.At, job.Transitioned, now)
+	at := clamp(c.At, job.Latest(), now)
 	step := Step{Verdict: Applied, Job: job, Run: run}
 	if c.Kind == ReportDebug {
 		step.Run.End.Debug = c.End.Debug
@@ -181,10 +181,12 @@ func (s *Step) perform(r *Rule, c *Change, at time.Time) {
 	if c.Kind == Reprioritise {
 		job.Priority = c.Priority
 	}
-	if c.Kind != ReportUsage && c.Kind != ReportIngress {
-		job.Version++
-		job.Transitioned = at
+	if c.Kind == ReportUsage || c.Kind == ReportIngress {
+		job.Told = at
+		return
 	}
+	job.Version++
+	job.Transitioned, job.Told = at, time.Time{}
 }
 
 // learn takes over what a report tells about the pod and its ports.

@@ -155,11 +155,15 @@ func (s *nodeService) PreemptOnNode(ctx context.Context, r *api.NodePreemptReque
 }
 
 // find does not demand that the executor reports the node now: a node that is
-// gone may still have runs.
+// gone may still have runs. One that has neither is a wrong name.
 func (s *nodeService) find(ctx context.Context, verb armada.Verb, executor, node string, of picked) ([]armada.JobID, auth.Principal, error) {
 	var wrong violations
 	needName("name", node, &wrong)
 	needName("executor", executor, &wrong)
 	s.check(of, &wrong)
-	return s.findOn(ctx, verb, executor, node, of, wrong)
+	jobs, caller, err := s.findOn(ctx, verb, executor, node, of, wrong)
+	if err == nil && len(jobs) == 0 {
+		err = s.node(ctx, armada.ExecutorID(executor), node)
+	}
+	return jobs, caller, err
 }

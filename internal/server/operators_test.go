@@ -89,7 +89,6 @@ func TestJobsAreCancelledAndPreemptedByPlace(t *testing.T) {
 		{"node", "preempt", "/v1/node/preempt/n2", `{"executor":"east","queues":["q"],"priorityClasses":["armada-preemptible"]}`, "1 preempt"},
 		{"node", "preempt", "/v1/node/preempt/n1", `{"executor":"east","queues":["q","other"]}`, ""},
 		{"node", "preempt", "/v1/node/preempt/n1", `{"executor":"east","queues":["q","other"],"priorityClasses":["armada-default"]}`, ""},
-		{"node", "preempt", "/v1/node/preempt/gone", `{"executor":"east","queues":["q"]}`, ""},
 	} {
 		t.Run(c.path+c.body, func(t *testing.T) {
 			t.Parallel()
@@ -166,6 +165,14 @@ func TestWhoCancelsByPlaceIsToldWhatIsWrong(t *testing.T) {
 			_, err := node.CancelOnNode(ctx, &api.NodeCancelRequest{Name: "n1", Queues: []string{"q"}})
 			return err
 		}, codes.InvalidArgument, "executor: must not be empty"},
+		{func() error {
+			_, err := node.CancelOnNode(ctx, &api.NodeCancelRequest{Name: "n3", Executor: "east", Queues: []string{"q"}})
+			return err
+		}, codes.NotFound, `could not find node "n3" of executor "east", did you mean "n1" or "n2"?`},
+		{func() error {
+			_, err := node.PreemptOnNode(ctx, &api.NodePreemptRequest{Name: "n2", Executor: "west"})
+			return err
+		}, codes.NotFound, `could not find node "n2" of executor "west", did you mean "n1"?`},
 		{func() error { _, err := node.PreemptOnNode(ctx, &api.NodePreemptRequest{Executor: "east"}); return err }, codes.InvalidArgument, "name: must not be empty"},
 		{func() error { _, err := w.queue.CancelOnQueue(ctx, &api.QueueCancelRequest{}); return err }, codes.InvalidArgument, "name: must not be empty"},
 		{func() error {

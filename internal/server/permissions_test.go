@@ -186,7 +186,7 @@ func TestOnlyWatchersOfAQueueSeeItsJobs(t *testing.T) {
 	looking := lookout.NewLookoutClient(ada)
 	_, err = looking.GetJob(t.Context(), &lookout.GetJobRequest{JobId: jobs[1]})
 	wantCode(t, err, codes.PermissionDenied)
-	if err == nil || !strings.Contains(err.Error(), `user "ada" may not watch in the queue "b"`) {
+	if err == nil || !strings.Contains(err.Error(), `user "ada" may not watch in the queue "b"`) || !strings.HasSuffix(err.Error(), `; the user is in the group "a"`) {
 		t.Errorf("ada is told %v", err)
 	}
 	logs, err := looking.GetLogs(t.Context(), &lookout.LogsRequest{JobId: jobs[1]})

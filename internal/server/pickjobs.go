@@ -226,6 +226,38 @@ func (p *picking) noExecutor(ctx context.Context, name string) error {
 	return &armada.Error{Code: armada.CodeNotFound, Message: fmt.Sprintf("could not find executor %q%s", clip(name, 100), meant(name, names))}
 }
 
+// node demands that an executor has a node: that it reports it, or has runs on it.
+// The error suggests those that may have been meant.
+func (p *picking) node(ctx context.Context, id armada.ExecutorID, name string) error {
+	running, err := p.store.RunsOf(ctx, id)
+	if err != nil {
+		return fmt.Errorf("look up the runs of an executor: %w", err)
+	}
+	var names []string
+	for i := range running {
+		if running[i].Run != nil {
+			names = append(names, running[i].Run.Node)
+		}
+	}
+	all, err := p.store.Executors(ctx)
+	if err != nil {
+		return fmt.Errorf("list the executors: %w", err)
+	}
+	for i := range all {
+		if all[i].Executor.ID != id {
+			continue
+		}
+		for _, node := range all[i].Nodes {
+			names = append(names, node.Name)
+		}
+	}
+	if slices.Contains(names, name) {
+		return nil
+	}
+	slices.Sort(names)
+	return &armada.Error{Code: armada.CodeNotFound, Message: fmt.Sprintf("could not find node %q of executor %q%s", clip(name, 100), id, meant(name, slices.Compact(names)))}
+}
+
 // meant suggests names that are alike.
 func meant(name string, known []string) string {
 	if name == "" || len(name) > longestGuess {

@@ -141,10 +141,13 @@ const versionHeader = "armada-version"
 func (c *Client) ServerVersion(ctx context.Context) (string, error) {
 	ctx, cancel := withDefault(ctx, 5*time.Second)
 	defer cancel()
-	var header metadata.MD
-	_, err := c.Submitter.Health(ctx, &emptypb.Empty{}, grpc.Header(&header))
-	switch status.Code(err) {
-	case codes.Unavailable, codes.DeadlineExceeded, codes.Canceled:
+	var header, trailer metadata.MD
+	_, err := c.Submitter.Health(ctx, &emptypb.Empty{}, grpc.Header(&header), grpc.Trailer(&trailer))
+	// gRPC itself says UNAVAILABLE of a server that cannot be reached, and a server says
+	// it of what it cannot do at the moment. Only an answer has metadata.
+	answered := len(header)+len(trailer) > 0
+	switch code := status.Code(err); {
+	case !answered && (code == codes.Unavailable || code == codes.DeadlineExceeded || code == codes.Canceled):
 		return "", fmt.Errorf("connect to %s: %w", c.address, err)
 	default: // it is there, even if it does not like the question
 		return strings.Join(header.Get(versionHeader), ", "), nil

@@ -51,7 +51,13 @@ func until(t *testing.T, what string, condition func() bool) {
 // restEvents reads the demo's events with plain HTTP.
 func (u *up) restEvents(t *testing.T) []map[string]any {
 	t.Helper()
-	response, err := http.Post("http://"+u.http+"/api/v1/job-set/demo/first-steps", "application/json", strings.NewReader("{}"))
+	return u.restEventsOf(t, "demo/first-steps")
+}
+
+// restEventsOf reads the events of QUEUE/JOB-SET.
+func (u *up) restEventsOf(t *testing.T, set string) []map[string]any {
+	t.Helper()
+	response, err := http.Post("http://"+u.http+"/api/v1/job-set/"+set, "application/json", strings.NewReader("{}"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -72,12 +78,13 @@ func (u *up) restEvents(t *testing.T) []map[string]any {
 	}
 }
 
-// kinds lists a job's kinds of events, as REST tells them.
+// kinds lists a job's kinds of events, as REST tells them, but for what its runs use:
+// whether that is told hangs on how long they are.
 func kinds(events []map[string]any, job string) []string {
 	var list []string
 	for _, e := range events {
 		for kind, body := range e {
-			if body.(map[string]any)["jobId"] == job {
+			if kind != "utilisation" && body.(map[string]any)["jobId"] == job {
 				list = append(list, kind)
 			}
 		}

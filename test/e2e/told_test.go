@@ -60,6 +60,30 @@ func TestAJobThatWaitsSaysWhy(t *testing.T) {
 	}
 }
 
+func TestWhatARunningJobUsesIsTold(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	t.Cleanup(func() { killProcessesOf(dir) })
+	u := startUp(t, dir, "--capacity", "cpu=8,memory=8Gi,ephemeral-storage=512Gi",
+		"--set", "executor.utilisation.sampleEvery=1s", "--set", "executor.utilisation.reportEvery=1s")
+	u.mustCtl(t, "create", "queue", "told")
+	works := container("a", `command: [sh, -c, "while :; do :; done"]`, "1")
+	id := submittedLine.FindStringSubmatch(u.mustCtl(t, "submit", jobsFile(t, "uses", "{podSpec: {containers: ["+works+"]}}")))[1]
+	until(t, "what the job uses of processors and memory", func() bool {
+		for _, e := range u.restEventsOf(t, "told/uses") {
+			used, is := e["utilisation"].(map[string]any)
+			if !is || used["jobId"] != id {
+				continue
+			}
+			most, _ := used["MaxResourcesForPeriod"].(map[string]any)
+			total, _ := used["totalCumulativeUsage"].(map[string]any)
+			return most["memory"] != "0" && most["cpu"] != "0" && total["cpu"] != "0" && len(most) == 2 && len(total) == 1
+		}
+		return false
+	})
+	u.mustCtl(t, "cancel", "job", id)
+}
+
 func TestAJobThatNobodyCanEverRunIsRejected(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

@@ -53,11 +53,14 @@ func cagesName(l layout) string {
 func findCages(name string) cages {
 	var c cages
 	unified, memory := ownGroups()
-	if unified != "" {
-		at := filepath.Join(unified, name)
-		if err := os.Mkdir(at, 0o755); err == nil || errors.Is(err, os.ErrExist) {
-			c.unified = at
-			c.limits = enableMemory(unified) && enableMemory(at)
+	c.makeUnified(unified, name)
+	if above := delegated(unified); above != "" && !c.limits {
+		other := cages{}
+		if other.makeUnified(above, name); other.limits || c.unified == "" {
+			c, other = other, c
+		}
+		if other.unified != "" {
+			_ = unix.Rmdir(other.unified)
 		}
 	}
 	if memory != "" && !c.limits {
@@ -67,6 +70,32 @@ func findCages(name string) cages {
 		}
 	}
 	return c
+}
+
+// makeUnified makes the folder below a group of version 2.
+func (c *cages) makeUnified(group, name string) {
+	if group == "" {
+		return
+	}
+	at := filepath.Join(group, name)
+	if err := os.Mkdir(at, 0o755); err == nil || errors.Is(err, os.ErrExist) {
+		c.unified = at
+		c.limits = enableMemory(group) && enableMemory(at)
+	}
+}
+
+// delegated is the group above, if somebody has left that to us: a group of version 2
+// that has processes of its own, as ours has, cannot have groups with limits below
+// it. The mark is that of systemd, whose setting DelegateSubgroup makes such two
+// groups.
+func delegated(group string) string {
+	above := filepath.Dir(group)
+	mark := make([]byte, 8)
+	n, err := unix.Getxattr(above, "user.delegate", mark)
+	if group == "" || err != nil || string(mark[:n]) != "1" {
+		return ""
+	}
+	return above
 }
 
 // enableMemory lets the groups below a group limit memory.
@@ -249,7 +278,10 @@ func (c cages) features() string {
 		return "memory limits by control groups of version 2"
 	case c.memory != "":
 		return "memory limits by control groups of version 1"
+	case c.unified != "":
+		return fmt.Sprintf("memory limits are not enforced, only accounted: the groups below %s cannot limit memory, as that has processes of its own or was not given memory",
+			filepath.Dir(c.unified))
 	default:
-		return fmt.Sprintf("memory limits are not enforced, only accounted (no writable control group; unified: %t)", c.unified != "")
+		return "memory limits are not enforced, only accounted: no control group can be made"
 	}
 }

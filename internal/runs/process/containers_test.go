@@ -288,6 +288,10 @@ func TestAContainerIsKilledAtItsMemoryLimit(t *testing.T) {
 	c := shell("main", "x=0123456789abcdef; i=0; while [ $i -lt 24 ]; do x=$x$x; i=$((i+1)); done; echo done")
 	c.Resources = map[string]limits{"limits": {"memory": "64Mi"}}
 	run := started(t, r, pod{Containers: []container{c}}, 1)
+	// Where the tests are run for the sake of some control groups, it must be those.
+	if has := r.session.hello.Features; !strings.Contains(has, os.Getenv("ARMADA_TEST_GROUPS")) {
+		t.Errorf("the supervisor has %q, and was to have %q", has, os.Getenv("ARMADA_TEST_GROUPS"))
+	}
 	switch enforced := nodes[0].Labels[LabelMemoryLimits]; enforced {
 	case "enforced":
 		s := runstest.AwaitPhase(t, r, run, runs.Failed)

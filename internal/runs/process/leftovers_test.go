@@ -15,6 +15,8 @@ import (
 	"syscall"
 	"testing"
 
+	"golang.org/x/sys/unix"
+
 	"armada"
 	"armada/internal/runs"
 	"armada/internal/runs/runstest"
@@ -237,4 +239,57 @@ func TestWhatLivesInALeftGroupIsNotTakenForLitter(t *testing.T) {
 			t.Error(err)
 		}
 	}
+}
+
+// systemd starts a service that has Delegate and DelegateSubgroup in a group below
+// the one that it leaves to it.
+func TestControlGroupsAreMadeInTheGroupThatWasDelegated(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	above, own := delegatedGroups(t)
+	if own == "" {
+		return // nobody can make groups of version 2 here, so nobody can delegate any
+	}
+	o := limited("x=0123456789abcdef; i=0; while [ $i -lt 24 ]; do x=$x$x; i=$((i+1)); done").order(t, 1)
+	armadaIsKilledIn(t, []string{own}, w, o)
+	r := w.opened(t)
+	controllers, err := os.ReadFile(filepath.Join(above, "cgroup.controllers"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	groups := strings.Join(groupsOf(t, r.layout), " ")
+	if strings.Contains(string(controllers), "memory") {
+		if s := runstest.AwaitPhase(t, r, o.Run, runs.Failed); s.End.Cause != armada.CauseOutOfMemory {
+			t.Errorf("it ended so: %+v", s.End)
+		}
+		if !strings.Contains(groups, above+"/"+cagesName(r.layout)) || strings.Contains(groups, own+"/") {
+			t.Errorf("the groups are %q", groups)
+		}
+	} else if !strings.Contains(groups, own+"/"+cagesName(r.layout)) {
+		t.Errorf("no group above can limit memory, and the groups are %q", groups)
+	}
+	if err := r.Quit(context.Background()); err != nil {
+		runstest.StopAll(t, r)
+	}
+}
+
+// delegatedGroups makes a group of version 2 that is marked as delegated, and one
+// below it for who it is delegated to; empty where that cannot be.
+func delegatedGroups(t *testing.T) (above, own string) {
+	t.Helper()
+	unified, _ := ownGroups()
+	if unified == "" {
+		return "", ""
+	}
+	above = filepath.Join(unified, "armada-delegated-"+strconv.Itoa(os.Getpid()))
+	own = filepath.Join(above, "own")
+	if err := os.MkdirAll(own, 0o755); err != nil {
+		return "", ""
+	}
+	t.Cleanup(func() { eventually(t, "the delegated groups to go", func() bool { return removeGroup(above) }) })
+	enableMemory(unified)
+	if err := unix.Setxattr(above, "user.delegate", []byte("1"), 0); err != nil {
+		t.Fatal(err)
+	}
+	return above, own
 }

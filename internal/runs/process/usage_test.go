@@ -36,7 +36,7 @@ func usageOf(t *testing.T, r *Runtime, run armada.RunID, what string, will func(
 // spent is the time of processors in a sample.
 func spent(s runs.Sample) time.Duration { return time.Duration(float64(s.CPU) * s.Window.Seconds()) }
 
-// What is counted are all processes of all containers, orphans too.
+// What is counted are all processes of all containers.
 func TestTheUsageOfARunIsThatOfAllItsProcesses(t *testing.T) {
 	t.Parallel()
 	bothWays(t, func(t *testing.T, w *world) {
@@ -45,16 +45,13 @@ func TestTheUsageOfARunIsThatOfAllItsProcesses(t *testing.T) {
 		const holds = 32 << 20 // by doubling 16 bytes 21 times
 		hold := "x=0123456789abcdef; i=0; while [ $i -lt 21 ]; do x=$x$x; i=$((i+1)); done; echo holding; "
 		busy := started(t, r, pod{Containers: []container{
-			shell("below", "("+burn+") & wait"),
-			shell("orphan", "( ("+burn+") & ); exec sleep 1000"),
-			shell("holds", hold+"while :; do sleep 1000; done"),
+			shell("below", "while [ ! -e held ]; do sleep 0.01; done; ("+burn+") & wait"),
+			shell("holds", hold+"touch held; while :; do sleep 1000; done"),
 		}}, 1)
 		idle := started(t, r, pod{Containers: []container{shell("main", "exec sleep 1000")}}, 2)
 		runstest.AwaitLine(t, r, busy, "holding")
 		runstest.AwaitPhase(t, r, idle, runs.Running)
 
-		// However little this machine has to give, it gives something to each, and
-		// all of it to more than one when it has.
 		used := usageOf(t, r, busy, "a sample of memory and processors", func(s runs.Sample) bool { return s.Memory > holds && s.CPU > 0 })
 		if used.Memory > 8*holds {
 			t.Errorf("%d bytes are told of a run that holds %d and not much else", used.Memory, holds)

@@ -339,3 +339,17 @@ func BenchmarkBlockOf400Events(b *testing.B) {
 	}
 	b.ReportMetric(float64(len(buffer))/400, "bytes/event")
 }
+
+func TestTheTimeOfWhatWasToldBesideTransitionsIsKept(t *testing.T) {
+	t.Parallel()
+	for _, told := range []time.Time{{}, at.Add(time.Second)} {
+		job := armada.Job{ID: ulid, Version: 3, Transitioned: at, Told: told}
+		read := armada.Job{ID: ulid}
+		if err := DecodeLife(AppendLife(nil, &job, nil), &read, &armada.Run{}); err != nil {
+			t.Fatal(err)
+		}
+		if !read.Told.Equal(told) || read.Latest().Before(job.Latest()) {
+			t.Errorf("%v is read as %v", told, read.Told)
+		}
+	}
+}

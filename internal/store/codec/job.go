@@ -76,7 +76,7 @@ func readGang(f *fields, g *armada.Gang) {
 //
 // Fields: version 1, priority 2, transitioned 3, attempts 4, reason 5, wish 6
 // (kind 1, by 2, why 3, for 4, at 5), run 7 (see AppendRun), lessons 8 (returned
-// 1, retried 2, avoid 3 (repeated), memory's factor 4 and extra 5).
+// 1, retried 2, avoid 3 (repeated), memory's factor 4 and extra 5), told 9.
 func AppendLife(b []byte, job *armada.Job, run *armada.Run) []byte {
 	r := record(append(b, version))
 	r.int(1, job.Version)
@@ -99,6 +99,7 @@ func AppendLife(b []byte, job *armada.Job, run *armada.Run) []byte {
 	if l := job.Lessons; l != nil {
 		r.nested(8, func(r *record) { appendLessons(r, l) })
 	}
+	r.time(9, job.Told)
 	return r
 }
 
@@ -128,6 +129,8 @@ func DecodeLife(b []byte, job *armada.Job, run *armada.Run) error {
 		case 8:
 			job.Lessons = &armada.Lessons{}
 			f.nested(func(f *fields) { readLessons(f, job.Lessons) })
+		case 9:
+			job.Told = f.time()
 		}
 	}
 	return wrap("job's life", f.err)

@@ -69,7 +69,7 @@ func (d *imagined) sets(wanted func(queue, name string) bool) []Set {
 
 func (d *imagined) Sets(q SetFilter, limit int) ([]Set, error) {
 	sets := d.sets(func(queue, name string) bool {
-		return (q.Queues == nil || slices.Contains(q.Queues, queue)) && (q.Names == nil || slices.Contains(q.Names, name)) && strings.HasPrefix(name, q.Prefix)
+		return (q.Queues == nil || slices.Contains(q.Queues, queue)) && (q.Names == nil || slices.Contains(q.Names, name)) && strings.HasPrefix(name, q.Prefix) && strings.Contains(name, q.Contains)
 	})
 	return sets[:min(limit, len(sets))], nil
 }
@@ -253,7 +253,8 @@ func TestTheShortestWalkIsTaken(t *testing.T) {
 		"one that is not indexed":     {store.Query{Annotations: map[string]string{"other": "y"}}, []Kind{All}, 4000},
 		"one that is of late":         {store.Query{Annotations: map[string]string{"late": "7"}}, []Kind{Marked, All}, 3010},
 		"that in a job set":           {store.Query{JobSet: "set-0", Annotations: map[string]string{"late": "7"}}, []Kind{OfSets}, 1000},
-		"what contains":               {store.Query{Where: text(store.FieldJobSet, "", store.OpContains, "-3")}, []Kind{All}, 4000},
+		"what contains":               {store.Query{Where: text(store.FieldNamespace, "", store.OpContains, "-3")}, []Kind{All}, 4000},
+		"job sets that contain":       {store.Query{Where: text(store.FieldJobSet, "", store.OpContains, "-3")}, []Kind{OfSets}, 1000},
 		"a time":                      {store.Query{SubmittedAfter: at(100), SubmittedBefore: at(103)}, []Kind{All}, 3},
 		"an owner of the last minute": {store.Query{Owner: "owner-1", SubmittedAfter: at(3940)}, []Kind{Marked}, 2},
 	} {
@@ -504,6 +505,44 @@ func TestManyActiveJobsAreFoundByJobSetsIfThoseAreFew(t *testing.T) {
 			slices.Sort(d.taken)
 			if taken := slices.Compact(d.taken); !slices.Equal(taken, []Kind{c.takes}) || d.loaded > c.most {
 				t.Errorf("took %v and loaded %d, want %v and at most %d", taken, d.loaded, c.takes, c.most)
+			}
+		})
+	}
+}
+
+// Names of job sets are few where jobs are many: a text in them is looked for there.
+func TestATextInJobSetsIsLookedForInTheirNames(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		text string
+		sets int
+		most int // that may be loaded
+	}{
+		"in one of few":       {"set-3", 5, 1000/5 + 1},
+		"in none":             {"nowhere", 5, 0},
+		"in more than we ask": {"set", maxStreams + 1, 10_000},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			d := &imagined{}
+			for i := range max(1000, c.sets) {
+				job := armada.Job{ID: armada.JobID(fmt.Sprintf("%08d", i)), Number: int64(i + 1), Queue: "a", State: armada.JobSucceeded}
+				job.JobSet = armada.JobSet(fmt.Sprintf("set-%d", i%c.sets))
+				d.jobs = append(d.jobs, store.FullJob{Job: job})
+			}
+			s, err := newSearch(store.Query{Where: []store.Condition{{
+				Column: store.Column{Field: store.FieldJobSet}, Op: store.OpContains, Texts: []string{c.text},
+			}}}, armada.DefaultResourceTable())
+			if err != nil {
+				t.Fatal(err)
+			}
+			found := 0
+			done, err := s.run(t.Context(), d, "list", time.Minute, all, func(*store.FullJob) { found++ })
+			if want := len(d.numbers(everywhere, s.matches)); err != nil || !done || found != want {
+				t.Fatalf("found %d of %d, done %v, %v", found, want, done, err)
+			}
+			if d.loaded > c.most {
+				t.Errorf("loaded %d, want at most %d", d.loaded, c.most)
 			}
 		})
 	}

@@ -254,14 +254,20 @@ func (p *planner) bySetAndState() error {
 	return nil
 }
 
-// sets are the job sets that the query names, and whether they are known.
+// sets are the job sets that the query names, wholly or in part, and whether they are
+// known.
 func (p *planner) sets() ([]Set, bool, error) {
 	filter := SetFilter{Names: p.texts(store.FieldJobSet)}
 	if prefixes := p.on(store.Column{Field: store.FieldJobSet}, store.OpPrefix); len(prefixes) > 0 {
 		filter.Prefix = prefixes[0].Texts[0]
 	}
 	if filter.Names == nil && filter.Prefix == "" {
-		return nil, false, nil
+		// All names are read for this, which is less than to read the jobs of all sets.
+		parts := p.on(store.Column{Field: store.FieldJobSet}, store.OpContains)
+		if len(parts) == 0 || p.best.cost <= streamCost {
+			return nil, false, nil
+		}
+		filter.Contains = parts[0].Texts[0]
 	}
 	if filter.Names != nil {
 		filter.Prefix = ""

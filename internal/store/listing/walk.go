@@ -69,14 +69,15 @@ type Set struct {
 	Jobs        store.StateCounts
 }
 
-// SetFilter asks for job sets: by name or prefix of the name (all when both are
-// empty), of some queues (all when nil), with ids below a bound unless it is 0,
-// in the order of ids from the highest.
+// SetFilter asks for job sets: by name, by the beginning of the name or by a text in
+// it (all when these are empty), of some queues (all when nil), with ids below a
+// bound unless it is 0, in the order of ids from the highest.
 type SetFilter struct {
-	Queues []string
-	Names  []string
-	Prefix string
-	Before int64
+	Queues   []string
+	Names    []string
+	Prefix   string
+	Contains string
+	Before   int64
 }
 
 // Kind is how a walk is found.

@@ -128,6 +128,12 @@ func (v view) Sets(q listing.SetFilter, limit int) ([]listing.Set, error) {
 		}
 		add("s.name >= ? AND s.name < ?", q.Prefix, behind(q.Prefix))
 	}
+	if q.Contains != "" {
+		if strings.Contains(q.Contains, "\x00") {
+			return nil, nil
+		}
+		add("strpos(s.name, ?) > 0", q.Contains)
+	}
 	if q.Before != 0 {
 		add("s.id < ?", q.Before)
 	}

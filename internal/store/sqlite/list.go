@@ -102,6 +102,9 @@ func (v view) Sets(q listing.SetFilter, limit int) ([]listing.Set, error) {
 		// 0xff is no byte of UTF-8: it lies behind every continuation.
 		conditions, args = append(conditions, "s.name >= ? AND s.name < ? || x'ff'"), append(args, q.Prefix, q.Prefix)
 	}
+	if q.Contains != "" {
+		conditions, args = append(conditions, "instr(s.name, ?) > 0"), append(args, q.Contains)
+	}
 	if q.Before != 0 {
 		conditions, args = append(conditions, "s.id < ?"), append(args, q.Before)
 	}
