@@ -222,7 +222,7 @@ func readLines(from io.Reader, container string, since time.Time, visit func(run
 			if begins {
 				at, text = splitTime(text)
 			}
-			if !at.Before(since) && !(at.IsZero() && bytes.HasPrefix(text, lostLog)) {
+			if !at.Before(since) && (!at.IsZero() || !bytes.HasPrefix(text, lostLog)) {
 				if err := visit(runs.LogLine{Time: at, Container: container, Text: bytes.Clone(text)}); err != nil {
 					return err
 				}
