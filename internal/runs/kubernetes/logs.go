@@ -205,6 +205,10 @@ func (r *Runtime) container(ctx context.Context, pod *corev1.Pod, name string, q
 	return readLines(stream, name, q.Since, visit)
 }
 
+// lostLog is how a kubelet tells, in the place of a log and without a time, that it
+// has removed it: that of a sidecar's life before the latest, when that has ended.
+var lostLog = []byte("unable to retrieve container logs for ")
+
 // readLines reads lines that begin with their time, as Kubernetes writes them.
 // Longer ones than maxLine come in pieces.
 func readLines(from io.Reader, container string, since time.Time, visit func(runs.LogLine) error) error {
@@ -221,7 +225,7 @@ func readLines(from io.Reader, container string, since time.Time, visit func(run
 			if begins {
 				at, text = splitTime(text)
 			}
-			if !at.Before(since) {
+			if !at.Before(since) && (!at.IsZero() || !bytes.HasPrefix(text, lostLog)) {
 				if err := visit(runs.LogLine{Time: at, Container: container, Text: bytes.Clone(text)}); err != nil {
 					return err
 				}

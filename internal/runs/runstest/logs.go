@@ -158,6 +158,11 @@ func previousLogsAreThoseOfTheLifeBefore(t *testing.T, w World) {
 			t.Errorf("the last %d lines of the life before are %q", tail, got)
 		}
 	}
+	for _, line := range b.lines(o.Run, runs.LogQuery{}) {
+		if len(line.Text) == 0 {
+			t.Errorf("the log has a line that nobody printed: %+v", line)
+		}
+	}
 	if got := b.lines(o.Run, runs.LogQuery{Previous: true, Container: "another"}); len(got) != 0 {
 		t.Errorf("of another container there is %q", texts(got))
 	}

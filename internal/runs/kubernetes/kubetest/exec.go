@@ -51,7 +51,7 @@ func (n *Nodes) exec(w http.ResponseWriter, r *http.Request) {
 	terminal := query.Get("tty") == "1"
 	wanted := map[string]bool{corev1.StreamTypeError: true, corev1.StreamTypeResize: terminal}
 	for kind, asked := range map[string]string{corev1.StreamTypeStdin: "input", corev1.StreamTypeStdout: "output", corev1.StreamTypeStderr: "error"} {
-		wanted[kind] = query.Get(asked) == "1" && !(terminal && kind == corev1.StreamTypeStderr)
+		wanted[kind] = query.Get(asked) == "1" && (!terminal || kind != corev1.StreamTypeStderr)
 	}
 	opened := make(chan httpstream.Stream)
 	conn := spdy.NewResponseUpgrader().UpgradeResponse(w, r, func(s httpstream.Stream, replySent <-chan struct{}) error {
