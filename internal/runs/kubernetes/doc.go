@@ -23,10 +23,10 @@
 // status of a run from its pod, podOf (pod.go) makes a pod from an order, trouble
 // (trouble.go) tells what is wrong with a pod that does not get on. Around them
 // stand the caches that follow the cluster (watch.go), the runtime's methods
-// (runtime.go), one queue of runs to look at (observe.go), the rounds that look
-// for trouble and remove old pods (rounds.go), and logs (logs.go), of which the
-// ends are kept (archive.go) as long as there is room (keeping.go), in a folder
-// or in a bucket (shelf.go).
+// (runtime.go), what becomes of a pod whose end was told (letgo.go), one queue of
+// runs to look at (observe.go), the rounds that look for trouble and remove old
+// pods (rounds.go), and logs (logs.go), of which the ends are kept (archive.go)
+// as long as there is room (keeping.go), in a folder or in a bucket (shelf.go).
 //
 // It must never decide what runs, delete a pod that is not ours, or make a pod
 // without a lease's order. It is the only package beside internal/podspec that
