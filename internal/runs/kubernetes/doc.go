@@ -22,16 +22,15 @@
 // What a pod says is read by pure functions: [statusOf] (status.go) tells the
 // status of a run from its pod, podOf (pod.go) makes a pod from an order,
 // [troubleWith] (trouble.go) tells what is wrong with a pod that does not get on.
-// Around them stand the caches that follow the cluster (watch.go), the runtime's
-// methods (runtime.go; start.go makes the pods, objects.go what is beside them), one
-// queue of runs to look at (observe.go), the rounds that look for trouble and remove
-// old pods (rounds.go), and logs (logs.go), of which the ends are kept (archive.go)
+// Around them stand the caches that follow the cluster (watch.go) and the runtime's
+// methods (runtime.go): start.go makes the pods, objects.go what is beside them,
+// exec.go runs commands in them, and letgo.go is the end of one whose end was told.
+// One queue has the runs to look at (observe.go), the rounds look for trouble and
+// remove old pods (rounds.go), and logs (logs.go) have their ends kept (archive.go)
 // as long as there is room (keeping.go), in a folder or in a bucket (shelf.go).
-// Commands in containers go by the API server to the kubelet (exec.go); letgo.go is
-// the end of a pod that was told of.
 //
 // It must never decide what runs, touch a pod that is not ours, or make a pod
 // without a lease's order; but one of another executor that has ended gives its
-// name to the next run of its job (handover.go). It is the only package beside internal/podspec that
-// uses Kubernetes' types, and shows none of them.
+// name to the next run of its job (handover.go). It is the only package beside
+// internal/podspec that uses Kubernetes' types, and shows none of them.
 package kubernetes
