@@ -141,6 +141,7 @@ var commandLines = map[string]string{
 	"armadactl config current-context": "", // a name
 	"armadactl config use-context":     "", // silence
 	"armadactl docs":                   "", // files
+	"armadactl exec":                   "", // what its command writes
 }
 
 // fakeLines are those of the commands that armada up has no use for: they are run
