@@ -119,12 +119,12 @@ func TestACommandIsRunThroughWhicheverReplica(t *testing.T) {
 					client.Streams{Stdin: neverEnding(f), Stdout: write, Resize: sizes})
 				_ = write.CloseWithError(err)
 			}()
-			for _, want := range []string{"80 x 24\r\n", "132 x 50\r\n"} {
+			for _, want := range []string{"80x24\r\n", "132x50\r\n"} {
 				got := make([]byte, len(want))
 				if _, err := io.ReadFull(read, got); err != nil || string(got) != want {
 					f.Errorf("at %s the terminal is %q, %v; want %q", at, got, err, want)
 				}
-				if want == "80 x 24\r\n" {
+				if want == "80x24\r\n" {
 					sizes <- client.TerminalSize{Width: 132, Height: 50}
 				}
 			}

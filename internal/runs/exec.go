@@ -40,8 +40,8 @@ type TerminalSize struct{ Width, Height uint16 }
 
 // Streams connect a command with whoever gave it.
 type Streams struct {
-	Stdin  io.Reader // nil: there is no input; its end is the end of the command's
-	Stdout io.Writer
-	Stderr io.Writer           // not written to with a terminal
+	Stdin  io.Reader           // nil: there is no input; its end is the end of the command's
+	Stdout io.Writer           // nil: nobody reads it
+	Stderr io.Writer           // the same; not written to with a terminal
 	Resize <-chan TerminalSize // later sizes of the terminal; nil: there are none
 }

@@ -236,12 +236,12 @@ func TestATerminalIsTheCommandsAndIsGivenBack(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			console := u.sit(t, "exec", "-it", job, "--", "sizes")
-			console.shows("80 x 24\r\n")
+			console.shows("80x24\r\n")
 			if is := console.termios(); is.Lflag&(unix.ICANON|unix.ECHO|unix.ISIG) != 0 {
 				t.Errorf("the terminal keeps keys for itself: %+v", is)
 			}
 			console.resize(132, 50)
-			console.shows("132 x 50\r\n")
+			console.shows("132x50\r\n")
 			c.out(console)
 			if end := console.ends(); !c.end(end) {
 				t.Errorf("it ended with %v\n%s", end, console.shown)
@@ -254,7 +254,7 @@ func TestATerminalIsGivenBackWhenTheServerDies(t *testing.T) {
 	t.Parallel()
 	u, job := commanded(t)
 	console := u.sit(t, "exec", "-it", job, "--", "sizes")
-	console.shows("80 x 24\r\n")
+	console.shows("80x24\r\n")
 	u.kill()
 	if end := console.ends(); !end.Exited() || end.ExitStatus() != 4 {
 		t.Errorf("it ended with %v\n%s", end, console.shown)

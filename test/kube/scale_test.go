@@ -56,7 +56,7 @@ func TestThousandsOfPodsRunOnAThousandNodesOfTwoClusters(t *testing.T) {
 		jobs = append(jobs, h.submit("set", items...)...)
 	}
 	told := map[string]map[armada.EventKind]int{}
-	ctx, cancel := context.WithTimeout(t.Context(), 10*patience)
+	ctx, cancel := context.WithTimeout(t.Context(), max(10, time.Duration(count/500))*patience)
 	defer cancel()
 	states, err := h.client.Await(ctx, client.Stream{Queue: "q", JobSet: "set"}, jobs, func(m *api.EventStreamMessage) error {
 		head := client.Head(m.GetMessage())

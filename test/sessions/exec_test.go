@@ -239,7 +239,7 @@ func TestACommandOfATerminalIsToldItsSizes(t *testing.T) {
 		_, run := w.running(1)
 		p, _ := w.person()
 		wait := w.command(p, run, runs.Command{Args: []string{"sizes"}, Terminal: &runs.TerminalSize{Width: 80, Height: 24}})
-		for i, want := range []string{"80 x 24\r\n", "80 x 24\r\n100 x 30\r\n", "80 x 24\r\n100 x 30\r\n65535 x 1\r\n"} {
+		for i, want := range []string{"80x24\r\n", "80x24\r\n100x30\r\n", "80x24\r\n100x30\r\n65535x1\r\n"} {
 			w.until(want, func() bool { return p.text() == want })
 			p.resize([]uint32{100, 65535, 1}[i], []uint32{30, 1, 1}[i])
 		}
@@ -279,6 +279,7 @@ func TestACommandThatReadsNothingEndsWithWhoGaveItToo(t *testing.T) {
 		_, run := w.running(1)
 		p, leave := w.person()
 		wait := w.command(p, run, runs.Command{Args: []string{"sleep", "1000h"}})
+		p.input([]byte("read ahead"))
 		p.input([]byte("for nobody"))
 		leave()
 		if err := wait(); !errors.Is(err, context.Canceled) {

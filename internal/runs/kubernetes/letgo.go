@@ -37,7 +37,7 @@ func (r *Runtime) letGo(ctx context.Context, pod *corev1.Pod) error {
 	if err != nil || stays || removed(now) {
 		return err
 	}
-	if err := r.remove(ctx, now); err != nil { // the keeper tries again
+	if err := r.remove(ctx, now); err != nil && ctx.Err() == nil { // the keeper tries again
 		r.log.Warn("a forgotten pod could not be removed yet", "run", runOf(pod), "error", err)
 	}
 	return nil

@@ -74,12 +74,7 @@ func TestKubernetesIsARuntime(t *testing.T) {
 	runstest.Run(t, suiteWorld)
 }
 
-func TestKubernetesRunsCommands(t *testing.T) {
-	t.Parallel()
-	runstest.RunCommands(t, suiteWorld)
-}
-
-// suiteWorld is a world for the suites.
+// suiteWorld is a world for the suite.
 func suiteWorld(t *testing.T) runstest.World {
 	w := newWorld(t, 2)
 	return runstest.World{

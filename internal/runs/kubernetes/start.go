@@ -47,7 +47,9 @@ func (r *Runtime) Start(ctx context.Context, o runs.Order) error {
 		case certain(err):
 			return fmt.Errorf("making pod %s: %w", pod.Name, err)
 		}
-		r.log.Warn("it is not known whether a pod was made; asking again", "run", o.Run, "error", err)
+		if ctx.Err() == nil {
+			r.log.Warn("it is not known whether a pod was made; asking again", "run", o.Run, "error", err)
+		}
 		if err := sleep(ctx, pause); err != nil {
 			return fmt.Errorf("making pod %s: %w", pod.Name, err)
 		}

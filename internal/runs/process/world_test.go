@@ -220,11 +220,6 @@ func TestTheProcessFormPassesTheSuite(t *testing.T) {
 	runstest.Run(t, suiteWorld)
 }
 
-func TestTheProcessFormPassesTheSuiteOfCommands(t *testing.T) {
-	t.Parallel()
-	runstest.RunCommands(t, suiteWorld)
-}
-
 // suiteWorld is a world for the suite.
 func suiteWorld(t *testing.T) runstest.World {
 	w := newWorld(t)

@@ -1,5 +1,4 @@
-// Package runstest is the one suite that every form of internal/runs passes, and
-// the one that those pass that run commands.
+// Package runstest is the one suite that every form of internal/runs passes.
 //
 // A form tells by a [World] how it is opened and how it makes a [Job] true: the
 // suite speaks of what a run does, each form says it in its own way. It must
@@ -39,8 +38,10 @@ type World struct {
 	Outlives bool
 	// StartsAgain tells that there are containers which are started again.
 	StartsAgain bool
-	// Command is a command that does a deed beside a living run, for RunCommands.
+	// Command is a command that does a deed beside a living run.
 	Command func(Deed) []string
+	// Nameless tells that pods have one container, which answers to every name.
+	Nameless bool
 }
 
 // patience is how long anything may take on a busy machine.
@@ -83,10 +84,11 @@ func Run(t *testing.T, newWorld func(t *testing.T) World) {
 	} {
 		test.in(t, newWorld)
 	}
+	RunCommands(t, newWorld)
 }
 
-// RunCommands runs the suite of forms whose worlds have
-// commands.
+// RunCommands runs the part of the suite that is about commands, for a world whose
+// containers truly run.
 func RunCommands(t *testing.T, newWorld func(t *testing.T) World) {
 	for _, test := range commands {
 		test.in(t, newWorld)

@@ -2,10 +2,13 @@ package simulated
 
 import (
 	"bufio"
+	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -32,16 +35,20 @@ const (
 //	echo WORD...      prints the words, and warn does so on stderr
 //	cat               prints its input
 //	yes WORD          prints the word in lines, without end
+//	dots NUMBER       prints so many dots
 //	sleep DURATION    does nothing for that long, such as 1.5s
-//	sizes             prints the size of its terminal, and each later one, until its input ends
+//	sizes [NUMBER]    prints the size of its terminal, and later ones, so many in all or until its input ends
 //	exit CODE         ends with that code
 //
-// A command with a terminal prints \r\n, knows Ctrl-C and Ctrl-D and echoes nothing.
+// The argument ";" stands between commands that follow each other, up to the first
+// that does not end with 0. A terminal prints \r\n, knows Ctrl-C and Ctrl-D and echoes
+// nothing.
 var programs = map[string]func(*command) (int32, error){
 	"echo":  func(c *command) (int32, error) { return 0, c.print(c.Stdout, strings.Join(c.args, " ")) },
 	"warn":  func(c *command) (int32, error) { return 0, c.print(c.Stderr, strings.Join(c.args, " ")) },
 	"cat":   (*command).cat,
 	"yes":   (*command).yes,
+	"dots":  (*command).dots,
 	"sleep": (*command).sleep,
 	"sizes": (*command).sizes,
 	"exit":  (*command).exit,
@@ -51,7 +58,7 @@ var programs = map[string]func(*command) (int32, error){
 type command struct {
 	runs.Streams
 	ctx      context.Context //nolint:containedctx // a command lives as long as its context
-	args     []string
+	args     []string        // behind the program's name
 	terminal *runs.TerminalSize
 }
 
@@ -67,6 +74,10 @@ func (r *Runtime) Exec(ctx context.Context, run armada.RunID, c runs.Command, s 
 	case !running:
 		return 0, fmt.Errorf("run a command in run %s: %w", run, runs.ErrNotRunning)
 	}
+	if len(c.Args) == 0 || c.Args[0] == "" {
+		return 0, errors.New("args: must begin with a program")
+	}
+	s.Stdout, s.Stderr = cmp.Or[io.Writer](s.Stdout, io.Discard), cmp.Or[io.Writer](s.Stderr, io.Discard)
 	if c.Terminal != nil {
 		s.Stderr = s.Stdout
 	}
@@ -84,18 +95,17 @@ func (r *Runtime) Exec(ctx context.Context, run armada.RunID, c runs.Command, s 
 		case <-ctx.Done():
 		}
 	}()
-	played := &command{Streams: s, ctx: ctx, args: c.Args[1:], terminal: c.Terminal}
-	program, has := programs[c.Args[0]]
-	if !has {
-		return exitNoProgram, played.print(s.Stderr, c.Args[0]+": there is no such program")
-	}
+	input, feed := io.Pipe()
+	defer input.Close()
+	go pump(feed, s.Stdin, cancel)
+	s.Stdin = input
 	type end struct {
 		code int32
 		err  error
 	}
 	ended := make(chan end, 1)
 	go func() {
-		code, err := program(played)
+		code, err := play(&command{Streams: s, ctx: ctx, terminal: c.Terminal}, c.Args)
 		ended <- end{code, err}
 	}()
 	// A program that waits for input which does not come, or for somebody to read
@@ -112,6 +122,38 @@ func (r *Runtime) Exec(ctx context.Context, run armada.RunID, c runs.Command, s 
 		}
 		return 0, context.Cause(ctx)
 	}
+}
+
+// pump moves input to a command, and ends it when that fails. It is not waited for:
+// who gives input may never give any more.
+func pump(to *io.PipeWriter, from io.Reader, end context.CancelCauseFunc) {
+	if _, err := io.Copy(to, from); err != nil && !errors.Is(err, io.ErrClosedPipe) {
+		end(fmt.Errorf("the input of the command failed: %w", err))
+	}
+	_ = to.Close()
+}
+
+// play plays commands one after the other.
+func play(c *command, args []string) (int32, error) {
+	for len(args) > 0 {
+		one, rest := args, []string(nil)
+		if i := slices.Index(args, ";"); i >= 0 {
+			one, rest = args[:i], args[i+1:]
+		}
+		args = rest
+		if len(one) == 0 {
+			continue
+		}
+		program, has := programs[one[0]]
+		if !has {
+			return exitNoProgram, c.print(c.Stderr, one[0]+": there is no such program")
+		}
+		c.args = one[1:]
+		if code, err := program(c); err != nil || code != 0 {
+			return code, err
+		}
+	}
+	return 0, nil
 }
 
 var (
@@ -175,6 +217,20 @@ func (c *command) yes() (int32, error) {
 	return 0, context.Cause(c.ctx)
 }
 
+func (c *command) dots() (int32, error) {
+	left, err := strconv.Atoi(strings.Join(c.args, " "))
+	if err != nil || left < 0 {
+		return exitWrongUse, c.print(c.Stderr, "dots: there must be how many")
+	}
+	for piece := bytes.Repeat([]byte("."), 32<<10); left > 0; left -= len(piece) {
+		piece = piece[:min(left, len(piece))]
+		if _, err := c.Stdout.Write(piece); err != nil {
+			return 0, err
+		}
+	}
+	return 0, nil
+}
+
 func (c *command) sleep() (int32, error) {
 	d, err := time.ParseDuration(strings.Join(c.args, " "))
 	if err != nil {
@@ -204,11 +260,22 @@ func (c *command) sizes() (int32, error) {
 	if c.terminal == nil {
 		return 1, c.print(c.Stderr, "sizes: there is no terminal")
 	}
+	left, err := 0, error(nil)
+	if len(c.args) > 0 {
+		if left, err = strconv.Atoi(strings.Join(c.args, " ")); err != nil || left < 1 {
+			return exitWrongUse, c.print(c.Stderr, "sizes: there must be how many, or nothing")
+		}
+	}
 	ended := make(chan error, 1)
-	go func() { ended <- c.read(func([]byte) error { return nil }) }()
+	if left == 0 {
+		go func() { ended <- c.read(func([]byte) error { return nil }) }()
+	}
 	for size := *c.terminal; ; {
-		if err := c.print(c.Stdout, fmt.Sprintf("%d x %d", size.Width, size.Height)); err != nil {
+		if err := c.print(c.Stdout, fmt.Sprintf("%dx%d", size.Width, size.Height)); err != nil {
 			return 0, err
+		}
+		if left--; left == 0 {
+			return 0, nil
 		}
 		select {
 		case size = <-c.Resize:

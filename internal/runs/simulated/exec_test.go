@@ -51,7 +51,7 @@ func TestCommandsArePlayed(t *testing.T) {
 			"a nap that is none":     {args: []string{"sleep"}, code: 2, err: "sleep: time: invalid duration \"\"\n"},
 			"an exit code":           {args: []string{"exit", "255"}, code: 255},
 			"an exit code too large": {args: []string{"exit", "256"}, code: 2, err: "exit: the code must be from 0 to 255\n"},
-			"a size":                 {args: []string{"sizes"}, terminal: page, input: "\x04", out: "80 x 24\r\n"},
+			"a size":                 {args: []string{"sizes"}, terminal: page, input: "\x04", out: "80x24\r\n"},
 			"a size of nothing":      {args: []string{"sizes"}, code: 1, err: "sizes: there is no terminal\n"},
 			"what is not there":      {args: []string{"sh"}, code: 127, err: "sh: there is no such program\n"},
 		} {

@@ -48,8 +48,27 @@ func TestTheSimulatedFormPassesTheSuite(t *testing.T) {
 					o.Annotations[AnnotationStopDelay] = "2h"
 				}
 			},
+			Command:  commandOf,
+			Nameless: true,
 		}
 	})
+}
+
+// commandOf does a deed with what simulated containers have.
+func commandOf(d runstest.Deed) []string {
+	var args []string
+	add := func(is bool, command ...string) {
+		if is {
+			args = append(append(args, command...), ";")
+		}
+	}
+	add(d.Print != "", "echo", d.Print)
+	add(d.Complain != "", "warn", d.Complain)
+	add(d.Bulk > 0, "dots", fmt.Sprint(d.Bulk))
+	add(d.Echo, "cat")
+	add(d.Sizes, "sizes", "2")
+	add(d.Forever, "sleep", "1h")
+	return append(args, "exit", fmt.Sprint(d.ExitCode))
 }
 
 // order is the n-th order of a test, with annotations given in pairs.

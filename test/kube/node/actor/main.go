@@ -42,7 +42,7 @@ func main() {
 			code = 64
 		}
 		if code != 0 || verb == "exit" {
-			os.Exit(code) //nolint:forbidigo // this is a main function
+			os.Exit(code)
 		}
 	}
 }
