@@ -57,6 +57,7 @@ type Run struct {
 	Version int64
 	Pod     Pod
 	End     RunEnd // what is known of its end; while active only Debug may be told
+	Stuck   string // why its pod does not begin, as its executor last told; empty when it gets on
 	Polled  Polled // of runs of [Executor2020]
 	// Addresses are where its ports can be reached, host or host:port, by port;
 	// not to be changed.
@@ -72,7 +73,6 @@ type Polled struct {
 	Renewed   time.Time // the executor named it; calls that follow soon are not recorded
 	Done      time.Time // the executor has done with it, and has not told how it ended
 	Returned  time.Time // the executor has given it back, and has not told why
-	Stuck     string    // why its pod could not begin
 }
 
 // Latest is when the executor last told of the run, as far as it is recorded.

@@ -166,6 +166,9 @@ func events(r *report, pool string) []*armadaevents.EventSequence_Event {
 			JobRunRunning: &armadaevents.JobRunRunning{JobId: string(s.Job), RunId: string(s.Run), ResourceInfos: podInfo(s), Pool: pool},
 		}})
 	}
+	if r.stuck {
+		add(time.Time{}, stuck(s))
+	}
 	if r.reached {
 		add(s.Running, &armadaevents.EventSequence_Event{Event: &armadaevents.EventSequence_Event_StandaloneIngressInfo{StandaloneIngressInfo: addresses(s)}})
 	}
@@ -188,6 +191,13 @@ func addresses(s *runs.Status) *armadaevents.StandaloneIngressInfo {
 		info.IngressAddresses[int32(port)] = address
 	}
 	return info
+}
+
+// stuck tells why a run does not begin, or by an empty message that it gets on.
+func stuck(s *runs.Status) *armadaevents.EventSequence_Event {
+	return &armadaevents.EventSequence_Event{Event: &armadaevents.EventSequence_Event_JobRunStuck{
+		JobRunStuck: &armadaevents.JobRunStuck{JobId: string(s.Job), RunId: string(s.Run), Message: text(s.Stuck)},
+	}}
 }
 
 // utilisation tells what a run has used.

@@ -47,6 +47,7 @@ type entry struct {
 	status runs.Status    // as last told by the runtime, or by the agent itself
 	known  runs.Phase     // the latest phase that the server has acknowledged
 	told   bool           // the server has acknowledged the run's addresses
+	stuck  string         // why it does not begin, as the server has acknowledged
 	usage  *armada.Usage  // what it has used and the server does not know; nil for nothing
 
 	// returned tells that the run ends as a lease given back.
@@ -72,6 +73,7 @@ type report struct {
 	status   runs.Status
 	known    runs.Phase
 	reached  bool // the addresses are news
+	stuck    bool // why it does not begin is news
 	usage    *armada.Usage
 	returned *giveBack
 }
@@ -231,7 +233,7 @@ func (l *ledger) learn(statuses []runs.Status) {
 			continue
 		}
 		l.hand(e)
-		if e.status = statuses[i]; e.status.Phase > e.known || e.reached() {
+		if e.status = statuses[i]; e.status.Phase > e.known || e.reached() || e.stuckNews() {
 			l.news[run] = e
 		}
 	}
@@ -296,10 +298,14 @@ func (l *ledger) unreported(draining bool) []report {
 // reached tells whether the server is to be told where the run is reached.
 func (e *entry) reached() bool { return len(e.status.Addresses) > 0 && !e.told }
 
+// stuckNews tells whether the server is to be told why the run does not begin, or
+// that it gets on.
+func (e *entry) stuckNews() bool { return e.status.Phase == runs.Pending && e.status.Stuck != e.stuck }
+
 // report tells what the server does not know of the run. One that was stopped
 // for the lease has failed, as it would have when the server gave it up.
 func (e *entry) report() report {
-	r := report{status: e.status, known: e.known, reached: e.reached(), usage: e.usage, returned: e.returned}
+	r := report{status: e.status, known: e.known, reached: e.reached(), stuck: e.stuckNews(), usage: e.usage, returned: e.returned}
 	if e.returned == nil && e.status.GiveBack {
 		r.returned = &giveBack{reason: e.status.End.Reason, attempted: !e.status.Running.IsZero()}
 	}
@@ -325,7 +331,10 @@ func (l *ledger) acknowledged(r report) (forget bool) {
 	if e.usage == r.usage {
 		e.usage = nil
 	}
-	if e.status.Phase <= e.known && !e.reached() && e.usage == nil {
+	if r.stuck {
+		e.stuck = r.status.Stuck
+	}
+	if e.status.Phase <= e.known && !e.reached() && !e.stuckNews() && e.usage == nil {
 		delete(l.news, run)
 	}
 	if !r.status.Phase.Ended() {
@@ -395,7 +404,7 @@ func (l *ledger) newSession() {
 	l.request = 0
 	for run, e := range l.entries {
 		if e.known != 0 {
-			e.known, e.told = 0, false
+			e.known, e.told, e.stuck = 0, false, ""
 			l.news[run] = e
 		}
 	}

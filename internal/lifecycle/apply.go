@@ -159,6 +159,9 @@ func (s *Step) perform(r *Rule, c *Change, at time.Time) {
 	if r.Run != 0 {
 		run.State = r.Run
 		run.Version++
+		if r.Run >= armada.RunRunning {
+			run.Stuck = "" // it has begun, or is over
+		}
 		stamp(run, at)
 		if r.Run.Terminal() {
 			debug := run.End.Debug

@@ -31,7 +31,7 @@ const (
 	ReportUsage     // what the run used
 	ReportIngress   // where the run can be reached
 	ReportDebug     // what helps to find out how the run ends; of no use once the job has ended
-	ReportMark      // what passes between the server and an executor of 2020, see [Mark]
+	ReportMark      // what is noted of the run and is no part of its life, see [Mark]
 )
 
 var changeNames = [...]string{
@@ -110,8 +110,8 @@ type Change struct {
 	Addresses map[int32]string // ReportIngress
 }
 
-// Mark is what passes between the server and an executor of 2020 about a run
-// and changes no state; [armada.Polled] keeps it.
+// Mark is what is noted of a run and changes no state. All but the last pass between
+// the server and an executor of 2020, and [armada.Polled] keeps them.
 type Mark uint8
 
 // The marks.
@@ -120,7 +120,7 @@ const (
 	MarkRenewed                   // the executor holds it
 	MarkDone                      // the executor has done with it
 	MarkReturned                  // the executor gives it back, and will tell why
-	MarkStuck                     // its pod cannot begin; End.Reason says why
+	MarkStuck                     // its pod does not begin; End.Reason says why, or by being empty that it gets on
 )
 
 // Terms are the terms of a lease.

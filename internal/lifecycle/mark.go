@@ -9,7 +9,7 @@ import (
 // marked records a mark of a run that has not ended. It is no event: watchers
 // are told nothing, and the time of the job's latest event stays.
 func marked(job armada.Job, run armada.Run, c Change, now time.Time) Step {
-	p := run.Polled
+	p, stuck := run.Polled, run.Stuck
 	if wished := job.Wish.Kind != armada.WishNone; wished && (c.Mark == MarkDelivered || c.Mark == MarkRenewed) {
 		return Step{Verdict: Refused, Why: "the job is wished to end", Job: job, Run: run}
 	}
@@ -35,12 +35,12 @@ func marked(job armada.Job, run armada.Run, c Change, now time.Time) Step {
 			p.Returned = now
 		}
 	case MarkStuck:
-		p.Stuck = c.End.Reason
+		stuck = c.End.Reason
 	}
-	if p == run.Polled {
+	if p == run.Polled && stuck == run.Stuck {
 		return Step{Verdict: Already, Job: job, Run: run}
 	}
-	run.Polled = p
+	run.Polled, run.Stuck = p, stuck
 	run.Version++
 	job.Version++
 	return Step{Verdict: Applied, Job: job, Run: run}

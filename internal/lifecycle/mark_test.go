@@ -58,6 +58,26 @@ func TestMarksAreNoEvents(t *testing.T) {
 	}
 }
 
+func TestARunIsStuckUntilItGetsOnOrBegins(t *testing.T) {
+	t.Parallel()
+	why := func(text string) Change {
+		return Change{Kind: ReportMark, Mark: MarkStuck, End: armada.RunEnd{Reason: text}}
+	}
+	l := submitted().all(Lease, ReportPending).apply(why("no such image"))
+	if l.run.Stuck != "no such image" {
+		t.Errorf("it is stuck for %q", l.run.Stuck)
+	}
+	if l.apply(why("no such image")); l.verdict != Already {
+		t.Errorf("told again it is %v", l.verdict)
+	}
+	if l.apply(why("")); l.run.Stuck != "" || l.verdict != Applied {
+		t.Errorf("it gets on, and is stuck for %q", l.run.Stuck)
+	}
+	if l.apply(why("no such image")).all(ReportRunning); l.run.Stuck != "" || l.job.State != armada.JobRunning {
+		t.Errorf("it is %s, and stuck for %q", l.job.State, l.run.Stuck)
+	}
+}
+
 func TestAnExpiryForWantOfNewsIsRefusedWhenThereIsSome(t *testing.T) {
 	t.Parallel()
 	l := submitted().all(Lease)

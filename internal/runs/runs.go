@@ -137,6 +137,9 @@ type Status struct {
 	Ended    time.Time
 	End      armada.RunEnd // of an ended run
 	Stopping bool          // Stop was called and the run has not ended
+	// Stuck says why a pending run does not begin; empty when it gets on, or nobody
+	// knows.
+	Stuck string `json:",omitempty"`
 	// GiveBack tells of an ended run that it never began, through no fault of its
 	// job: its lease may be given back, and the job run elsewhere.
 	GiveBack bool `json:",omitempty"`

@@ -161,18 +161,22 @@ func (s *lookoutService) find(ctx context.Context, verb armada.Verb, id string) 
 	return full, nil
 }
 
-// waits says why those of the jobs that are queued wait.
+// waits says why those of the jobs that are queued wait, and why those that are
+// leased or pending do not begin, where their executors told.
 func (s *lookoutService) waits(ctx context.Context, jobs []store.FullJob) map[armada.JobID]string {
 	var queued []armada.Job
+	words := map[armada.JobID]string{}
 	for i := range jobs {
-		if jobs[i].Job.State == armada.JobQueued {
+		switch n := len(jobs[i].Runs); {
+		case jobs[i].Job.State == armada.JobQueued:
 			queued = append(queued, jobs[i].Job)
+		case n > 0 && jobs[i].Runs[n-1].Stuck != "":
+			words[jobs[i].Job.ID] = jobs[i].Runs[n-1].Stuck
 		}
 	}
 	if s.explains == nil || len(queued) == 0 {
-		return nil
+		return words
 	}
-	words := make(map[armada.JobID]string, len(queued))
 	for i, why := range s.explains.Waits(ctx, queued) {
 		words[queued[i].ID] = why
 	}

@@ -175,6 +175,7 @@ func reports() []*armadaevents.EventSequence_Event {
 		{Event: &armadaevents.EventSequence_Event_JobRunErrors{JobRunErrors: &armadaevents.JobRunErrors{JobId: j, RunId: r}}},
 		{Event: &armadaevents.EventSequence_Event_JobRunCancelled{JobRunCancelled: &armadaevents.JobRunCancelled{JobId: j, RunId: r, Reason: "asked to"}}},
 		{Event: &armadaevents.EventSequence_Event_JobRunOutcomeUnknown{JobRunOutcomeUnknown: &armadaevents.JobRunOutcomeUnknown{JobId: j, RunId: r, Message: "gone"}}},
+		{Event: &armadaevents.EventSequence_Event_JobRunStuck{JobRunStuck: &armadaevents.JobRunStuck{JobId: j, RunId: r, Message: "no such image"}}},
 		{Event: &armadaevents.EventSequence_Event_StandaloneIngressInfo{StandaloneIngressInfo: &armadaevents.StandaloneIngressInfo{
 			JobId: j, RunId: r, ObjectMeta: meta, NodeName: "n2", PodName: "armada-x-0", PodNamespace: "lab", IngressAddresses: map[int32]string{80: "h:1"},
 		}}},

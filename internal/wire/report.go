@@ -57,6 +57,10 @@ func Report(event *armadaevents.EventSequence_Event) (lifecycle.Change, bool) {
 		c.Kind = lifecycle.ReportUnknown
 		about(&c, e.JobRunOutcomeUnknown)
 		c.End.Reason = Text(e.JobRunOutcomeUnknown.GetMessage())
+	case *armadaevents.EventSequence_Event_JobRunStuck:
+		c.Kind, c.Mark = lifecycle.ReportMark, lifecycle.MarkStuck
+		about(&c, e.JobRunStuck)
+		c.End.Reason = Text(e.JobRunStuck.GetMessage())
 	case *armadaevents.EventSequence_Event_StandaloneIngressInfo:
 		ingress(&c, e.StandaloneIngressInfo)
 	case *armadaevents.EventSequence_Event_ResourceUtilisation:

@@ -1,6 +1,7 @@
 package kube_test
 
 import (
+	"fmt"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -119,6 +120,29 @@ func TestWhatNeverRanRunsElsewhereAsAPodOfTheSameName(t *testing.T) {
 	if back := s.Last(t, jobs[0], armada.EventLeaseReturned).GetLeaseReturned(); !strings.Contains(back.GetReason(), "OutOfcpu") || back.GetRunAttempted() {
 		t.Errorf("the lease is given back as %v", back)
 	}
+}
+
+func TestAJobWhosePodDoesNotBeginSaysWhyMeanwhile(t *testing.T) {
+	t.Parallel()
+	h, nodes := newHouse(t), kubetest.NewNodes(t, 1)
+	h.executor(nodes)
+	jobs := h.submit("set", item(nodes.Namespace, map[string]string{kubetest.Waits: "ErrImagePull"}))
+	var last string
+	h.await("the job to say why it does not begin", func() bool {
+		job, err := h.client.Job(t.Context(), jobs[0])
+		if err != nil {
+			t.Fatal(err)
+		}
+		last = fmt.Sprintf("%v: %s", job.GetState(), job.GetReason())
+		return job.GetState() == api.JobState_PENDING && job.GetReason() != ""
+	})
+	if want := "PENDING: container main does not begin: ErrImagePull: told to"; last != want {
+		t.Errorf("it says %q, want %q", last, want)
+	}
+	if _, err := h.client.Cancel(t.Context(), "q", "set", jobs, "seen"); err != nil {
+		t.Fatal(err)
+	}
+	h.ended("set", jobs...)
 }
 
 func TestAFailedJobTellsTheEventsOfItsPod(t *testing.T) {

@@ -140,6 +140,9 @@ func (r *Runtime) look(ctx context.Context, run armada.RunID) error {
 // was reached once.
 func onwards(before, s runs.Status) runs.Status {
 	s.Phase = max(s.Phase, before.Phase)
+	if s.Phase > runs.Pending {
+		s.Stuck = ""
+	}
 	s.Stopping = s.Stopping || before.Stopping && !s.Phase.Ended()
 	if !before.Pending.IsZero() {
 		s.Pending = before.Pending
@@ -154,7 +157,7 @@ func onwards(before, s runs.Status) runs.Status {
 }
 
 func same(a, b runs.Status) bool {
-	return a.Phase == b.Phase && a.Stopping == b.Stopping && a.Node == b.Node && len(a.Addresses) == len(b.Addresses) && a.Pod == b.Pod
+	return a.Phase == b.Phase && a.Stopping == b.Stopping && a.Node == b.Node && a.Stuck == b.Stuck && len(a.Addresses) == len(b.Addresses) && a.Pod == b.Pod
 }
 
 // finish completes the end of a run with what only the cluster can tell, and

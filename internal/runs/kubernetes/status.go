@@ -39,6 +39,9 @@ func statusOf(pod *corev1.Pod, seen time.Time) runs.Status {
 	v := verdictOn(pod)
 	if !over(pod) {
 		s.Stopping = v != nil && v.Phase == runs.Stopped
+		if s.Phase == runs.Pending && pod.DeletionTimestamp == nil {
+			s.Stuck = stuck(pod)
+		}
 		return s
 	}
 	s.Ended = later(later(exact(lastEnd(pod), seen), s.Running), s.Pending)

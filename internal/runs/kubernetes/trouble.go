@@ -112,7 +112,7 @@ func startTrouble(c *Config, pod *corev1.Pod, events func() []corev1.Event, now 
 				continue
 			}
 			if waited > rule.Grace {
-				return giveUp(rule.Action, now, fmt.Sprintf("container %s does not begin: %s", status.Name, words(w.Reason, w.Message)))
+				return giveUp(rule.Action, now, notBegins(&status))
 			}
 			break
 		}
@@ -130,6 +130,31 @@ func startTrouble(c *Config, pod *corev1.Pod, events func() []corev1.Event, now 
 		return giveUp(ActionRetry, now, fmt.Sprintf("nothing was heard of the pod since it was placed on node %s", pod.Spec.NodeName))
 	}
 	return nil
+}
+
+// stuck says why a pod does not begin, as far as the cluster tells; empty when it
+// gets on.
+func stuck(pod *corev1.Pod) string {
+	if _, placed := scheduledAt(pod); !placed {
+		if why := unplaced(pod); why != "" {
+			return "the cluster does not place the pod on its node: " + why
+		}
+		return ""
+	}
+	for _, statuses := range [][]corev1.ContainerStatus{pod.Status.InitContainerStatuses, pod.Status.ContainerStatuses} {
+		for i := range statuses {
+			w := statuses[i].State.Waiting
+			if w != nil && w.Reason != "" && w.Reason != "ContainerCreating" && w.Reason != "PodInitializing" {
+				return notBegins(&statuses[i])
+			}
+		}
+	}
+	return ""
+}
+
+// notBegins says of a container that waits why it does.
+func notBegins(s *corev1.ContainerStatus) string {
+	return fmt.Sprintf("container %s does not begin: %s", s.Name, words(s.State.Waiting.Reason, s.State.Waiting.Message))
 }
 
 func eventTrouble(c *Config, events func() []corev1.Event, waited time.Duration, now time.Time) *cure {

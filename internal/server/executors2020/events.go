@@ -86,13 +86,13 @@ func (s *Service) attribute(r *wire.Report2020, full *store.FullJob) bool {
 	switch c.Kind {
 	case lifecycle.ReportReturned:
 		c.MaxAttempts, c.Attempted = s.config.MaxAttempts, !run.Started.IsZero()
-		c.End.Reason = cmp.Or(with(c.End.Reason, run.Polled.Stuck), "the executor gave the lease back")
+		c.End.Reason = cmp.Or(with(c.End.Reason, run.Stuck), "the executor gave the lease back")
 		// Without a lease that was given back it is about an earlier one.
 		return !run.Polled.Returned.IsZero()
 	case lifecycle.ReportFailed:
-		c.End.Reason = with(c.End.Reason, run.Polled.Stuck)
+		c.End.Reason = with(c.End.Reason, run.Stuck)
 	case lifecycle.ReportMark:
-		run.Polled.Stuck = c.End.Reason
+		run.Stuck = c.End.Reason
 	default:
 	}
 	return true

@@ -42,7 +42,7 @@ func (s *Service) untidy(j *store.JobAndRun) (lifecycle.Change, bool) {
 	case !p.Returned.IsZero() && time.Since(p.Returned) > reasonTime:
 		return lifecycle.Change{
 			Kind: lifecycle.ReportReturned, MaxAttempts: s.config.MaxAttempts,
-			End: armada.RunEnd{Reason: cmp.Or(p.Stuck, "the executor gave the lease back and did not tell why")},
+			End: armada.RunEnd{Reason: cmp.Or(j.Run.Stuck, "the executor gave the lease back and did not tell why")},
 		}, true
 	case j.Run.State != armada.RunLeased || !p.Delivered.IsZero():
 		return lifecycle.Change{}, false

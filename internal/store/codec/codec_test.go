@@ -28,7 +28,7 @@ var (
 	pod      = armada.Pod{Name: "armada-x", Namespace: "space", KubernetesID: "uid", Number: 1}
 	theEnd   = armada.RunEnd{Cause: armada.CauseOutOfMemory, Reason: "r", Category: "c", Subcategory: "s", Debug: "d", Containers: []armada.ContainerEnd{{Name: "main", ExitCode: -9, Cause: armada.CauseEvicted, Reason: "x", Message: "m"}}}
 	aRun     = armada.Run{ID: armada.NewRunID(ulid, 2), Job: ulid, Attempt: 2, Executor: "east", Node: "n1", Pool: "p", After: []armada.RunID{"v-1", ""}, Away: "gpu", Addresses: map[int32]string{80: "h:1", 443: "h"}, State: armada.RunFailed, Version: 5, Pod: pod, End: theEnd, Leased: at, Pending: at.Add(1e6), Started: at.Add(2e6), Finished: at.Add(3e6)}
-	polled   = armada.Run{ID: armada.NewRunID(ulid, 1), Job: ulid, Attempt: 1, Polled: armada.Polled{Delivered: at, Renewed: at.Add(1e6), Done: at.Add(2e6), Returned: at.Add(3e6), Stuck: "no such image"}}
+	polled   = armada.Run{ID: armada.NewRunID(ulid, 1), Job: ulid, Attempt: 1, Polled: armada.Polled{Delivered: at, Renewed: at.Add(1e6), Done: at.Add(2e6), Returned: at.Add(3e6)}, Stuck: "no such image"}
 	aJob     = armada.Job{ID: ulid, Owner: "alice", Groups: []string{"g", ""}, ClientID: "mine", Priority: 7, Gang: armada.Gang{ID: "g", Cardinality: 3, UniformityLabel: "rack", FailFast: true}, Version: 9, Wish: armada.Wish{Kind: armada.WishPreempt, By: "b", Why: "w", For: "j", At: at}, Attempts: 2, Reason: "over", Transitioned: at}
 	taught   = armada.Job{ID: ulid, Lessons: &armada.Lessons{Returned: 1, Retried: 2, Avoid: []string{"n1", ""}, Memory: armada.MemoryGrowth{Factor: 1.5, Extra: 1 << 30}}}
 	policy   = armada.RetryPolicy{Name: "p", Limit: 3, Default: armada.RetryFail, Rules: []armada.RetryRule{{Action: armada.RetryAgain, Category: "c", Subcategory: "s", ExitCodes: []int32{3}, Conditions: []armada.RetryCondition{armada.RetryOnEvicted}, Message: "m", AvoidNode: true, Memory: armada.MemoryGrowth{Factor: 1.5, Extra: 7}}}}
@@ -98,7 +98,7 @@ func forms() []form {
 		}},
 		{"details", func() []byte { return AppendDetails(nil, &details) }, details, func(b []byte) (any, error) { return DecodeDetails(b) }},
 		{"run", func() []byte { return AppendRun(nil, &aRun) }, aRun, func(b []byte) (any, error) { return DecodeRun(b, ulid) }},
-		{"polled", func() []byte { return AppendRun(nil, &polled) }, polled, func(b []byte) (any, error) { return DecodeRun(b, ulid) }},
+		{"stuck", func() []byte { return AppendRun(nil, &polled) }, polled, func(b []byte) (any, error) { return DecodeRun(b, ulid) }},
 		{"more", func() []byte { return AppendRequirements(nil, table, &armada.Requirements{MoreThanPod: true}) }, &armada.Requirements{MoreThanPod: true}, func(b []byte) (any, error) { return DecodeRequirements(b, table) }},
 		{"podsonly", func() []byte { return AppendKinds(nil, table, podsOnly) }, podsOnly, func(b []byte) (any, error) { return DecodeKinds(b, table) }},
 		{"requirements", func() []byte { return AppendRequirements(nil, table, &needs) }, &needs, func(b []byte) (any, error) { return DecodeRequirements(b, table) }},
@@ -155,6 +155,26 @@ func TestBytesOfOldVersionsAreStillRead(t *testing.T) {
 		if diff := cmp.Diff(f.want, got); diff != "" {
 			t.Errorf("%s (-written +read):\n%s", path, diff)
 		}
+	}
+}
+
+// Why a run does not begin once stood among what is known of runs of executors of 2020.
+func TestWhyARunIsStuckIsReadFromWhereItOnceStood(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile(filepath.Join("testdata", "polled.v1.hex"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	golden, err := hex.DecodeString(strings.TrimSpace(string(text)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := DecodeRun(golden, ulid)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(polled, got); diff != "" {
+		t.Errorf("-written +read:\n%s", diff)
 	}
 }
 

@@ -49,10 +49,10 @@ func appendRun(r *record, run *armada.Run) {
 			r.time(2, p.Renewed)
 			r.time(3, p.Done)
 			r.time(4, p.Returned)
-			r.string(5, p.Stuck)
 		})
 	}
 	appendAddresses(r, 17, run.Addresses)
+	r.string(18, run.Stuck)
 }
 
 // DecodeRun reads what AppendRun wrote of a run of the job.
@@ -102,9 +102,11 @@ func readRun(f *fields, job armada.JobID, run *armada.Run) {
 		case 15:
 			run.Away = f.str()
 		case 16:
-			f.nested(func(f *fields) { readPolled(f, &run.Polled) })
+			f.nested(func(f *fields) { readPolled(f, run) })
 		case 17:
 			readAddress(f, &run.Addresses)
+		case 18:
+			run.Stuck = f.str()
 		}
 	}
 	if !named {
@@ -112,7 +114,8 @@ func readRun(f *fields, job armada.JobID, run *armada.Run) {
 	}
 }
 
-func readPolled(f *fields, p *armada.Polled) {
+func readPolled(f *fields, run *armada.Run) {
+	p := &run.Polled
 	for f.next() {
 		switch f.number {
 		case 1:
@@ -123,8 +126,8 @@ func readPolled(f *fields, p *armada.Polled) {
 			p.Done = f.time()
 		case 4:
 			p.Returned = f.time()
-		case 5:
-			p.Stuck = f.str()
+		case 5: // where it was written before it had a field of its own
+			run.Stuck = f.str()
 		}
 	}
 }

@@ -3464,6 +3464,70 @@ func (x *JobRunCancelled) GetRequestor() string {
 	return ""
 }
 
+// The pod of a run does not begin, and may yet.
+type JobRunStuck struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The job's id, a ULID in lower case.
+	JobId string `protobuf:"bytes,1,opt,name=job_id,json=jobId" json:"job_id,omitempty"`
+	// The run: one attempt of the job.
+	RunId string `protobuf:"bytes,2,opt,name=run_id,json=runId" json:"run_id,omitempty"`
+	// For people: why. Empty says that it gets on.
+	Message       string `protobuf:"bytes,3,opt,name=message" json:"message,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *JobRunStuck) Reset() {
+	*x = JobRunStuck{}
+	mi := &file_pkg_api_armadaevents_events_proto_msgTypes[46]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *JobRunStuck) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*JobRunStuck) ProtoMessage() {}
+
+func (x *JobRunStuck) ProtoReflect() protoreflect.Message {
+	mi := &file_pkg_api_armadaevents_events_proto_msgTypes[46]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use JobRunStuck.ProtoReflect.Descriptor instead.
+func (*JobRunStuck) Descriptor() ([]byte, []int) {
+	return file_pkg_api_armadaevents_events_proto_rawDescGZIP(), []int{46}
+}
+
+func (x *JobRunStuck) GetJobId() string {
+	if x != nil {
+		return x.JobId
+	}
+	return ""
+}
+
+func (x *JobRunStuck) GetRunId() string {
+	if x != nil {
+		return x.RunId
+	}
+	return ""
+}
+
+func (x *JobRunStuck) GetMessage() string {
+	if x != nil {
+		return x.Message
+	}
+	return ""
+}
+
 // What an executor knew of a pod that it stopped.
 type JobRunTerminatedDebugInfo struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -3479,7 +3543,7 @@ type JobRunTerminatedDebugInfo struct {
 
 func (x *JobRunTerminatedDebugInfo) Reset() {
 	*x = JobRunTerminatedDebugInfo{}
-	mi := &file_pkg_api_armadaevents_events_proto_msgTypes[46]
+	mi := &file_pkg_api_armadaevents_events_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3491,7 +3555,7 @@ func (x *JobRunTerminatedDebugInfo) String() string {
 func (*JobRunTerminatedDebugInfo) ProtoMessage() {}
 
 func (x *JobRunTerminatedDebugInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_pkg_api_armadaevents_events_proto_msgTypes[46]
+	mi := &file_pkg_api_armadaevents_events_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3504,7 +3568,7 @@ func (x *JobRunTerminatedDebugInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JobRunTerminatedDebugInfo.ProtoReflect.Descriptor instead.
 func (*JobRunTerminatedDebugInfo) Descriptor() ([]byte, []int) {
-	return file_pkg_api_armadaevents_events_proto_rawDescGZIP(), []int{46}
+	return file_pkg_api_armadaevents_events_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *JobRunTerminatedDebugInfo) GetJobId() string {
@@ -3544,7 +3608,7 @@ type JobRunOutcomeUnknown struct {
 
 func (x *JobRunOutcomeUnknown) Reset() {
 	*x = JobRunOutcomeUnknown{}
-	mi := &file_pkg_api_armadaevents_events_proto_msgTypes[47]
+	mi := &file_pkg_api_armadaevents_events_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3556,7 +3620,7 @@ func (x *JobRunOutcomeUnknown) String() string {
 func (*JobRunOutcomeUnknown) ProtoMessage() {}
 
 func (x *JobRunOutcomeUnknown) ProtoReflect() protoreflect.Message {
-	mi := &file_pkg_api_armadaevents_events_proto_msgTypes[47]
+	mi := &file_pkg_api_armadaevents_events_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3569,7 +3633,7 @@ func (x *JobRunOutcomeUnknown) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JobRunOutcomeUnknown.ProtoReflect.Descriptor instead.
 func (*JobRunOutcomeUnknown) Descriptor() ([]byte, []int) {
-	return file_pkg_api_armadaevents_events_proto_rawDescGZIP(), []int{47}
+	return file_pkg_api_armadaevents_events_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *JobRunOutcomeUnknown) GetJobId() string {
@@ -3626,6 +3690,7 @@ type EventSequence_Event struct {
 	//	*EventSequence_Event_JobValidated
 	//	*EventSequence_Event_JobRunTerminatedDebugInfo
 	//	*EventSequence_Event_JobRunOutcomeUnknown
+	//	*EventSequence_Event_JobRunStuck
 	Event isEventSequence_Event_Event `protobuf_oneof:"event"`
 	// When, by the clock of whoever made it.
 	Created       *timestamppb.Timestamp `protobuf:"bytes,18,opt,name=created" json:"created,omitempty"`
@@ -3635,7 +3700,7 @@ type EventSequence_Event struct {
 
 func (x *EventSequence_Event) Reset() {
 	*x = EventSequence_Event{}
-	mi := &file_pkg_api_armadaevents_events_proto_msgTypes[48]
+	mi := &file_pkg_api_armadaevents_events_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3647,7 +3712,7 @@ func (x *EventSequence_Event) String() string {
 func (*EventSequence_Event) ProtoMessage() {}
 
 func (x *EventSequence_Event) ProtoReflect() protoreflect.Message {
-	mi := &file_pkg_api_armadaevents_events_proto_msgTypes[48]
+	mi := &file_pkg_api_armadaevents_events_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3895,6 +3960,15 @@ func (x *EventSequence_Event) GetJobRunOutcomeUnknown() *JobRunOutcomeUnknown {
 	return nil
 }
 
+func (x *EventSequence_Event) GetJobRunStuck() *JobRunStuck {
+	if x != nil {
+		if x, ok := x.Event.(*EventSequence_Event_JobRunStuck); ok {
+			return x.JobRunStuck
+		}
+	}
+	return nil
+}
+
 func (x *EventSequence_Event) GetCreated() *timestamppb.Timestamp {
 	if x != nil {
 		return x.Created
@@ -4007,6 +4081,11 @@ type EventSequence_Event_JobRunOutcomeUnknown struct {
 	JobRunOutcomeUnknown *JobRunOutcomeUnknown `protobuf:"bytes,1000,opt,name=jobRunOutcomeUnknown,oneof"`
 }
 
+type EventSequence_Event_JobRunStuck struct {
+	// Likewise.
+	JobRunStuck *JobRunStuck `protobuf:"bytes,1001,opt,name=jobRunStuck,oneof"`
+}
+
 func (*EventSequence_Event_SubmitJob) isEventSequence_Event_Event() {}
 
 func (*EventSequence_Event_ReprioritiseJob) isEventSequence_Event_Event() {}
@@ -4057,18 +4136,20 @@ func (*EventSequence_Event_JobRunTerminatedDebugInfo) isEventSequence_Event_Even
 
 func (*EventSequence_Event_JobRunOutcomeUnknown) isEventSequence_Event_Event() {}
 
+func (*EventSequence_Event_JobRunStuck) isEventSequence_Event_Event() {}
+
 var File_pkg_api_armadaevents_events_proto protoreflect.FileDescriptor
 
 const file_pkg_api_armadaevents_events_proto_rawDesc = "" +
 	"\n" +
-	"!pkg/api/armadaevents/events.proto\x12\farmadaevents\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\"k8s.io/api/core/v1/generated.proto\x1a(k8s.io/api/networking/v1/generated.proto\x1a4k8s.io/apimachinery/pkg/api/resource/generated.proto\x1a&pkg/api/schedulerobjects/objects.proto\"\xd9\x10\n" +
+	"!pkg/api/armadaevents/events.proto\x12\farmadaevents\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\"k8s.io/api/core/v1/generated.proto\x1a(k8s.io/api/networking/v1/generated.proto\x1a4k8s.io/apimachinery/pkg/api/resource/generated.proto\x1a&pkg/api/schedulerobjects/objects.proto\"\x99\x11\n" +
 	"\rEventSequence\x12\x14\n" +
 	"\x05queue\x18\x01 \x01(\tR\x05queue\x12 \n" +
 	"\fjob_set_name\x18\x02 \x01(\tR\n" +
 	"jobSetName\x12\x17\n" +
 	"\auser_id\x18\x03 \x01(\tR\x06userId\x12\x16\n" +
 	"\x06groups\x18\x04 \x03(\tR\x06groups\x129\n" +
-	"\x06events\x18\x05 \x03(\v2!.armadaevents.EventSequence.EventR\x06events\x1a\xa3\x0f\n" +
+	"\x06events\x18\x05 \x03(\v2!.armadaevents.EventSequence.EventR\x06events\x1a\xe3\x0f\n" +
 	"\x05Event\x127\n" +
 	"\tsubmitJob\x18\x01 \x01(\v2\x17.armadaevents.SubmitJobH\x00R\tsubmitJob\x12I\n" +
 	"\x0freprioritiseJob\x18\x02 \x01(\v2\x1d.armadaevents.ReprioritiseJobH\x00R\x0freprioritiseJob\x12R\n" +
@@ -4095,7 +4176,8 @@ const file_pkg_api_armadaevents_events_proto_rawDesc = "" +
 	"\x0fjobRunCancelled\x18\x18 \x01(\v2\x1d.armadaevents.JobRunCancelledH\x00R\x0fjobRunCancelled\x12@\n" +
 	"\fjobValidated\x18\x19 \x01(\v2\x1a.armadaevents.JobValidatedH\x00R\fjobValidated\x12g\n" +
 	"\x19jobRunTerminatedDebugInfo\x18\x1a \x01(\v2'.armadaevents.JobRunTerminatedDebugInfoH\x00R\x19jobRunTerminatedDebugInfo\x12Y\n" +
-	"\x14jobRunOutcomeUnknown\x18\xe8\a \x01(\v2\".armadaevents.JobRunOutcomeUnknownH\x00R\x14jobRunOutcomeUnknown\x124\n" +
+	"\x14jobRunOutcomeUnknown\x18\xe8\a \x01(\v2\".armadaevents.JobRunOutcomeUnknownH\x00R\x14jobRunOutcomeUnknown\x12>\n" +
+	"\vjobRunStuck\x18\xe9\a \x01(\v2\x19.armadaevents.JobRunStuckH\x00R\vjobRunStuck\x124\n" +
 	"\acreated\x18\x12 \x01(\v2\x1a.google.protobuf.TimestampR\acreatedB\a\n" +
 	"\x05event\"\xe8\x06\n" +
 	"\x13ResourceUtilisation\x12I\n" +
@@ -4360,7 +4442,11 @@ const file_pkg_api_armadaevents_events_proto_rawDesc = "" +
 	"\x06job_id\x18\x03 \x01(\tR\x05jobId\x12\x15\n" +
 	"\x06run_id\x18\x04 \x01(\tR\x05runId\x12\x16\n" +
 	"\x06reason\x18\x05 \x01(\tR\x06reason\x12\x1c\n" +
-	"\trequestor\x18\x06 \x01(\tR\trequestorJ\x04\b\x01\x10\x02J\x04\b\x02\x10\x03\"m\n" +
+	"\trequestor\x18\x06 \x01(\tR\trequestorJ\x04\b\x01\x10\x02J\x04\b\x02\x10\x03\"U\n" +
+	"\vJobRunStuck\x12\x15\n" +
+	"\x06job_id\x18\x01 \x01(\tR\x05jobId\x12\x15\n" +
+	"\x06run_id\x18\x02 \x01(\tR\x05runId\x12\x18\n" +
+	"\amessage\x18\x03 \x01(\tR\amessage\"m\n" +
 	"\x19JobRunTerminatedDebugInfo\x12\x15\n" +
 	"\x06job_id\x18\x01 \x01(\tR\x05jobId\x12\x15\n" +
 	"\x06run_id\x18\x02 \x01(\tR\x05runId\x12\"\n" +
@@ -4394,7 +4480,7 @@ func file_pkg_api_armadaevents_events_proto_rawDescGZIP() []byte {
 }
 
 var file_pkg_api_armadaevents_events_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_pkg_api_armadaevents_events_proto_msgTypes = make([]protoimpl.MessageInfo, 56)
+var file_pkg_api_armadaevents_events_proto_msgTypes = make([]protoimpl.MessageInfo, 57)
 var file_pkg_api_armadaevents_events_proto_goTypes = []any{
 	(JobState)(0),                              // 0: armadaevents.JobState
 	(KubernetesReason)(0),                      // 1: armadaevents.KubernetesReason
@@ -4444,31 +4530,32 @@ var file_pkg_api_armadaevents_events_proto_goTypes = []any{
 	(*JobPreemptionRequested)(nil),             // 45: armadaevents.JobPreemptionRequested
 	(*JobValidated)(nil),                       // 46: armadaevents.JobValidated
 	(*JobRunCancelled)(nil),                    // 47: armadaevents.JobRunCancelled
-	(*JobRunTerminatedDebugInfo)(nil),          // 48: armadaevents.JobRunTerminatedDebugInfo
-	(*JobRunOutcomeUnknown)(nil),               // 49: armadaevents.JobRunOutcomeUnknown
-	(*EventSequence_Event)(nil),                // 50: armadaevents.EventSequence.Event
-	nil,                                        // 51: armadaevents.ResourceUtilisation.MaxResourcesForPeriodEntry
-	nil,                                        // 52: armadaevents.ResourceUtilisation.TotalCumulativeUsageEntry
-	nil,                                        // 53: armadaevents.ResourceUtilisation.AvgResourcesForPeriodEntry
-	nil,                                        // 54: armadaevents.ObjectMeta.AnnotationsEntry
-	nil,                                        // 55: armadaevents.ObjectMeta.LabelsEntry
-	nil,                                        // 56: armadaevents.IngressInfo.IngressAddressesEntry
-	nil,                                        // 57: armadaevents.StandaloneIngressInfo.IngressAddressesEntry
-	(*v1.IngressSpec)(nil),                     // 58: k8s.io.api.networking.v1.IngressSpec
-	(*v11.ServiceSpec)(nil),                    // 59: k8s.io.api.core.v1.ServiceSpec
-	(*v11.ConfigMap)(nil),                      // 60: k8s.io.api.core.v1.ConfigMap
-	(*v11.PodSpec)(nil),                        // 61: k8s.io.api.core.v1.PodSpec
-	(*schedulerobjects.JobSchedulingInfo)(nil), // 62: schedulerobjects.JobSchedulingInfo
-	(*schedulerobjects.PodRequirements)(nil),   // 63: schedulerobjects.PodRequirements
-	(*timestamppb.Timestamp)(nil),              // 64: google.protobuf.Timestamp
-	(*resource.Quantity)(nil),                  // 65: k8s.io.apimachinery.pkg.api.resource.Quantity
+	(*JobRunStuck)(nil),                        // 48: armadaevents.JobRunStuck
+	(*JobRunTerminatedDebugInfo)(nil),          // 49: armadaevents.JobRunTerminatedDebugInfo
+	(*JobRunOutcomeUnknown)(nil),               // 50: armadaevents.JobRunOutcomeUnknown
+	(*EventSequence_Event)(nil),                // 51: armadaevents.EventSequence.Event
+	nil,                                        // 52: armadaevents.ResourceUtilisation.MaxResourcesForPeriodEntry
+	nil,                                        // 53: armadaevents.ResourceUtilisation.TotalCumulativeUsageEntry
+	nil,                                        // 54: armadaevents.ResourceUtilisation.AvgResourcesForPeriodEntry
+	nil,                                        // 55: armadaevents.ObjectMeta.AnnotationsEntry
+	nil,                                        // 56: armadaevents.ObjectMeta.LabelsEntry
+	nil,                                        // 57: armadaevents.IngressInfo.IngressAddressesEntry
+	nil,                                        // 58: armadaevents.StandaloneIngressInfo.IngressAddressesEntry
+	(*v1.IngressSpec)(nil),                     // 59: k8s.io.api.networking.v1.IngressSpec
+	(*v11.ServiceSpec)(nil),                    // 60: k8s.io.api.core.v1.ServiceSpec
+	(*v11.ConfigMap)(nil),                      // 61: k8s.io.api.core.v1.ConfigMap
+	(*v11.PodSpec)(nil),                        // 62: k8s.io.api.core.v1.PodSpec
+	(*schedulerobjects.JobSchedulingInfo)(nil), // 63: schedulerobjects.JobSchedulingInfo
+	(*schedulerobjects.PodRequirements)(nil),   // 64: schedulerobjects.PodRequirements
+	(*timestamppb.Timestamp)(nil),              // 65: google.protobuf.Timestamp
+	(*resource.Quantity)(nil),                  // 66: k8s.io.apimachinery.pkg.api.resource.Quantity
 }
 var file_pkg_api_armadaevents_events_proto_depIdxs = []int32{
-	50, // 0: armadaevents.EventSequence.events:type_name -> armadaevents.EventSequence.Event
+	51, // 0: armadaevents.EventSequence.events:type_name -> armadaevents.EventSequence.Event
 	21, // 1: armadaevents.ResourceUtilisation.resource_info:type_name -> armadaevents.KubernetesResourceInfo
-	51, // 2: armadaevents.ResourceUtilisation.max_resources_for_period:type_name -> armadaevents.ResourceUtilisation.MaxResourcesForPeriodEntry
-	52, // 3: armadaevents.ResourceUtilisation.total_cumulative_usage:type_name -> armadaevents.ResourceUtilisation.TotalCumulativeUsageEntry
-	53, // 4: armadaevents.ResourceUtilisation.avg_resources_for_period:type_name -> armadaevents.ResourceUtilisation.AvgResourcesForPeriodEntry
+	52, // 2: armadaevents.ResourceUtilisation.max_resources_for_period:type_name -> armadaevents.ResourceUtilisation.MaxResourcesForPeriodEntry
+	53, // 3: armadaevents.ResourceUtilisation.total_cumulative_usage:type_name -> armadaevents.ResourceUtilisation.TotalCumulativeUsageEntry
+	54, // 4: armadaevents.ResourceUtilisation.avg_resources_for_period:type_name -> armadaevents.ResourceUtilisation.AvgResourcesForPeriodEntry
 	7,  // 5: armadaevents.SubmitJob.objectMeta:type_name -> armadaevents.ObjectMeta
 	5,  // 6: armadaevents.SubmitJob.mainObject:type_name -> armadaevents.KubernetesMainObject
 	6,  // 7: armadaevents.SubmitJob.objects:type_name -> armadaevents.KubernetesObject
@@ -4476,25 +4563,25 @@ var file_pkg_api_armadaevents_events_proto_depIdxs = []int32{
 	8,  // 9: armadaevents.KubernetesMainObject.pod_spec:type_name -> armadaevents.PodSpecWithAvoidList
 	7,  // 10: armadaevents.KubernetesObject.objectMeta:type_name -> armadaevents.ObjectMeta
 	8,  // 11: armadaevents.KubernetesObject.pod_spec:type_name -> armadaevents.PodSpecWithAvoidList
-	58, // 12: armadaevents.KubernetesObject.ingress:type_name -> k8s.io.api.networking.v1.IngressSpec
-	59, // 13: armadaevents.KubernetesObject.service:type_name -> k8s.io.api.core.v1.ServiceSpec
-	60, // 14: armadaevents.KubernetesObject.configMap:type_name -> k8s.io.api.core.v1.ConfigMap
-	54, // 15: armadaevents.ObjectMeta.annotations:type_name -> armadaevents.ObjectMeta.AnnotationsEntry
-	55, // 16: armadaevents.ObjectMeta.labels:type_name -> armadaevents.ObjectMeta.LabelsEntry
-	61, // 17: armadaevents.PodSpecWithAvoidList.pod_spec:type_name -> k8s.io.api.core.v1.PodSpec
-	62, // 18: armadaevents.JobRequeued.scheduling_info:type_name -> schedulerobjects.JobSchedulingInfo
+	59, // 12: armadaevents.KubernetesObject.ingress:type_name -> k8s.io.api.networking.v1.IngressSpec
+	60, // 13: armadaevents.KubernetesObject.service:type_name -> k8s.io.api.core.v1.ServiceSpec
+	61, // 14: armadaevents.KubernetesObject.configMap:type_name -> k8s.io.api.core.v1.ConfigMap
+	55, // 15: armadaevents.ObjectMeta.annotations:type_name -> armadaevents.ObjectMeta.AnnotationsEntry
+	56, // 16: armadaevents.ObjectMeta.labels:type_name -> armadaevents.ObjectMeta.LabelsEntry
+	62, // 17: armadaevents.PodSpecWithAvoidList.pod_spec:type_name -> k8s.io.api.core.v1.PodSpec
+	63, // 18: armadaevents.JobRequeued.scheduling_info:type_name -> schedulerobjects.JobSchedulingInfo
 	0,  // 19: armadaevents.JobSetFilter.states:type_name -> armadaevents.JobState
 	0,  // 20: armadaevents.CancelJobSet.states:type_name -> armadaevents.JobState
 	21, // 21: armadaevents.JobSucceeded.resourceInfos:type_name -> armadaevents.KubernetesResourceInfo
-	63, // 22: armadaevents.JobRunLeased.pod_requirements_overlay:type_name -> schedulerobjects.PodRequirements
+	64, // 22: armadaevents.JobRunLeased.pod_requirements_overlay:type_name -> schedulerobjects.PodRequirements
 	21, // 23: armadaevents.JobRunAssigned.resourceInfos:type_name -> armadaevents.KubernetesResourceInfo
 	21, // 24: armadaevents.JobRunRunning.resourceInfos:type_name -> armadaevents.KubernetesResourceInfo
 	7,  // 25: armadaevents.KubernetesResourceInfo.objectMeta:type_name -> armadaevents.ObjectMeta
 	22, // 26: armadaevents.KubernetesResourceInfo.podInfo:type_name -> armadaevents.PodInfo
 	23, // 27: armadaevents.KubernetesResourceInfo.ingressInfo:type_name -> armadaevents.IngressInfo
-	56, // 28: armadaevents.IngressInfo.ingress_addresses:type_name -> armadaevents.IngressInfo.IngressAddressesEntry
+	57, // 28: armadaevents.IngressInfo.ingress_addresses:type_name -> armadaevents.IngressInfo.IngressAddressesEntry
 	7,  // 29: armadaevents.StandaloneIngressInfo.objectMeta:type_name -> armadaevents.ObjectMeta
-	57, // 30: armadaevents.StandaloneIngressInfo.ingress_addresses:type_name -> armadaevents.StandaloneIngressInfo.IngressAddressesEntry
+	58, // 30: armadaevents.StandaloneIngressInfo.ingress_addresses:type_name -> armadaevents.StandaloneIngressInfo.IngressAddressesEntry
 	21, // 31: armadaevents.JobRunSucceeded.resourceInfos:type_name -> armadaevents.KubernetesResourceInfo
 	28, // 32: armadaevents.JobErrors.errors:type_name -> armadaevents.Error
 	28, // 33: armadaevents.JobRunErrors.errors:type_name -> armadaevents.Error
@@ -4540,17 +4627,18 @@ var file_pkg_api_armadaevents_events_proto_depIdxs = []int32{
 	45, // 73: armadaevents.EventSequence.Event.jobPreemptionRequested:type_name -> armadaevents.JobPreemptionRequested
 	47, // 74: armadaevents.EventSequence.Event.jobRunCancelled:type_name -> armadaevents.JobRunCancelled
 	46, // 75: armadaevents.EventSequence.Event.jobValidated:type_name -> armadaevents.JobValidated
-	48, // 76: armadaevents.EventSequence.Event.jobRunTerminatedDebugInfo:type_name -> armadaevents.JobRunTerminatedDebugInfo
-	49, // 77: armadaevents.EventSequence.Event.jobRunOutcomeUnknown:type_name -> armadaevents.JobRunOutcomeUnknown
-	64, // 78: armadaevents.EventSequence.Event.created:type_name -> google.protobuf.Timestamp
-	65, // 79: armadaevents.ResourceUtilisation.MaxResourcesForPeriodEntry.value:type_name -> k8s.io.apimachinery.pkg.api.resource.Quantity
-	65, // 80: armadaevents.ResourceUtilisation.TotalCumulativeUsageEntry.value:type_name -> k8s.io.apimachinery.pkg.api.resource.Quantity
-	65, // 81: armadaevents.ResourceUtilisation.AvgResourcesForPeriodEntry.value:type_name -> k8s.io.apimachinery.pkg.api.resource.Quantity
-	82, // [82:82] is the sub-list for method output_type
-	82, // [82:82] is the sub-list for method input_type
-	82, // [82:82] is the sub-list for extension type_name
-	82, // [82:82] is the sub-list for extension extendee
-	0,  // [0:82] is the sub-list for field type_name
+	49, // 76: armadaevents.EventSequence.Event.jobRunTerminatedDebugInfo:type_name -> armadaevents.JobRunTerminatedDebugInfo
+	50, // 77: armadaevents.EventSequence.Event.jobRunOutcomeUnknown:type_name -> armadaevents.JobRunOutcomeUnknown
+	48, // 78: armadaevents.EventSequence.Event.jobRunStuck:type_name -> armadaevents.JobRunStuck
+	65, // 79: armadaevents.EventSequence.Event.created:type_name -> google.protobuf.Timestamp
+	66, // 80: armadaevents.ResourceUtilisation.MaxResourcesForPeriodEntry.value:type_name -> k8s.io.apimachinery.pkg.api.resource.Quantity
+	66, // 81: armadaevents.ResourceUtilisation.TotalCumulativeUsageEntry.value:type_name -> k8s.io.apimachinery.pkg.api.resource.Quantity
+	66, // 82: armadaevents.ResourceUtilisation.AvgResourcesForPeriodEntry.value:type_name -> k8s.io.apimachinery.pkg.api.resource.Quantity
+	83, // [83:83] is the sub-list for method output_type
+	83, // [83:83] is the sub-list for method input_type
+	83, // [83:83] is the sub-list for extension type_name
+	83, // [83:83] is the sub-list for extension extendee
+	0,  // [0:83] is the sub-list for field type_name
 }
 
 func init() { file_pkg_api_armadaevents_events_proto_init() }
@@ -4584,7 +4672,7 @@ func file_pkg_api_armadaevents_events_proto_init() {
 		(*Error_JobRejected)(nil),
 		(*Error_ReconciliationError)(nil),
 	}
-	file_pkg_api_armadaevents_events_proto_msgTypes[48].OneofWrappers = []any{
+	file_pkg_api_armadaevents_events_proto_msgTypes[49].OneofWrappers = []any{
 		(*EventSequence_Event_SubmitJob)(nil),
 		(*EventSequence_Event_ReprioritiseJob)(nil),
 		(*EventSequence_Event_ReprioritiseJobSet)(nil),
@@ -4610,6 +4698,7 @@ func file_pkg_api_armadaevents_events_proto_init() {
 		(*EventSequence_Event_JobValidated)(nil),
 		(*EventSequence_Event_JobRunTerminatedDebugInfo)(nil),
 		(*EventSequence_Event_JobRunOutcomeUnknown)(nil),
+		(*EventSequence_Event_JobRunStuck)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -4617,7 +4706,7 @@ func file_pkg_api_armadaevents_events_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_pkg_api_armadaevents_events_proto_rawDesc), len(file_pkg_api_armadaevents_events_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   56,
+			NumMessages:   57,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -2257,7 +2257,8 @@ type Job struct {
 	CancelUser string `protobuf:"bytes,14,opt,name=cancel_user,json=cancelUser,proto3" json:"cancel_user,omitempty"`
 	// Its attempts, oldest first.
 	Runs []*Run `protobuf:"bytes,15,rep,name=runs,proto3" json:"runs,omitempty"`
-	// Why it is where it is: why a queued job waits, why a failed one failed.
+	// Why it is where it is: why a queued job waits, why the pod of a pending one does not begin, why a
+	// failed one failed.
 	Reason string `protobuf:"bytes,16,opt,name=reason,proto3" json:"reason,omitempty"`
 	// Where a queued job stands. GetJob tells it, where the scheduler can be asked; GetJobs does not.
 	Standing      *Standing `protobuf:"bytes,17,opt,name=standing,proto3" json:"standing,omitempty"`
