@@ -32,7 +32,7 @@ const ours = 1000
 
 // extensions are the messages that stand in such fields and nowhere else.
 var extensions = []protoreflect.FullName{
-	"armadaevents.JobRunOutcomeUnknown", "executorapi.LogsOrder", "executorapi.ExecOrder", "executorapi.TerminalSize",
+	"armadaevents.JobRunOutcomeUnknown", "armadaevents.JobRunStuck", "executorapi.LogsOrder", "executorapi.ExecOrder", "executorapi.TerminalSize",
 }
 
 // opaque messages are named by others' fields and described nowhere.
