@@ -86,7 +86,8 @@ func (l *life) last() *corev1.Pod {
 func (l *life) live(t testing.TB) {
 	defer close(l.done)
 	err := l.phases()
-	if err != nil && l.nodes.ctx.Err() == nil && !apierrors.IsNotFound(err) && !errors.Is(err, errSilent) {
+	gone := apierrors.IsNotFound(err) || apierrors.IsConflict(err) // another pod has its name now
+	if err != nil && l.nodes.ctx.Err() == nil && !gone && !errors.Is(err, errSilent) {
 		t.Errorf("playing the kubelet of pod %s: %v", l.name, err)
 	}
 }
