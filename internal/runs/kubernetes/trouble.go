@@ -141,12 +141,10 @@ func stuck(pod *corev1.Pod) string {
 		}
 		return ""
 	}
-	for _, statuses := range [][]corev1.ContainerStatus{pod.Status.InitContainerStatuses, pod.Status.ContainerStatuses} {
-		for i := range statuses {
-			w := statuses[i].State.Waiting
-			if w != nil && w.Reason != "" && w.Reason != "ContainerCreating" && w.Reason != "PodInitializing" {
-				return notBegins(&statuses[i])
-			}
+	for _, status := range allStatuses(pod) {
+		w := status.State.Waiting
+		if w != nil && w.Reason != "" && w.Reason != "ContainerCreating" && w.Reason != reasonInitialising {
+			return notBegins(&status)
 		}
 	}
 	return ""
