@@ -35,7 +35,9 @@ func marked(job armada.Job, run armada.Run, c Change, now time.Time) Step {
 			p.Returned = now
 		}
 	case MarkStuck:
-		stuck = c.End.Reason
+		if run.State < armada.RunRunning {
+			stuck = c.End.Reason
+		}
 	}
 	if p == run.Polled && stuck == run.Stuck {
 		return Step{Verdict: Already, Job: job, Run: run}

@@ -73,7 +73,7 @@ func TestARunIsStuckUntilItGetsOnOrBegins(t *testing.T) {
 	if l.apply(why("")); l.run.Stuck != "" || l.verdict != Applied {
 		t.Errorf("it gets on, and is stuck for %q", l.run.Stuck)
 	}
-	if l.apply(why("no such image")).all(ReportRunning); l.run.Stuck != "" || l.job.State != armada.JobRunning {
+	if l.apply(why("no such image")).all(ReportRunning).apply(why("told late")); l.run.Stuck != "" || l.job.State != armada.JobRunning {
 		t.Errorf("it is %s, and stuck for %q", l.job.State, l.run.Stuck)
 	}
 }
