@@ -39,7 +39,11 @@ func watchSize(ctx context.Context, fd int) <-chan client.TerminalSize {
 // meanwhile, not the end.
 func guard(ctx context.Context, back func()) {
 	fatal := make(chan os.Signal, 1)
-	signal.Notify(fatal, syscall.SIGHUP, syscall.SIGQUIT)
+	for _, s := range []os.Signal{syscall.SIGHUP, syscall.SIGQUIT} {
+		if !signal.Ignored(s) { // as nohup has it
+			signal.Notify(fatal, s)
+		}
+	}
 	broken := make(chan os.Signal, 1)
 	signal.Notify(broken, syscall.SIGPIPE)
 	go func() {

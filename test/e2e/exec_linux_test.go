@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"os/signal"
 	"strings"
 	"syscall"
 	"testing"
@@ -50,6 +51,8 @@ func (u *up) sit(t *testing.T, args ...string) *console {
 	c.cmd.Env = append(os.Environ(), "HOME="+t.TempDir())
 	c.cmd.Stdin, c.cmd.Stdout, c.cmd.Stderr = slave, slave, slave
 	c.cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
+	// Under nohup armadactl would be told to ignore it, unless this program does not.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP)
 	if err := c.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
