@@ -35,6 +35,14 @@ type Command struct {
 	Terminal *TerminalSize
 }
 
+// Check refuses a command that names no program.
+func (c *Command) Check() error {
+	if len(c.Args) == 0 || c.Args[0] == "" {
+		return errors.New("args: must begin with a program")
+	}
+	return nil
+}
+
 // TerminalSize is how large a terminal is, in characters.
 type TerminalSize struct{ Width, Height uint16 }
 

@@ -39,8 +39,8 @@ func (r *Runtime) Exec(ctx context.Context, run armada.RunID, c runs.Command, s 
 }
 
 func (r *Runtime) exec(ctx context.Context, run armada.RunID, c *runs.Command, s *runs.Streams) (int32, error) {
-	if len(c.Args) == 0 || c.Args[0] == "" {
-		return 0, errors.New("args: must begin with a program")
+	if err := c.Check(); err != nil {
+		return 0, err
 	}
 	if _, known := r.ledger.Get(run); !known {
 		return 0, runs.ErrUnknownRun

@@ -74,8 +74,8 @@ func (r *Runtime) Exec(ctx context.Context, run armada.RunID, c runs.Command, s 
 	case !running:
 		return 0, fmt.Errorf("run a command in run %s: %w", run, runs.ErrNotRunning)
 	}
-	if len(c.Args) == 0 || c.Args[0] == "" {
-		return 0, errors.New("args: must begin with a program")
+	if err := c.Check(); err != nil {
+		return 0, err
 	}
 	s.Stdout, s.Stderr = cmp.Or[io.Writer](s.Stdout, io.Discard), cmp.Or[io.Writer](s.Stderr, io.Discard)
 	if c.Terminal != nil {
