@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
-# Runs the tests of the process runtime that are about control groups on a kernel whose control groups are of
-# version 2 and nothing else, whatever this machine has: a hierarchy of version 1
-# holds its controllers for the whole machine, so no namespace can give the tests
-# both. That kernel is user-mode Linux, a program that needs no rights. It sees the
-# files of this machine, to read only, and writes to memory and to bin/groups. It has
-# one processor and is slow, so the other tests are not run there.
+# Runs the tests of the process runtime that are about control groups on a kernel
+# whose control groups are of version 2 and nothing else, whatever this machine has:
+# a hierarchy of version 1 holds its controllers for the whole machine, so no
+# namespace can give the tests both. That kernel is user-mode Linux, a program that
+# needs no rights. It sees the files of this machine, to read only, and writes to
+# memory and to bin/groups. It has one processor and is slow, so the other tests are
+# not run there.
 #
 #   groups.sh [FLAGS OF THE TEST BINARY]    runs the tests
 #   groups.sh install                       sees to it that the kernel is here

@@ -155,7 +155,7 @@ func (c *counted) Exec(ctx context.Context, run armada.RunID, command runs.Comma
 		c.written.Add(int64(n))
 		return n, err
 	})
-	return c.Runtime.(runs.Execer).Exec(ctx, run, command, s) //nolint:forcetypeassert // the simulated form is one
+	return c.Runtime.Exec(ctx, run, command, s)
 }
 
 type writer func([]byte) (int, error)

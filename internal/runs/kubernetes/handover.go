@@ -3,7 +3,6 @@ package kubernetes
 import (
 	"context"
 	"fmt"
-	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -38,11 +37,7 @@ func (r *Runtime) takeName(ctx context.Context, there *corev1.Pod, run armada.Ru
 
 // evict removes the object of an ended pod whose end nobody awaits.
 func (r *Runtime) evict(ctx context.Context, pod *corev1.Pod) error {
-	_, err := r.patch(ctx, pod, map[string]any{"metadata": map[string]any{
-		"uid":                                 pod.UID,
-		"annotations":                         map[string]string{AnnotationForgotten: time.Now().UTC().Format(time.RFC3339)},
-		"$deleteFromPrimitiveList/finalizers": []string{Finalizer},
-	}})
+	_, err := r.patch(ctx, pod, map[string]any{"metadata": release(pod)})
 	if err != nil && !apierrors.IsNotFound(err) && !apierrors.IsConflict(err) {
 		return err
 	}

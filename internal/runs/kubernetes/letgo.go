@@ -20,11 +20,7 @@ func (r *Runtime) letGo(ctx context.Context, pod *corev1.Pod) error {
 			return err
 		}
 	}
-	change := map[string]any{
-		"uid":                                 pod.UID,
-		"annotations":                         map[string]string{AnnotationForgotten: time.Now().UTC().Format(time.RFC3339)},
-		"$deleteFromPrimitiveList/finalizers": []string{Finalizer},
-	}
+	change := release(pod)
 	if !stays {
 		// Nobody will ask who wrote which field. An empty entry has the API server
 		// keep no account of that, which is half of what the write would cost it.
@@ -41,6 +37,16 @@ func (r *Runtime) letGo(ctx context.Context, pod *corev1.Pod) error {
 		r.log.Warn("a forgotten pod could not be removed yet", "run", runOf(pod), "error", err)
 	}
 	return nil
+}
+
+// release is the change of a pod's metadata that takes the finalizer off and says
+// since when nobody awaits its end.
+func release(pod *corev1.Pod) map[string]any {
+	return map[string]any{
+		"uid":                                 pod.UID,
+		"annotations":                         map[string]string{AnnotationForgotten: time.Now().UTC().Format(time.RFC3339)},
+		"$deleteFromPrimitiveList/finalizers": []string{Finalizer},
+	}
 }
 
 // removed tells whether a pod went with its last finalizer: it was deleted, and its
